@@ -1,0 +1,257 @@
+"""Migrations: the numbered SQL files of `schema/`, applied and taken back, one transaction a file.
+
+golang-migrate can be used on the same folder and database, with `x-migrations-table=projector_schema_migrations`:
+version table and lock are the ones it would use. Decision 0003 tells why the table has a name of its own.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import files
+from typing import Any, NamedTuple
+
+from psycopg import Connection, errors
+from psycopg.pq import TransactionStatus
+from psycopg.rows import args_row, scalar_row
+
+from projector.errors import Misconfigured, ProjectorError, Unavailable
+
+AnyConnection = Connection[Any]
+
+_FILE = re.compile(r"(\d+)_(\w+)\.(up|down)\.sql")
+_GOLANG_MIGRATE_SALT = 1486364155
+_NOTHING_YET = -1  # what golang-migrate writes for "no version", when it failed to take back the first
+
+
+class Migration(NamedTuple):
+    """A pair of files. `name` is as in the folder: 049_delegations."""
+
+    version: int
+    name: str
+    up: bytes
+    down: bytes
+
+
+class Standing(NamedTuple):
+    """Where a database stands: what is applied, what is not yet, and whether `delegations` was there before us."""
+
+    applied: list[Migration]
+    pending: list[Migration]
+    adopted: bool
+
+
+def known() -> list[Migration]:
+    """Every migration of this projector, oldest first."""
+    found: dict[str, dict[str, bytes]] = {}
+    for file in files("schema").iterdir():
+        if match := _FILE.fullmatch(file.name):
+            number, title, direction = match.groups()
+            found.setdefault(f"{number}_{title}", {})[direction] = file.read_bytes()
+    return [Migration(int(name.split("_")[0]), name, pair["up"], pair["down"]) for name, pair in sorted(found.items())]
+
+
+def up(conn: AnyConnection) -> list[Migration]:
+    """Apply what is pending and return it. `conn` is outside any transaction; autocommit or not makes no difference.
+
+    Whoever comes second waits for the first, then finds nothing to do.
+    """
+    with _alone(conn):
+        pending = standing(conn).pending
+        for migration in pending:
+            with _applying(conn, migration, "up"):
+                conn.execute(migration.up, prepare=False)
+                _write_version(conn, migration.version)
+        return pending
+
+
+def down(conn: AnyConnection, *, to: int = 0) -> list[Migration]:
+    """Take back every migration above version `to`, newest first, and return them; 0 takes back everything.
+
+    Everything is also what golang-migrate's `down` means. Rows go with their tables: ask `at_stake` before.
+    A table `delegations` that was adopted stays, with its rows.
+    """
+    with _alone(conn):
+        leaving = _above(conn, to)
+        for migration in leaving:
+            below = max((other.version for other in known() if other.version < migration.version), default=None)
+            with _applying(conn, migration, "down"):
+                conn.execute(migration.down, prepare=False)
+                _write_version(conn, below)
+        return leaving
+
+
+def at_stake(conn: AnyConnection, *, to: int = 0) -> dict[str, int]:
+    """The rows that `down(conn, to=to)` would destroy, by table; empty where it destroys none."""
+    with conn.transaction():
+        leaving = {migration.version for migration in _above(conn, to)}
+        counts: dict[str, int] = {}
+        if 50 in leaving:
+            counts |= _own_rows(conn)
+        if 49 in leaving and not _is_adopted(conn):
+            counts["delegations"] = _view_rows(conn)
+        return {table: rows for table, rows in counts.items() if rows}
+
+
+def standing(conn: AnyConnection) -> Standing:
+    """Where the database stands; changes nothing. Raises Misconfigured where its version is none of ours, or dirty."""
+    with conn.transaction():
+        version = _version(conn)
+        every = known()
+        if version is not None and version not in {migration.version for migration in every}:
+            raise Misconfigured(_foreign(version, every))
+        at = version or 0
+        return Standing(
+            applied=[migration for migration in every if migration.version <= at],
+            pending=[migration for migration in every if migration.version > at],
+            adopted=version is not None and _is_adopted(conn),
+        )
+
+
+def require_current(conn: AnyConnection) -> None:
+    """Raise Misconfigured, with what to do about it, unless the schema is the one this projector was written for."""
+    if pending := standing(conn).pending:
+        names = ", ".join(migration.name for migration in pending)
+        raise Misconfigured(f"The database lacks {names}: run `projector migrate up` first.")
+
+
+def _above(conn: AnyConnection, to: int) -> list[Migration]:
+    """What is applied above version `to`, newest first."""
+    every = known()
+    if to >= every[0].version and to not in {migration.version for migration in every}:
+        numbers = ", ".join(str(migration.version) for migration in every)
+        raise Misconfigured(f"There is no migration {to} to go down to: there are {numbers}, and 0 for none.")
+    return [migration for migration in reversed(standing(conn).applied) if migration.version > to]
+
+
+def _foreign(version: int, every: list[Migration]) -> str:
+    newest = every[-1].version
+    if version > newest:
+        return (
+            f"The database is at schema version {version}, and this projector knows versions up to {newest}: "
+            "a newer projector migrated it, use that one (or its `projector migrate down --to` first)."
+        )
+    return (
+        f"The table projector_schema_migrations holds version {version}, which no migration of the projector has: "
+        "another tool wrote it. Give that tool a version table of its own."
+    )
+
+
+@contextmanager
+def _alone(conn: AnyConnection) -> Iterator[None]:
+    """Hold golang-migrate's own lock, so that either tool waits for the other."""
+    if conn.info.transaction_status is not TransactionStatus.IDLE:
+        raise ValueError("migrations open their own transactions: give them a connection that is outside of any")
+    key = _lock_key(conn)
+    with _explained("waiting for another migration"), conn.transaction():
+        _lift_time_outs(conn)
+        conn.execute("SELECT pg_advisory_lock(%(key)s)", {"key": key})
+    try:
+        yield
+    finally:
+        if not conn.closed:
+            with conn.transaction():
+                conn.execute("SELECT pg_advisory_unlock(%(key)s)", {"key": key})
+
+
+@contextmanager
+def _applying(conn: AnyConnection, migration: Migration, direction: str) -> Iterator[None]:
+    """The transaction of one file and of the version it leads to."""
+    with _explained(f"{migration.name}.{direction}.sql"), conn.transaction():
+        _lift_time_outs(conn)
+        _leave_own_schema(conn)
+        yield
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    try:
+        yield
+    except errors.RaiseException as refusal:  # a sentence of the SQL file itself
+        raise Misconfigured(f"{what}: {refusal.diag.message_primary}. Nothing was changed.") from refusal
+    except errors.InsufficientPrivilege as refusal:
+        raise Misconfigured(f"{what}: {refusal.diag.message_primary}: migrate as a role that may.") from refusal
+    except (errors.OperationalError, errors.InternalError) as trouble:
+        raise Unavailable(f"{what}: {trouble}") from trouble
+    except errors.Error as trouble:
+        raise ProjectorError(f"{what}: {trouble.diag.message_primary or trouble}. Nothing was changed.") from trouble
+
+
+def _lock_key(conn: AnyConnection) -> int:
+    """As golang-migrate's command computes it: its name of the database is the path of the URL, slash included."""
+    with conn.transaction():
+        _leave_own_schema(conn)
+        schema = conn.cursor(row_factory=scalar_row).execute("SELECT current_schema()").fetchone()
+    if schema is None:
+        raise Misconfigured("The search_path names no schema that exists: there is nowhere to put the tables.")
+    names = "\0".join([schema, "projector_schema_migrations", f"/{conn.info.dbname}"])
+    return zlib.crc32(names.encode()) * _GOLANG_MIGRATE_SALT % 2**32
+
+
+def _lift_time_outs(conn: AnyConnection) -> None:
+    """An index of a large table takes its time. The lock_timeout stays: a queue for a table lock stops everybody."""
+    conn.execute("SET LOCAL statement_timeout = 0")
+
+
+def _leave_own_schema(conn: AnyConnection) -> None:
+    """Take `projector` off the search path: `delegations` is made in the first schema of it that is somebody else's."""
+    conn.execute("""
+        SELECT set_config('search_path', coalesce(string_agg(quote_ident(name), ', ' ORDER BY place), ''), true)
+        FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place) WHERE name <> 'projector'""")
+
+
+class _Version(NamedTuple):
+    version: int
+    dirty: bool
+
+
+def _version(conn: AnyConnection) -> int | None:
+    scalar = conn.cursor(row_factory=scalar_row)
+    if scalar.execute("SELECT to_regclass('projector_schema_migrations')").fetchone() is None:
+        return None
+    found = conn.cursor(row_factory=args_row(_Version)).execute(
+        "SELECT version, dirty FROM projector_schema_migrations LIMIT 1"
+    )
+    row = found.fetchone()
+    if row is None:
+        return None
+    if row.dirty:
+        raise Misconfigured(
+            f"golang-migrate failed on the way to version {row.version} and left the database marked dirty: see which "
+            "tables are there, then tell it the version that they are (`migrate force N`)."
+        )
+    return row.version
+
+
+def _write_version(conn: AnyConnection, version: int | None) -> None:
+    """The one row, as golang-migrate reads it; no table at all once nothing is applied."""
+    if version is None:
+        conn.execute("DROP TABLE projector_schema_migrations")
+        return
+    conn.execute("""
+        CREATE TABLE IF NOT EXISTS projector_schema_migrations (
+            version BIGINT NOT NULL PRIMARY KEY, dirty BOOLEAN NOT NULL)""")
+    conn.execute("DELETE FROM projector_schema_migrations")
+    conn.execute("INSERT INTO projector_schema_migrations VALUES (%(version)s, false)", {"version": version})
+
+
+def _is_adopted(conn: AnyConnection) -> bool:
+    found = conn.cursor(row_factory=scalar_row).execute("""
+        SELECT coalesce(obj_description(to_regclass('delegations'), 'pg_class'), '')
+               NOT LIKE '%made by the delegations projector%'""")
+    return bool(found.fetchone())
+
+
+def _view_rows(conn: AnyConnection) -> int:
+    rows = conn.cursor(row_factory=scalar_row).execute("SELECT count(*) FROM delegations").fetchone()
+    return int(rows or 0)
+
+
+def _own_rows(conn: AnyConnection) -> dict[str, int]:
+    return dict(
+        conn.execute("""
+            SELECT 'projector.positions', count(*) FROM projector.positions
+            UNION ALL SELECT 'projector.parked', count(*) FROM projector.parked
+            UNION ALL SELECT 'projector.dead_letters', count(*) FROM projector.dead_letters
+            UNION ALL SELECT 'projector.large_rows', count(*) FROM projector.large_rows""")
+    )
