@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from psycopg import Connection, errors
 from psycopg.pq import TransactionStatus
-from psycopg.rows import args_row, scalar_row
+from psycopg.rows import scalar_row, tuple_row
 
 from projector.errors import Misconfigured, ProjectorError, Unavailable
 
@@ -21,7 +21,6 @@ AnyConnection = Connection[Any]
 
 _FILE = re.compile(r"(\d+)_(\w+)\.(up|down)\.sql")
 _GOLANG_MIGRATE_SALT = 1486364155
-_NOTHING_YET = -1  # what golang-migrate writes for "no version", when it failed to take back the first
 
 
 class Migration(NamedTuple):
@@ -83,7 +82,7 @@ def down(conn: AnyConnection, *, to: int = 0) -> list[Migration]:
 
 def at_stake(conn: AnyConnection, *, to: int = 0) -> dict[str, int]:
     """The rows that `down(conn, to=to)` would destroy, by table; empty where it destroys none."""
-    with conn.transaction():
+    with _reading(conn):
         leaving = {migration.version for migration in _above(conn, to)}
         counts: dict[str, int] = {}
         if 50 in leaving:
@@ -95,7 +94,7 @@ def at_stake(conn: AnyConnection, *, to: int = 0) -> dict[str, int]:
 
 def standing(conn: AnyConnection) -> Standing:
     """Where the database stands; changes nothing. Raises Misconfigured where its version is none of ours, or dirty."""
-    with conn.transaction():
+    with _reading(conn):
         version = _version(conn)
         every = known()
         if version is not None and version not in {migration.version for migration in every}:
@@ -118,9 +117,9 @@ def require_current(conn: AnyConnection) -> None:
 def _above(conn: AnyConnection, to: int) -> list[Migration]:
     """What is applied above version `to`, newest first."""
     every = known()
-    if to >= every[0].version and to not in {migration.version for migration in every}:
+    if to not in {0, *(migration.version for migration in every)}:
         numbers = ", ".join(str(migration.version) for migration in every)
-        raise Misconfigured(f"There is no migration {to} to go down to: there are {numbers}, and 0 for none.")
+        raise Misconfigured(f"There is no version {to} to go down to: there are {numbers}, and 0 for none at all.")
     return [migration for migration in reversed(standing(conn).applied) if migration.version > to]
 
 
@@ -143,8 +142,9 @@ def _alone(conn: AnyConnection) -> Iterator[None]:
     if conn.info.transaction_status is not TransactionStatus.IDLE:
         raise ValueError("migrations open their own transactions: give them a connection that is outside of any")
     key = _lock_key(conn)
-    with _explained("waiting for another migration"), conn.transaction():
-        _lift_time_outs(conn)
+    with _explained("Waiting for another migration"), conn.transaction():
+        conn.execute("SET LOCAL statement_timeout = 0")
+        conn.execute("SET LOCAL lock_timeout = 0")
         conn.execute("SELECT pg_advisory_lock(%(key)s)", {"key": key})
     try:
         yield
@@ -158,8 +158,14 @@ def _alone(conn: AnyConnection) -> Iterator[None]:
 def _applying(conn: AnyConnection, migration: Migration, direction: str) -> Iterator[None]:
     """The transaction of one file and of the version it leads to."""
     with _explained(f"{migration.name}.{direction}.sql"), conn.transaction():
-        _lift_time_outs(conn)
+        conn.execute("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
         _leave_own_schema(conn)
+        yield
+
+
+@contextmanager
+def _reading(conn: AnyConnection) -> Iterator[None]:
+    with _explained("Reading the schema's version"), conn.transaction():
         yield
 
 
@@ -168,29 +174,24 @@ def _explained(what: str) -> Iterator[None]:
     try:
         yield
     except errors.RaiseException as refusal:  # a sentence of the SQL file itself
-        raise Misconfigured(f"{what}: {refusal.diag.message_primary}. Nothing was changed.") from refusal
+        raise Misconfigured(f"{what}: {refusal.diag.message_primary}. It was rolled back.") from refusal
     except errors.InsufficientPrivilege as refusal:
-        raise Misconfigured(f"{what}: {refusal.diag.message_primary}: migrate as a role that may.") from refusal
-    except (errors.OperationalError, errors.InternalError) as trouble:
+        raise Misconfigured(f"{what}: {refusal.diag.message_primary}. Use a role that may.") from refusal
+    except errors.OperationalError as trouble:
         raise Unavailable(f"{what}: {trouble}") from trouble
     except errors.Error as trouble:
-        raise ProjectorError(f"{what}: {trouble.diag.message_primary or trouble}. Nothing was changed.") from trouble
+        raise ProjectorError(f"{what}: {trouble.diag.message_primary or trouble}. It was rolled back.") from trouble
 
 
 def _lock_key(conn: AnyConnection) -> int:
     """As golang-migrate's command computes it: its name of the database is the path of the URL, slash included."""
-    with conn.transaction():
+    with _reading(conn):
         _leave_own_schema(conn)
         schema = conn.cursor(row_factory=scalar_row).execute("SELECT current_schema()").fetchone()
     if schema is None:
         raise Misconfigured("The search_path names no schema that exists: there is nowhere to put the tables.")
     names = "\0".join([schema, "projector_schema_migrations", f"/{conn.info.dbname}"])
     return zlib.crc32(names.encode()) * _GOLANG_MIGRATE_SALT % 2**32
-
-
-def _lift_time_outs(conn: AnyConnection) -> None:
-    """An index of a large table takes its time. The lock_timeout stays: a queue for a table lock stops everybody."""
-    conn.execute("SET LOCAL statement_timeout = 0")
 
 
 def _leave_own_schema(conn: AnyConnection) -> None:
@@ -200,27 +201,19 @@ def _leave_own_schema(conn: AnyConnection) -> None:
         FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place) WHERE name <> 'projector'""")
 
 
-class _Version(NamedTuple):
-    version: int
-    dirty: bool
-
-
 def _version(conn: AnyConnection) -> int | None:
     scalar = conn.cursor(row_factory=scalar_row)
     if scalar.execute("SELECT to_regclass('projector_schema_migrations')").fetchone() is None:
         return None
-    found = conn.cursor(row_factory=args_row(_Version)).execute(
-        "SELECT version, dirty FROM projector_schema_migrations LIMIT 1"
-    )
-    row = found.fetchone()
-    if row is None:
-        return None
-    if row.dirty:
+    rows = conn.cursor(row_factory=tuple_row).execute("SELECT version, dirty FROM projector_schema_migrations")
+    version: int | None
+    version, dirty = rows.fetchone() or (None, False)
+    if dirty:
         raise Misconfigured(
-            f"golang-migrate failed on the way to version {row.version} and left the database marked dirty: see which "
-            "tables are there, then tell it the version that they are (`migrate force N`)."
+            f"golang-migrate failed on the way to version {version} and marked the database dirty: see which of the "
+            "projector's tables are there, then tell it the version they belong to (`migrate force N`)."
         )
-    return row.version
+    return version
 
 
 def _write_version(conn: AnyConnection, version: int | None) -> None:
@@ -243,15 +236,13 @@ def _is_adopted(conn: AnyConnection) -> bool:
 
 
 def _view_rows(conn: AnyConnection) -> int:
-    rows = conn.cursor(row_factory=scalar_row).execute("SELECT count(*) FROM delegations").fetchone()
-    return int(rows or 0)
+    return conn.cursor(row_factory=scalar_row).execute("SELECT count(*) FROM delegations").fetchone() or 0
 
 
 def _own_rows(conn: AnyConnection) -> dict[str, int]:
-    return dict(
-        conn.execute("""
-            SELECT 'projector.positions', count(*) FROM projector.positions
-            UNION ALL SELECT 'projector.parked', count(*) FROM projector.parked
-            UNION ALL SELECT 'projector.dead_letters', count(*) FROM projector.dead_letters
-            UNION ALL SELECT 'projector.large_rows', count(*) FROM projector.large_rows""")
-    )
+    counts = conn.cursor(row_factory=tuple_row).execute("""
+        SELECT 'projector.positions', count(*) FROM projector.positions
+        UNION ALL SELECT 'projector.parked', count(*) FROM projector.parked
+        UNION ALL SELECT 'projector.dead_letters', count(*) FROM projector.dead_letters
+        UNION ALL SELECT 'projector.large_rows', count(*) FROM projector.large_rows""")
+    return dict(counts)
