@@ -1,0 +1,1 @@
+"""The projector: activity events on Kafka become rows of `delegations` in Postgres."""

@@ -1,0 +1,25 @@
+"""Errors by reaction: one class for each `except` that exists; what a caller does about it is its docstring."""
+
+
+class ProjectorError(Exception):
+    """Something went wrong that one sentence explains."""
+
+
+class Unavailable(ProjectorError):
+    """A server is away or busy: wait, then try again."""
+
+
+class Fenced(ProjectorError):
+    """Another process owns the partition now: drop what was polled and claim again."""
+
+
+class Contested(ProjectorError):
+    """Another writer changed a row between our read and our write: roll back and do it again."""
+
+
+class LogGap(ProjectorError):
+    """Records between the position and the log are gone: stop and name the remedy."""
+
+
+class Misconfigured(ProjectorError):
+    """A setting, an argument or the environment is wrong: say which, exit with 2."""

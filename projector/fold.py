@@ -1,0 +1,175 @@
+"""The fold: records in log order over the part of the view that they touch. No SQL, no Kafka, no clock."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from events.delegation import Beat, Reported, Requested
+from events.envelope import Record
+from events.unreadable import Unreadable
+from projector.lifecycle import Delegation, Outcome, evolve
+from projector.translate import Translation, never_seen_whole, translate
+
+
+class DeadLetter(NamedTuple):
+    """A record that cannot be read, kept whole, and why."""
+
+    record: Record
+    reason: str
+    field: str | None
+
+
+class Parked(NamedTuple):
+    """An event that came before its delegation was requested; the coordinates are its record's."""
+
+    topic: str
+    partition: int
+    offset: int
+    event: Reported | Beat
+
+
+class Said(NamedTuple):
+    """A record that says something of a delegation."""
+
+    record: Record
+    translation: Translation
+
+
+class Reading(NamedTuple):
+    """A batch, read: what was said in log order, the dead letters, and the outcomes of the records that say nothing."""
+
+    said: list[Said]
+    dead_letters: list[DeadLetter]
+    outcomes: Counter[Outcome]
+
+
+def read(records: Iterable[Record]) -> Reading:
+    """Translate a batch; a record that cannot be read costs its neighbours nothing."""
+    said: list[Said] = []
+    dead_letters: list[DeadLetter] = []
+    outcomes: Counter[Outcome] = Counter()
+    for record in records:
+        try:
+            meaning = translate(record)
+        except Unreadable as error:
+            dead_letters.append(DeadLetter(record, error.reason, error.field))
+        else:
+            if isinstance(meaning, Translation):
+                said.append(Said(record, meaning))
+            else:
+                outcomes[meaning] += 1
+    return Reading(said, dead_letters, outcomes)
+
+
+def recall(reading: Reading, remembered: dict[str, str]) -> Reading:
+    """Give the records whose body was left out their delegation's id, from `remembered` (row id → delegation id).
+
+    What the batch itself remembers is added to `remembered`. A row that was never seen whole becomes a dead letter.
+    """
+    said: list[Said] = []
+    dead_letters = list(reading.dead_letters)
+    for record, translation in reading.said:
+        if translation.recalled is not None:
+            if (delegation_id := remembered.get(translation.recalled)) is None:
+                error = never_seen_whole()
+                dead_letters.append(DeadLetter(record, error.reason, error.field))
+                continue
+            if not translation.delegation_id:
+                translation = _of(translation, delegation_id)
+        if translation.remembered is not None:
+            remembered[translation.remembered] = translation.delegation_id
+        said.append(Said(record, translation))
+    return Reading(said, dead_letters, reading.outcomes)
+
+
+def _of(translation: Translation, delegation_id: str) -> Translation:
+    request, report = translation.request, translation.report
+    return translation._replace(
+        delegation_id=delegation_id,
+        request=request and request._replace(delegation_id=delegation_id),
+        report=report._replace(delegation_id=delegation_id),
+    )
+
+
+class Changes(NamedTuple):
+    """What a batch writes, each row once."""
+
+    inserted: list[Delegation]
+    updated: list[Delegation]
+    parked: list[Parked]
+    healed: list[str]
+    """Ids of the delegations whose events, parked by earlier batches, are applied now."""
+
+
+class View:
+    """The part of the view that a batch touches: as it was read, then as the fold leaves it."""
+
+    def __init__(
+        self,
+        rows: Iterable[Delegation] = (),
+        holders: Mapping[tuple[str, str], str] | None = None,
+        parked: Iterable[Parked] = (),
+    ) -> None:
+        """`holders`: (caller, idempotency key) → the delegation that holds it; `parked` in the order of parking."""
+        self.rows = {row.delegation_id: row for row in rows}
+        self._before = dict(self.rows)
+        self._holders = dict(holders or {})
+        self._waiting: dict[str, list[Parked]] = {}
+        for waiting in parked:
+            self._waiting.setdefault(waiting.event.delegation_id, []).append(waiting)
+        self._arrived: dict[str, list[Parked]] = {}
+        self._healed: list[str] = []
+
+    def apply(self, record: Record, translation: Translation) -> Outcome:
+        """Fold what one record says into the view."""
+        report = translation.report
+        if translation.request is not None:
+            return self._request(translation.request, report)
+        outcome = self._report(report)
+        if outcome is Outcome.PARKED:
+            parked = Parked(record.topic, record.partition, record.offset, report)
+            self._arrived.setdefault(report.delegation_id, []).append(parked)
+        return outcome
+
+    def _request(self, request: Requested, report: Reported | Beat) -> Outcome:
+        before = self.rows.get(request.delegation_id)
+        if before is None and not self._claim_key(request):
+            return Outcome.DUPLICATE
+        step = evolve(before, request)
+        if before is None and step.after is not None:
+            self.rows[request.delegation_id] = step.after
+        self._heal(request.delegation_id)
+        outcome = self._report(report)
+        return step.outcome if step.outcome is Outcome.INSERTED else outcome
+
+    def _claim_key(self, request: Requested) -> bool:
+        if request.idempotency_key is None:
+            return True
+        key = (request.caller_id, request.idempotency_key)
+        return self._holders.setdefault(key, request.delegation_id) == request.delegation_id
+
+    def _report(self, event: Reported | Beat) -> Outcome:
+        step = evolve(self.rows.get(event.delegation_id), event)
+        if step.after is not None:
+            self.rows[event.delegation_id] = step.after
+        return step.outcome
+
+    def _heal(self, delegation_id: str) -> None:
+        """Apply what was parked, in the order in which it was parked."""
+        waiting = self._waiting.pop(delegation_id, [])
+        if waiting:
+            self._healed.append(delegation_id)
+        for parked in (*waiting, *self._arrived.pop(delegation_id, ())):
+            self._report(parked.event)
+
+    def changes(self) -> Changes:
+        """What the fold changed, against the view as it was read."""
+        inserted, updated = [], []
+        for delegation_id, row in self.rows.items():
+            before = self._before.get(delegation_id)
+            if before is None:
+                inserted.append(row)
+            elif row is not before and row != before:
+                updated.append(row)
+        parked = [waiting for events in self._arrived.values() for waiting in events]
+        return Changes(inserted, updated, parked, self._healed)
