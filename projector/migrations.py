@@ -184,13 +184,17 @@ def _explained(what: str) -> Iterator[None]:
 
 
 def _lock_key(conn: AnyConnection) -> int:
-    """As golang-migrate's command computes it: its name of the database is the path of the URL, slash included."""
     with _reading(conn):
         _leave_own_schema(conn)
         schema = conn.cursor(row_factory=scalar_row).execute("SELECT current_schema()").fetchone()
     if schema is None:
         raise Misconfigured("The search_path names no schema that exists: there is nowhere to put the tables.")
-    names = "\0".join([schema, "projector_schema_migrations", f"/{conn.info.dbname}"])
+    return golang_migrate_lock(conn.info.dbname, schema)
+
+
+def golang_migrate_lock(database: str, schema: str) -> int:
+    """The advisory lock that the `migrate` command takes; to it, the database's name is the path of its URL."""
+    names = "\0".join([schema, "projector_schema_migrations", f"/{database}"])
     return zlib.crc32(names.encode()) * _GOLANG_MIGRATE_SALT % 2**32
 
 

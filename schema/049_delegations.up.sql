@@ -113,7 +113,7 @@ BEGIN
         FROM indexes
     ), standing (part, shape) AS (
         SELECT part, regexp_replace(shape, '''.*''::text', coalesce(
-            (SELECT string_agg(literal[1], ', ' ORDER BY literal[1])
+            (SELECT string_agg(literal[1], ', ' ORDER BY literal[1] COLLATE "C")
              FROM regexp_matches(shape, '''(\w+)''::text', 'g') AS literal), ''))
         FROM described
     ), difference (sentence) AS (
@@ -136,7 +136,7 @@ BEGIN
           AND definition NOT IN (SELECT shape FROM expected)
           AND 'index ' || relname NOT IN (SELECT part FROM expected)
     )
-    SELECT string_agg(sentence, '; ' ORDER BY sentence) INTO differences FROM difference;
+    SELECT string_agg(sentence, '; ' ORDER BY sentence COLLATE "C") INTO differences FROM difference;
 
     IF differences IS NOT NULL THEN
         RAISE EXCEPTION 'the existing table delegations does not fit: %', differences;

@@ -1,0 +1,240 @@
+"""The engine of `projector migrate`: one at a time, one transaction a file, nothing lost unasked."""
+
+import threading
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from migrating.conftest import Shape
+from projector import migrations
+from projector.errors import Misconfigured, ProjectorError, Unavailable
+
+FILL = """
+    INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
+        SELECT id, gen_random_uuid(), gen_random_uuid(), 'sum' FROM unnest(ARRAY['d1', 'd2']) AS id;
+    INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('t', 0, 7);
+    INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, at)
+        VALUES ('t', 0, 3, 'd9', 'heartbeat', now());
+    INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason) VALUES ('t', 0, 4, '', 'empty');
+    INSERT INTO projector.large_rows VALUES (gen_random_uuid(), 'd1')
+"""
+
+
+WAITING_LONGER = """
+    SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+      AND waitstart < clock_timestamp() - interval '200 ms'
+"""
+
+
+def names(applied: list[migrations.Migration]) -> list[str]:
+    return [migration.name for migration in applied]
+
+
+def test_up_applies_what_is_pending_in_order_and_then_nothing(empty: Connection) -> None:
+    assert names(migrations.up(empty)) == ["049_delegations", "050_projector"]
+    assert migrations.up(empty) == []
+    assert migrations.standing(empty) == migrations.Standing(applied=migrations.known(), pending=[], adopted=False)
+
+
+def test_five_at_once_apply_each_migration_once(empty_url: str) -> None:
+    together = threading.Barrier(5)
+
+    def migrate(_: int) -> list[str]:
+        with psycopg.connect(empty_url) as conn:
+            together.wait()
+            return names(migrations.up(conn))
+
+    with ThreadPoolExecutor(5) as pool:
+        assert sorted(pool.map(migrate, range(5))) == [[], [], [], [], ["049_delegations", "050_projector"]]
+
+
+def test_who_comes_second_waits_whatever_its_time_outs(empty: Connection, empty_url: str) -> None:
+    key = migrations.golang_migrate_lock(empty.info.dbname, "public")
+    empty.execute("SELECT pg_advisory_lock(%(key)s)", {"key": key})
+
+    def migrate() -> list[str]:
+        with psycopg.connect(empty_url, options="-c lock_timeout=20ms -c statement_timeout=50ms") as conn:
+            return names(migrations.up(conn))
+
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(migrate)
+        while not empty.execute(WAITING_LONGER).fetchone():
+            assert not second.done(), second.result()
+        empty.execute("SELECT pg_advisory_unlock(%(key)s)", {"key": key})
+        assert second.result() == ["049_delegations", "050_projector"]
+
+
+def test_the_lock_is_free_again_after_success_and_after_failure(empty: Connection) -> None:
+    migrations.up(empty)
+    with pytest.raises(Misconfigured):
+        migrations.down(empty, to=7)
+    held = "SELECT * FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+    assert empty.execute(held).fetchall() == []
+
+
+def test_a_connection_without_autocommit_is_committed_and_left_idle(empty: Connection, empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=False) as conn:
+        migrations.up(conn)
+        assert conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
+        assert migrations.standing(empty).pending == []
+
+
+def test_a_connection_within_a_transaction_is_turned_away(empty: Connection) -> None:
+    with empty.transaction(), pytest.raises(ValueError, match="outside of any"):
+        migrations.up(empty)
+
+
+def test_up_down_up_makes_the_same_catalog(empty: Connection, shape: Callable[[], Shape]) -> None:
+    migrations.up(empty)
+    first = shape()
+    assert names(migrations.down(empty)) == ["050_projector", "049_delegations"]
+    migrations.up(empty)
+    assert shape() == first
+
+
+def test_down_leaves_nothing(empty: Connection, shape: Callable[[], Shape]) -> None:
+    before = shape()
+    migrations.up(empty)
+    assert shape() != before
+    migrations.down(empty)
+    assert shape() == before
+    assert migrations.down(empty) == []
+
+
+def test_down_to_a_version_keeps_that_version(empty: Connection, shape: Callable[[], Shape]) -> None:
+    migrations.up(empty)
+    whole = shape()
+    assert names(migrations.down(empty, to=49)) == ["050_projector"]
+    assert names(migrations.standing(empty).applied) == ["049_delegations"]
+    assert migrations.down(empty, to=50) == []
+    migrations.up(empty)
+    assert shape() == whole
+
+
+@pytest.mark.parametrize("to", [-1, 7, 51])
+def test_down_to_no_version_of_ours_is_refused(empty: Connection, to: int) -> None:
+    migrations.up(empty)
+    with pytest.raises(Misconfigured, match=rf"no version {to} to go down to: there are 49, 50, and 0 for none"):
+        migrations.down(empty, to=to)
+    assert migrations.standing(empty).pending == []
+
+
+def test_what_down_would_destroy_is_known_before(empty: Connection) -> None:
+    migrations.up(empty)
+    assert migrations.at_stake(empty) == {}
+    empty.execute(FILL)
+    own = {
+        "projector.positions": 1,
+        "projector.parked": 1,
+        "projector.dead_letters": 1,
+        "projector.large_rows": 1,
+    }
+    assert migrations.at_stake(empty) == own | {"delegations": 2}
+    assert migrations.at_stake(empty, to=49) == own
+    assert migrations.at_stake(empty, to=50) == {}
+
+
+def test_every_table_is_among_what_is_at_stake(empty: Connection, shape: Callable[[], Shape]) -> None:
+    migrations.up(empty)
+    empty.execute(FILL)
+    tables = {name for name, kind, *_ in shape()["relations"] if kind == b"r" or kind == "r"}
+    assert set(migrations.at_stake(empty)) == tables - {"projector_schema_migrations"}
+
+
+def test_a_failing_file_leaves_the_ones_before_it_and_nothing_of_its_own(empty: Connection) -> None:
+    empty.execute("CREATE SCHEMA projector")
+    empty.execute("CREATE TABLE projector.dead_letters ()")
+    with pytest.raises(ProjectorError, match=r'050_projector\.up\.sql: relation "dead_letters" already exists'):
+        migrations.up(empty)
+    assert names(migrations.standing(empty).pending) == ["050_projector"]
+    assert empty.execute("SELECT to_regclass('projector.positions')").fetchone() == (None,)
+
+
+def test_down_takes_nothing_of_others_with_the_schema(empty: Connection, shape: Callable[[], Shape]) -> None:
+    migrations.up(empty)
+    empty.execute("CREATE VIEW projector.somebodys AS SELECT 1 AS one")
+    before = shape()
+    with pytest.raises(Misconfigured, match=r"did not make, move it first: view projector\.somebodys"):
+        migrations.down(empty)
+    assert shape() == before
+
+
+def test_a_schema_made_beforehand_for_a_role_without_rights_is_used(empty: Connection) -> None:
+    role = sql.Identifier(f"role_{uuid.uuid4().hex[:12]}")
+    empty.execute(sql.SQL("CREATE ROLE {}").format(role))
+    try:
+        empty.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(role))
+        empty.execute(sql.SQL("SET ROLE {}").format(role))
+        with pytest.raises(Misconfigured, match=r"050_projector\.up\.sql: permission denied .* Use a role that may"):
+            migrations.up(empty)
+        empty.execute("RESET ROLE")
+        empty.execute(sql.SQL("CREATE SCHEMA projector AUTHORIZATION {}").format(role))
+        empty.execute(sql.SQL("SET ROLE {}").format(role))
+        assert names(migrations.up(empty)) == ["050_projector"]
+    finally:
+        empty.execute("RESET ROLE")
+        empty.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
+
+
+def test_a_session_that_looks_into_the_projectors_schema_first_migrates_alike(
+    empty: Connection, empty_url: str, shape: Callable[[], Shape]
+) -> None:
+    migrations.up(empty)
+    whole = shape()
+    with psycopg.connect(empty_url, options="-c search_path=projector,public") as conn:
+        assert migrations.up(conn) == []
+        migrations.down(conn, to=49)
+        migrations.up(conn)
+        migrations.down(conn)
+    with psycopg.connect(empty_url, options="-c search_path=projector,public") as conn:
+        migrations.up(conn)
+        assert shape() == whole
+        assert conn.execute("SHOW search_path").fetchone() == ("projector,public",)
+
+
+def test_the_view_is_made_in_the_current_schema(empty: Connection, empty_url: str) -> None:
+    empty.execute("CREATE SCHEMA platform")
+    with psycopg.connect(empty_url, options="-c search_path=platform") as conn:
+        migrations.up(conn)
+        migrations.require_current(conn)
+    found = empty.execute(
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname IN ('platform', 'public') ORDER BY 2"
+    )
+    assert found.fetchall() == [("platform", "delegations"), ("platform", "projector_schema_migrations")]
+
+
+def test_nowhere_to_put_the_tables_is_said(empty_url: str) -> None:
+    with (
+        psycopg.connect(empty_url, options="-c search_path=nowhere") as conn,
+        pytest.raises(Misconfigured, match="names no schema that exists"),
+    ):
+        migrations.up(conn)
+
+
+def test_looking_changes_nothing(empty: Connection, shape: Callable[[], Shape]) -> None:
+    before = shape()
+    assert migrations.standing(empty) == migrations.Standing(applied=[], pending=migrations.known(), adopted=False)
+    assert migrations.at_stake(empty) == {}
+    assert shape() == before
+
+
+def test_a_schema_that_is_behind_names_the_command(empty: Connection) -> None:
+    with pytest.raises(Misconfigured, match=r"lacks 049_delegations, 050_projector: run `projector migrate up`"):
+        migrations.require_current(empty)
+    migrations.up(empty)
+    migrations.require_current(empty)
+    migrations.down(empty, to=49)
+    with pytest.raises(Misconfigured, match=r"lacks 050_projector: run `projector migrate up`"):
+        migrations.require_current(empty)
+
+
+def test_a_server_that_goes_away_is_unavailable_not_a_bug(empty: Connection, empty_url: str) -> None:
+    with psycopg.connect(empty_url, autocommit=True) as conn:
+        empty.execute("SELECT pg_terminate_backend(%(pid)s, 5000)", {"pid": conn.info.backend_pid})
+        with pytest.raises(Unavailable):
+            migrations.up(conn)
