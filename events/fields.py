@@ -82,6 +82,16 @@ def epoch_ms(value: object, field: str) -> datetime | None:
         raise Unreadable(f"{field} must be within the years 1 to 9999: found {value} ms", field) from None
 
 
+def recorded_at(timestamp: int | None) -> datetime | None:
+    """A record's own timestamp, in ms since 1970, as an instant in UTC; None where it has none, or one out of range."""
+    if timestamp is None or timestamp < 0:
+        return None
+    try:
+        return epoch_ms(timestamp, "timestamp")
+    except Unreadable:
+        return None
+
+
 def storable(value: str) -> str:
     """`value` with U+0000, which Postgres cannot store, and lone surrogates replaced by U+FFFD."""
     if "\0" in value:

@@ -23,3 +23,7 @@ class LogGap(ProjectorError):
 
 class Misconfigured(ProjectorError):
     """A setting, an argument or the environment is wrong: say which, exit with 2."""
+
+
+class Unwritable(ProjectorError):
+    """The database refuses what the data says: split the batch until the one record is alone, and dead-letter it."""

@@ -99,6 +99,8 @@ class Changes(NamedTuple):
     parked: list[Parked]
     healed: list[str]
     """Ids of the delegations whose events, parked by earlier batches, are applied now."""
+    released: int
+    """How many such events there are."""
 
 
 class View:
@@ -119,6 +121,7 @@ class View:
             self._waiting.setdefault(waiting.event.delegation_id, []).append(waiting)
         self._arrived: dict[str, list[Parked]] = {}
         self._healed: list[str] = []
+        self._released = 0
 
     def apply(self, record: Record, translation: Translation) -> Outcome:
         """Fold what one record says into the view."""
@@ -159,6 +162,7 @@ class View:
         waiting = self._waiting.pop(delegation_id, [])
         if waiting:
             self._healed.append(delegation_id)
+            self._released += len(waiting)
         for parked in (*waiting, *self._arrived.pop(delegation_id, ())):
             self._report(parked.event)
 
@@ -172,4 +176,4 @@ class View:
             elif row is not before and row != before:
                 updated.append(row)
         parked = [waiting for events in self._arrived.values() for waiting in events]
-        return Changes(inserted, updated, parked, self._healed)
+        return Changes(inserted, updated, parked, self._healed, self._released)

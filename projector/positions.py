@@ -1,0 +1,112 @@
+"""Positions: how far each partition is projected, who may move it, and the gate that fences a stale writer."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from projector.errors import Fenced, LogGap
+from projector.session import Connection
+
+
+class Claim(NamedTuple):
+    """A member's wish to own a partition. `beginning` is the log's first offset, taken where no position is stored."""
+
+    topic: str
+    partition: int
+    token: UUID
+    topic_id: str | None
+    beginning: int
+    generation: int | None
+    member: str
+
+
+class Move(NamedTuple):
+    """A partition's position, as it was read and as the batch leaves it; `record_at` is its last record's time."""
+
+    topic: str
+    partition: int
+    was: int
+    now: int
+    record_at: datetime | None = None
+
+
+class Gate(NamedTuple):
+    """What a batch must find unchanged to be written: its partitions' positions, under this owner's token."""
+
+    token: UUID
+    moves: Sequence[Move]
+
+
+def claim(conn: Connection, wanted: Claim) -> int | None:
+    """Own a partition; the next offset to project, or None where another transaction holds its row just now.
+
+    Raises LogGap where the topic was deleted and made anew: its offsets then mean other records.
+    """
+    place = wanted._asdict()
+    conn.execute(
+        """
+        INSERT INTO positions (topic, partition, next_offset, topic_id)
+        VALUES (%(topic)s, %(partition)s, %(beginning)s, %(topic_id)s) ON CONFLICT DO NOTHING
+        """,
+        place,
+    )
+    row = conn.execute(
+        """
+        SELECT next_offset, topic_id FROM positions
+         WHERE topic = %(topic)s AND partition = %(partition)s FOR UPDATE SKIP LOCKED
+        """,
+        place,
+    ).fetchone()
+    if row is None:
+        return None
+    next_offset, topic_id = row
+    if topic_id is not None and wanted.topic_id is not None and topic_id != wanted.topic_id:
+        raise LogGap(
+            f"topic {wanted.topic} was deleted and made anew: partition {wanted.partition} was projected up to offset "
+            f"{next_offset} of topic id {topic_id}, and the topic now has id {wanted.topic_id}. "
+            + remedy(wanted.topic, wanted.partition)
+        )
+    conn.execute(
+        """
+        UPDATE positions
+           SET owner = %(token)s, topic_id = coalesce(%(topic_id)s, topic_id), generation = %(generation)s,
+               member = %(member)s, claimed_at = clock_timestamp()
+         WHERE topic = %(topic)s AND partition = %(partition)s
+        """,
+        place,
+    )
+    return int(next_offset)
+
+
+def remedy(topic: str, partition: int) -> str:
+    """What an operator does about a gap in the log."""
+    return (
+        "Replay an export of activity_logs (`projector replay FILE`) to bring back what the log lost; then let the "
+        "projector start at the log's beginning by deleting from projector.positions the row "
+        f"WHERE topic = '{topic}' AND partition = {partition}"
+    )
+
+
+def pass_gate(conn: Connection, gate: Gate) -> None:
+    """Move the positions by compare-and-set; raises Fenced where somebody else owns one of them by now."""
+    moved = conn.execute(
+        """
+        UPDATE positions p
+           SET next_offset = m.now, moved_at = clock_timestamp(), record_at = coalesce(m.record_at, p.record_at)
+          FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(was)s::bigint[], %(now)s::bigint[],
+                      %(record_at)s::timestamptz[]) AS m (topic, partition, was, now, record_at)
+         WHERE p.topic = m.topic AND p.partition = m.partition AND p.next_offset = m.was AND p.owner = %(token)s
+        """,
+        {
+            "token": gate.token,
+            "topics": [move.topic for move in gate.moves],
+            "partitions": [move.partition for move in gate.moves],
+            "was": [move.was for move in gate.moves],
+            "now": [move.now for move in gate.moves],
+            "record_at": [move.record_at for move in gate.moves],
+        },
+    ).rowcount
+    if moved != len(gate.moves):
+        places = ", ".join(f"{move.topic}-{move.partition}" for move in gate.moves)
+        raise Fenced(f"another member owns one of {places} now")

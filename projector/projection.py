@@ -1,0 +1,140 @@
+"""One batch, one transaction: rows, parked events, dead letters and positions are written together or not at all."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from events.envelope import Record
+from events.fields import recorded_at
+from projector import positions, store
+from projector.errors import Contested, Unavailable, Unwritable
+from projector.fold import Changes, DeadLetter, Reading, View, read, recall
+from projector.lifecycle import Outcome
+from projector.positions import Gate, Move
+from projector.session import Connection, transaction
+
+_TRIES = 10
+
+Outcomes = Counter[Outcome]
+
+
+def project(conn: Connection, records: Sequence[Record], gate: Gate | None = None) -> Outcomes:
+    """Project a batch and move the gate's positions; how its records ended, adding up to their number.
+
+    Without a gate (a replay, a retried dead letter) no position moves. Raises Fenced where a position is no longer
+    ours, Unavailable where the database is away or the rows are changed too fast by others: nothing is written then.
+    """
+    reading = read(records)
+    try:
+        return _write(conn, reading, gate)
+    except Unwritable as error:
+        return _split(conn, records, gate, error)
+
+
+def _split(conn: Connection, records: Sequence[Record], gate: Gate | None, error: Unwritable) -> Outcomes:
+    """Halve the batch until the one record that Postgres refuses is alone, and keep that one as a dead letter."""
+    if len(records) == 1:
+        return _write(conn, Reading([], [DeadLetter(records[0], str(error), None)], Counter()), gate)
+    if not records:
+        raise error
+    half = len(records) // 2
+    first, second = _split_gate(gate, records[:half]) if gate else (None, None)
+    return project(conn, records[:half], first) + project(conn, records[half:], second)
+
+
+def _split_gate(gate: Gate, head: Sequence[Record]) -> tuple[Gate, Gate]:
+    """The gate for `head`, and the gate for what comes after it."""
+    reached = {(record.topic, record.partition): record for record in head}
+    first, second = [], []
+    for move in gate.moves:
+        last = reached.get((move.topic, move.partition))
+        if last is None:
+            second.append(move)
+        else:
+            first.append(Move(move.topic, move.partition, move.was, last.offset + 1, recorded_at(last.timestamp)))
+            second.append(move._replace(was=last.offset + 1))
+    return Gate(gate.token, first), Gate(gate.token, second)
+
+
+def _write(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
+    for _ in range(_TRIES):
+        try:
+            with transaction(conn):
+                return _write_once(conn, reading, gate)
+        except Contested as error:
+            contested = error
+    raise Unavailable(f"gave up after {_TRIES} tries: {contested}") from contested
+
+
+def _write_once(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
+    """Read, fold, stage; then the gate, and from there on, under locks, nothing but statements that are ready."""
+    reading, remembered = _recall(conn, reading)
+    view, versions = _read_view(conn, reading)
+    outcomes = Counter(reading.outcomes)
+    for record, translation in reading.said:
+        outcomes[view.apply(record, translation)] += 1
+    if reading.dead_letters:
+        outcomes[Outcome.DEAD_LETTER] += len(reading.dead_letters)
+        store.stage_dead_letters(conn, reading.dead_letters)
+    if remembered:
+        store.stage_large_rows(conn, remembered)
+    changes = view.changes()
+    _stage(conn, changes, versions)
+    if gate:
+        positions.pass_gate(conn, gate)
+    _merge(conn, changes)
+    if reading.dead_letters:
+        store.merge_dead_letters(conn)
+    if remembered:
+        store.merge_large_rows(conn)
+    return outcomes
+
+
+def _recall(conn: Connection, reading: Reading) -> tuple[Reading, dict[str, str]]:
+    """Resolve the bodies that were left out; what the batch itself has to remember, as row id → delegation id."""
+    wanted = [translation.recalled for _, translation in reading.said if translation.recalled]
+    reading = recall(reading, store.read_remembered(conn, wanted) if wanted else {})
+    said = (translation for _, translation in reading.said)
+    return reading, {each.remembered: each.delegation_id for each in said if each.remembered}
+
+
+def _read_view(conn: Connection, reading: Reading) -> tuple[View, dict[str, int]]:
+    ids = list({translation.delegation_id for _, translation in reading.said})
+    requests = [translation.request for _, translation in reading.said if translation.request]
+    seen = store.read_delegations(conn, ids) if ids else []
+    known = {each.delegation.delegation_id: each.version for each in seen}
+    keys = [
+        (request.caller_id, request.idempotency_key)
+        for request in requests
+        if request.idempotency_key and request.delegation_id not in known
+    ]
+    view = View(
+        (each.delegation for each in seen),
+        store.read_holders(conn, keys) if keys else {},
+        store.read_parked(conn, [request.delegation_id for request in requests]) if requests else (),
+    )
+    return view, known
+
+
+def _stage(conn: Connection, changes: Changes, versions: dict[str, int]) -> None:
+    if changes.inserted:
+        store.stage_inserts(conn, changes.inserted)
+    if changes.updated:
+        store.stage_updates(conn, changes.updated, versions)
+    if changes.parked:
+        store.stage_parked(conn, changes.parked)
+
+
+def _merge(conn: Connection, changes: Changes) -> None:
+    if changes.parked:
+        store.exclude_inserts(conn)
+    elif changes.inserted:
+        store.exclude_parking(conn)
+    if changes.inserted:
+        store.merge_inserts(conn, len(changes.inserted))
+    if changes.updated:
+        store.merge_updates(conn, len(changes.updated))
+    if changes.inserted or changes.healed:
+        ids = [row.delegation_id for row in changes.inserted] + changes.healed
+        store.release_parked(conn, ids, changes.released)
+    if changes.parked:
+        store.merge_parked(conn, len(changes.parked))

@@ -1,0 +1,84 @@
+"""A session with Postgres: how it is opened, how long it waits, and what each of its errors asks for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeAlias
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from projector.errors import Misconfigured, ProjectorError, Unavailable, Unwritable
+
+Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
+
+_PATIENCE = {"connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3"}
+_DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "10000", **_PATIENCE}
+_TRANSIENT = ("08", "40", "53", "55", "57", "58")
+_READ_ONLY = "25006"
+_ABOUT_DATA = ("22", "23")
+
+
+class TimeOuts(NamedTuple):
+    """How long a session may hold things up, in ms, so that a frozen peer holds no row for ever."""
+
+    idle_in_transaction_ms: int = 8_000
+    lock_ms: int = 5_000
+    statement_ms: int = 30_000
+
+
+def connect(url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: bool = True) -> Connection:
+    """A session of ours: UTC, `projector` first on the search path, time-outs set. Raises Unavailable, Misconfigured.
+
+    What `url` leaves unset is left to libpq's own variables (PGHOST, PGUSER, …).
+    """
+    time_outs = time_outs or TimeOuts()
+    with reactions():
+        conn = psycopg.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}), autocommit=True)
+        conn.execute(
+            """
+            SELECT set_config('search_path', concat_ws(', ', 'projector', current_setting('search_path')), false),
+                   set_config('TimeZone', 'UTC', false),
+                   set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+                   set_config('lock_timeout', %(lock)s, false),
+                   set_config('statement_timeout', %(statement)s, false),
+                   set_config('synchronous_commit', %(synchronous_commit)s, false)
+            """,
+            {
+                "idle": str(time_outs.idle_in_transaction_ms),
+                "lock": str(time_outs.lock_ms),
+                "statement": str(time_outs.statement_ms),
+                "synchronous_commit": "on" if synchronous_commit else "off",
+            },
+        )
+    return conn
+
+
+@contextmanager
+def transaction(conn: Connection) -> Iterator[None]:
+    """One transaction, with the database's errors turned into ours."""
+    with reactions(), conn.transaction():
+        yield
+
+
+@contextmanager
+def reactions() -> Iterator[None]:
+    """Turn the database's errors into the reaction they ask for, by their SQLSTATE class."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _reaction(error) from error
+
+
+def _reaction(error: psycopg.Error) -> ProjectorError:
+    state, said = error.sqlstate, " ".join(str(error).split())
+    if isinstance(error, psycopg.ProgrammingError) and state is None:
+        return Misconfigured(f"the database's address cannot be used: {said}")
+    if state is None or state == _READ_ONLY or state.startswith(_TRANSIENT):
+        return Unavailable(said)
+    if state.startswith(_ABOUT_DATA):
+        return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
+    if state in ("42P01", "42703", "3F000"):
+        return Misconfigured(f"the schema is not as this projector needs it: {said}; run `projector migrate up`")
+    if state.startswith("28") or state in ("3D000", "42501"):
+        return Misconfigured(f"Postgres does not let us in: {said}")
+    return ProjectorError(f"Postgres failed in a way that waiting does not mend: {said} (SQLSTATE {state})")
