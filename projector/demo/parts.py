@@ -36,6 +36,9 @@ BROKER = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
+    # A killed broker may not register again before its session is over: 9 s by default.
+    "broker.session.timeout.ms": "3000",
+    "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",  # tests are not patient
     "log.retention.ms": "-1",  # records keep their own, old timestamps

@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -126,17 +127,26 @@ def _engine_host() -> str:
     """The host at which the engine publishes ports; `NoParts` if there is no engine."""
     try:
         from testcontainers.core.config import testcontainers_config
-        from testcontainers.core.docker_client import DockerClient
+        from testcontainers.core.docker_client import DockerClient, get_docker_host
     except ImportError as error:
         raise NoParts("testcontainers is not installed") from error
-    testcontainers_config.ryuk_disabled = True
+    testcontainers_config.ryuk_disabled = True  # see Container
     try:
-        client = DockerClient()
-        client.client.ping()
-        host = str(client.host())
+        _knock(get_docker_host() or "unix:///var/run/docker.sock")
+        engine = DockerClient()
+        engine.client.ping()
+        host = str(engine.host())
+        engine.client.close()
     except Exception as error:  # the reasons why an engine cannot be asked are many, and none of them is ours
         raise NoParts(f"no Docker engine answers ({error})") from error
     return "127.0.0.1" if host == "localhost" else host
+
+
+def _knock(address: str) -> None:
+    """Raise if nobody listens at the engine's socket: asked there, the client would lose one of its own (a warning)."""
+    if address.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(address.removeprefix("unix://"))
 
 
 def _publish(container: Any, inside: int, host: str, port: int) -> None:

@@ -112,8 +112,9 @@ def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple
         os.chown(data, NOBODY, NOBODY)
     # --no-sync: a test ends processes, never the operating system.
     initdb = [*as_nobody, str(bin_folder / "initdb"), "-D", str(data), "-U", "postgres", "--no-sync", "--encoding=UTF8"]
-    authenticated = ["--locale=C.UTF-8", "--auth=scram-sha-256", f"--pwfile={password_file}"]
-    _run([*initdb, *authenticated], "initdb", cwd=home)
+    # One round, since the password is random, and tests connect a lot.
+    secured = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--set", "scram_iterations=1"]
+    _run([*initdb, "--locale=C.UTF-8", *secured], "initdb", cwd=home)
     password_file.unlink()
     port = free_port()
     ours = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]

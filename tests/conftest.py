@@ -1,0 +1,101 @@
+"""One real Postgres and one real Kafka for all tests; a database and a topic of its own for each test that asks.
+
+`projector.demo.parts` tells where they come from. A test that stops or freezes a server starts one with `own=True`.
+"""
+
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from psycopg import Connection, sql
+
+from projector import migrations
+from projector.demo.parts import Postgres, start_kafka, start_postgres
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """kafka-python reads its schemas by functions that Python 3.11 and 3.12 call deprecated, 3.13 no longer."""
+    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The shared server. What it holds need not survive a crash of the machine, hence no fsync."""
+    with start_postgres(tmp_path_factory.mktemp("postgres"), options=["fsync=off"]) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The bootstrap address of the shared Kafka."""
+    with start_kafka(tmp_path_factory.mktemp("kafka")) as server:
+        yield server.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def maintenance(postgres: Postgres) -> Iterator[Connection]:
+    """A superuser's connection that makes and drops databases."""
+    with psycopg.connect(postgres.url, autocommit=True) as conn:
+        yield conn
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: Postgres, maintenance: Connection) -> Iterator[str]:
+    """The name of a database with our schema, which nobody is connected to."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    with psycopg.connect(_url_of(postgres, name)) as conn:
+        migrations.up(conn)
+    yield name
+    _drop(maintenance, name)
+
+
+@pytest.fixture(scope="session")
+def finished_databases(maintenance: Connection) -> Iterator[list[str]]:
+    """Databases of tests that are over, to be dropped by the next test.
+
+    Not at once, since Postgres waits 0.1 s for each connection that is just about to go.
+    """
+    names: list[str] = []
+    yield names
+    for name in names:
+        _drop(maintenance, name)
+
+
+@pytest.fixture
+def database_url(
+    postgres: Postgres, maintenance: Connection, template_database: str, finished_databases: list[str]
+) -> Iterator[str]:
+    """A fresh database with our schema and nothing in it."""
+    while finished_databases:
+        _drop(maintenance, finished_databases.pop())
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    maintenance.execute(clone.format(sql.Identifier(name), sql.Identifier(template_database)))
+    yield _url_of(postgres, name)
+    finished_databases.append(name)
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Connection]:
+    """A connection to the test's database, not in autocommit, that finds `delegations` and the projector's tables."""
+    with psycopg.connect(database_url, options="-c search_path=projector,public") as connection:
+        yield connection
+
+
+@pytest.fixture
+def topic(kafka: str) -> str:
+    """A fresh topic of three partitions on the shared Kafka; `topics.create_topic` makes other ones."""
+    from topics import create_topic  # not above: the warnings that pytest_configure ignores would be errors there
+
+    return create_topic(kafka)
+
+
+def _url_of(postgres: Postgres, database: str) -> str:
+    return urlsplit(postgres.url)._replace(path=f"/{database}").geturl()
+
+
+def _drop(maintenance: Connection, database: str) -> None:
+    maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
