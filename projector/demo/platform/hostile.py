@@ -111,7 +111,7 @@ def dead_letter(rng: random.Random, now: int) -> bytes:
     return feed.value("c", row, now - now % 64 + 7) if rng.random() < 0.9 else _wrong_time(rng, feed, row, now)
 
 
-def dead_letters(seed: int, count: int, *, now: int = 1_777_975_200_000) -> Iterator[bytes]:
+def dead_letters(seed: int, count: int, *, now: int = 1_746_439_200_000) -> Iterator[bytes]:
     """Hostile values for tests, each kind of them in turn often enough."""
     rng = random.Random(seed)
     yield from BYTES[:count]

@@ -16,6 +16,9 @@ from projector.demo.platform.passing_by import connectors_own, unrelated_row
 from projector.demo.platform.stories import KINDS, Story
 from projector.demo.platform.texts import new_uuid
 
+# Brokers refuse times more than an hour ahead of their clock, so this is the past on any machine.
+LONG_AGO = datetime(2025, 5, 5, 10, tzinfo=UTC)
+
 
 class Record(NamedTuple):
     """What a producer sends: key, value, and the record's time in ms."""
@@ -39,7 +42,7 @@ class Mix(NamedTuple):
     envelopes: tuple[float, ...] = DEFAULT_WEIGHTS
     repeat_every: int = 4000
     longest_repeat: int = 400
-    start: datetime = datetime(2026, 5, 5, 10, tzinfo=UTC)
+    start: datetime = LONG_AGO
 
 
 class Telling(NamedTuple):
@@ -91,7 +94,7 @@ class _Platform:
             elif dice < mix.unrelated_share + mix.garbage_share:
                 yield Record(self._any_key(), dead_letter(self._rng, self._now), self._now)
             else:
-                yield Record(self._any_key(), connectors_own(self._rng, self._now), self._now)
+                yield Record(self._any_key() or b"{}", connectors_own(self._rng, self._now), self._now)
 
     def _cast(self) -> Iterator[Story]:
         """Each kind once, so that a short log holds all of them; after that as often as it happens."""

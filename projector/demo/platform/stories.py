@@ -93,8 +93,10 @@ def heartbeating(d: Delegation) -> Iterator[Change]:
 
 def never_done(d: Delegation) -> Iterator[Change]:
     yield d.opens("pending")
-    if d.rng.random() < 0.8:
+    if d.rng.random() < 0.6:
         yield d.becomes("dispatched")
+    if d.rng.random() < 0.4:
+        yield d.becomes("received")
     if d.rng.random() < 0.5:
         yield d.beats()
 

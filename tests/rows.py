@@ -1,0 +1,57 @@
+"""Activity rows told by hand for the tests of the judge: the shortest that mean something, a minute apart."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from projector.demo.acknowledged import Acknowledged
+from projector.demo.judge import Judge, Row
+
+CALLER = "c1c1c1c1-0000-4000-8000-000000000001"
+CALLEE = "c2c2c2c2-0000-4000-8000-000000000002"
+TEN = datetime(2025, 5, 5, 10, tzinfo=UTC)
+LEFT_OUT = "__debezium_unavailable_value"
+
+Columns = dict[str, Any]
+
+
+def at(minute: int) -> str:
+    return (TEN + timedelta(minutes=minute)).isoformat()
+
+
+def delegate(minute: int, status: str = "pending", **columns: Any) -> Columns:
+    asked = {"delegation_id": "d-1", "task": "count to three"}
+    row: Columns = {"activity_type": "delegation", "method": "delegate", "status": status, "request_body": asked}
+    return row | {"workspace_id": CALLER, "target_id": CALLEE, "created_at": at(minute)} | columns
+
+
+def answer(minute: int, status: str, *, of: str = "d-1", **columns: Any) -> Columns:
+    texts = {name: columns.pop(name) for name in ("text", "error") if name in columns}
+    row: Columns = {"activity_type": "delegation", "method": "delegate_result", "status": status}
+    return row | {"response_body": {"delegation_id": of} | texts, "created_at": at(minute)} | columns
+
+
+def beat(minute: int, *, of: str = "d-1") -> Columns:
+    row: Columns = {"activity_type": "delegation", "method": "heartbeat", "request_body": {"delegation_id": of}}
+    return row | {"created_at": at(minute)}
+
+
+def updated(row: Columns, minute: int) -> Columns:
+    ms = int((TEN + timedelta(minutes=minute)).timestamp() * 1000)
+    return {"op": "u", "before": None, "after": row, "source": {"ts_ms": ms}}
+
+
+def logged(offset: int, value: object, timestamp: int | None = None) -> Acknowledged:
+    content = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Acknowledged("activity-log", 0, offset, timestamp, None, content)
+
+
+def told(*values: object) -> tuple[list[str], dict[str, Row]]:
+    """The outcome of each record, and the table after them."""
+    judging = Judge()
+    outcomes = [judging.see(logged(offset, value)) for offset, value in enumerate(values)]
+    return outcomes, judging.verdict().rows
+
+
+def outcome(value: object, timestamp: int | None = None) -> str:
+    return Judge().see(logged(0, value, timestamp))
