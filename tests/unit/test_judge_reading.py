@@ -72,6 +72,17 @@ def test_what_means_nothing_is_a_tombstone(value: object) -> None:
     assert outcome(value) == "tombstone"
 
 
+def test_a_null_marker_marks_nothing() -> None:
+    assert outcome(delegate(0) | {"op": None, "specversion": None, "payload": {"op": None}}) == "inserted"
+    assert outcome({"op": None, "specversion": "1.0", "data": delegate(0)}) == "inserted"
+
+
+def test_an_error_left_out_is_none() -> None:
+    outcomes, rows = told(delegate(0), answer(1, "failed", error_detail=LEFT_OUT))
+    assert outcomes == ["inserted", "advanced"]
+    assert rows["d-1"].error_detail is None
+
+
 def test_null_value_is_a_tombstone() -> None:
     assert Judge().see(Acknowledged("activity-log", 0, 0, None, b"key", None)) == "tombstone"
 
@@ -114,6 +125,7 @@ def test_results_and_heartbeats_without_an_id_are_uncorrelated(row: Columns) -> 
         delegate(0, created_at="0001-01-01T00:00:00+01:00"),
         answer(0, "completed", text=5),
         updated(beat(0), 0) | {"source": {"ts_ms": True}},
+        updated(beat(0), 0) | {"source": 1_746_439_200_000},
         updated(beat(0), 0) | {"source": {"ts_ms": 10**18}},
     ],
 )

@@ -30,13 +30,13 @@ def open_envelope(value: bytes | None, timestamp: int | None) -> Image | Nothing
         raise Unreadable("not an object")
     record_time = ("ms", None if timestamp == -1 else timestamp)
     payload = found.get("payload")
-    if "op" in found:
+    if found.get("op") is not None:
         return _change_event(found, record_time)
-    if isinstance(payload, dict) and "op" in payload:
+    if isinstance(payload, dict) and payload.get("op") is not None:
         return _change_event(payload, record_time)
-    if "specversion" in found:
+    if found.get("specversion") is not None:
         return _cloud_event(found, record_time)
-    if "activity_type" in found:
+    if found.get("activity_type") is not None:
         return _bare_row(found, record_time)
     if means_nothing(found) or ("schema" in found and "payload" in found and means_nothing(payload)):
         return Nothing("tombstone", "the connector's own")
@@ -54,8 +54,8 @@ def _change_event(event: dict[str, Any], record_time: tuple[str, Any]) -> Image 
     created_at = [("iso", row.get("created_at")), record_time]
     if operation != "u":
         return Image(row, created_at, created_at)
-    source = event.get("source")
-    changed_at = source.get("ts_ms") if isinstance(source, dict) else source
+    source = {} if event.get("source") is None else event["source"]
+    changed_at = source.get("ts_ms") if isinstance(source, dict) else f"not in {source!r}"
     return Image(row, [("ms", changed_at), record_time], created_at)
 
 

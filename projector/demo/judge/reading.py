@@ -103,6 +103,8 @@ class Reader:
 
     def _error(self, row: dict[str, Any]) -> str | None:
         given = text_or_none(row.get("error_detail"), "error_detail")
+        if given == LEFT_OUT:
+            given = None
         return given or text_or_none(self._present(row, "response_body").get("error"), "response_body.error")
 
     def _request(self, image: Image) -> Request:
