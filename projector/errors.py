@@ -9,6 +9,14 @@ class Unavailable(ProjectorError):
     """A server is away or busy: wait, then try again."""
 
 
+class BrokerAway(Unavailable):
+    """Kafka is away, or its client broke: close the consumer, wait, open another."""
+
+
+class DatabaseAway(Unavailable):
+    """Postgres is away or busy: drop the session, keep polling so that the group keeps us, claim again."""
+
+
 class Fenced(ProjectorError):
     """Another process owns the partition now: drop what was polled and claim again."""
 

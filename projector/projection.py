@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from events.envelope import Record
 from events.fields import recorded_at
 from projector import positions, store
-from projector.errors import Contested, Unavailable, Unwritable
+from projector.errors import Contested, DatabaseAway, Unwritable
 from projector.fold import Changes, DeadLetter, Reading, View, read, recall
 from projector.lifecycle import Outcome
 from projector.positions import Gate, Move
@@ -21,7 +21,7 @@ def project(conn: Connection, records: Sequence[Record], gate: Gate | None = Non
     """Project a batch and move the gate's positions; how its records ended, adding up to their number.
 
     Without a gate (a replay, a retried dead letter) no position moves. Raises Fenced where a position is no longer
-    ours, Unavailable where the database is away or the rows are changed too fast by others: nothing is written then.
+    ours, DatabaseAway where Postgres is away or the rows are changed too fast by others: nothing is written then.
     """
     reading = read(records)
     try:
@@ -62,7 +62,7 @@ def _write(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
                 return _write_once(conn, reading, gate)
         except Contested as error:
             contested = error
-    raise Unavailable(f"gave up after {_TRIES} tries: {contested}") from contested
+    raise DatabaseAway(f"gave up after {_TRIES} tries: {contested}") from contested
 
 
 def _write_once(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:

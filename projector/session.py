@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from projector.errors import Misconfigured, ProjectorError, Unavailable, Unwritable
+from projector.errors import DatabaseAway, Misconfigured, ProjectorError, Unwritable
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -27,7 +27,7 @@ class TimeOuts(NamedTuple):
 
 
 def connect(url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: bool = True) -> Connection:
-    """A session of ours: UTC, `projector` first on the search path, time-outs set. Raises Unavailable, Misconfigured.
+    """A session of ours: UTC, `projector` first on the search path, time-outs set. Raises DatabaseAway, Misconfigured.
 
     What `url` leaves unset is left to libpq's own variables (PGHOST, PGUSER, …).
     """
@@ -74,7 +74,7 @@ def _reaction(error: psycopg.Error) -> ProjectorError:
     if isinstance(error, psycopg.ProgrammingError) and state is None:
         return Misconfigured(f"the database's address cannot be used: {said}")
     if state is None or state == _READ_ONLY or state.startswith(_TRANSIENT):
-        return Unavailable(said)
+        return DatabaseAway(said)
     if state.startswith(_ABOUT_DATA):
         return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
     if state in ("42P01", "42703", "3F000"):

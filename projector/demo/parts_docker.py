@@ -41,6 +41,7 @@ class Container:
         try:
             self._container.start()
         except Exception as error:  # whatever the engine has against it: no image, no space, no right
+            self._container.stop()
             raise NoParts(f"the engine does not start {self._container.image}: {error}") from error
         self._made = True
         name = self._container.get_wrapped_container().id[:12]
@@ -93,9 +94,10 @@ def docker_postgres(*, options: Sequence[str], keep: bool) -> tuple[str, Contain
     from testcontainers.community.postgres import PostgresContainer
 
     port, password = free_port(), secrets.token_urlsafe(12)
-    container = PostgresContainer(
-        POSTGRES_IMAGE, username="postgres", password=password, dbname="postgres", driver=None
-    )
+    container = PostgresContainer(POSTGRES_IMAGE, username="postgres", password=password, dbname="postgres")
+    container.with_env("LANG", "C.UTF-8")  # the encoding and the order of texts, as with local processes
+    # We wait ourselves: this one would go on asking a container that has ended, and not show its log.
+    container._connect = lambda: None
     settings = [part for option in ("max_connections=200", *options) for part in ("-c", option)]
     container.with_command(["postgres", *settings])
     _publish(container, 5432, host, port)

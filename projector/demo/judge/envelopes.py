@@ -36,7 +36,7 @@ def open_envelope(value: bytes | None, timestamp: int | None) -> Image | Nothing
         return _change_event(payload, record_time)
     if found.get("specversion") is not None:
         return _cloud_event(found, record_time)
-    if found.get("activity_type") is not None:
+    if "activity_type" in found:
         return _bare_row(found, record_time)
     if means_nothing(found) or ("schema" in found and "payload" in found and means_nothing(payload)):
         return Nothing("tombstone", "the connector's own")

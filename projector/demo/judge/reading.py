@@ -102,9 +102,7 @@ class Reader:
         return text_or_none(self._present(row, "response_body").get("text"), "response_body.text")
 
     def _error(self, row: dict[str, Any]) -> str | None:
-        given = text_or_none(row.get("error_detail"), "error_detail")
-        if given == LEFT_OUT:
-            given = None
+        given = text_or_none(column(row, "error_detail"), "error_detail")
         return given or text_or_none(self._present(row, "response_body").get("error"), "response_body.error")
 
     def _request(self, image: Image) -> Request:
@@ -115,7 +113,7 @@ class Reader:
             uuid_text(caller, "source_id or workspace_id"),
             uuid_text(row.get("target_id"), "target_id"),
             text_or_none(asked.get("task"), "request_body.task") or "",
-            identifier(row.get("idempotency_key"), "idempotency_key"),
+            identifier(column(row, "idempotency_key"), "idempotency_key"),
             created_at,
             _six_hours_after(created_at) if asked.get("deadline") is None else iso_time(asked["deadline"]),
         )
@@ -144,6 +142,11 @@ def _status(row: dict[str, Any]) -> str:
     if not isinstance(status, str) or status not in STATUSES:
         raise Unreadable("unknown status")
     return STATUSES[status]
+
+
+def column(row: dict[str, Any], name: str) -> Any:
+    """The column, none where the change feed left it out: a value that did not change cannot be news."""
+    return None if row.get(name) == LEFT_OUT else row.get(name)
 
 
 def body(row: dict[str, Any], field: str) -> dict[str, Any] | None:

@@ -1,0 +1,55 @@
+"""Batches: what a poll returned, cut into pieces that one transaction each can hold."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from events.envelope import Record
+from events.fields import recorded_at
+from projector.positions import Move
+
+
+class Polled(NamedTuple):
+    """What one partition gave: the offset it was read from, its records, and the offset to read from next.
+
+    The last is beyond the last record where transaction markers, aborted records or compaction gaps follow.
+    """
+
+    topic: str
+    partition: int
+    was: int
+    records: Sequence[Record]
+    now: int
+
+
+class Batch(NamedTuple):
+    """Records for one transaction, in log order within each partition, and the moves of their positions."""
+
+    records: list[Record]
+    moves: list[Move]
+
+
+def batches(polled: Sequence[Polled], *, max_records: int, max_bytes: int) -> Iterator[Batch]:
+    """Cut what was polled into batches of at most so many records and, one record aside, so many bytes of values."""
+    batch, size = Batch([], []), 0
+    for part in sorted(polled, key=lambda part: (part.topic, part.partition)):
+        was = part.was
+        last: Record | None = None
+        for record in part.records:
+            weight = len(record.value or b"")
+            if batch.records and (len(batch.records) >= max_records or size + weight > max_bytes):
+                if last is not None:
+                    batch.moves.append(_move(part, was, last.offset + 1, last))
+                    was = last.offset + 1
+                yield batch
+                batch, size, last = Batch([], []), 0, None
+            batch.records.append(record)
+            size += weight
+            last = record
+        if part.now != was:
+            batch.moves.append(_move(part, was, part.now, last))
+    if batch.moves:
+        yield batch
+
+
+def _move(part: Polled, was: int, now: int, last: Record | None) -> Move:
+    return Move(part.topic, part.partition, was, now, recorded_at(last.timestamp) if last else None)

@@ -1,0 +1,12 @@
+"""The commands, one noun or act a file; each adds its own parser and returns its exit code."""
+
+import argparse
+from typing import Any
+
+from projector.commands import config, health, migrate, replay, run
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add every command to the command line; `settings` are the flags that all of them take."""
+    for command in (run, migrate, replay, config, health):
+        command.add(subparsers, settings)

@@ -1,0 +1,70 @@
+"""`projector replay`: recordings and exports into the view."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from projector import migrations
+from projector.commands.run import time_outs
+from projector.lifecycle import Outcome
+from projector.projection import Outcomes
+from projector.replay import replay
+from projector.session import connect
+from projector.settings import Settings
+from projector.store import prepare_staging
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "replay",
+        parents=[settings],
+        help="project recordings (.jsonl, .gz, .zst) or exports of activity_logs into the view",
+        description="Projects files of JSON lines through the same fold as the topic. A line is a recorded record, or "
+        "itself an activity row. No position moves. To run it again, or after `run`, changes nothing more.",
+    )
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON: records, outcomes, seconds")
+    parser.set_defaults(command=replay_files)
+
+
+def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Replay the files and print how their records ended."""
+    began = time.monotonic()
+    conn = connect(settings.database_url.get_secret_value(), time_outs=time_outs(settings))
+    with conn, _progress() as progress:
+        migrations.require_current(conn)
+        prepare_staging(conn)
+        task = progress.add_task("replaying", total=None)
+        outcomes = replay(
+            conn,
+            arguments.files,
+            batch_records=settings.batch_records,
+            batch_bytes=settings.batch_bytes,
+            progress=lambda records: progress.update(task, completed=records),
+        )
+    _print(outcomes, round(time.monotonic() - began, 3), as_json=arguments.json)
+    return 0
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,} records"), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+
+
+def _print(outcomes: Outcomes, seconds: float, *, as_json: bool) -> None:
+    counts = {str(outcome): outcomes[outcome] for outcome in Outcome}
+    if as_json:
+        print(json.dumps({"records": outcomes.total(), "outcomes": counts, "seconds": seconds}))
+        return
+    for outcome, count in counts.items():
+        if count:
+            print(f"{outcome:14}{count:12,}")
+    print(f"{'records':14}{outcomes.total():12,} in {seconds} s")

@@ -1,0 +1,66 @@
+"""`projector run`: one member of the consumer group."""
+
+import argparse
+from typing import Any
+
+from projector.health import Health
+from projector.kafka_security import security
+from projector.runner import Member, RunSettings
+from projector.session import TimeOuts
+from projector.settings import Settings
+from projector.source import KafkaSource, SourceSettings
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "run",
+        parents=[settings],
+        help="project the topic into the view until told to stop",
+        description="Joins the consumer group and projects what arrives, each record exactly once. Run as many as the "
+        "topic has partitions. SIGTERM finishes the batch in hand, leaves the group and exits with 0.",
+    )
+    parser.set_defaults(command=run)
+
+
+def run(settings: Settings, _: argparse.Namespace) -> int:
+    """Run a member until it is told to stop."""
+    Member(source(settings), run_settings(settings), Health(settings.health_file)).run()
+    return 0
+
+
+def source(settings: Settings) -> KafkaSource:
+    """The topic, as the settings say."""
+    return KafkaSource(
+        SourceSettings(
+            bootstrap_servers=settings.bootstrap_servers,
+            topic=settings.topic,
+            group_id=settings.group_id,
+            group_instance_id=settings.group_instance_id,
+            session_timeout_ms=settings.session_timeout_ms,
+            heartbeat_interval_ms=settings.heartbeat_interval_ms,
+            max_poll_interval_ms=settings.max_poll_interval_ms,
+            metadata_max_age_ms=settings.metadata_max_age_ms,
+            max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
+            security=security(settings),
+        )
+    )
+
+
+def run_settings(settings: Settings) -> RunSettings:
+    """A member's own settings."""
+    return RunSettings(
+        database_url=settings.database_url.get_secret_value(),
+        batch_records=settings.batch_records,
+        batch_bytes=settings.batch_bytes,
+        synchronous_commit=settings.synchronous_commit,
+        time_outs=time_outs(settings),
+        heartbeat_seconds=settings.heartbeat_interval_ms / 1000,
+        stalled_after_seconds=settings.stalled_after_seconds,
+        summary_seconds=settings.summary_seconds,
+    )
+
+
+def time_outs(settings: Settings) -> TimeOuts:
+    """How long a session may hold things up."""
+    return TimeOuts(settings.idle_in_transaction_timeout_ms, settings.lock_timeout_ms, settings.statement_timeout_ms)

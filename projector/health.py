@@ -1,0 +1,45 @@
+"""Health: a file that a member rewrites every second, and what it tells an orchestrator that looks at it."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+from projector.errors import Misconfigured, ProjectorError
+
+FRESH_SECONDS = 30.0
+"""An older report is of a process that hangs: longer than any statement may take."""
+
+
+class Health:
+    """Writes the reports; to nowhere, where there is no file."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+
+    def report(self, *, healthy: bool, state: str) -> None:
+        """Say how it goes, in one sentence. Raises Misconfigured where the file cannot be written."""
+        if self._path is None:
+            return
+        beside = self._path.with_name(self._path.name + ".new")
+        try:
+            beside.write_text(json.dumps({"at": time.time(), "healthy": healthy, "state": state}))
+            os.replace(beside, self._path)
+        except OSError as error:
+            raise Misconfigured(f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}") from error
+
+
+def check(path: Path | None) -> str:
+    """The state last reported; raises ProjectorError where it is not a healthy one, or old."""
+    if path is None:
+        raise Misconfigured("PROJECTOR_HEALTH_FILE is not set: set it for `projector run` and for this command")
+    try:
+        report = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ProjectorError(f"no report of a running projector at {path}: {error}") from error
+    age = time.time() - report["at"]
+    if age > FRESH_SECONDS:
+        raise ProjectorError(f"the last report is {age:.0f} seconds old: {report['state']}")
+    if not report["healthy"]:
+        raise ProjectorError(report["state"])
+    return str(report["state"])

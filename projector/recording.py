@@ -1,0 +1,126 @@
+"""Recordings: files of JSON lines, one record a line, plain, gzipped or zstandard (CONTRACT §5)."""
+
+import base64
+import binascii
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple, cast
+
+import zstandard
+
+from events import strict_json
+from events.unreadable import Unreadable
+from projector.errors import Misconfigured, ProjectorError
+
+
+class Line(NamedTuple):
+    """A record as a recording holds it; `timestamp` in ms since 1970."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    key: bytes | None
+    value: bytes | None
+
+
+def read(path: Path) -> Iterator[Line]:
+    """The records of a recording. A line without `value` is itself an activity row, at the offset of its number from 0.
+
+    A line that is not a record at all comes out as a record whose value is the line, so that it ends as a dead letter.
+    Raises Misconfigured where the file cannot be opened, ProjectorError where its compression is damaged.
+    """
+    with _opened(path, "rb") as lines:
+        for number, line in enumerate(lines):
+            if text := line.strip():
+                yield _record(text, path.name, number)
+
+
+def write(path: Path, records: Iterable[Line]) -> int:
+    """Write a recording, compressed as the file's suffix says; how many records it holds."""
+    count = 0
+    with _opened(path, "wb") as lines:
+        for record in records:
+            lines.write(to_line(record))
+            count += 1
+    return count
+
+
+def to_line(record: Line) -> bytes:
+    """A record as a line of a recording."""
+    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+    held = {**place, "timestamp": record.timestamp, **_as_text("key", record.key), **_as_text("value", record.value)}
+    return json.dumps(held, ensure_ascii=False).encode() + b"\n"
+
+
+def _record(line: bytes, name: str, number: int) -> Line:
+    try:
+        held = strict_json.loads(line)
+        if isinstance(held, dict) and ("value" in held or "value_base64" in held):
+            return _held_record(held)
+    except (Unreadable, ValueError):
+        pass
+    return Line(name, 0, number, None, None, line)
+
+
+def _held_record(held: dict[str, object]) -> Line:
+    """Raises ValueError where a coordinate or the text of a value is not what it must be."""
+    topic, partition, offset, timestamp = (held.get(each) for each in ("topic", "partition", "offset", "timestamp"))
+    if not isinstance(topic, str) or not isinstance(partition, int) or not isinstance(offset, int):
+        raise ValueError("a recorded record has a topic, a partition and an offset")
+    if not 0 <= partition < 2**31 or not 0 <= offset < 2**63:
+        raise ValueError("partition and offset are not negative")
+    return Line(
+        topic,
+        partition,
+        offset,
+        timestamp if isinstance(timestamp, int) else None,
+        _as_bytes("key", held),
+        _as_bytes("value", held),
+    )
+
+
+def _as_text(field: str, content: bytes | None) -> dict[str, str | None]:
+    if content is None:
+        return {field: None}
+    try:
+        return {field: content.decode()}
+    except UnicodeDecodeError:
+        return {f"{field}_base64": base64.b64encode(content).decode()}
+
+
+def _as_bytes(field: str, held: dict[str, object]) -> bytes | None:
+    encoded, text = held.get(f"{field}_base64"), held.get(field)
+    if isinstance(encoded, str):
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"{field}_base64 is not base64") from error
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise ValueError(f"{field} is not a text")
+    return text.encode(errors="surrogatepass")
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[IO[bytes]]:
+    try:
+        with _decompressed(path, mode) as lines:
+            yield lines
+    except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
+        raise ProjectorError(f"the recording {path} is damaged or cut off: {error}") from error
+    except OSError as error:
+        raise Misconfigured(f"the recording {path} cannot be opened: {error.strerror or error}") from error
+
+
+def _decompressed(path: Path, mode: str) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return cast(IO[bytes], gzip.open(path, mode, compresslevel=1))
+    if path.suffix == ".zst":
+        return cast(IO[bytes], zstandard.open(path, mode))
+    return cast(IO[bytes], path.open(mode))

@@ -1,0 +1,248 @@
+"""`projector run`: one member of the consumer group. Poll, claim, project; wait out what is away; stop when told."""
+
+import logging
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from projector import migrations, positions
+from projector.batch import Batch, Polled, batches
+from projector.errors import BrokerAway, DatabaseAway, Fenced, Unavailable
+from projector.health import Health
+from projector.lifecycle import Outcome
+from projector.positions import Claim, Gate
+from projector.projection import Outcomes, project
+from projector.session import Connection, TimeOuts, connect, transaction
+from projector.source import KafkaSource
+from projector.store import prepare_staging
+
+log = logging.getLogger(__name__)
+
+_KAFKA = "Kafka"
+_POSTGRES = "Postgres"
+_RETRY_SECONDS = 1.0
+_TICK_SECONDS = 1.0
+_FENCED_IN_A_ROW = 5
+
+
+class RunSettings(NamedTuple):
+    """What a member needs to know beside its source."""
+
+    database_url: str
+    batch_records: int = 5_000
+    batch_bytes: int = 8 * 1024 * 1024
+    synchronous_commit: bool = False
+    time_outs: TimeOuts = TimeOuts()
+    heartbeat_seconds: float = 3.0
+    stalled_after_seconds: float = 60.0
+    summary_seconds: float = 60.0
+
+
+class Member:
+    """One process of the group. `outcomes` counts every record that it projected."""
+
+    def __init__(self, source: KafkaSource, settings: RunSettings, health: Health | None = None) -> None:
+        self.source = source
+        self.settings = settings
+        self.health = health or Health(None)
+        self.token: UUID = uuid4()
+        self.outcomes: Outcomes = Counter()
+        self.stopping = False
+        self._conn: Connection | None = None
+        self._away: dict[str, float] = {}
+        self._connect_at = 0.0
+        self._claim_at = 0.0
+        self._fenced = 0
+        self._tick_at = 0.0
+        self._stood: dict[int, tuple[int, float]] = {}
+        self._summed_up: tuple[float, Outcomes] = (time.monotonic(), Counter())
+
+    def run(self) -> None:
+        """Until told to stop; raises LogGap and Misconfigured, which waiting does not mend."""
+        log.info("starting", extra={"topic": self.source.topic, "member": self.source.member})
+        try:
+            with self._signals():
+                while not self.stopping:
+                    self.step()
+        finally:
+            self.stop()
+
+    def step(self) -> None:
+        """One round: poll, claim what is fresh, project what came. An outage ends the round, never the process."""
+        try:
+            if not self.source.is_open:
+                self.source.open()
+            polled = self.source.poll()
+            self._back(_KAFKA)
+            if self._connect():
+                self._claim_fresh(self._open_conn)
+                self._project(self._open_conn, polled)
+                self._tick(self._open_conn)
+        except BrokerAway as error:
+            self.source.close()
+            self._lost(_KAFKA, error)
+            self._sleep(_RETRY_SECONDS)
+        except DatabaseAway as error:
+            self._disconnect()
+            self._lost(_POSTGRES, error)
+        except Fenced as error:
+            self._step_back(error)
+
+    def stop(self) -> None:
+        """Leave the group and close the session; the batch in hand is done."""
+        self.source.close()
+        self._disconnect()
+        self._sum_up("stopped")
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        def stop(number: int, _: FrameType | None) -> None:
+            if self.stopping:
+                raise SystemExit(128 + number)  # told twice: at once, which loses nothing either
+            log.info("stopping", extra={"signal": signal.Signals(number).name})
+            self.stopping = True
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    # --- the work
+
+    def _claim_fresh(self, conn: Connection) -> None:
+        if not self.source.fresh or time.monotonic() < self._claim_at:
+            return
+        for partition in self.source.fresh:
+            span = self.source.span(partition)
+            wanted = Claim(
+                self.source.topic,
+                partition,
+                self.token,
+                self.source.topic_id,
+                span.beginning,
+                self.source.generation,
+                self.source.member,
+            )
+            with transaction(conn):
+                offset = positions.claim(conn, wanted)
+            if offset is not None:
+                self.source.seat(partition, offset)
+                log.info("partition claimed", extra={"partition": partition, "offset": offset, "end": span.end})
+
+    def _project(self, conn: Connection, polled: list[Polled]) -> None:
+        settings = self.settings
+        for batch in batches(polled, max_records=settings.batch_records, max_bytes=settings.batch_bytes):
+            self.outcomes += self._project_batch(conn, batch)
+            self._fenced = 0
+            if self.stopping:
+                return
+
+    def _project_batch(self, conn: Connection, batch: Batch) -> Outcomes:
+        return project(conn, batch.records, Gate(self.token, batch.moves))
+
+    def _tick(self, conn: Connection) -> None:
+        """What is due once a second."""
+        now = time.monotonic()
+        if now < self._tick_at:
+            return
+        self._tick_at = now + _TICK_SECONDS
+        self._project(conn, self.source.drifted())
+        self.source.commit()
+        self._look_for_stalls(now)
+        self.health.report(healthy=True, state="projecting" if self.source.seated else "waiting for partitions")
+        if now - self._summed_up[0] >= self.settings.summary_seconds:
+            self._sum_up("summary")
+
+    def _look_for_stalls(self, now: float) -> None:
+        """A partition with lag whose position stands still needs another consumer (T1, T2)."""
+        seated = self.source.seated
+        self._stood = {partition: self._stood.get(partition, (offset, now)) for partition, offset in seated.items()}
+        for partition, offset in seated.items():
+            stood_at, since = self._stood[partition]
+            if offset != stood_at:
+                self._stood[partition] = (offset, now)
+            elif now - since > self.settings.stalled_after_seconds:
+                if self.source.span(partition).end > offset:
+                    self._stood.clear()
+                    raise BrokerAway(f"partition {partition} stands still at {offset} with records behind it")
+                self._stood[partition] = (offset, now)
+
+    # --- what is away, and what comes back
+
+    @property
+    def _open_conn(self) -> Connection:
+        assert self._conn is not None  # noqa: S101 - _connect said so
+        return self._conn
+
+    def _connect(self) -> bool:
+        if self._conn is not None:
+            return True
+        if time.monotonic() < self._connect_at:
+            return False
+        self._connect_at = time.monotonic() + _RETRY_SECONDS
+        settings = self.settings
+        conn = connect(
+            settings.database_url, time_outs=settings.time_outs, synchronous_commit=settings.synchronous_commit
+        )
+        try:
+            migrations.require_current(conn)
+            prepare_staging(conn)
+        except BaseException:
+            conn.close()
+            raise
+        self._conn = conn
+        self._back(_POSTGRES)
+        return True
+
+    def _disconnect(self) -> None:
+        """Drop what was in flight, to be claimed again: the position's row tells whether its commit happened."""
+        self.source.unseat()
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            conn.close()
+
+    def _step_back(self, error: Fenced) -> None:
+        """Another member owns what we read: poll for a heartbeat, to hear of the new assignment, before we claim."""
+        self._fenced += 1
+        log.warning("fenced", extra={"reason": str(error), "in_a_row": self._fenced})
+        self.source.unseat()
+        self._claim_at = time.monotonic() + self.settings.heartbeat_seconds
+        if self._fenced >= _FENCED_IN_A_ROW:
+            self._fenced = 0
+            self.source.close()
+
+    def _lost(self, what: str, error: Unavailable) -> None:
+        if what not in self._away:
+            self._away[what] = time.monotonic()
+            log.warning("waiting for %s", what, extra={"reason": str(error)})
+        self.health.report(healthy=False, state=f"waiting for {what}: {error}")
+
+    def _back(self, what: str) -> None:
+        if (since := self._away.pop(what, None)) is not None:
+            log.info("%s is back", what, extra={"after_seconds": round(time.monotonic() - since, 1)})
+
+    def _sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self.stopping and time.monotonic() < until:
+            time.sleep(0.05)
+
+    def _sum_up(self, message: str) -> None:
+        since, before = self._summed_up
+        now = time.monotonic()
+        counts = {str(outcome): self.outcomes[outcome] - before[outcome] for outcome in Outcome}
+        self._summed_up = (now, Counter(self.outcomes))
+        log.info(
+            message,
+            extra={
+                "seconds": round(now - since, 1),
+                "records": sum(counts.values()),
+                **{outcome: count for outcome, count in counts.items() if count},
+            },
+        )

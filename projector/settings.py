@@ -1,0 +1,165 @@
+"""Settings: environment variables PROJECTOR_…; flags of the same names win; secrets are masked where they are shown."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from projector.errors import Misconfigured
+
+PREFIX = "PROJECTOR_"
+_KIBI = 1024
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Any of them can come from a file instead, named by its variable with _FILE behind."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Postgres, as a URL or key=value text; what it leaves out comes from PGHOST, PGUSER, …",
+    )
+    bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, as host:port,host:port")
+    topic: str = Field("activity-log", min_length=1, description="the topic of activity events")
+    group_id: str = Field("delegations-projector", min_length=1, description="the consumer group; replicas share it")
+    group_instance_id: str | None = Field(None, description="a static member's name, unique among the replicas")
+
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="how to talk to Kafka"
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+        None, description="how to log in to Kafka, with SASL_PLAINTEXT or SASL_SSL"
+    )
+    sasl_username: str | None = Field(None, description="for PLAIN and SCRAM")
+    sasl_password: SecretStr | None = Field(None, description="for PLAIN and SCRAM")
+    sasl_oauth_token: SecretStr | None = Field(
+        None, description="for OAUTHBEARER; from a file (…_FILE) it is read anew at every log-in"
+    )
+    ssl_ca_file: Path | None = Field(None, description="certificates of the authorities to trust, PEM")
+    ssl_cert_file: Path | None = Field(None, description="our certificate, PEM")
+    ssl_key_file: Path | None = Field(None, description="our private key, PEM")
+    ssl_key_password: SecretStr | None = Field(None, description="the password of our private key")
+    ssl_check_hostname: bool = Field(True, description="whether the broker's certificate must bear its name")
+
+    session_timeout_ms: int = Field(12_000, ge=1_000, description="a member silent for so long has died")
+    heartbeat_interval_ms: int = Field(3_000, ge=100, description="how often a member says that it lives")
+    max_poll_interval_ms: int = Field(60_000, ge=5_000, description="a member that does not poll for so long hangs")
+    metadata_max_age_ms: int = Field(15_000, ge=1_000, description="new partitions are found after at most so long")
+    max_partition_fetch_bytes: int = Field(
+        _KIBI * _KIBI, ge=_KIBI, description="what one fetch may bring of a partition, compressed"
+    )
+    stalled_after_seconds: int = Field(
+        60, ge=5, description="a partition with lag that stands still for so long gets a new consumer"
+    )
+
+    batch_records: int = Field(5_000, ge=1, description="at most so many records a transaction")
+    batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="at most so many bytes of values a transaction")
+    synchronous_commit: bool = Field(
+        False, description="whether a commit waits for the disk; off loses nothing, the log is the truth"
+    )
+    idle_in_transaction_timeout_ms: int = Field(8_000, ge=100, description="Postgres ends a session frozen for so long")
+    lock_timeout_ms: int = Field(
+        5_000, ge=100, description="waiting for a lock longer than this is given up, and retried"
+    )
+    statement_timeout_ms: int = Field(
+        30_000, ge=100, description="a statement that takes longer is given up, and retried"
+    )
+
+    log_format: Literal["human", "json"] = Field("human", description="how log lines look")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from which level on to log")
+    summary_seconds: int = Field(60, ge=1, description="how often `run` sums up what it did")
+    health_file: Path | None = Field(
+        None, description="a file that `run` rewrites every second, for `projector health`; none unless set"
+    )
+
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        for address in value.split(","):
+            host, _, port = address.strip().rpartition(":")
+            if not host or not port.isdecimal():
+                raise ValueError(f"{address.strip()!r} is not host:port")
+        return value
+
+    @model_validator(mode="after")
+    def _time_outs_in_order(self) -> "Settings":
+        if self.heartbeat_interval_ms >= self.session_timeout_ms:
+            raise ValueError("heartbeat_interval_ms must be below session_timeout_ms")
+        if self.idle_in_transaction_timeout_ms >= self.session_timeout_ms:
+            raise ValueError(
+                "idle_in_transaction_timeout_ms must be below session_timeout_ms, or a frozen member's locks outlive it"
+            )
+        if self.statement_timeout_ms >= self.max_poll_interval_ms:
+            raise ValueError(
+                "statement_timeout_ms must be below max_poll_interval_ms, or a slow statement costs the group"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _login_complete(self) -> "Settings":
+        if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
+            raise ValueError(f"security_protocol {self.security_protocol} needs a sasl_mechanism")
+        if self.sasl_mechanism == "OAUTHBEARER" and self.sasl_oauth_token is None:
+            raise ValueError("sasl_mechanism OAUTHBEARER needs sasl_oauth_token, or better sasl_oauth_token_file")
+        by_password = self.sasl_mechanism is not None and self.sasl_mechanism != "OAUTHBEARER"
+        if by_password and not (self.sasl_username and self.sasl_password):
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_username and sasl_password")
+        return self
+
+
+def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """The settings in force; raises Misconfigured, naming each variable that is wrong and what was expected."""
+    try:
+        return Settings(**{**_from_files(environment), **(flags or {})})
+    except ValidationError as error:
+        raise Misconfigured("; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors())) from None
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Variables of our prefix that look like a setting's and are none: most likely a slip of the pen."""
+    known = [variable(name) for name in Settings.model_fields]
+    known += [f"{name}_FILE" for name in known]
+    ours = [name for name in environment if name.startswith(PREFIX) and name not in known]
+    return [name for name in ours if difflib.get_close_matches(name, known, cutoff=0.85)]
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def token_file(environment: Mapping[str, str] = os.environ) -> Path | None:
+    """The file of the OAUTHBEARER token, if it comes from one: tokens expire, so it is read at every log-in."""
+    name = environment.get(f"{PREFIX}SASL_OAUTH_TOKEN_FILE")
+    return Path(name) if name else None
+
+
+def shown(settings: Settings) -> dict[str, str]:
+    """Variable → value, with every secret masked."""
+    values = settings.model_dump(mode="json")
+    return {variable(name): "" if value is None else str(value) for name, value in values.items()}
+
+
+def _from_files(environment: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in Settings.model_fields:
+        where = f"{variable(name)}_FILE"
+        if where not in environment:
+            continue
+        if variable(name) in environment:
+            raise Misconfigured(f"{variable(name)} and {where} are both set: leave one of them out")
+        try:
+            found[name] = Path(environment[where]).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Misconfigured(f"{where}: {environment[where]} cannot be read: {error}") from None
+    return found
+
+
+def _sentence(location: tuple[int | str, ...], message: str) -> str:
+    name = variable(str(location[0])) + ": " if location else ""
+    return name + message.removeprefix("Value error, ")
