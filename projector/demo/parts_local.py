@@ -160,7 +160,7 @@ def local_kafka(folder: Path, *, properties: Mapping[str, str], jvm: Sequence[st
     }
     file = home / "server.properties"
     file.write_text("".join(f"{name}={value}\n" for name, value in {**properties, **ours}.items()))
-    cluster = secrets.token_urlsafe(16)
+    cluster = "A" + secrets.token_urlsafe(16)[1:]  # a dash in front would be an option to the tool
     _run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)], "Kafka's StorageTool", cwd=home)
     command = [*java, "kafka.Kafka", str(file)]
     return address, Process(command, home / "kafka.log", keep=keep, ending=signal.SIGKILL)

@@ -24,12 +24,12 @@ import sys
 from pathlib import Path
 from projector.demo.parts import start_postgres
 server = start_postgres(Path(sys.argv[1]), options=["fsync=off"], own=True, keep=sys.argv[2] == "keep")
-print(server.url, flush=True)
-print(server.how_to_end, flush=True)
 try:
+    print(server.url, flush=True)
+    print(server.how_to_end, flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
-    server.wait_until_it_answers(seconds=0)
+    server.wait_until_it_answers(seconds=5)
     print("interrupted, and it still answers", flush=True)
 """
 
