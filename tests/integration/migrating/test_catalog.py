@@ -136,17 +136,17 @@ def test_a_record_is_parked_once(migrated: Connection, kind: str, status: str | 
 def test_a_position_moves_without_touching_its_index(migrated: Connection) -> None:
     migrated.execute(
         "INSERT INTO projector.positions (topic, partition, next_offset) "
-        "SELECT 'activity-log', n, 0 FROM generate_series(0, 29) n"
+        "SELECT 'activity-log', n, 0 FROM generate_series(1, 200) n"
     )
-    for _ in range(200):
+    for _ in range(50):
         migrated.execute("UPDATE projector.positions SET next_offset = next_offset + 1, moved_at = now()")
     migrated.execute("SELECT pg_stat_force_next_flush()")
     moved = migrated.execute(
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'projector.positions'::regclass"
     ).fetchone()
     assert moved is not None
-    assert moved[0] == 30 * 200
-    assert moved[1] > 0.99 * moved[0]
+    assert moved[0] == 200 * 50
+    assert moved[1] > 0.9 * moved[0]  # a snapshot of another session may keep a page full for a moment
 
 
 SILENT = """

@@ -197,6 +197,16 @@ def test_a_session_that_looks_into_the_projectors_schema_first_migrates_alike(
         assert conn.execute("SHOW search_path").fetchone() == ("projector,public",)
 
 
+def test_the_view_is_never_made_among_the_projectors_own_tables(empty: Connection, empty_url: str) -> None:
+    empty.execute("CREATE SCHEMA projector")
+    with psycopg.connect(empty_url, options="-c search_path=projector,public") as conn:
+        migrations.up(conn)
+    found = empty.execute(
+        "SELECT schemaname FROM pg_tables WHERE tablename IN ('delegations', 'projector_schema_migrations')"
+    )
+    assert found.fetchall() == [("public",), ("public",)]
+
+
 def test_the_view_is_made_in_the_current_schema(empty: Connection, empty_url: str) -> None:
     empty.execute("CREATE SCHEMA platform")
     with psycopg.connect(empty_url, options="-c search_path=platform") as conn:
