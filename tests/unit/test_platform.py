@@ -2,15 +2,13 @@
 
 import itertools
 import random
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from projector.demo.acknowledged import Acknowledged, read_recording, write_recording
 from projector.demo.judge import Judge, Verdict, judge
-from projector.demo.platform import KINDS, Mix, Record, partition_of, records
+from projector.demo.platform import KINDS, Mix, logged, partition_of, records
 from projector.demo.platform.delegation import Delegation
 from projector.demo.platform.feeds import ENVELOPES, choose_feed
 from projector.demo.platform.hostile import dead_letters
@@ -23,17 +21,9 @@ OUTCOMES = {
 SMALL = Mix(delegations=len(KINDS) * 12, live=30, repeat_every=500, seed=3)
 
 
-def in_a_log(log: Iterator[Record], partitions: int = 4) -> Iterator[Acknowledged]:
-    ends: Counter[int] = Counter()
-    for record in log:
-        partition = partition_of(record.key, partitions)
-        yield Acknowledged("activity-log", partition, ends[partition], record.timestamp, record.key, record.value)
-        ends[partition] += 1
-
-
 @pytest.fixture(scope="module")
 def verdict() -> Verdict:
-    return judge(in_a_log(records(SMALL)))
+    return judge(logged(records(SMALL)))
 
 
 def test_equal_settings_write_equal_logs() -> None:
@@ -54,7 +44,7 @@ def test_every_status_occurs(verdict: Verdict) -> None:
 
 
 def test_shares_are_what_was_asked_for() -> None:
-    log = in_a_log(records(SMALL._replace(unrelated_share=0.7, garbage_share=0.1, repeat_every=10**9)))
+    log = logged(records(SMALL._replace(unrelated_share=0.7, garbage_share=0.1, repeat_every=10**9)))
     outcomes = judge(log).outcomes
     assert outcomes["unrelated"] / outcomes.total() == pytest.approx(0.7, abs=0.05)
     assert outcomes["dead_letter"] / outcomes.total() == pytest.approx(0.1, abs=0.03)
@@ -136,7 +126,7 @@ def test_hostile_records_are_dead_letters_all() -> None:
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst"])
 def test_a_recording_keeps_every_byte(tmp_path: Path, suffix: str) -> None:
-    log = list(itertools.islice(in_a_log(records(SMALL)), 1500))
+    log = list(itertools.islice(logged(records(SMALL)), 1500))
     path = tmp_path / f"log.{suffix}"
     assert write_recording(path, log) == len(log)
     assert list(read_recording(path)) == log

@@ -5,10 +5,11 @@ import itertools
 import random
 import zlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from projector.demo.acknowledged import Acknowledged
 from projector.demo.platform.delegation import Change, Delegation
 from projector.demo.platform.feeds import DEFAULT_WEIGHTS, choose_feed
 from projector.demo.platform.hostile import dead_letter
@@ -71,6 +72,15 @@ def records(mix: Mix) -> Iterator[Record]:
 def partition_of(key: bytes | None, partitions: int) -> int:
     """The same partition for a key on every machine and day."""
     return zlib.crc32(key or b"") % partitions
+
+
+def logged(log: Iterable[Record], *, topic: str = "activity-log", partitions: int = 6) -> Iterator[Acknowledged]:
+    """The records as they would stand in an empty topic: a recording that no broker was needed for."""
+    ends = [0] * partitions
+    for record in log:
+        partition = partition_of(record.key, partitions)
+        yield Acknowledged(topic, partition, ends[partition], record.timestamp, record.key, record.value)
+        ends[partition] += 1
 
 
 class _Platform:
