@@ -5,6 +5,8 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
@@ -14,10 +16,15 @@ from psycopg import Connection, sql
 from projector import migrations
 from projector.demo.parts import Postgres, start_kafka, start_postgres
 
+if TYPE_CHECKING:
+    from scene import Scene
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    """kafka-python reads its schemas by functions that Python 3.11 and 3.12 call deprecated, 3.13 no longer."""
+    """What kafka-python warns of: schemas read by functions deprecated until Python 3.13, sockets left to the collector
+    when a broker dies."""
     config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
+    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
@@ -91,6 +98,16 @@ def topic(kafka: str) -> str:
     from topics import create_topic  # not above: the warnings that pytest_configure ignores would be errors there
 
     return create_topic(kafka)
+
+
+@pytest.fixture
+def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator["Scene"]:
+    """A platform, members and a judge, on the shared Kafka and a database of its own."""
+    from scene import Scene  # for the same reason
+
+    scene = Scene(database_url, kafka, topic, tmp_path)
+    yield scene
+    scene.end()
 
 
 def _url_of(postgres: Postgres, database: str) -> str:

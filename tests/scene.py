@@ -1,0 +1,186 @@
+"""A scene of real parts: a topic with a platform that writes to it, members as real processes, and a judge."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+import psycopg
+from kafka import KafkaAdminClient
+
+from projector.demo.acknowledged import Acknowledged
+from projector.demo.judge import differences, judge, stored_rows
+from projector.demo.platform import Mix, records
+from projector.demo.producer import publish
+
+SECONDS = 60.0
+"""The longest that a scene waits for a fact; no test measures time."""
+
+IMPATIENT = {
+    "PROJECTOR_SESSION_TIMEOUT_MS": "3000",
+    "PROJECTOR_HEARTBEAT_INTERVAL_MS": "500",
+    "PROJECTOR_IDLE_IN_TRANSACTION_TIMEOUT_MS": "2000",
+    "PROJECTOR_LOCK_TIMEOUT_MS": "2000",
+    "PROJECTOR_SUMMARY_SECONDS": "1",
+}
+
+
+def until(fact: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
+    """Wait for a fact, and return it; fails by naming what never came."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := fact():
+            return found
+        time.sleep(0.02)  # between two looks at the fact
+    raise AssertionError(f"never in {seconds} seconds: {what}")
+
+
+class Process:
+    """A `projector run`, and what it said: a dictionary for each line of its log."""
+
+    def __init__(self, environment: dict[str, str], said: Path) -> None:
+        self._said = said
+        with said.open("wb") as out:
+            command = [sys.executable, "-m", "projector.cli", "run"]
+            self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=out)
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
+
+    def text(self) -> str:
+        return self._said.read_text()
+
+    def says(self, message: str, times: int = 1) -> Any:
+        """The line with this message, once it is said so often."""
+
+        def found() -> dict[str, Any] | None:
+            said = [line for line in self.lines() if line["message"] == message]
+            return said[times - 1] if len(said) >= times else None
+
+        return until(found, f"{message!r} in:\n{self.text()[-3000:]}")
+
+    def signal(self, number: signal.Signals) -> Self:
+        self.process.send_signal(number)
+        return self
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL).process.wait()
+
+    def exit_code(self) -> int:
+        return self.process.wait(timeout=SECONDS)
+
+    def end(self) -> None:
+        if self.process.poll() is None:
+            self.signal(signal.SIGCONT)
+            self.kill()
+
+
+class Scene:
+    """`acknowledged` is what the broker took, in the order in which it answered."""
+
+    def __init__(self, database_url: str, bootstrap_servers: str, topic: str, folder: Path) -> None:
+        self.database_url = database_url
+        self.bootstrap_servers = bootstrap_servers
+        self.topic = topic
+        self.acknowledged: list[Acknowledged] = []
+        self._folder = folder
+        self._members: list[Process] = []
+
+    def member(self, **environment: str) -> Process:
+        """Start a member; `environment` without the prefix."""
+        settings = {
+            **IMPATIENT,
+            "PROJECTOR_DATABASE_URL": self.database_url,
+            "PROJECTOR_BOOTSTRAP_SERVERS": self.bootstrap_servers,
+            "PROJECTOR_TOPIC": self.topic,
+            "PROJECTOR_GROUP_ID": f"group-{self.topic}",
+            "PROJECTOR_LOG_FORMAT": "json",
+            **{f"PROJECTOR_{name.upper()}": value for name, value in environment.items()},
+        }
+        member = Process(settings, self._folder / f"member-{len(self._members)}.log")
+        self._members.append(member)
+        return member
+
+    def play(self, mix: Mix, *, per_second: float | None = None) -> None:
+        """Let a platform write, until all of it is acknowledged."""
+        publish(
+            records(mix),
+            bootstrap_servers=self.bootstrap_servers,
+            topic=self.topic,
+            keep=self.acknowledged.append,
+            per_second=per_second,
+        )
+
+    @contextmanager
+    def playing(self, mix: Mix, *, per_second: float) -> Iterator[None]:
+        """As `play`, beside what the test does; all is acknowledged at the end of the block."""
+        failed: list[BaseException] = []
+
+        def play() -> None:
+            try:
+                self.play(mix, per_second=per_second)
+            except BaseException as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=play)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+        assert not failed, failed
+
+    def ends(self) -> dict[int, int]:
+        """Partition → the offset after the last record that was acknowledged."""
+        ends: dict[int, int] = {}
+        for record in self.acknowledged:
+            ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
+        return ends
+
+    def positions(self) -> dict[int, int]:
+        with psycopg.connect(self.database_url) as conn:
+            found = conn.execute(
+                "SELECT partition, next_offset FROM projector.positions WHERE topic = %s", [self.topic]
+            ).fetchall()
+        return dict(found)
+
+    def projected(self) -> int:
+        return sum(self.positions().values())
+
+    def committed(self) -> dict[int, int]:
+        """What the group was told: partition → offset."""
+        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
+        try:
+            told = admin.list_group_offsets({f"group-{self.topic}": None})[f"group-{self.topic}"]
+        finally:
+            admin.close()
+        return {place.partition: offset.offset for place, offset in told.items()}
+
+    def caught_up(self) -> None:
+        """Wait until every position is at the end of its partition."""
+        ends = self.ends()
+
+        def reached() -> bool:
+            return ends.items() <= self.positions().items()
+
+        try:
+            until(reached, "all positions at the end")
+        except AssertionError as error:
+            said = "\n".join(member.text()[-2000:] for member in self._members)
+            raise AssertionError(f"positions {self.positions()} of {ends}:\n{said}") from error
+
+    def view_equals_log(self) -> None:
+        """Fold what was acknowledged with code of its own, and compare whole tables."""
+        with psycopg.connect(self.database_url, autocommit=True) as conn:
+            assert differences(judge(self.acknowledged).rows, stored_rows(conn)) == []
+
+    def end(self) -> None:
+        for member in self._members:
+            member.end()
