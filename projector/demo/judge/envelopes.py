@@ -38,6 +38,8 @@ def open_envelope(value: bytes | None, timestamp: int | None) -> Image | Nothing
         return _cloud_event(found, record_time)
     if "activity_type" in found:
         return _bare_row(found, record_time)
+    if isinstance(payload, dict) and "activity_type" in payload:
+        return _bare_row(payload, record_time)  # unwrapped by the connector, with its schema beside it
     if means_nothing(found) or ("schema" in found and "payload" in found and means_nothing(payload)):
         return Nothing("tombstone", "the connector's own")
     raise Unreadable("in none of the envelopes")
