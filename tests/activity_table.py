@@ -1,0 +1,41 @@
+"""The platform's table `activity_logs` beside the view, and what both hold."""
+
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from projector import store
+from projector.ledger import Connection
+from projector.lifecycle import Delegation
+
+SEARCH_PATH = "-c search_path=projector,public -c TimeZone=UTC"
+
+
+def create_activity_table(url: str) -> None:
+    """The table as CONTRACT §2 describes it."""
+    with psycopg.connect(url) as conn:
+        conn.execute(
+            """
+            CREATE TABLE activity_logs (
+                id uuid PRIMARY KEY, workspace_id uuid NOT NULL, activity_type text NOT NULL, source_id uuid,
+                target_id uuid, method text, summary text, request_body jsonb, response_body jsonb, duration_ms int,
+                status text, error_detail text, idempotency_key text, tool_trace jsonb,
+                created_at timestamptz NOT NULL DEFAULT now()
+            )
+            """
+        )
+
+
+def activities(conn: Connection) -> list[dict[str, Any]]:
+    """The activity rows as JSON tells them, in the order in which they were written."""
+    with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
+        rows = cursor.execute("SELECT to_jsonb(a) AS row FROM activity_logs a ORDER BY created_at").fetchall()
+    return [row["row"] for row in rows]
+
+
+def view(conn: Connection) -> list[Delegation]:
+    """The rows of the view by their ids."""
+    with conn.transaction():
+        ids = [row[0] for row in conn.execute("SELECT delegation_id FROM delegations ORDER BY 1")]
+        return sorted(seen.delegation for seen in store.read_delegations(conn, ids))
