@@ -94,13 +94,17 @@ def open_value(value: bytes | None) -> Activity | None:
 def open_whole(value: bytes) -> Activity | None:
     """As `open_value`, at several times the price; the row then has all of its columns."""
     parsed = strict_json.loads(value)
-    if isinstance(parsed, dict) and "schema" in parsed and "payload" in parsed:
+    if isinstance(parsed, dict) and not _is_marked(parsed) and "schema" in parsed and "payload" in parsed:
         parsed = parsed["payload"]
     if parsed is None:
         return None
     if not isinstance(parsed, dict):
         raise Unreadable("not a JSON object")
-    return None if _is_connectors_own(parsed) else _unwrap(cast(_Value, parsed))
+    return None if not _is_marked(parsed) and _is_connectors_own(parsed) else _unwrap(cast(_Value, parsed))
+
+
+def _is_marked(value: dict[str, object]) -> bool:
+    return value.get("op") is not None or value.get("specversion") is not None or "activity_type" in value
 
 
 def _unwrap(value: _Value) -> Activity | None:
@@ -110,7 +114,7 @@ def _unwrap(value: _Value) -> Activity | None:
         return Activity(_row(value.get("data"), "data"), Envelope.CLOUD_EVENT, time=value.get("time"))
     if "activity_type" in value:
         return _of_row(value)
-    if isinstance(payload := value.get("payload"), dict):
+    if isinstance(payload := value.get("payload"), dict) and _is_marked(payload):
         return _unwrap(cast(_Value, payload))
     raise Unreadable(_NO_ENVELOPE)
 
@@ -125,11 +129,15 @@ def _of_debezium(change: _Unwrapped) -> Activity | None:
     if op != "u":
         return Activity(row, Envelope.DEBEZIUM)
     source = change.get("source")
-    return Activity(row, Envelope.DEBEZIUM, True, source.get("ts_ms") if isinstance(source, dict) else None)
+    if source is None:
+        return Activity(row, Envelope.DEBEZIUM, True)
+    if isinstance(source, dict):
+        return Activity(row, Envelope.DEBEZIUM, True, source.get("ts_ms"))
+    return Activity(row, Envelope.DEBEZIUM, True, shown(source))  # a text, which no rule takes for milliseconds
 
 
 def _of_row(row: Row) -> Activity | None:
-    if row.get("__deleted") in ("true", True):
+    if row.get("__deleted") == "true" or row.get("__deleted") is True:
         return None
     if row.get("__op") is None:
         return Activity(row, Envelope.BARE)
