@@ -1,0 +1,136 @@
+"""The demo: a platform writes, a projector is killed half-way and started again, and the view equals the log."""
+
+import time
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from rich.console import Console
+
+from projector.demo.acknowledged import read_recording
+from projector.demo.child import Child, Failed
+from projector.demo.parts import NoParts
+from projector.demo.screen import Screen, Summary
+from projector.demo.stage import Stage, build
+from projector.demo.verdict import compare, judge_since, read_log
+from projector.demo.watch import Seen, Watch
+
+__all__ = ["Failed", "NoParts", "Plan", "play"]
+
+RECORDS_A_DELEGATION = 10  # about: its changes, and what passes by between them
+PLAYING_SECONDS = 8
+SLOWEST_PER_SECOND = 1500
+
+
+class Plan(NamedTuple):
+    """What is to be played."""
+
+    delegations: int = 3000
+    seed: int = 7
+    keep: bool = False
+
+    @property
+    def records(self) -> int:
+        """About how many the platform will write."""
+        return self.delegations * RECORDS_A_DELEGATION
+
+    @property
+    def per_second(self) -> int:
+        """How fast the platform writes them."""
+        return max(SLOWEST_PER_SECOND, self.records // PLAYING_SECONDS)
+
+
+class Cast:
+    """The processes of one demo; those that are still up at its end are ended."""
+
+    def __init__(self, stage: Stage, stack: ExitStack) -> None:
+        self._stage, self._stack = stage, stack
+
+    def migrate(self) -> None:
+        """Make the tables."""
+        self._start("projector.cli migrate up", "migrate.log").wait()
+
+    def platform(self, plan: Plan) -> Child:
+        """Write to the log, and keep books of what was acknowledged."""
+        return self._start(
+            f"projector.demo.producer --bootstrap-servers {self._stage.kafka.bootstrap_servers} "
+            f"--topic {self._stage.topic} --delegations {plan.delegations} --seed {plan.seed} "
+            f"--per-second {plan.per_second} --into {self._stage.books}",
+            "platform.log",
+        )
+
+    def projector(self, name: str, *, keep: bool = False) -> Child:
+        """A member of the group, always of the same name: the next need not wait until the group gives up the last."""
+        return self._start("projector.cli run", f"{name}.log", keep=keep)
+
+    def _start(self, command: str, log: str, *, keep: bool = False) -> Child:
+        child = Child(command, self._stage.folder / log, self._stage.settings, keep=keep)
+        self._stack.callback(child.end)
+        return child
+
+
+def play(plan: Plan, console: Console) -> bool:
+    """Play it all; whether the view equals the log. Raises NoParts, and Failed where it cannot go on."""
+    began = time.monotonic()
+    screen = Screen(console)
+    screen.step("parts", "looking for a Postgres and a Kafka …")
+    with build(keep=plan.keep) as stage, ExitStack() as stack:
+        screen.step("Postgres", stage.where_postgres)
+        screen.step("Kafka", stage.where_kafka)
+        cast = Cast(stage, stack)
+        stays: Child | None = None
+        try:
+            cast.migrate()
+            with Watch.on(stage) as watch:
+                restarted_at = _act(plan, cast, watch, screen)
+                differences = _judge(stage, watch, screen, restarted_at)
+            if plan.keep:
+                stays = cast.projector("kept", keep=True)
+        finally:
+            if plan.keep:
+                screen.left_running(stage, stays)
+        screen.verdict(differences, time.monotonic() - began)
+    return not differences
+
+
+def _act(plan: Plan, cast: Cast, watch: Watch, screen: Screen) -> Seen:
+    """What was seen when the second projector took over; at the end everything is projected, and both have ended."""
+    platform, first = cast.platform(plan), cast.projector("first")
+    screen.step("platform", f"writes {plan.delegations:,} delegations, some {plan.per_second:,} records a second")
+    screen.step("projector", f"runs as process {first.pid}")
+    with screen.catching_up() as tell:
+        watch.until(lambda seen: seen.projected >= plan.records // 2 or not platform.is_up, tell, platform, first)
+        first.kill()
+        screen.step("SIGKILL", f"process {first.pid} is gone, while the platform writes on")
+        restarted_at = watch.until(lambda seen: seen.lag >= plan.records // 5 or not platform.is_up, tell, platform)
+        second = cast.projector("second")
+        screen.step("projector", f"runs again as process {second.pid}, {restarted_at.lag:,} records behind")
+        watch.until(lambda _: not platform.is_up, tell, platform, second)
+        platform.wait()
+        watch.until(lambda seen: seen.lag == 0, tell, second)
+    second.stop()
+    return restarted_at
+
+
+def _judge(stage: Stage, watch: Watch, screen: Screen, restarted_at: Seen) -> list[str]:
+    """Compare all that there is with the log; what differs."""
+    books = list(read_recording(stage.books))
+    screen.step("judge", f"folds the {len(books):,} records that were acknowledged, with code of its own")
+    first, second = read_log(stage.folder / "first.log"), read_log(stage.folder / "second.log")
+    judged = judge_since(books, second.taken_up)
+    differences = compare(books, judged, watch, second)
+    verdict = judged.verdict
+    screen.summary(
+        Summary(
+            outcomes=verdict.outcomes,
+            statuses=watch.statuses(),
+            oldest=watch.oldest_in_flight(),
+            first=f"at record {restarted_at.projected:,}; it had reported {first.outcomes.total():,}, and what it did "
+            "after that it could not report",
+            second=f"taken up at record {sum(second.taken_up.values()):,} by another, which reported "
+            f"{second.outcomes.total():,} until it was told to stop",
+            compared=f"{len(verdict.rows):,} rows with all their columns, {sum(verdict.parked.values()):,} parked "
+            f"events, {len(verdict.dead_letters):,} dead letters, the second's own counters",
+            seen=watch.look(),
+        )
+    )
+    return differences
