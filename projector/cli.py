@@ -65,9 +65,22 @@ def _parser() -> argparse.ArgumentParser:
             metavar="…",
             help=f"{field.description} [{variable(name)}]".replace("%", "%%"),
         )
-    subparsers: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    subparsers: Any = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Command)
     commands.add(subparsers, settings)
     return parser
+
+
+class _Usage(argparse.HelpFormatter):
+    """Leaves the settings out of a command's usage, where thirty of them would hide its own arguments."""
+
+    def add_usage(self, usage: Any, actions: Any, groups: Any, prefix: str | None = None) -> None:
+        own = [action for action in actions if action.dest not in Settings.model_fields]
+        super().add_usage(usage, own, groups, prefix)
+
+
+class _Command(argparse.ArgumentParser):
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**{"formatter_class": _Usage, **arguments})
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """One batch, one transaction: rows, parked events, dead letters and positions are written together or not at all."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from events.envelope import Record
 from events.fields import recorded_at
-from projector import positions, store
+from projector import dead_letters, positions, store
+from projector.dead_letters import Letter, Place
 from projector.errors import Contested, DatabaseAway, Unwritable
 from projector.fold import Changes, DeadLetter, Reading, View, read, recall
 from projector.lifecycle import Outcome
@@ -33,7 +34,7 @@ def project(conn: Connection, records: Sequence[Record], gate: Gate | None = Non
 def _split(conn: Connection, records: Sequence[Record], gate: Gate | None, error: Unwritable) -> Outcomes:
     """Halve the batch until the one record that Postgres refuses is alone, and keep that one as a dead letter."""
     if len(records) == 1:
-        return _write(conn, Reading([], [DeadLetter(records[0], str(error), None)], Counter()), gate)
+        return _write(conn, _refused(records, str(error)), gate)
     if not records:
         raise error
     half = len(records) // 2
@@ -55,11 +56,44 @@ def _split_gate(gate: Gate, head: Sequence[Record]) -> tuple[Gate, Gate]:
     return Gate(gate.token, first), Gate(gate.token, second)
 
 
+def project_dead_letters(conn: Connection, places: Sequence[Place]) -> Outcomes:
+    """Project dead letters once more; in the same transaction each leaves, or is kept with its new reason.
+
+    No position moves. Letters that are no longer there count for nothing. Raises DatabaseAway as `project` does.
+    """
+    try:
+        return _persist(conn, lambda: _write_letters(conn, places, read))
+    except Unwritable as error:
+        if len(places) > 1:
+            half = len(places) // 2
+            return project_dead_letters(conn, places[:half]) + project_dead_letters(conn, places[half:])
+        reason = str(error)
+        return _persist(conn, lambda: _write_letters(conn, places, lambda letters: _refused(letters, reason)))
+
+
+def _write_letters(
+    conn: Connection, places: Sequence[Place], reading: Callable[[Sequence[Letter]], Reading]
+) -> Outcomes:
+    letters = dead_letters.take(conn, places)
+    outcomes = _write_once(conn, reading(letters), None)
+    dead_letters.settle(conn, letters)
+    return outcomes
+
+
+def _refused(records: Sequence[Record], reason: str) -> Reading:
+    return Reading([], [DeadLetter(record, reason, None) for record in records], Counter())
+
+
 def _write(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
+    return _persist(conn, lambda: _write_once(conn, reading, gate))
+
+
+def _persist(conn: Connection, write: Callable[[], Outcomes]) -> Outcomes:
+    """Write in one transaction, and again where another writer got in between."""
     for _ in range(_TRIES):
         try:
             with transaction(conn):
-                return _write_once(conn, reading, gate)
+                return write()
         except Contested as error:
             contested = error
     raise DatabaseAway(f"gave up after {_TRIES} tries: {contested}") from contested

@@ -34,6 +34,7 @@ POLL_MS = 500
 KNOCK_SECONDS = 2.0
 CLOSE_MS = 5_000
 COMMIT_SECONDS = 1.0
+LOOK_SECONDS = 2.0
 _EVERYTHING = 2**31 - 1
 
 
@@ -58,6 +59,13 @@ class Span(NamedTuple):
 
     beginning: int
     end: int
+
+
+class Unread(NamedTuple):
+    """What a partition's log holds, and the timestamp in ms of the first record behind a position, where one is."""
+
+    span: Span
+    first_timestamp: int | None
 
 
 class KafkaSource:
@@ -89,7 +97,7 @@ class KafkaSource:
             partitions = self._consumer.partitions_for_topic(self.topic)
         if not partitions:
             self.close()
-            raise BrokerAway(f"topic {self.topic} does not exist: create it, or set PROJECTOR_TOPIC")
+            raise BrokerAway(_no_topic(self.topic))
         self._topic_id = self.topic_id
 
     def close(self) -> None:
@@ -131,10 +139,8 @@ class KafkaSource:
 
     def span(self, partition: int) -> Span:
         """What the log of a partition holds now."""
-        place = TopicPartition(self.topic, partition)
         with _reactions():
-            beginning = self._consumer.beginning_offsets([place])[place]
-            return Span(beginning, self._consumer.end_offsets([place])[place])
+            return _spans(self._consumer, self.topic, [partition])[partition]
 
     def seat(self, partition: int, offset: int) -> None:
         """Read a fresh partition from `offset` on; raises LogGap where the log does not hold that offset."""
@@ -259,6 +265,59 @@ class _Seats(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
             log.info("partitions revoked", extra={"partitions": partitions})
 
     on_partitions_lost = on_partitions_revoked
+
+
+def unread(settings: SourceSettings, positions: Mapping[int, int]) -> dict[int, Unread]:
+    """What each partition's log holds and what of it waits behind these positions; where there is none, all of it.
+
+    Joins no group. Raises BrokerAway where Kafka or the topic is not there, Misconfigured where we are turned away.
+    """
+    with _onlooker(settings) as consumer:
+        spans = _spans(consumer, settings.topic, consumer.partitions_for_topic(settings.topic))
+        starts = {partition: max(positions.get(partition, 0), span.beginning) for partition, span in spans.items()}
+        behind = {partition: start for partition, start in starts.items() if start < spans[partition].end}
+        first = _first_timestamps(consumer, settings.topic, behind)
+        return {partition: Unread(span, first.get(partition)) for partition, span in spans.items()}
+
+
+def _first_timestamps(consumer: Any, topic: str, offsets: Mapping[int, int]) -> dict[int, int]:
+    """Partition → timestamp of the first record at this offset or behind it, if it comes within two seconds."""
+    found: dict[int, int] = {}
+    consumer.assign([TopicPartition(topic, partition) for partition in offsets])
+    for partition, offset in offsets.items():
+        consumer.seek(TopicPartition(topic, partition), offset)
+    until = time.monotonic() + LOOK_SECONDS
+    while len(found) < len(offsets) and time.monotonic() < until:
+        for place, records in consumer.poll(timeout_ms=FRESH_POLL_MS).items():
+            found.setdefault(place.partition, records[0].timestamp)
+            consumer.pause(place)
+    return found
+
+
+@contextmanager
+def _onlooker(settings: SourceSettings) -> Iterator[Any]:
+    """A consumer without a group; raises BrokerAway where the topic is not there."""
+    knock(settings.bootstrap_servers)
+    alone = {"group_id": None, "group_instance_id": None, "bootstrap_timeout_ms": 5_000}
+    little = {"max_partition_fetch_bytes": 1024, "fetch_max_bytes": 64 * 1024}
+    with _reactions():
+        consumer = KafkaConsumer(**{**_arguments(settings), **alone, **little})
+        try:
+            if not consumer.partitions_for_topic(settings.topic):
+                raise BrokerAway(_no_topic(settings.topic))
+            yield consumer
+        finally:
+            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+
+
+def _spans(consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, Span]:
+    places = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+    beginnings, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
+    return {place.partition: Span(beginnings[place], ends[place]) for place in places}
+
+
+def _no_topic(topic: str) -> str:
+    return f"topic {topic} does not exist: create it, or set PROJECTOR_TOPIC"
 
 
 def knock(bootstrap_servers: str) -> None:

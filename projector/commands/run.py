@@ -31,19 +31,22 @@ def run(settings: Settings, _: argparse.Namespace) -> int:
 
 def source(settings: Settings) -> KafkaSource:
     """The topic, as the settings say."""
-    return KafkaSource(
-        SourceSettings(
-            bootstrap_servers=settings.bootstrap_servers,
-            topic=settings.topic,
-            group_id=settings.group_id,
-            group_instance_id=settings.group_instance_id,
-            session_timeout_ms=settings.session_timeout_ms,
-            heartbeat_interval_ms=settings.heartbeat_interval_ms,
-            max_poll_interval_ms=settings.max_poll_interval_ms,
-            metadata_max_age_ms=settings.metadata_max_age_ms,
-            max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
-            security=security(settings),
-        )
+    return KafkaSource(source_settings(settings))
+
+
+def source_settings(settings: Settings) -> SourceSettings:
+    """How to reach the topic."""
+    return SourceSettings(
+        bootstrap_servers=settings.bootstrap_servers,
+        topic=settings.topic,
+        group_id=settings.group_id,
+        group_instance_id=settings.group_instance_id,
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_interval_ms=settings.heartbeat_interval_ms,
+        max_poll_interval_ms=settings.max_poll_interval_ms,
+        metadata_max_age_ms=settings.metadata_max_age_ms,
+        max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
+        security=security(settings),
     )
 
 

@@ -1,0 +1,197 @@
+"""`projector dead-letters`: records that could not be read or written; look at them, try again, or give them up."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projector import migrations, views
+from projector.commands.printing import as_text, plain, visible, when
+from projector.commands.run import time_outs
+from projector.dead_letters import Wanted
+from projector.errors import ProjectorError
+from projector.lifecycle import Outcome
+from projector.projection import Outcomes
+from projector.retry import Most, discard, retry
+from projector.session import Connection, connect
+from projector.settings import Settings
+from projector.store import prepare_staging
+from projector.views import Buried, Exhumed
+
+_ABOUT = """\
+A record that cannot be read, or that Postgres refuses, is kept whole with the reason; the records around it go on.
+Mend the cause, then `retry`; or `discard` what nobody will miss. Give --topic for records of another topic than
+PROJECTOR_TOPIC, such as those of a replayed file, whose name is their topic where a line was no record.
+"""
+
+_RETRY = """\
+Projects the kept bytes once more, in order of topic, partition and offset. What is no dead letter any more leaves the
+list in the same transaction; what still is one stays, with its new reason. No position moves. Several at once are
+safe, and after an interruption it is simply run again.
+"""
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser("dead-letters", help="records that could not be read", description=_ABOUT)
+    ways = parser.add_subparsers(required=True, metavar="list | show | retry | discard")
+    for name, command, about in (
+        ("list", _list, "the latest, newest first, of every topic unless --topic names one"),
+        ("show", _show, "one of them whole: the reason, the field at fault, and the record as it came"),
+        ("retry", _retry, "project them once more"),
+        ("discard", _discard, "delete them for good"),
+    ):
+        more = _RETRY if name == "retry" else about.capitalize() + "."
+        way = ways.add_parser(name, parents=[settings], help=about, description=more)
+        way.set_defaults(command=command, parser=way)
+        if name == "list":
+            way.add_argument("--limit", metavar="N", type=int, default=50, help="at most so many (50)")
+            way.add_argument("--partition", metavar="P", type=int, help="of this partition alone")
+        elif name == "show":
+            way.add_argument("partition", metavar="PARTITION", type=int)
+            way.add_argument("offset", metavar="OFFSET", type=int)
+        else:
+            _add_places(way)
+        if name == "discard":
+            way.add_argument("--yes", action="store_true", help="do not ask")
+        else:
+            way.add_argument("--json", action="store_true", help="print one object of JSON instead")
+
+
+def _add_places(way: argparse.ArgumentParser) -> None:
+    way.add_argument("--all", action="store_true", help="all of them, or with --topic all of that topic")
+    way.add_argument("partition", metavar="PARTITION", nargs="?", type=int, help="or those of this partition …")
+    way.add_argument("offsets", metavar="OFFSET", nargs="*", type=int, help="… that are at these offsets")
+
+
+def _connect(settings: Settings) -> Connection:
+    """A session that waits for another's retry as long as a statement may take."""
+    patient = time_outs(settings)._replace(lock_ms=settings.statement_timeout_ms)
+    conn = connect(settings.database_url.get_secret_value(), time_outs=patient)
+    try:
+        migrations.require_current(conn)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
+def _wanted(settings: Settings, arguments: argparse.Namespace) -> Wanted:
+    """Which ones the arguments mean; a mistake in them is told as argparse tells its own, exit code 2."""
+    if arguments.all != (arguments.partition is None):
+        arguments.parser.error("give either --all, or a PARTITION and OFFSETs in it")
+    if arguments.all:
+        return Wanted(topic=arguments.topic)
+    if not arguments.offsets:
+        arguments.parser.error("give at least one OFFSET behind the PARTITION")
+    return Wanted(settings.topic, arguments.partition, arguments.offsets)
+
+
+def _list(settings: Settings, arguments: argparse.Namespace) -> int:
+    with _connect(settings) as conn:
+        wanted = {"topic": arguments.topic, "partition": arguments.partition}
+        letters = views.dead_letters(conn, **wanted, limit=arguments.limit)
+        total = views.count_dead_letters(conn, **wanted)
+    if arguments.json:
+        print(json.dumps({"total": total, "dead_letters": [plain(letter) for letter in letters]}))
+    else:
+        _print_list(letters, total)
+    return 0
+
+
+def _print_list(letters: list[Buried], total: int) -> None:
+    if not letters:
+        print("there are no dead letters")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("topic", "partition", "offset", "died at (UTC)", "reason"):
+        table.add_column(heading, overflow="fold", justify="right" if heading in ("partition", "offset") else "left")
+    for letter in letters:
+        table.add_row(
+            Text(visible(letter.topic)),
+            str(letter.partition),
+            str(letter.offset),
+            when(letter.died_at),
+            Text(visible(letter.reason)),
+        )
+    Console(markup=False, highlight=False).print(table)
+    if total > len(letters):
+        print(f"\n{len(letters):,} of {total:,}: --limit shows more")
+
+
+def _show(settings: Settings, arguments: argparse.Namespace) -> int:
+    with _connect(settings) as conn:
+        letter = views.dead_letter(conn, topic=settings.topic, partition=arguments.partition, offset=arguments.offset)
+    if letter is None:
+        place = f"offset {arguments.offset} of partition {arguments.partition} of topic {settings.topic}"
+        raise ProjectorError(f"there is no dead letter at {place}")
+    if arguments.json:
+        held = {name: value for name, value in plain(letter).items() if name not in ("key", "value")}
+        print(json.dumps({**held, **as_text("key", letter.key), **as_text("value", letter.value)}))
+    else:
+        _print_whole(letter)
+    return 0
+
+
+def _print_whole(letter: Exhumed) -> None:
+    print(f"place      {visible(letter.topic)}, partition {letter.partition}, offset {letter.offset}")
+    print(f"recorded   {when(letter.record_at) or 'no time, or one that Postgres cannot hold'}")
+    print(f"died       {when(letter.died_at)}")
+    print(f"reason     {visible(letter.reason)}")
+    print(f"field      {letter.field or 'none in particular'}")
+    for name, content in (("key", letter.key), ("value", letter.value)):
+        ((held, text),) = as_text(name, content).items()
+        print(f"{held.replace('_', ' '):10} {'null' if text is None else visible(text, keep=chr(10) + chr(9))}")
+
+
+def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
+    wanted = _wanted(settings, arguments)
+    with _connect(settings) as conn:
+        prepare_staging(conn)
+        outcomes = retry(conn, wanted, _most(settings))
+    counts = {str(outcome): outcomes[outcome] for outcome in Outcome}
+    if arguments.json:
+        print(json.dumps({"records": outcomes.total(), "outcomes": counts}))
+    else:
+        _print_outcomes(outcomes)
+    return _found(outcomes.total(), arguments)
+
+
+def _print_outcomes(outcomes: Outcomes) -> None:
+    for outcome in Outcome:
+        if outcomes[outcome] and outcome is not Outcome.DEAD_LETTER:
+            print(f"{outcome:14}{outcomes[outcome]:12,}")
+    still = outcomes[Outcome.DEAD_LETTER]
+    print(f"{outcomes.total():,} dead letters retried, {outcomes.total() - still:,} gone, {still:,} still dead")
+
+
+def _discard(settings: Settings, arguments: argparse.Namespace) -> int:
+    wanted = _wanted(settings, arguments)
+    with _connect(settings) as conn:
+        if not arguments.yes:
+            _ask(views.count_dead_letters(conn, **wanted._asdict()))
+        count = discard(conn, wanted, _most(settings))
+    print(f"{count:,} dead letters discarded")
+    return _found(count, arguments)
+
+
+def _ask(count: int) -> None:
+    if not sys.stdin.isatty():
+        raise ProjectorError(f"this would delete {count:,} dead letters for good: add --yes to do it")
+    if input(f"This deletes {count:,} dead letters for good. Type yes to go on: ").strip() != "yes":
+        raise ProjectorError("nothing was discarded")
+
+
+def _most(settings: Settings) -> Most:
+    return Most(settings.batch_records, settings.batch_bytes)
+
+
+def _found(count: int, arguments: argparse.Namespace) -> int:
+    """1 where places were named and no dead letter was at any of them."""
+    if count or arguments.all:
+        return 0
+    raise ProjectorError("there is no dead letter at any of these places")

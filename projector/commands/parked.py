@@ -1,0 +1,72 @@
+"""`projector parked`: events that wait for the request of their delegation."""
+
+import argparse
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projector import migrations, views
+from projector.commands.printing import plain, span, visible, when
+from projector.commands.run import time_outs
+from projector.session import connect
+from projector.settings import Settings
+from projector.views import Queue, Waiting
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "parked",
+        help="events that wait for the request of their delegation",
+        description="An event that comes before the request of its delegation is parked, and applied when the request "
+        "comes. One that waits for hours means that its request was lost, or lost to another with the same "
+        "idempotency key.",
+    )
+    ways = parser.add_subparsers(required=True, metavar="list")
+    listing = ways.add_parser(
+        "list",
+        parents=[settings],
+        help="what waits, the oldest first",
+        description="Lists what waits in the order in which it was parked, and tells how long the oldest has waited.",
+    )
+    listing.add_argument("--limit", metavar="N", type=int, default=50, help="at most so many (50)")
+    listing.add_argument("--delegation", metavar="ID", help="of this delegation alone")
+    listing.add_argument("--json", action="store_true", help="print one object of JSON instead")
+    listing.set_defaults(command=_list)
+
+
+def _list(settings: Settings, arguments: argparse.Namespace) -> int:
+    with connect(settings.database_url.get_secret_value(), time_outs=time_outs(settings)) as conn:
+        migrations.require_current(conn)
+        waiting = views.parked(conn, delegation_id=arguments.delegation, limit=arguments.limit)
+        queue = views.parked_queue(conn, delegation_id=arguments.delegation)
+    if arguments.json:
+        print(json.dumps({**plain(queue), "parked": [plain(each) for each in waiting]}))
+    else:
+        _print(waiting, queue)
+    return 0
+
+
+def _print(waiting: list[Waiting], queue: Queue) -> None:
+    if queue.oldest_age_seconds is None:
+        print("nothing is parked")
+        return
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("delegation", "event", "parked at (UTC)", "waits for", "topic-partition@offset"):
+        table.add_column(heading, overflow="fold")
+    for each in waiting:
+        table.add_row(
+            Text(visible(each.delegation_id)),
+            each.status or each.kind,
+            when(each.parked_at),
+            span(each.age_seconds),
+            Text(visible(f"{each.topic}-{each.partition}@{each.offset}")),
+        )
+    Console(markup=False, highlight=False).print(table)
+    print(
+        f"\n{queue.events:,} events of {queue.delegations:,} delegations wait, "
+        f"the oldest for {span(queue.oldest_age_seconds)}"
+    )

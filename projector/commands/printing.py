@@ -1,0 +1,46 @@
+"""How values look on a terminal and in JSON."""
+
+import base64
+from datetime import datetime
+from typing import Any, NamedTuple
+
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units: 3 d 4 h, 12 min 5 s, 0.4 s."""
+    for (unit, size), (smaller, part) in zip(_UNITS, (*_UNITS[1:], ("s", 1)), strict=True):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} {int(seconds % size // part)} {smaller}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago something was; "never" where it was not yet."""
+    return "never" if at is None else f"{span(max((now - at).total_seconds(), 0.0))} ago"
+
+
+def when(at: datetime | None) -> str:
+    """An instant in UTC, to the second."""
+    return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    """A text with its control characters escaped, `keep` aside: what is in the log may not steer a terminal."""
+    return "".join(each if each.isprintable() or each in keep else ascii(each)[1:-1] for each in text)
+
+
+def plain(model: NamedTuple) -> dict[str, Any]:
+    """A read model as JSON holds it; instants as ISO 8601 with an offset."""
+    fields: dict[str, Any] = model._asdict()
+    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def as_text(field: str, content: bytes | None) -> dict[str, str | None]:
+    """Bytes as JSON holds them, in the way of a recording: text, or `…_base64` where they are not UTF-8."""
+    if content is None:
+        return {field: None}
+    try:
+        return {field: content.decode()}
+    except UnicodeDecodeError:
+        return {f"{field}_base64": base64.b64encode(content).decode()}

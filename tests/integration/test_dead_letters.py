@@ -1,0 +1,260 @@
+"""Dead letters, taken up again on a real Postgres: who leaves, who stays, and what happens when two do it at once."""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from rows import CALLEE, CALLER, answer, beat, delegate
+
+from projector import dead_letters, retry, session, views
+from projector.dead_letters import BEFORE_ALL, Place, Wanted
+from projector.errors import DatabaseAway
+from projector.fold import DeadLetter
+from projector.lifecycle import Outcome
+from projector.projection import Outcomes, project, project_dead_letters
+from projector.recording import Line
+from projector.retry import Most
+from projector.session import Connection, transaction
+from projector.store import merge_dead_letters, prepare_staging, stage_dead_letters
+
+EVERYTHING = Most(5_000, 8 * 1024 * 1024)
+KEYED = {"source_id": CALLER}
+
+
+@pytest.fixture
+def ours(database_url: str) -> Iterator[Connection]:
+    with opened(database_url) as conn:
+        yield conn
+
+
+def opened(url: str) -> Connection:
+    conn = session.connect(url)
+    prepare_staging(conn)
+    return conn
+
+
+def letter(offset: int, value: object, *, topic: str = "activity-log", partition: int = 0) -> Line:
+    content = value if isinstance(value, bytes) else json.dumps(value).encode()
+    return Line(topic, partition, offset, 1_777_975_200_123, b"c1", content)
+
+
+def bury(conn: Connection, letters: Sequence[Line], reason: str = "an older release could not read it") -> None:
+    with transaction(conn):
+        stage_dead_letters(conn, [DeadLetter(each, reason, "status") for each in letters])
+        merge_dead_letters(conn)
+
+
+def left(conn: Connection) -> list[tuple[int, str]]:
+    rows = conn.execute('SELECT "offset", reason FROM dead_letters ORDER BY topic, partition, "offset"')
+    return [(offset, reason) for offset, reason in rows]
+
+
+def statuses(conn: Connection) -> dict[str, str]:
+    return dict(conn.execute("SELECT delegation_id, status FROM delegations").fetchall())
+
+
+def test_letter_that_can_be_read_now_leaves_and_its_row_is_there(ours: Connection) -> None:
+    bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, answer(1, "completed", text="3"))])
+    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1}
+    assert (left(ours), statuses(ours)) == ([], {"d-1": "completed"})
+
+
+def test_letter_that_dies_again_stays_with_its_new_reason_and_its_old_time(ours: Connection) -> None:
+    bury(ours, [letter(0, b"no json")])
+    died_at = ours.execute("SELECT died_at FROM dead_letters").fetchall()
+    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.DEAD_LETTER: 1}
+    assert ours.execute("SELECT died_at FROM dead_letters").fetchall() == died_at
+    ((_, reason),) = left(ours)
+    assert reason.startswith("not JSON")
+    assert ours.execute("SELECT field, value FROM dead_letters").fetchall() == [(None, b"no json")]
+
+
+def test_letter_that_postgres_refuses_costs_its_neighbours_nothing(ours: Connection) -> None:
+    ours.execute("ALTER TABLE delegations ADD CONSTRAINT no_seven CHECK (delegation_id <> 'd-7')")
+    asked = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(9)]
+    bury(ours, [letter(n, row) for n, row in enumerate(asked)])
+    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.INSERTED: 8, Outcome.DEAD_LETTER: 1}
+    ((offset, reason),) = left(ours)
+    assert offset == 7
+    assert "no_seven" in reason
+    assert len(statuses(ours)) == 8
+
+
+def test_letters_are_retried_in_log_order_however_small_the_pieces(ours: Connection) -> None:
+    bury(ours, [letter(2, answer(3, "failed")), letter(0, delegate(0, **KEYED)), letter(1, answer(2, "completed"))])
+    outcomes = retry.retry(ours, Wanted(), Most(1, 1))
+    assert outcomes == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1, Outcome.REFUSED: 1}
+    assert statuses(ours) == {"d-1": "completed"}
+
+
+def test_early_event_is_parked_and_heals(ours: Connection) -> None:
+    bury(ours, [letter(0, beat(1))])
+    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.PARKED: 1}
+    assert views.parked_queue(ours).events == 1
+    project(ours, [letter(1, delegate(0, **KEYED))])
+    assert views.parked_queue(ours).events == 0
+
+
+def test_body_that_was_left_out_is_recalled_once_its_row_was_seen(ours: Connection) -> None:
+    row_id = "aaaaaaaa-0000-4000-8000-000000000001"
+    left_out = answer(5, "completed", id=row_id, response_body="__debezium_unavailable_value")
+    assert project(ours, [letter(1, left_out)]) == {Outcome.DEAD_LETTER: 1}
+    whole = delegate(0, id=row_id, request_body={"delegation_id": "d-1", "task": "t" * 3_000}, **KEYED)
+    project(ours, [letter(0, whole)])
+    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.ADVANCED: 1}
+    assert left(ours) == []
+
+
+def test_only_the_places_that_were_named_are_retried(ours: Connection) -> None:
+    bury(ours, [letter(n, delegate(0, **KEYED), topic=topic) for n in range(3) for topic in ("a", "b")])
+    outcomes = retry.retry(ours, Wanted("b", 0, [1, 2, 99]), Most(1, 1))
+    assert outcomes == {Outcome.INSERTED: 1, Outcome.DUPLICATE: 1}
+    assert [offset for offset, _ in left(ours)] == [0, 1, 2, 0]
+
+
+def test_no_position_moves(ours: Connection) -> None:
+    ours.execute("INSERT INTO positions (topic, partition, next_offset) VALUES ('activity-log', 0, 5)")
+    bury(ours, [letter(0, delegate(0, **KEYED))])
+    retry.retry(ours, Wanted(), EVERYTHING)
+    assert ours.execute("SELECT next_offset, moved_at FROM positions").fetchall() == [(5, None)]
+
+
+def test_pieces_hold_so_many_bytes_and_always_one_letter(ours: Connection) -> None:
+    bury(ours, [letter(n, b"x" * size) for n, size in enumerate((40, 60, 1, 500, 20))])
+    with transaction(ours):
+        sizes, after = [], BEFORE_ALL
+        while places := dead_letters.places_after(ours, after, Wanted(), most_records=2, most_bytes=100):
+            sizes.append([place.offset for place in places])
+            after = places[-1]
+    assert sizes == [[0, 1], [2], [3], [4]]
+
+
+def test_record_comes_back_as_it_was(ours: Connection) -> None:
+    buried = [Line("t", 2**31 - 1, 2**63 - 1, None, None, b"\xff\x00"), Line("t", 1, 1, 253_402_300_799_999, b"", b"")]
+    bury(ours, buried)
+    with transaction(ours):
+        taken = dead_letters.take(ours, [Place("t", line.partition, line.offset) for line in buried])
+    assert [Line(*each) for each in taken] == sorted(buried)
+
+
+def test_five_at_once_project_each_letter_once(database_url: str, ours: Connection) -> None:
+    asked = [delegate(n, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(60)]
+    bury(ours, [letter(n, row) for n, row in enumerate(asked)] + [letter(60, b"no json")])
+    ended: list[Outcomes] = []
+    together = threading.Barrier(5)
+
+    def once() -> None:
+        with opened(database_url) as conn:
+            together.wait()
+            ended.append(retry.retry(conn, Wanted(), Most(7, 1_000_000)))
+
+    threads = [threading.Thread(target=once) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(outcomes[Outcome.INSERTED] for outcomes in ended) == 60
+    assert {outcome for outcomes in ended for outcome in outcomes} == {Outcome.INSERTED, Outcome.DEAD_LETTER}
+    assert len(left(ours)) == 1
+
+
+def test_second_one_waits_for_the_first_and_goes_on_behind_it(database_url: str, ours: Connection) -> None:
+    bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, answer(1, "completed")), letter(2, answer(2, "failed"))])
+    ended: list[Outcomes] = []
+
+    def second() -> None:
+        with opened(database_url) as conn:
+            ended.append(retry.retry(conn, Wanted(), Most(2, 1_000_000)))
+
+    with transaction(ours):
+        letters = dead_letters.take(ours, [Place("activity-log", 0, 0), Place("activity-log", 0, 1)])
+        thread = threading.Thread(target=second)
+        thread.start()
+        wait_until_somebody_waits_for(ours)
+        ours.execute('DELETE FROM dead_letters WHERE "offset" < 2')
+    thread.join()
+    assert len(letters) == 2
+    assert ended == [{Outcome.PARKED: 1}]
+
+
+def wait_until_somebody_waits_for(conn: Connection) -> None:
+    with psycopg.connect(conn.info.dsn, password=conn.info.password, autocommit=True) as onlooker:
+        while not onlooker.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))", [conn.info.backend_pid]
+        ).fetchone():
+            pass
+
+
+def test_death_in_the_middle_leaves_what_was_not_finished(database_url: str, ours: Connection) -> None:
+    """The session ends between the write and the commit: neither the row nor the departure of its letter happened."""
+    bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, delegate(0, **KEYED))])
+
+    def die_after_the_first(records: int) -> None:
+        assert records == 1
+        ours.execute("SELECT pg_terminate_backend(%s)", [victim.info.backend_pid])
+
+    with opened(database_url) as victim, pytest.raises(DatabaseAway):
+        retry.retry(victim, Wanted(), Most(1, 1), progress=die_after_the_first)
+    assert [offset for offset, _ in left(ours)] == [1]
+    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.DUPLICATE: 1}
+
+
+def test_letters_of_an_unfinished_piece_are_all_still_there(ours: Connection) -> None:
+    bury(ours, [letter(0, delegate(0, **KEYED))])
+    ours.execute("CREATE FUNCTION die() RETURNS trigger AS $$ BEGIN RAISE admin_shutdown; END $$ LANGUAGE plpgsql")
+    ours.execute("CREATE TRIGGER die BEFORE DELETE ON dead_letters EXECUTE FUNCTION die()")
+    with pytest.raises(DatabaseAway):
+        project_dead_letters(ours, [Place("activity-log", 0, 0)])
+    assert (len(left(ours)), statuses(ours)) == (1, {})
+
+
+def test_letter_is_retried_while_the_ledger_makes_the_same_row(database_url: str, ours: Connection) -> None:
+    bury(ours, [letter(0, delegate(0, **KEYED))])
+    ended: list[Outcomes] = []
+
+    def retried() -> None:
+        with opened(database_url) as conn:
+            ended.append(retry.retry(conn, Wanted(), EVERYTHING))
+
+    with transaction(ours):
+        ours.execute(
+            "INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview) VALUES ('d-1', %s, %s, 't')",
+            [CALLER, CALLEE],
+        )
+        thread = threading.Thread(target=retried)
+        thread.start()
+        wait_until_somebody_waits_for(ours)
+    thread.join()
+    assert ended == [{Outcome.DUPLICATE: 1}]
+    assert left(ours) == []
+
+
+def test_discarded_letters_are_gone(ours: Connection) -> None:
+    bury(ours, [letter(n, b"x", topic=topic) for n in range(5) for topic in ("a", "b")])
+    assert retry.discard(ours, Wanted("a", 0, [1, 3, 99]), Most(1, 1)) == 2
+    assert retry.discard(ours, Wanted("a"), Most(2, 1_000)) == 3
+    assert views.count_dead_letters(ours) == 5
+    assert retry.discard(ours, Wanted(), Most(2, 1_000)) == 5
+    assert left(ours) == []
+
+
+def test_listing_is_newest_first_and_tells_no_bytes(ours: Connection) -> None:
+    for offset, partition in ((0, 0), (1, 1), (2, 0)):
+        bury(ours, [letter(offset, b"abc", partition=partition)], reason=f"reason {offset}")
+    assert [each.offset for each in views.dead_letters(ours, limit=2)] == [2, 1]
+    (latest, *_) = views.dead_letters(ours, partition=0, limit=50)
+    assert (latest.offset, latest.size, latest.field, latest.reason) == (2, 3, "status", "reason 2")
+    assert views.dead_letters(ours, topic="another", limit=50) == []
+    assert views.count_dead_letters(ours, partition=0) == 2
+
+
+def test_letter_is_shown_whole(ours: Connection) -> None:
+    bury(ours, [letter(4, b"\xff")])
+    found = views.dead_letter(ours, topic="activity-log", partition=0, offset=4)
+    assert found is not None
+    assert (found.key, found.value) == (b"c1", b"\xff")
+    assert found.record_at == datetime(2026, 5, 5, 10, 0, 0, 123_000, tzinfo=UTC)
+    assert views.dead_letter(ours, topic="activity-log", partition=0, offset=5) is None
