@@ -93,6 +93,30 @@ class Scene:
         self._folder = folder
         self._members: list[Process] = []
 
+    def watch_positions(self) -> None:
+        """Note every move of a position from now on, for `nothing_twice`."""
+        with psycopg.connect(self.database_url) as conn:
+            conn.execute(
+                """
+                CREATE TABLE public.moves (partition int, was bigint, now bigint);
+                CREATE FUNCTION public.note_move() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    INSERT INTO public.moves VALUES (NEW.partition, OLD.next_offset, NEW.next_offset);
+                    RETURN NEW;
+                END $$;
+                CREATE TRIGGER note_move AFTER UPDATE OF next_offset ON projector.positions
+                    FOR EACH ROW EXECUTE FUNCTION public.note_move()
+                """
+            )
+
+    def nothing_twice(self) -> None:
+        """Each stretch of the log was passed once: no position ever went back, and together they span the log."""
+        with psycopg.connect(self.database_url) as conn:
+            backwards = conn.execute("SELECT * FROM public.moves WHERE now <= was").fetchall()
+            spanned = conn.execute("SELECT partition, sum(now - was) FROM public.moves GROUP BY 1").fetchall()
+        assert backwards == []
+        assert dict(spanned) == self.ends()
+
     def member(self, **environment: str) -> Process:
         """Start a member; `environment` without the prefix."""
         settings = {
