@@ -118,7 +118,10 @@ def docker_kafka(*, properties: Mapping[str, str], jvm: Sequence[str], keep: boo
         "listener.security.protocol.map": "OUTSIDE:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "controller.quorum.voters": "1@localhost:9093",
     }
-    container = DockerContainer(KAFKA_IMAGE).with_env("KAFKA_HEAP_OPTS", " ".join(jvm))
+    heap = [option for option in jvm if option.startswith("-Xm")]
+    container = DockerContainer(KAFKA_IMAGE).with_env("KAFKA_HEAP_OPTS", " ".join(heap))
+    # In the image's own place for them, whose default names another collector: Java refuses two.
+    container.with_env("KAFKA_JVM_PERFORMANCE_OPTS", " ".join(option for option in jvm if option not in heap))
     for name, value in {**properties, **ours}.items():
         container.with_env(_variable(name), value)
     _publish(container, 9092, host, port)
