@@ -11,6 +11,8 @@ ID_BYTES = 512
 PREVIEW_BYTES = 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# What fromisoformat also takes: any separator at all, even NUL at the end, and fifty digits in a row.
+_TIME = re.compile("[0-9W-]{7,10}(?:[T ][0-9:.,Z+-]+)?")
 _UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -62,6 +64,8 @@ def time(value: object, field: str) -> datetime | None:
     if not isinstance(value, str):
         raise Unreadable(f"{field} must be a time as text: found {shown(value)}", field)
     try:
+        if not _TIME.fullmatch(value):
+            raise ValueError
         instant = datetime.fromisoformat(value)
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):

@@ -156,3 +156,15 @@ def dead(value: object, timestamp: int | None = None) -> tuple[str | None, str]:
     memory = folded([record(value, timestamp=timestamp)])
     assert memory.dead_letters, f"no dead letter: {value!r}"
     return memory.dead_letters[0].field, memory.dead_letters[0].reason
+
+
+def request_of(value: object, timestamp: int | None = None) -> Requested:
+    request = said(value, timestamp).request
+    assert request is not None
+    return request
+
+
+def report_of(value: object, timestamp: int | None = None) -> Reported:
+    report = said(value, timestamp).report
+    assert isinstance(report, Reported)
+    return report

@@ -60,6 +60,9 @@ def first_time(candidates: list[tuple[str, Any]]) -> datetime:
 def iso_time(content: Any) -> datetime:
     if not isinstance(content, str):
         raise Unreadable("a time is no text")
+    # the parser itself takes any separator, and worse
+    if set(content) - set("0123456789-:.,+TWZ ") or (len(content) > 10 and not set(content) & {"T", " "}):
+        raise Unreadable("a malformed time")
     try:
         time = datetime.fromisoformat(content)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
