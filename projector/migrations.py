@@ -20,7 +20,6 @@ from projector.errors import Misconfigured, ProjectorError, Unavailable
 AnyConnection = Connection[Any]
 
 _FILE = re.compile(r"(\d+)_(\w+)\.(up|down)\.sql")
-_GOLANG_MIGRATE_SALT = 1486364155
 
 
 class Migration(NamedTuple):
@@ -124,10 +123,9 @@ def _above(conn: AnyConnection, to: int) -> list[Migration]:
 
 
 def _foreign(version: int, every: list[Migration]) -> str:
-    newest = every[-1].version
-    if version > newest:
+    if version > every[-1].version:
         return (
-            f"The database is at schema version {version}, and this projector knows versions up to {newest}: "
+            f"The database is at schema version {version}, and this projector knows versions up to {every[-1].version}: "
             "a newer projector migrated it, use that one (or its `projector migrate down --to` first)."
         )
     return (
@@ -195,7 +193,7 @@ def _lock_key(conn: AnyConnection) -> int:
 def golang_migrate_lock(database: str, schema: str) -> int:
     """The advisory lock that the `migrate` command takes; to it, the database's name is the path of its URL."""
     names = "\0".join([schema, "projector_schema_migrations", f"/{database}"])
-    return zlib.crc32(names.encode()) * _GOLANG_MIGRATE_SALT % 2**32
+    return zlib.crc32(names.encode()) * 1486364155 % 2**32
 
 
 def _leave_own_schema(conn: AnyConnection) -> None:
@@ -215,7 +213,7 @@ def _version(conn: AnyConnection) -> int | None:
     if dirty:
         raise Misconfigured(
             f"golang-migrate failed on the way to version {version} and marked the database dirty: see which of the "
-            "projector's tables are there, then tell it the version they belong to (`migrate force N`)."
+            "projector's tables are there, then tell it the version they belong to (`migrate force N`, -1 for none)."
         )
     return version
 

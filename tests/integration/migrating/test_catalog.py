@@ -134,10 +134,10 @@ def test_a_record_is_parked_once(migrated: Connection, kind: str, status: str | 
 
 
 def test_a_position_moves_without_touching_its_index(migrated: Connection) -> None:
-    migrated.execute(
-        "INSERT INTO projector.positions (topic, partition, next_offset) "
-        "SELECT 'activity-log', n, 0 FROM generate_series(1, 200) n"
-    )
+    migrated.execute("""
+        INSERT INTO projector.positions (topic, partition, next_offset, owner, topic_id, generation, member, moved_at)
+        SELECT 'activity-log', n, 0, gen_random_uuid(), repeat('A', 22), 1, repeat('h', 45), now()
+        FROM generate_series(1, 200) n""")
     for _ in range(50):
         migrated.execute("UPDATE projector.positions SET next_offset = next_offset + 1, moved_at = now()")
     migrated.execute("SELECT pg_stat_force_next_flush()")
