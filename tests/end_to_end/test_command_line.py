@@ -1,0 +1,375 @@
+"""Every command as a real process: what it prints, where it prints it, and its exit code."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from commands import projector
+from psycopg import Connection
+from psycopg.conninfo import make_conninfo
+from rows import CALLER, answer, beat, delegate
+
+from projector.demo.parts import Postgres
+from projector.demo.parts_server import free_port
+from projector.lifecycle import Outcome
+from projector.recording import Line, to_line
+
+NOWHERE = f"127.0.0.1:{free_port()}"
+KEYED = {"source_id": CALLER}
+COMMANDS = [
+    ["run"],
+    ["migrate"],
+    ["migrate", "up"],
+    ["migrate", "down"],
+    ["migrate", "status"],
+    ["replay"],
+    ["status"],
+    ["dead-letters"],
+    ["dead-letters", "list"],
+    ["dead-letters", "show"],
+    ["dead-letters", "retry"],
+    ["dead-letters", "discard"],
+    ["parked"],
+    ["parked", "list"],
+    ["config"],
+    ["health"],
+]
+
+
+def recording(folder: Path, *values: object, partition: int = 0) -> Path:
+    file = folder / "recording.jsonl"
+    contents = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
+    lines = [Line("activity-log", partition, n, 1_777_975_200_123, b"c1", value) for n, value in enumerate(contents)]
+    file.write_bytes(b"".join(map(to_line, lines)))
+    return file
+
+
+@pytest.fixture
+def replayed(tmp_path: Path, database_url: str) -> str:
+    """A database with a delegation, an early answer, and three dead letters at offsets 2 to 4 of partition 0."""
+    dead = [b"no json", b"\xff\xfe", {"activity_type": "delegation", "method": "\x1b[31mred"}]
+    file = recording(tmp_path, delegate(0, **KEYED), answer(1, "completed", of="d-2"), *dead)
+    assert projector("replay", str(file), database_url=database_url).code == 0
+    return database_url
+
+
+@pytest.fixture
+def bare_url(postgres: Postgres, maintenance: Connection) -> Iterator[str]:
+    """A database without the schema."""
+    maintenance.execute("CREATE DATABASE bare TEMPLATE template0")
+    yield postgres.url.rsplit("/", 1)[0] + "/bare"
+    maintenance.execute("DROP DATABASE bare WITH (FORCE)")
+
+
+# --- help
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_says_what_a_command_is_for(command: list[str]) -> None:
+    done = projector(*command, "--help")
+    assert (done.code, done.err) == (0, "")
+    usage, about, *_ = done.out.split("\n\n")
+    assert usage.startswith(f"usage: projector {' '.join(command)}")
+    assert len(usage) < 200, "the settings hide the command's own arguments"
+    assert len(about) > 15
+
+
+def test_help_of_all_names_the_exit_codes() -> None:
+    assert "0 done, 1 failed, 2 misconfigured, 4 the log has a gap" in projector("--help").out
+
+
+def test_command_that_is_none_is_a_usage_error() -> None:
+    done = projector("projekt")
+    assert (done.code, done.out) == (2, "")
+    assert "invalid choice" in done.err
+
+
+# --- what is wrong, in one sentence, with its exit code
+
+
+def test_setting_of_a_wrong_kind_is_named(database_url: str) -> None:
+    done = projector("config", batch_records="many", database_url=database_url)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("projector: PROJECTOR_BATCH_RECORDS: ")
+    assert done.err.count("\n") == 1
+
+
+def test_flag_of_a_wrong_kind_is_named_by_its_variable() -> None:
+    done = projector("config", "--security-protocol", "TLS")
+    assert done.code == 2
+    assert "PROJECTOR_SECURITY_PROTOCOL" in done.err
+
+
+def test_variable_that_is_set_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("postgresql://a")
+    done = projector("config", database_url="postgresql://b", database_url_file=str(file))
+    assert done.code == 2
+    assert "PROJECTOR_DATABASE_URL and PROJECTOR_DATABASE_URL_FILE are both set" in done.err
+
+
+def test_slip_of_the_pen_is_pointed_out() -> None:
+    done = projector("config", bootstrap_server="a:1")
+    assert done.code == 0
+    assert "PROJECTOR_BOOTSTRAP_SERVER is set, and is no setting of ours" in done.err
+
+
+@pytest.mark.parametrize("command", [["status"], ["dead-letters", "list"], ["parked", "list"], ["migrate", "status"]])
+def test_absent_database_is_told_in_a_sentence(command: list[str]) -> None:
+    done = projector(*command, database_url=f"postgresql://someone:secret-word@{NOWHERE}/nothing")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("projector: ")
+    assert "onnection refused" in done.err
+    assert "Traceback" not in done.err
+    assert "secret-word" not in done.err
+
+
+def test_wrong_password_of_the_database_is_told_in_a_sentence(postgres: Postgres) -> None:
+    """As any trouble with connecting, since the client does not tell them apart."""
+    done = projector("status", database_url=make_conninfo(postgres.url, password="secret-word"))
+    assert (done.code, done.out) == (1, "")
+    assert "password authentication failed" in done.err
+    assert "secret-word" not in done.err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["dead-letters", "list"], ["dead-letters", "retry", "--all"], ["parked", "list"]],
+    ids=" ".join,
+)
+def test_missing_schema_names_the_remedy(command: list[str], bare_url: str) -> None:
+    done = projector(*command, database_url=bare_url)
+    assert (done.code, done.out) == (2, "")
+    assert "run `projector migrate up` first" in done.err
+
+
+def test_run_without_the_schema_ends_with_the_remedy(bare_url: str, kafka: str, topic: str) -> None:
+    done = projector("run", database_url=bare_url, bootstrap_servers=kafka, topic=topic)
+    assert done.code == 2
+    assert "run `projector migrate up` first" in done.err
+
+
+def test_gap_in_the_log_ends_run_with_code_4_and_the_remedy(database_url: str, kafka: str, topic: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES (%s, 1, 77)", [topic])
+    done = projector("run", database_url=database_url, bootstrap_servers=kafka, topic=topic, group_id=topic)
+    assert done.code == 4
+    sentence = done.err.splitlines()[-1]
+    assert sentence.startswith(f"projector: partition 1 of {topic} was projected up to offset 77")
+    assert "deleting from projector.positions" in sentence
+
+
+# --- config
+
+
+def test_config_masks_every_secret(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("word-from-a-file\n")
+    done = projector(
+        "config",
+        database_url="postgresql://me:secret-word@db/agents",
+        security_protocol="SASL_SSL",
+        sasl_mechanism="PLAIN",
+        sasl_username="me",
+        sasl_password_file=str(file),
+        sasl_oauth_token="secret-word",
+        ssl_key_password="secret-word",
+    )
+    assert (done.code, done.err) == (0, "")
+    shown = dict(line.split("=", 1) for line in done.out.splitlines())
+    assert "word" not in "".join(shown.values())
+    assert shown["PROJECTOR_SASL_PASSWORD"] == "**********"
+    assert shown["PROJECTOR_SASL_USERNAME"] == "me"
+    assert shown["PROJECTOR_BATCH_RECORDS"] == "5000"
+
+
+def test_flag_wins_over_the_variable() -> None:
+    assert "PROJECTOR_TOPIC=b\n" in projector("config", "--topic", "b", topic="a").out
+
+
+# --- migrate, replay
+
+
+def test_migrate_goes_up_and_down_and_asks_before_it_destroys(bare_url: str, tmp_path: Path) -> None:
+    assert "pending  049_delegations" in projector("migrate", "status", database_url=bare_url).out
+    assert projector("migrate", "up", database_url=bare_url).out.endswith("the schema is up to date\n")
+    assert "applied  050_projector" in projector("migrate", "status", database_url=bare_url).out
+    projector("replay", str(recording(tmp_path, delegate(0, **KEYED))), database_url=bare_url)
+    refused = projector("migrate", "down", database_url=bare_url)
+    assert (refused.code, refused.out) == (1, "")
+    assert "this would destroy 1 rows of delegations" in refused.err
+    assert projector("migrate", "down", "--yes", database_url=bare_url).code == 0
+
+
+def test_replay_ends_with_outcomes_that_add_up_to_the_records(tmp_path: Path, database_url: str) -> None:
+    values = [
+        delegate(0, **KEYED),
+        delegate(0, **KEYED),
+        beat(1),
+        answer(2, "completed", text="3"),
+        b"no json",
+        b"null",
+    ]
+    done = projector("replay", str(recording(tmp_path, *values)), "--json", database_url=database_url)
+    assert (done.code, done.err) == (0, "")
+    last = json.loads(done.out.splitlines()[-1])
+    assert last["records"] == sum(last["outcomes"].values()) == 6
+    assert set(last["outcomes"]) == set(Outcome)
+    assert last["outcomes"]["dead_letter"] == last["outcomes"]["tombstone"] == 1
+    assert last["seconds"] >= 0
+
+
+def test_replay_of_a_file_that_is_not_there_is_a_misconfiguration(database_url: str) -> None:
+    done = projector("replay", "nowhere.jsonl", database_url=database_url)
+    assert (done.code, done.out) == (2, "")
+    assert "nowhere.jsonl cannot be opened: No such file or directory" in done.err
+
+
+# --- status
+
+
+def test_status_tells_every_partition_and_all_totals(replayed: str, kafka: str, topic: str) -> None:
+    with psycopg.connect(replayed) as conn:
+        conn.execute(
+            "INSERT INTO projector.positions (topic, partition, next_offset, member) VALUES (%s, 1, 0, 'here/1')",
+            [topic],
+        )
+    settings = {"database_url": replayed, "bootstrap_servers": kafka, "topic": topic}
+    done = projector("status", "--json", **settings)
+    assert (done.code, done.err) == (0, "")
+    report = done.json()
+    assert (report["topic"], report["kafka"], report["parked"], report["dead_letters"]) == (topic, "ok", 1, 3)
+    assert report["delegations"] == {
+        "queued": 1,
+        "dispatched": 0,
+        "in_progress": 0,
+        "completed": 0,
+        "failed": 0,
+        "stuck": 0,
+    }
+    assert [(each["partition"], each["position"], each["end"], each["owner"]) for each in report["partitions"]] == [
+        (0, None, 0, None),
+        (1, 0, 0, "here/1"),
+        (2, None, 0, None),
+    ]
+    plain = projector("status", **settings)
+    assert (plain.code, plain.err) == (0, "")
+    assert "here/1" in plain.out
+    assert max(map(len, plain.out.splitlines())) <= 80
+
+
+def test_status_without_kafka_shows_what_postgres_knows(replayed: str) -> None:
+    with psycopg.connect(replayed) as conn:
+        conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 4, 1234)")
+    done = projector("status", database_url=replayed, bootstrap_servers=NOWHERE)
+    assert done.code == 1
+    assert f"projector: Kafka does not answer: {NOWHERE}: Connection refused" in done.err
+    assert "1,234" in done.out
+    report = projector("status", "--json", database_url=replayed, bootstrap_servers=NOWHERE)
+    assert report.code == 1
+    assert report.json()["kafka"].startswith("Kafka does not answer")
+    assert report.json()["partitions"][0]["lag_records"] is None
+
+
+def test_status_of_a_topic_that_is_not_there_says_so(database_url: str, kafka: str) -> None:
+    done = projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
+    assert done.code == 1
+    assert "topic nowhere does not exist: create it, or set PROJECTOR_TOPIC" in done.err
+
+
+# --- dead letters
+
+
+def test_dead_letters_are_listed(replayed: str) -> None:
+    done = projector("dead-letters", "list", database_url=replayed)
+    assert (done.code, done.err) == (0, "")
+    assert "not JSON" in done.out
+    assert "not UTF-8" in done.out
+    found = projector("dead-letters", "list", "--json", "--limit", "2", database_url=replayed).json()
+    assert found["total"] == 3
+    assert len(found["dead_letters"]) == 2
+    assert (
+        projector("dead-letters", "list", "--partition", "9", database_url=replayed).out
+        == "there are no dead letters\n"
+    )
+
+
+def test_dead_letter_is_shown_whole(replayed: str) -> None:
+    done = projector("dead-letters", "show", "0", "2", database_url=replayed)
+    assert done.code == 0
+    assert "value      no json" in done.out
+    letter = projector("dead-letters", "show", "0", "3", "--json", database_url=replayed).json()
+    assert (letter["key"], letter["value_base64"], letter["offset"]) == ("c1", "//4=", 3)
+    missing = projector("dead-letters", "show", "0", "77", database_url=replayed)
+    assert (missing.code, missing.out) == (1, "")
+    assert "there is no dead letter at offset 77 of partition 0 of topic activity-log" in missing.err
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "0", "4"]], ids=" ".join)
+def test_what_is_in_the_log_does_not_steer_the_terminal(replayed: str, command: list[str]) -> None:
+    done = projector("dead-letters", *command, database_url=replayed)
+    assert "\x1b" not in done.out
+    assert "[31mred" in done.out
+
+
+def test_retry_tells_how_they_ended(replayed: str) -> None:
+    with psycopg.connect(replayed) as conn:
+        conn.execute('UPDATE projector.dead_letters SET value = %b WHERE "offset" = 2', [json.dumps(beat(1)).encode()])
+    done = projector("dead-letters", "retry", "--all", database_url=replayed)
+    assert (done.code, done.err) == (0, "")
+    assert "heartbeat" in done.out
+    assert done.out.endswith("3 dead letters retried, 1 gone, 2 still dead\n")
+    again = projector("dead-letters", "retry", "0", "3", "4", "--json", database_url=replayed).json()
+    assert (again["records"], again["outcomes"]["dead_letter"]) == (2, 2)
+
+
+def test_retry_of_nothing_says_so(replayed: str) -> None:
+    done = projector("dead-letters", "retry", "0", "77", database_url=replayed)
+    assert done.code == 1
+    assert "there is no dead letter at any of these places" in done.err
+    for mistake in (["--all", "0", "1"], ["0"], []):
+        assert projector("dead-letters", "retry", *mistake, database_url=replayed).code == 2
+
+
+def test_discard_asks_and_says_how_many(replayed: str) -> None:
+    refused = projector("dead-letters", "discard", "--all", database_url=replayed)
+    assert (refused.code, refused.out) == (1, "")
+    assert "this would delete 3 dead letters for good: add --yes to do it" in refused.err
+    one = projector("dead-letters", "discard", "0", "2", "--yes", database_url=replayed)
+    assert (one.code, one.out) == (0, "1 dead letters discarded\n")
+    assert projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
+
+
+def test_topic_narrows_what_all_means(replayed: str) -> None:
+    done = projector("dead-letters", "discard", "--all", "--yes", "--topic", "another", database_url=replayed)
+    assert (done.code, done.out) == (0, "0 dead letters discarded\n")
+
+
+# --- parked
+
+
+def test_parked_events_are_listed_with_their_age(replayed: str) -> None:
+    done = projector("parked", "list", database_url=replayed)
+    assert (done.code, done.err) == (0, "")
+    assert "d-2" in done.out
+    assert "1 events of 1 delegations wait, the oldest for " in done.out
+    found = projector("parked", "list", "--json", "--delegation", "d-2", database_url=replayed).json()
+    assert (found["events"], found["parked"][0]["status"]) == (1, "completed")
+    assert projector("parked", "list", "--delegation", "d-1", database_url=replayed).out == "nothing is parked\n"
+
+
+# --- health, run
+
+
+def test_health_without_a_file_is_a_misconfiguration() -> None:
+    done = projector("health")
+    assert done.code == 2
+    assert "PROJECTOR_HEALTH_FILE is not set" in done.err
+
+
+def test_health_without_a_report_fails(tmp_path: Path) -> None:
+    done = projector("health", health_file=str(tmp_path / "health"))
+    assert done.code == 1
+    assert "no report of a running projector" in done.err
