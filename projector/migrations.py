@@ -125,7 +125,7 @@ def _above(conn: AnyConnection, to: int) -> list[Migration]:
 def _foreign(version: int, every: list[Migration]) -> str:
     if version > every[-1].version:
         return (
-            f"The database is at schema version {version}, and this projector knows versions up to {every[-1].version}: "
+            f"The database is at schema version {version}, and this projector knows them up to {every[-1].version}: "
             "a newer projector migrated it, use that one (or its `projector migrate down --to` first)."
         )
     return (

@@ -57,7 +57,7 @@ def test_no_file_opens_or_ends_a_transaction_and_each_tells_what_it_is_for() -> 
 @pytest.mark.parametrize(
     ("version", "dirty", "sentence"),
     [
-        (51, False, "at schema version 51, and this projector knows versions up to 50: a newer projector migrated it"),
+        (51, False, "at schema version 51, and this projector knows them up to 50: a newer projector migrated it"),
         (12, False, "holds version 12, which no migration of the projector has: another tool wrote it"),
         (50, True, r"golang-migrate failed on the way to version 50 .*`migrate force N`"),
         (-1, True, r"golang-migrate failed on the way to version -1 .*`migrate force N`"),
