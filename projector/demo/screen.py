@@ -87,7 +87,8 @@ class Screen:
             self.step("differs", difference)
         if len(differences) > SHOWN_DIFFERENCES:
             self.step("", f"… and {len(differences) - SHOWN_DIFFERENCES:,} more")
-        how = "view equals log" if not differences else f"view differs from log in {len(differences):,} places"
+        places = "1 place" if len(differences) == 1 else f"{len(differences):,} places"
+        how = f"view differs from log in {places}" if differences else "view equals log"
         style = "bold green" if not differences else "bold red"
         self._console.print()
         self._console.print(Text(how, style=style) + Text(f"  ({seconds:.0f} s)", style="default"))

@@ -49,15 +49,12 @@ class Stage(NamedTuple):
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment of a projector here."""
+        """What every command of the projector needs to know here."""
         return {
             "PROJECTOR_DATABASE_URL": self.database_url,
             "PROJECTOR_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "PROJECTOR_TOPIC": self.topic,
             "PROJECTOR_GROUP_ID": self.topic,
-            "PROJECTOR_GROUP_INSTANCE_ID": "demo",
-            "PROJECTOR_LOG_FORMAT": "json",
-            "PROJECTOR_SUMMARY_SECONDS": "1",
         }
 
 

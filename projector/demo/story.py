@@ -19,6 +19,11 @@ __all__ = ["Failed", "NoParts", "Plan", "play"]
 RECORDS_A_DELEGATION = 10  # about: its changes, and what passes by between them
 PLAYING_SECONDS = 8
 SLOWEST_PER_SECOND = 1500
+MEMBER = {
+    "PROJECTOR_GROUP_INSTANCE_ID": "demo",  # a name that outlives the process: the next need not wait for the last
+    "PROJECTOR_LOG_FORMAT": "json",
+    "PROJECTOR_SUMMARY_SECONDS": "1",
+}
 
 
 class Plan(NamedTuple):
@@ -59,11 +64,11 @@ class Cast:
         )
 
     def projector(self, name: str, *, keep: bool = False) -> Child:
-        """A member of the group, always of the same name: the next need not wait until the group gives up the last."""
+        """Project what is in the log."""
         return self._start("projector.cli run", f"{name}.log", keep=keep)
 
     def _start(self, command: str, log: str, *, keep: bool = False) -> Child:
-        child = Child(command, self._stage.folder / log, self._stage.settings, keep=keep)
+        child = Child(command, self._stage.folder / log, {**self._stage.settings, **MEMBER}, keep=keep)
         self._stack.callback(child.end)
         return child
 

@@ -33,9 +33,10 @@ def read_log(log: Path) -> Told:
     """The JSON log of a projector, up to the last line that it could write."""
     told = Told({}, Counter())
     for line in log.read_text(errors="replace").splitlines():
-        if not line.startswith("{"):
+        try:
+            fields = json.loads(line)
+        except ValueError:  # torn by the kill, or not the projector's own
             continue
-        fields = json.loads(line)
         if fields["message"] == "partition claimed":
             told.taken_up.setdefault(fields["partition"], fields["offset"])
         elif fields["message"] in ("summary", "stopped"):
