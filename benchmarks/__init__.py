@@ -1,0 +1,1 @@
+"""Benchmarks: what `make bench` runs. Figures are ratios within one run on one machine."""
