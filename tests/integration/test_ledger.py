@@ -54,6 +54,7 @@ def test_insert_tells_that_the_id_is_there(conn: Connection) -> None:
 
 
 def test_insert_tells_who_holds_the_key(conn: Connection) -> None:
+    ledger.insert(conn, "d-0", CALLEE, CALLER, "another caller's", idempotency_key="k")
     inserted(conn, idempotency_key="k")
     assert inserted(conn, "d-2", idempotency_key="k") == AlreadyThere("d-1", InTheWay.SAME_KEY)
 
