@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from projector.demo.parts_server import Leash, tail
@@ -19,17 +19,18 @@ class Failed(Exception):
 class Child:
     """`python -m …` with settings of ours alone, in a session of its own; unless kept, it ends when we do."""
 
-    def __init__(self, command: str, log: Path, settings: Mapping[str, str] | None = None, *, keep: bool = False):
-        self._command, self.log = command, log
+    def __init__(self, command: Sequence[str], log: Path, settings: Mapping[str, str], *, keep: bool = False) -> None:
+        self._name = " ".join(word for word in command[:2] if not word.startswith("-"))
+        self.log = log
         # Not the settings of the person who calls: the demo must never reach a database of theirs.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", *command.split()],
+                [sys.executable, "-m", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**inherited, **(settings or {})},
+                env={**inherited, **settings},
                 start_new_session=True,
             )
         self.pid = self._process.pid
@@ -42,7 +43,7 @@ class Child:
     def require_well(self) -> None:
         """Raises Failed where it has ended by itself, but not in good order."""
         if not self.is_up and self._process.returncode != 0:
-            raise Failed(f"{self._command} ended with exit code {self._process.returncode}:\n{tail(self.log)}")
+            raise Failed(f"{self._name} ended with exit code {self._process.returncode}:\n{tail(self.log)}")
 
     def wait(self) -> None:
         """Block until it has done its work; raises Failed where it did not do it."""
@@ -68,7 +69,7 @@ class Child:
         try:
             self._process.wait(BRIEFLY_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise Failed(f"{self._command} does not end:\n{tail(self.log)}") from error
+            raise Failed(f"{self._name} does not end:\n{tail(self.log)}") from error
         if self._leash is not None:
             self._leash.release()
             self._leash = None

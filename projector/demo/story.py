@@ -1,6 +1,7 @@
 """The demo: a platform writes, a projector is killed half-way and started again, and the view equals the log."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -52,22 +53,27 @@ class Cast:
 
     def migrate(self) -> None:
         """Make the tables."""
-        self._start("projector.cli migrate up", "migrate.log").wait()
+        self._start(["projector.cli", "migrate", "up"], "migrate.log").wait()
 
     def platform(self, plan: Plan) -> Child:
         """Write to the log, and keep books of what was acknowledged."""
-        return self._start(
-            f"projector.demo.producer --bootstrap-servers {self._stage.kafka.bootstrap_servers} "
-            f"--topic {self._stage.topic} --delegations {plan.delegations} --seed {plan.seed} "
-            f"--per-second {plan.per_second} --into {self._stage.books}",
-            "platform.log",
-        )
+        stage = self._stage
+        where = [
+            "--bootstrap-servers",
+            stage.kafka.bootstrap_servers,
+            "--topic",
+            stage.topic,
+            "--into",
+            str(stage.books),
+        ]
+        what = f"--delegations {plan.delegations} --seed {plan.seed} --per-second {plan.per_second}".split()
+        return self._start(["projector.demo.producer", *where, *what], "platform.log")
 
     def projector(self, name: str, *, keep: bool = False) -> Child:
         """Project what is in the log."""
-        return self._start("projector.cli run", f"{name}.log", keep=keep)
+        return self._start(["projector.cli", "run"], f"{name}.log", keep=keep)
 
-    def _start(self, command: str, log: str, *, keep: bool = False) -> Child:
+    def _start(self, command: Sequence[str], log: str, *, keep: bool = False) -> Child:
         child = Child(command, self._stage.folder / log, {**self._stage.settings, **MEMBER}, keep=keep)
         self._stack.callback(child.end)
         return child
