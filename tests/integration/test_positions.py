@@ -1,0 +1,97 @@
+"""Positions on real Postgres: who may claim one, what a claim says, and what it refuses."""
+
+import uuid
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from projecting import asked, claimed, connected, gate, position
+from racing import race
+
+from projector import positions
+from projector.errors import Fenced, LogGap
+from projector.positions import Claim
+from projector.projection import project
+from projector.session import Connection, transaction
+
+WISH = Claim("activity-log", 3, uuid.uuid4(), "topic-1", 40, 5, "host:1")
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Connection]:
+    with connected(database_url) as conn:
+        yield conn
+
+
+def claim(conn: Connection, wish: Claim) -> int | None:
+    with transaction(conn):
+        return positions.claim(conn, wish)
+
+
+def test_fresh_partition_starts_at_the_log_s_beginning(session: Connection) -> None:
+    assert claim(session, WISH) == 40
+    assert asked(
+        session, "SELECT next_offset, owner, topic_id, generation, member, claimed_at IS NOT NULL FROM positions"
+    ) == [(40, WISH.token, "topic-1", 5, "host:1", True)]
+
+
+def test_claim_finds_what_was_projected_whoever_claims(session: Connection) -> None:
+    claim(session, WISH)
+    project(session, [], gate(WISH.token, (3, 40, 77)))
+    thief = WISH._replace(token=uuid.uuid4(), beginning=60, generation=1, member="host:2")
+    assert claim(session, WISH) == 77
+    assert claim(session, thief) == 77
+    with pytest.raises(Fenced):
+        project(session, [], gate(WISH.token, (3, 77, 78)))
+    project(session, [], gate(thief.token, (3, 77, 78)))
+    assert position(session, 3) == 78
+    assert asked(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
+
+
+def test_partition_locked_by_another_is_left_for_later(session: Connection, database_url: str) -> None:
+    claim(session, WISH)
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM projector.positions FOR UPDATE")
+        assert claim(session, WISH._replace(token=uuid.uuid4())) is None
+        assert claim(session, WISH._replace(partition=4)) == 40
+    assert asked(session, "SELECT owner FROM positions WHERE partition = 3") == [WISH.token]
+    assert claim(session, WISH) == 40
+
+
+def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> None:
+    claim(session, WISH)
+    with pytest.raises(LogGap) as told:
+        claim(session, WISH._replace(topic_id="topic-2", token=uuid.uuid4()))
+    for part in ("deleted and made anew", "topic-1", "topic-2", "offset 40", "projector replay FILE", "partition = 3"):
+        assert part in str(told.value)
+    assert asked(session, "SELECT owner, topic_id FROM positions") == [(WISH.token, "topic-1")]
+
+
+def test_topic_id_is_noted_once_it_is_known_and_never_forgotten(session: Connection) -> None:
+    claim(session, WISH._replace(topic_id=None))
+    assert asked(session, "SELECT topic_id FROM positions") == [None]
+    claim(session, WISH)
+    claim(session, WISH._replace(topic_id=None))
+    assert asked(session, "SELECT topic_id FROM positions") == ["topic-1"]
+
+
+def test_claim_that_is_rolled_back_never_was(session: Connection) -> None:
+    token = claimed(session)
+    with session.transaction(force_rollback=True):
+        assert positions.claim(session, WISH._replace(partition=0)) == 0
+    assert asked(session, "SELECT owner FROM positions") == [token]
+
+
+def test_of_five_that_claim_a_fresh_partition_at_once_each_that_got_it_reads_the_same_offset(
+    session: Connection, database_url: str
+) -> None:
+    def claiming(conn: Connection) -> int | None:
+        conn.execute("SET search_path TO projector, public")
+        return claim(conn, WISH._replace(token=uuid.uuid4()))
+
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE projector.positions")
+        results = race(database_url, *[claiming] * 5, release=other.commit)
+    assert set(results) <= {40, None}
+    assert 40 in results
+    assert asked(session, "SELECT count(*) FROM positions") == [1]

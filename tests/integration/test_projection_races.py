@@ -1,0 +1,185 @@
+"""Other writers at the same time: each race is held at its start until all are blocked, and ends as in some order."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import psycopg
+import pytest
+from given import log, record
+from projecting import asked, claimed, connected, expected_of, gate, position, table
+from racing import race
+from rows import CALLEE, CALLER, answer, delegate
+from rows import beat as heartbeat
+
+from projector import ledger, store
+from projector.errors import Fenced
+from projector.positions import Gate
+from projector.projection import Outcomes, project
+from projector.recording import Line
+from projector.session import Connection
+
+Call = Callable[[Connection], Outcomes | None]
+FIVE = 5
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Connection]:
+    with connected(database_url) as conn:
+        yield conn
+
+
+@pytest.fixture
+def other(database_url: str) -> Iterator[Connection]:
+    """Another writer, in a transaction that it has not committed yet."""
+    with psycopg.connect(database_url, options="-c search_path=projector,public") as conn:
+        yield conn
+
+
+def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
+    """A racer that projects; it says none where it is fenced."""
+
+    def call(conn: Connection) -> Outcomes | None:
+        conn.execute("SET search_path TO projector, public")
+        store.prepare_staging(conn)
+        try:
+            return project(conn, records, gate)
+        except Fenced:
+            return None
+
+    return call
+
+
+def parking_is_over(conn: Connection) -> None:
+    """Take the lock that inserts and parking exclude each other by, so that both wait with what they read."""
+    store.exclude_inserts(conn)
+
+
+# --- a row that is changed between our read and our write
+
+
+def test_row_that_another_writer_moved_meanwhile_is_read_again(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    project(session, log(delegate(0)))
+    ledger.set_status(other, "d-1", "failed", error="theirs")
+    told = log(answer(1, "in_progress"), answer(2, "completed", text="ours"))
+    assert race(database_url, projecting(told), release=other.commit) == [{"refused": 2}]
+    assert asked(session, "SELECT status, error_detail, result_preview FROM delegations") == [
+        ("failed", "theirs", None)
+    ]
+
+
+def test_change_that_was_rolled_back_meanwhile_never_happened(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    project(session, log(delegate(0)))
+    ledger.set_status(other, "d-1", "failed", error="theirs")
+    told = log(answer(2, "completed", text="ours"))
+    assert race(database_url, projecting(told), release=other.rollback) == [{"advanced": 1}]
+    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "ours")]
+
+
+def test_heartbeat_of_another_writer_is_not_overwritten(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    project(session, log(delegate(0)))
+    ledger.heartbeat(other, "d-1")
+    assert race(database_url, projecting(log(heartbeat(1))), release=other.commit) == [{"heartbeat": 1}]
+    assert asked(session, "SELECT last_heartbeat > created_at + interval '1 day' FROM delegations") == [True]
+
+
+def test_neighbours_and_position_wait_for_the_second_try(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    project(session, log(delegate(0)))
+    token = claimed(session)
+    ledger.set_status(other, "d-1", "stuck")
+    neighbour = delegate(1, request_body={"delegation_id": "d-2"})
+    told = log(answer(1, "completed"), neighbour, b"garbage", answer(2, "completed", of="d-3"))
+    [outcomes] = race(database_url, projecting(told, gate(token, (0, 0, 4))), release=other.commit)
+    assert outcomes == {"refused": 1, "inserted": 1, "dead_letter": 1, "parked": 1}
+    assert asked(session, "SELECT status FROM delegations ORDER BY delegation_id") == ["stuck", "queued"]
+    assert asked(session, "SELECT (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM parked)") == [(1, 1)]
+    assert position(session) == 4
+
+
+# --- a row that is made between our read and our write
+
+
+def test_row_that_another_writer_made_meanwhile_is_moved_on(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    ledger.insert(other, "d-1", CALLER, CALLEE, "theirs")
+    told = log(delegate(0, "dispatched"))
+    assert race(database_url, projecting(told), release=other.commit) == [{"advanced": 1}]
+    assert asked(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "theirs")]
+
+
+def test_row_whose_making_was_rolled_back_is_made(database_url: str, session: Connection, other: Connection) -> None:
+    ledger.insert(other, "d-1", CALLER, CALLEE, "theirs")
+    assert race(database_url, projecting(log(delegate(0))), release=other.rollback) == [{"inserted": 1}]
+    assert table(session) == expected_of(log(delegate(0)))
+
+
+def test_key_that_another_writer_took_meanwhile_makes_a_duplicate(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    ledger.insert(other, "d-9", CALLER, CALLEE, "theirs", idempotency_key="k")
+    told = log(delegate(0, "dispatched", idempotency_key="k"))
+    assert race(database_url, projecting(told), release=other.commit) == [{"duplicate": 1}]
+    assert asked(session, "SELECT delegation_id, status FROM delegations") == [("d-9", "queued")]
+
+
+# --- a request and its early result on two partitions at once
+
+
+def test_request_and_its_early_results_at_once_never_leave_a_row_and_its_event_apart(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    results = [[record(answer(n, "completed", text="early"), n, partition=n)] for n in range(1, FIVE)]
+    requests = [[record(delegate(0), n, partition=n)] for n in (10, 11)]
+    parking_is_over(other)
+    outcomes = race(database_url, *map(projecting, [*results, *requests]), release=other.commit)
+    assert [outcome.total() for outcome in outcomes if outcome] == [1] * 6
+    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "early")]
+    assert asked(session, "SELECT * FROM parked") == []
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_request_and_its_early_result_read_before_either_is_written_meet(
+    database_url: str, session: Connection, other: Connection, turn: int
+) -> None:
+    result, request = [record(answer(2, "failed", error="early"), 0)], [record(delegate(0), 0, partition=1)]
+    parking_is_over(other)
+    outcomes = race(database_url, *map(projecting, [result, request][::turn]), release=other.commit)
+    assert sum((outcome for outcome in outcomes if outcome), Outcomes()).total() == 2
+    assert asked(session, "SELECT status, error_detail FROM delegations") == [("failed", "early")]
+    assert asked(session, "SELECT * FROM parked") == []
+
+
+def test_requests_do_not_wait_for_each_other(database_url: str, session: Connection, other: Connection) -> None:
+    store.exclude_parking(other)  # as a batch does that inserts, and has not committed yet
+    assert project(session, log(delegate(0))) == {"inserted": 1}
+
+
+# --- one gate
+
+
+def test_of_five_with_the_same_gate_exactly_one_passes(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    one = gate(claimed(session), (0, 0, 2))
+    other.execute("SELECT FROM positions FOR UPDATE")
+    told = log(delegate(0), heartbeat(1))
+    outcomes = race(database_url, *[projecting(told, one)] * FIVE, release=other.commit)
+    assert sorted(outcomes, key=bool) == [None] * (FIVE - 1) + [{"inserted": 1, "heartbeat": 1}]
+    assert position(session) == 2
+
+
+def test_position_that_is_claimed_while_a_batch_waits_fences_it(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    token = claimed(session)
+    other.execute("UPDATE positions SET owner = gen_random_uuid()")
+    assert race(database_url, projecting(log(delegate(0)), gate(token, (0, 0, 1))), release=other.commit) == [None]
+    assert table(session) == []
+    assert position(session) == 0

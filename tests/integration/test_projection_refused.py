@@ -1,0 +1,134 @@
+"""A record that Postgres refuses, though we could read it: that one alone is a dead letter, and no neighbour."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import pytest
+from given import log, record
+from projecting import asked, claimed, connected, dead_letters, expected_of, gate, position, table
+from rows import Columns, answer, delegate
+from rows import beat as heartbeat
+
+from projector.errors import Fenced, Unwritable
+from projector.lifecycle import Outcome
+from projector.positions import Gate, Move
+from projector.projection import project
+from projector.recording import Line
+from projector.session import Connection
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Connection]:
+    """A table with a rule of somebody else's, that we know nothing of."""
+    with connected(database_url) as conn:
+        conn.execute("ALTER TABLE delegations ADD CONSTRAINT theirs CHECK (task_preview <> 'forbidden')")
+        conn.execute("""
+            CREATE FUNCTION public.forbid() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF NEW.result_preview = 'forbidden' THEN
+                    RAISE 'no such result' USING ERRCODE = '22023';
+                END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER forbid BEFORE UPDATE ON delegations FOR EACH ROW EXECUTE FUNCTION public.forbid();
+        """)
+        yield conn
+
+
+def asking(delegation_id: str, task: str = "fine") -> Columns:
+    return delegate(0, request_body={"delegation_id": delegation_id, "task": task})
+
+
+def forbidden_at(*places: int, of: int, partition: int = 0) -> list[Line]:
+    tasks = ["forbidden" if n in places else "fine" for n in range(of)]
+    return [record(asking(f"d-{partition}-{n}", task), n, partition=partition) for n, task in enumerate(tasks)]
+
+
+def buried(conn: Connection) -> list[tuple[int, int]]:
+    return [(partition, offset) for _, partition, offset, _, _ in dead_letters(conn)]
+
+
+@pytest.mark.parametrize("places", [[6], [3, 4], [0, 5, 12], range(13)])
+def test_exactly_those_that_are_refused_are_dead_letters(session: Connection, places: Sequence[int]) -> None:
+    told = forbidden_at(*places, of=13)
+    rest = [each for each in told if each.offset not in places]
+    outcomes = project(session, told)
+    assert (outcomes[Outcome.INSERTED], outcomes[Outcome.DEAD_LETTER]) == (len(rest), len(places))
+    assert table(session) == expected_of(rest)
+    assert [(offset, value) for _, _, offset, _, value in dead_letters(session)] == [
+        (each.offset, each.value) for each in told if each.offset in places
+    ]
+
+
+def test_reason_is_what_postgres_says(session: Connection) -> None:
+    project(session, forbidden_at(0, of=1))
+    [(reason, field)] = asked(session, "SELECT reason, field FROM dead_letters")
+    assert reason.startswith("Postgres refused it: ")
+    assert '"theirs"' in reason
+    assert reason.endswith("(SQLSTATE 23514)")
+    assert field is None
+
+
+def test_change_that_is_refused_leaves_its_row_as_it_was(session: Connection) -> None:
+    project(session, log(asking("d-1"), asking("d-2")))
+    told = log(
+        answer(1, "dispatched", of="d-1"),
+        answer(2, "completed", of="d-1", text="forbidden"),
+        answer(3, "completed", of="d-2", text="fine"),
+        heartbeat(4, of="d-1"),
+    )
+    assert project(session, told) == {"advanced": 2, "dead_letter": 1, "heartbeat": 1}
+    rows = asked(session, "SELECT delegation_id, status, last_heartbeat IS NULL FROM delegations ORDER BY 1")
+    assert rows == [("d-1", "dispatched", False), ("d-2", "completed", True)]
+    assert buried(session) == [(0, 1)]
+
+
+def test_early_result_of_a_refused_request_stays_parked(session: Connection) -> None:
+    told = log(answer(1, "completed", of="d-1"), asking("d-1", "forbidden"), heartbeat(2, of="d-1"))
+    assert project(session, told) == {"parked": 2, "dead_letter": 1}
+    assert asked(session, 'SELECT "offset" FROM parked ORDER BY seq') == [0, 2]
+
+
+def test_positions_end_right_across_the_halves(session: Connection) -> None:
+    token = claimed(session)
+    for partition in (1, 2, 3):
+        with session.transaction():
+            session.execute(
+                "INSERT INTO positions (topic, partition, next_offset, owner) VALUES ('activity-log', %s, 0, %s)",
+                [partition, token],
+            )
+    at = datetime(2025, 5, 5, 10, tzinfo=UTC)
+    moves = [Move("activity-log", n, 0, end, at) for n, end in enumerate([9, 5, 7, 4])]
+    told = [*forbidden_at(2, 4, of=5), *forbidden_at(of=5, partition=1), *forbidden_at(6, of=7, partition=2)]
+    outcomes = project(session, told, Gate(token, moves))
+    assert outcomes == {"inserted": 14, "dead_letter": 3}
+    assert buried(session) == [(0, 2), (0, 4), (2, 6)]
+    assert sorted(asked(session, "SELECT partition, next_offset, record_at FROM positions")) == [
+        (move.partition, move.now, move.record_at) for move in moves
+    ]
+
+
+def test_fenced_batch_buries_nobody(session: Connection) -> None:
+    token = claimed(session)
+    with pytest.raises(Fenced):
+        project(session, forbidden_at(1, of=3), gate(token, (0, 7, 9)))
+    assert buried(session) == []
+    assert position(session) == 0
+
+
+def test_dead_letter_that_postgres_refuses_too_stops_with_the_reason(session: Connection) -> None:
+    session.execute("ALTER TABLE dead_letters ADD CONSTRAINT full_up CHECK (false) NOT VALID")
+    token = claimed(session)
+    with pytest.raises(Unwritable, match="full_up"):
+        project(session, forbidden_at(1, of=2), gate(token, (0, 0, 2)))
+    assert position(session) == 1
+
+
+def test_refusal_that_no_record_causes_stops_with_the_reason(session: Connection) -> None:
+    token = claimed(session)
+    session.execute("ALTER TABLE positions ADD CONSTRAINT halt CHECK (next_offset = 0) NOT VALID")
+    for told in (forbidden_at(of=3), []):
+        with pytest.raises(Unwritable, match="halt"):
+            project(session, told, gate(token, (0, 0, 3)))
+    assert table(session) == []
+    assert buried(session) == []

@@ -1,0 +1,73 @@
+"""Projecting into a real Postgres, for tests: sessions, gates, and what the tables hold afterwards."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from typing import Any, LiteralString
+
+from given import cut
+
+from projector import positions, session, store
+from projector.demo.judge import Row, judge, stored_rows
+from projector.positions import Claim, Gate, Move
+from projector.projection import Outcomes, project
+from projector.recording import Line
+from projector.session import Connection
+
+TOPIC = "activity-log"
+
+
+@contextmanager
+def connected(url: str) -> Iterator[Connection]:
+    """A session as the projector opens it, ready to project."""
+    with session.connect(url, synchronous_commit=False) as conn:
+        store.prepare_staging(conn)
+        yield conn
+
+
+def in_batches(conn: Connection, records: Sequence[Line], size: int) -> Outcomes:
+    """Project in batches of so many records; how they ended in all."""
+    outcomes = Outcomes()
+    for batch in cut(records, range(0, len(records), size)):
+        outcomes += project(conn, batch)
+    return outcomes
+
+
+def asked(conn: Connection, statement: LiteralString) -> list[Any]:
+    """The rows of a query, outside any transaction; bare values where it has one column."""
+    rows = conn.execute(statement).fetchall()
+    return [row[0] if len(row) == 1 else row for row in rows]
+
+
+def table(conn: Connection) -> list[tuple[Any, ...]]:
+    """All of `delegations`, in order of ids as Python sorts them."""
+    return sorted(map(astuple, stored_rows(conn).values()))
+
+
+def expected_of(records: Sequence[Line]) -> list[tuple[Any, ...]]:
+    """What the judge says the table must hold."""
+    rows: dict[str, Row] = judge(records).rows
+    return sorted(map(astuple, rows.values()))
+
+
+def dead_letters(conn: Connection) -> list[tuple[Any, ...]]:
+    return asked(conn, 'SELECT topic, partition, "offset", key, value FROM dead_letters ORDER BY partition, "offset"')
+
+
+def claimed(conn: Connection, partition: int = 0, *, beginning: int = 0) -> uuid.UUID:
+    """Own a partition; returns the token."""
+    token = uuid.uuid4()
+    with session.transaction(conn):
+        assert positions.claim(conn, Claim(TOPIC, partition, token, "topic-1", beginning, 1, "test")) is not None
+    return token
+
+
+def gate(token: uuid.UUID, *moves: tuple[int, int, int]) -> Gate:
+    """A gate of moves given as partition, was, now."""
+    return Gate(token, [Move(TOPIC, *move) for move in moves])
+
+
+def position(conn: Connection, partition: int = 0) -> int:
+    [found] = [now for at, now in asked(conn, "SELECT partition, next_offset FROM positions") if at == partition]
+    return int(found)
