@@ -116,6 +116,14 @@ def test_a_lock_on_one_table_holds_up_the_other_for_the_caller_s_lock_timeout_at
     assert found.view == Inserted("d-1")
 
 
+def test_a_lock_timeout_of_the_caller_s_is_the_one_that_counts(platform: Connection) -> None:
+    platform.execute("ALTER TABLE activity_logs ALTER summary SET DEFAULT current_setting('lock_timeout')")
+    platform.execute("SET lock_timeout = '1min'")
+    platform.commit()
+    request(platform)
+    assert activities(platform)[0]["summary"] == "1min"
+
+
 def test_without_a_lock_timeout_of_the_caller_s_the_wait_ends_all_the_same(platform: Connection) -> None:
     with another(platform) as other, other.transaction():
         other.execute("LOCK TABLE delegations")

@@ -124,6 +124,8 @@ def test_all_empty_required_values_are_named_at_once(conn: Connection) -> None:
 
 
 REFUSED_INSERTS: dict[str, dict[str, Any]] = {
+    "required, and empty: task$": {"task": ""},
+    "required, and empty: callee_id$": {"callee_id": None},
     "delegation_id has 513 bytes": {"delegation_id": "é" * 256 + "x"},
     "delegation_id must be a text: found 7": {"delegation_id": 7},
     "caller_id must be a uuid": {"caller_id": "nobody"},
