@@ -7,7 +7,7 @@ from typing import NamedTuple
 from events import fields
 from events.activity import LEFT_OUT, Body, Row, read_body
 from events.delegation import Beat, Reported, Requested, Status
-from events.envelope import Activity, Envelope, Record, open_value, open_whole, shown
+from events.envelope import Activity, Envelope, Record, open_value, shown
 from events.unreadable import Unreadable
 from projector.lifecycle import FAILED, Outcome
 
@@ -62,7 +62,7 @@ def translate(record: Record) -> Translation | Outcome:
     translation = _read(row, _Reading(activity, record.timestamp))
     if translation is None:
         return Outcome.UNCORRELATED
-    if record.value and len(record.value) > LARGE_ROW_BYTES and _is_large(activity, record.value):
+    if record.value and len(record.value) > LARGE_ROW_BYTES and _is_large(row):
         return translation._replace(remembered=_row_id(row))
     return translation
 
@@ -214,23 +214,14 @@ def _row_id(row: Row) -> str | None:
         return None
 
 
-def _is_large(activity: Activity, value: bytes) -> bool:
+def _is_large(row: Row) -> bool:
     """Whether the texts of the row's columns have more than 1,500 bytes together."""
-    if sum(map(_least_bytes, activity.row.values())) > LARGE_ROW_BYTES:
-        return True
-    whole = open_whole(value)
-    return whole is not None and sum(map(_column_bytes, whole.row.values())) > LARGE_ROW_BYTES
-
-
-def _least_bytes(column: object) -> int:
-    """What a column has at least, without the keys of its body that no rule uses: cheap, and enough for most."""
-    if isinstance(column, dict):
-        return sum(map(_least_bytes, column.values()))
-    return len(column) if isinstance(column, str) else 0
+    return sum(map(_column_bytes, row.values())) > LARGE_ROW_BYTES
 
 
 def _column_bytes(column: object) -> int:
     if column is None:
         return 0
-    text = column if isinstance(column, str) else json.dumps(column, ensure_ascii=False, separators=(",", ":"))
-    return len(text.encode(errors="surrogatepass"))
+    if isinstance(column, str):
+        return len(column) if column.isascii() else len(column.encode(errors="surrogatepass"))
+    return len(json.dumps(column, ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass"))

@@ -8,7 +8,7 @@ from given import Memory, dead, folded, log, outcome, said
 from rows import CALLER, answer, beat, delegate, updated
 
 from events.delegation import Status
-from events.envelope import Activity, Envelope, open_value, open_whole
+from events.envelope import Activity, Envelope, open_value
 from events.unreadable import Unreadable
 from projector.lifecycle import Outcome
 
@@ -41,7 +41,6 @@ def activity(value: Any, by: bytes = FAST) -> Activity:
         ({"op": "u", "after": ROW}, (Envelope.DEBEZIUM, True, None)),
         ({"op": "u", "after": ROW, "source": {}}, (Envelope.DEBEZIUM, True, None)),
         ({"schema": {}, "payload": {"op": "u", "after": ROW, "source": {"ts_ms": 7}}}, (Envelope.DEBEZIUM, True, 7)),
-        ({"payload": {"op": "c", "after": ROW}}, (Envelope.DEBEZIUM, False, None)),
         ({"specversion": "1.0", "data": ROW, "time": "now"}, (Envelope.CLOUD_EVENT, False, "now")),
         (ROW | {"__op": "u", "__source_ts_ms": 7, "__deleted": "false"}, (Envelope.UNWRAPPED, True, 7)),
         (ROW | {"__op": "c", "__source_ts_ms": 7}, (Envelope.UNWRAPPED, False, 7)),
@@ -227,14 +226,6 @@ def test_key_is_never_read() -> None:
     keys = [None, b"", b"\xff", b'{"id":"1"}', b"\x00"]
     records = [each._replace(key=key) for key, each in zip(keys, log(*[ROW] * len(keys)), strict=True)]
     assert folded(records).dead_letters == []
-
-
-def test_whole_row_has_every_column_and_the_hot_path_reads_those_of_the_rules() -> None:
-    value = json.dumps(ROW | {"tool_trace": [1], "summary": "s"}).encode()
-    whole, read = open_whole(value), open_value(value)
-    assert whole is not None
-    assert read is not None
-    assert whole.row.keys() - read.row.keys() == {"tool_trace", "summary"}
 
 
 def test_none_of_the_hot_path_s_errors_hides_the_reason() -> None:

@@ -29,20 +29,23 @@ def open_envelope(value: bytes | None, timestamp: int | None) -> Image | Nothing
     if not isinstance(found, dict):
         raise Unreadable("not an object")
     record_time = ("ms", None if timestamp == -1 else timestamp)
-    payload = found.get("payload")
+    if "schema" in found and "payload" in found and not _marked(found):
+        found = found["payload"]
+    if means_nothing(found):
+        return Nothing("tombstone", "the connector's own")
+    if not _marked(found):
+        raise Unreadable("in none of the envelopes")
     if found.get("op") is not None:
         return _change_event(found, record_time)
-    if isinstance(payload, dict) and payload.get("op") is not None:
-        return _change_event(payload, record_time)
     if found.get("specversion") is not None:
         return _cloud_event(found, record_time)
-    if "activity_type" in found:
-        return _bare_row(found, record_time)
-    if isinstance(payload, dict) and "activity_type" in payload:
-        return _bare_row(payload, record_time)  # unwrapped by the connector, with its schema beside it
-    if means_nothing(found) or ("schema" in found and "payload" in found and means_nothing(payload)):
-        return Nothing("tombstone", "the connector's own")
-    raise Unreadable("in none of the envelopes")
+    return _bare_row(found, record_time)
+
+
+def _marked(found: Any) -> bool:
+    if not isinstance(found, dict):
+        return False
+    return found.get("op") is not None or found.get("specversion") is not None or "activity_type" in found
 
 
 def _change_event(event: dict[str, Any], record_time: tuple[str, Any]) -> Image | Nothing:
@@ -81,7 +84,7 @@ def means_nothing(found: Any) -> bool:
     """Whether this is a connector's heartbeat, a transaction marker, or the null in a schema's wrapping."""
     if found is None:
         return True
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or _marked(found):
         return False
     beat = "ts_ms" in found and found.keys() <= {"ts_ms", "ts_us", "ts_ns"}
     return beat or (found.get("status") in ("BEGIN", "END") and "event_count" in found)
