@@ -1,0 +1,65 @@
+"""Ten thousand hostile records among valid ones: every neighbour is right, and every byte of the hostile is kept."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import astuple
+
+from odd import real_values, written
+from projecting import asked, connected, dead_letters, in_batches, table
+
+from projector.demo.judge import judge
+from projector.demo.platform import Mix, records
+from projector.demo.platform.hostile import dead_letters as hostile_values
+from projector.lifecycle import Outcome
+from projector.recording import Line
+
+HOSTILE = 10_000
+SEED = 41
+VALID = Mix(delegations=400, live=60, seed=9, garbage_share=0, unrelated_share=0.2)
+"""What a platform writes when nothing goes wrong."""
+
+
+def mutations(rng: random.Random, count: int) -> Iterator[bytes]:
+    """Real records with some bytes gone, added or exchanged; the ids in them are nobody else's."""
+    values = [written(value, ascii_only=False)[:3000] for value in real_values()]
+    for _ in range(count):
+        damaged = bytearray(rng.choice(values))
+        for _ in range(rng.randint(1, 3)):
+            at = rng.randrange(len(damaged) + 1)
+            damaged[at : at + rng.randint(0, 4)] = rng.randbytes(rng.randint(0, 4))
+        yield bytes(damaged)
+
+
+def hostile_log() -> list[Line]:
+    """One partition on which hostile records stand between those of a platform that knows nothing of them."""
+    rng = random.Random(SEED)
+    hostile = [*hostile_values(SEED, HOSTILE // 2), *mutations(rng, HOSTILE // 2)]
+    rng.shuffle(hostile)
+    valid = [(each.key, each.value, each.timestamp) for each in records(VALID)]
+    each_few = len(hostile) // len(valid) + 1
+    told: list[tuple[bytes | None, bytes | None, int | None]] = []
+    for n, record in enumerate(valid):
+        told += [(rng.randbytes(3), value, rng.choice([None, -1, 0])) for value in hostile[n * each_few :][:each_few]]
+        told.append(record)
+    return [Line("activity-log", 0, n, time, key, value) for n, (key, value, time) in enumerate(told)]
+
+
+def test_ten_thousand_hostile_records_cost_their_neighbours_nothing(database_url: str) -> None:
+    told = hostile_log()
+    verdict = judge(told)
+    assert len(told) > HOSTILE
+    with connected(database_url) as conn:
+        outcomes = in_batches(conn, told, 1000)
+        assert outcomes.total() == len(told)
+        assert {str(outcome): count for outcome, count in outcomes.items()} == dict(verdict.outcomes)
+        assert outcomes[Outcome.DEAD_LETTER] > HOSTILE // 2
+        unreadable = {letter.offset for letter in verdict.dead_letters}
+        kept = [(each.topic, each.partition, each.offset, each.key, each.value) for each in told]
+        assert dead_letters(conn) == [letter for letter in kept if letter[2] in unreadable]
+        assert asked(conn, "SELECT count(*) FROM dead_letters WHERE reason = ''") == [0]
+        rows = {row[0]: row for row in table(conn)}
+    assert set(rows) == set(verdict.rows)
+    valid = enumerate(records(VALID))
+    alone = judge(Line("activity-log", 0, n, each.timestamp, each.key, each.value) for n, each in valid)
+    for delegation_id, row in alone.rows.items():
+        assert rows[delegation_id] == astuple(row)
