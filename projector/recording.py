@@ -3,18 +3,22 @@
 import base64
 import binascii
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
 import zstandard
 
 from events import strict_json
 from events.unreadable import Unreadable
 from projector.errors import Misconfigured, ProjectorError
+
+_ZST_CHUNK = 4096
+"""Little, since it may be ten thousand times as much once it is decompressed."""
 
 
 class Line(NamedTuple):
@@ -122,5 +126,38 @@ def _decompressed(path: Path, mode: str) -> IO[bytes]:
     if path.suffix == ".gz":
         return cast(IO[bytes], gzip.open(path, mode, compresslevel=1))
     if path.suffix == ".zst":
-        return cast(IO[bytes], zstandard.open(path, mode))
+        return cast(IO[bytes], io.BufferedReader(_Zst(path)) if mode == "rb" else zstandard.open(path, mode))
     return cast(IO[bytes], path.open(mode))
+
+
+class _Zst(io.RawIOBase):
+    """Reads frames of zstandard; the library's own reader takes a file that was cut off for one that ends there."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb")
+        self._frame: Any = None
+        self._compressed = b""
+        self._ready = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            chunk = self._compressed or self._file.read(_ZST_CHUNK)
+            if not chunk and self._frame is not None:
+                raise EOFError("its last frame has no end")
+            if not chunk:
+                return 0
+            self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            self._ready = memoryview(self._frame.decompress(chunk))
+            self._compressed = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
