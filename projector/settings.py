@@ -125,6 +125,7 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
     known = [variable(name) for name in Settings.model_fields]
     known += [f"{name}_FILE" for name in known]
     ours = [name for name in environment if name.startswith(PREFIX) and name not in known]
+    ours = [name for name in ours if not name.startswith(f"{PREFIX}TEST_")]  # what the tests' parts are told
     return [name for name in ours if difflib.get_close_matches(name, known, cutoff=0.85)]
 
 
