@@ -93,6 +93,8 @@ def test_what_is_kept_goes_on_projecting_until_it_is_ended_as_told(postgres: Pos
         with psycopg.connect(url) as conn:
             assert conn.execute("SELECT count(*) FROM delegations").fetchone() == (298,)
         assert (folder / "acknowledged.jsonl").exists()
+        assert '"stopped"' not in (folder / "first.log").read_text()  # it heard nothing of its end
+        assert '"stopped"' in (folder / "second.log").read_text()
         assert demo_databases(postgres) == [urlsplit(url).path[1:]]
         while '"partition claimed"' not in (folder / "kept.log").read_text():
             os.kill(pid, 0)
