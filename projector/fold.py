@@ -97,10 +97,10 @@ class Changes(NamedTuple):
     inserted: list[Delegation]
     updated: list[Delegation]
     parked: list[Parked]
-    healed: list[str]
-    """Ids of the delegations whose events, parked by earlier batches, are applied now."""
+    requested: list[str]
+    """Ids of the delegations whose request came, and whose parked events are applied by now."""
     released: int
-    """How many such events there are."""
+    """How many such events earlier batches had parked."""
 
 
 class View:
@@ -120,7 +120,7 @@ class View:
         for waiting in parked:
             self._waiting.setdefault(waiting.event.delegation_id, []).append(waiting)
         self._arrived: dict[str, list[Parked]] = {}
-        self._healed: list[str] = []
+        self._requested: list[str] = []
         self._released = 0
 
     def apply(self, record: Record, translation: Translation) -> Outcome:
@@ -159,10 +159,9 @@ class View:
 
     def _heal(self, delegation_id: str) -> None:
         """Apply what was parked, in the order in which it was parked."""
+        self._requested.append(delegation_id)
         waiting = self._waiting.pop(delegation_id, [])
-        if waiting:
-            self._healed.append(delegation_id)
-            self._released += len(waiting)
+        self._released += len(waiting)
         for parked in (*waiting, *self._arrived.pop(delegation_id, ())):
             self._report(parked.event)
 
@@ -176,4 +175,4 @@ class View:
             elif row is not before and row != before:
                 updated.append(row)
         parked = [waiting for events in self._arrived.values() for waiting in events]
-        return Changes(inserted, updated, parked, self._healed, self._released)
+        return Changes(inserted, updated, parked, self._requested, self._released)

@@ -160,15 +160,14 @@ def _stage(conn: Connection, changes: Changes, versions: dict[str, int]) -> None
 
 def _merge(conn: Connection, changes: Changes) -> None:
     if changes.parked:
-        store.exclude_inserts(conn)
-    elif changes.inserted:
+        store.exclude_requests(conn)
+    elif changes.requested:
         store.exclude_parking(conn)
     if changes.inserted:
         store.merge_inserts(conn, len(changes.inserted))
     if changes.updated:
         store.merge_updates(conn, len(changes.updated))
-    if changes.inserted or changes.healed:
-        ids = [row.delegation_id for row in changes.inserted] + changes.healed
-        store.release_parked(conn, ids, changes.released)
+    if changes.requested:
+        store.release_parked(conn, changes.requested, changes.released)
     if changes.parked:
         store.merge_parked(conn, len(changes.parked))

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 from projector import migrations, positions
 from projector.batch import Batch, Polled, batches
 from projector.errors import BrokerAway, DatabaseAway, Fenced, Unavailable
+from projector.garbage import collect_garbage_rarely
 from projector.health import Health
 from projector.lifecycle import Outcome
 from projector.positions import Claim, Gate
@@ -64,6 +65,7 @@ class Member:
 
     def run(self) -> None:
         """Until told to stop; raises LogGap and Misconfigured, which waiting does not mend."""
+        collect_garbage_rarely()
         log.info("starting", extra={"topic": self.source.topic, "member": self.source.member})
         try:
             with self._signals():

@@ -181,8 +181,8 @@ def stage_large_rows(conn: Connection, delegations: Mapping[str, str]) -> None:
 # --- what a batch writes, from here on under locks; each tells when another writer got in between
 
 
-def exclude_inserts(conn: Connection) -> None:
-    """Wait until nobody is inserting, and keep inserts out until the end of this transaction.
+def exclude_requests(conn: Connection) -> None:
+    """Wait until nobody projects a request, and keep requests out until the end of this transaction.
 
     Without it a request and an early result, on two partitions at once, would each not see the other (decision 0004).
     """
@@ -190,7 +190,7 @@ def exclude_inserts(conn: Connection) -> None:
 
 
 def exclude_parking(conn: Connection) -> None:
-    """Wait until nobody is parking, and keep parking out; others may insert at the same time."""
+    """Wait until nobody is parking, and keep parking out; others may project requests at the same time."""
     conn.execute("SELECT pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))")
 
 

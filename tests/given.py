@@ -113,7 +113,7 @@ class Memory:
 
     def _write(self, changes: Changes) -> None:
         self.rows.update({row.delegation_id: row for row in changes.inserted + changes.updated})
-        healed = {*changes.healed, *(row.delegation_id for row in changes.inserted)}
+        healed = set(changes.requested)
         self.parked = {at: each for at, each in self.parked.items() if each.event.delegation_id not in healed}
         for each in changes.parked:
             self.parked.setdefault((each.topic, each.partition, each.offset), each)

@@ -178,6 +178,10 @@ class Scene:
     def projected(self) -> int:
         return sum(self.positions().values())
 
+    def projects_more_than(self, records: int) -> None:
+        """Wait until more than so many records are projected."""
+        until(lambda: self.projected() > records, f"more than {records} records projected")
+
     def committed(self) -> dict[int, int]:
         """What the group was told: partition → offset."""
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)

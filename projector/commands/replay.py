@@ -12,6 +12,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from projector import migrations
 from projector.commands.run import time_outs
+from projector.garbage import collect_garbage_rarely
 from projector.lifecycle import Outcome
 from projector.projection import Outcomes
 from projector.replay import replay
@@ -36,6 +37,7 @@ def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
 
 def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
     """Replay the files and print how their records ended."""
+    collect_garbage_rarely()
     began = time.monotonic()
     conn = connect(settings.database_url.get_secret_value(), time_outs=time_outs(settings))
     with conn, _progress() as progress:

@@ -124,11 +124,14 @@ class Postgres(Part):
 
 
 class Kafka(Part):
-    """A Kafka cluster of one node."""
+    """A Kafka cluster of one node; `addresses` are those of its further listeners, by name."""
 
-    def __init__(self, bootstrap_servers: str, server: Server, *, keep: bool = False) -> None:
+    def __init__(
+        self, bootstrap_servers: str, server: Server, addresses: Mapping[str, str] | None = None, *, keep: bool = False
+    ) -> None:
         super().__init__("Kafka", server, lambda: _knows_a_broker(bootstrap_servers), keep=keep)
         self.bootstrap_servers = bootstrap_servers
+        self.addresses = dict(addresses or {})
 
     def stop(self) -> None:
         """Stop it in good order."""
@@ -162,11 +165,14 @@ def start_kafka(
     folder: Path,
     *,
     options: Mapping[str, str] | None = None,
+    listeners: Mapping[str, str] | None = None,
     jvm: Sequence[str] = FAST_BOOT_JVM,
     own: bool = False,
     keep: bool = False,
 ) -> Kafka:
     """A Kafka that answers. Data (if local) and log go below `folder`; `options` are further broker properties.
+
+    `listeners` are to be had beside the plain one: name, in capitals → security protocol.
 
     `own` and `keep` as with `start_postgres`; benchmarks give the `jvm` that is fast in the long run.
     """
@@ -175,10 +181,12 @@ def start_kafka(
     properties = {**BROKER, **(options or {})}
 
     def docker() -> Kafka:
-        return Kafka(*docker_kafka(properties=properties, jvm=jvm, keep=keep), keep=keep)
+        return Kafka(*docker_kafka(properties=properties, listeners=listeners or {}, jvm=jvm, keep=keep), keep=keep)
 
     def local() -> Kafka:
-        return Kafka(*local_kafka(folder, properties=properties, jvm=jvm, keep=keep), keep=keep)
+        return Kafka(
+            *local_kafka(folder, properties=properties, listeners=listeners or {}, jvm=jvm, keep=keep), keep=keep
+        )
 
     remedy = "Set PROJECTOR_TEST_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven"
     return _first_that_starts(docker, local, remedy)

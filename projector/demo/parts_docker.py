@@ -4,7 +4,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from projector.demo.parts_server import Leash, NoParts, free_port
@@ -104,18 +104,26 @@ def docker_postgres(*, options: Sequence[str], keep: bool) -> tuple[str, Contain
     return f"postgresql://postgres:{password}@{host}:{port}/postgres", Container(container, keep=keep)
 
 
-def docker_kafka(*, properties: Mapping[str, str], jvm: Sequence[str], keep: bool) -> tuple[str, Container]:
-    """A new one-node Kafka container: its bootstrap address, and the server, not started yet."""
+def docker_kafka(
+    *, properties: Mapping[str, str], listeners: Mapping[str, str], jvm: Sequence[str], keep: bool
+) -> tuple[str, Container, dict[str, str]]:
+    """A new one-node Kafka container: its bootstrap address, the server, not started yet, and the addresses of the
+    further listeners.
+    """
     host = _engine_host()
     from testcontainers.core.container import DockerContainer
 
     port = free_port()
+    further = {name: f"{host}:{free_port()}" for name in listeners}
+    inside = {"OUTSIDE": 9092, "INSIDE": 9094, "CONTROLLER": 9093, **_numbered(further, 9095)}
+    # The broker talks to itself (a transaction's markers), and out there is no place that it can reach from inside.
+    told = {"OUTSIDE": f"{host}:{port}", "INSIDE": "localhost:9094", **further}
+    protocols = {"OUTSIDE": "PLAINTEXT", "INSIDE": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **listeners}
     ours = {
-        # The broker talks to itself (a transaction's markers), and out there is no place that it can reach from inside.
-        "listeners": "OUTSIDE://:9092,INSIDE://:9094,CONTROLLER://:9093",
-        "advertised.listeners": f"OUTSIDE://{host}:{port},INSIDE://localhost:9094",
+        "listeners": ",".join(f"{name}://:{number}" for name, number in inside.items()),
+        "advertised.listeners": ",".join(f"{name}://{place}" for name, place in told.items()),
         "inter.broker.listener.name": "INSIDE",
-        "listener.security.protocol.map": "OUTSIDE:PLAINTEXT,INSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "controller.quorum.voters": "1@localhost:9093",
     }
     heap = [option for option in jvm if option.startswith("-Xm")]
@@ -125,7 +133,13 @@ def docker_kafka(*, properties: Mapping[str, str], jvm: Sequence[str], keep: boo
     for name, value in {**properties, **ours}.items():
         container.with_env(_variable(name), value)
     _publish(container, 9092, host, port)
-    return f"{host}:{port}", Container(container, keep=keep)
+    for name, place in further.items():
+        _publish(container, inside[name], host, int(place.rpartition(":")[2]))
+    return f"{host}:{port}", Container(container, keep=keep), further
+
+
+def _numbered(names: Iterable[str], first: int) -> dict[str, int]:
+    return {name: number for number, name in enumerate(names, first)}
 
 
 def _engine_host() -> str:

@@ -35,6 +35,7 @@ class Process:
         self._command, self._log, self._keep, self._ending = list(command), log, keep, ending
         self._process: subprocess.Popen[bytes] | None = None
         self._leash: Leash | None = None
+        self._frozen = False
         self.how_to_end = "nothing: it does not run"
 
     def start(self) -> None:
@@ -75,15 +76,17 @@ class Process:
     def pause(self) -> None:
         if self._process and self.is_up():
             # The parent first, so that no child is born meanwhile.
+            self._frozen = True
             self._process.send_signal(signal.SIGSTOP)
             for child in _children(self._process.pid):
                 os.kill(child, signal.SIGSTOP)
 
     def resume(self) -> None:
-        if self._process and self.is_up():
+        if self._process and self._frozen and self.is_up():
             for child in _children(self._process.pid):
                 os.kill(child, signal.SIGCONT)
             self._process.send_signal(signal.SIGCONT)
+        self._frozen = False
 
     def end(self) -> None:
         self.stop(self._ending)
@@ -148,13 +151,21 @@ def _other_user() -> list[str]:
     return [setpriv, *user, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 
 
-def local_kafka(folder: Path, *, properties: Mapping[str, str], jvm: Sequence[str], keep: bool) -> tuple[str, Process]:
-    """A new one-node cluster in a new folder below `folder`: its bootstrap address, and the server, not started yet."""
+def local_kafka(
+    folder: Path, *, properties: Mapping[str, str], listeners: Mapping[str, str], jvm: Sequence[str], keep: bool
+) -> tuple[str, Process, dict[str, str]]:
+    """A new one-node cluster in a new folder below `folder`: its bootstrap address, the server, not started yet, and
+    the addresses of the further listeners.
+    """
     java = [_java(), *jvm, QUIET, "-cp", f"{kafka_jars()}/*"]
     home = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder))
     address, controller = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    further = {name: f"127.0.0.1:{free_port()}" for name in listeners}
+    places = {"PLAINTEXT": address, "CONTROLLER": controller, **further}
+    protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **listeners}
     ours = {
-        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
+        "listeners": ",".join(f"{name}://{place}" for name, place in places.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "controller.quorum.voters": f"1@{controller}",
         "log.dirs": str(home / "data"),
     }
@@ -163,7 +174,7 @@ def local_kafka(folder: Path, *, properties: Mapping[str, str], jvm: Sequence[st
     cluster = "A" + secrets.token_urlsafe(16)[1:]  # a dash in front would be an option to the tool
     _run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)], "Kafka's StorageTool", cwd=home)
     command = [*java, "kafka.Kafka", str(file)]
-    return address, Process(command, home / "kafka.log", keep=keep, ending=signal.SIGKILL)
+    return address, Process(command, home / "kafka.log", keep=keep, ending=signal.SIGKILL), further
 
 
 def _java() -> str:

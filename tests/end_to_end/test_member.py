@@ -128,7 +128,7 @@ def test_a_broker_that_dies_and_comes_back_is_waited_for(
         scene.topic = create_topic(broker.bootstrap_servers)
         scene.member()
         with scene.playing(Mix(delegations=300), per_second=600):
-            until(lambda: scene.projected() > 200, "200 records")
+            scene.projects_more_than(200)
             broker.kill()
             broker.start()
         scene.caught_up()

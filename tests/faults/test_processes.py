@@ -16,7 +16,7 @@ def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene
         for _ in range(8):
             before = scene.projected()
             member = scene.member(batch_records="100")
-            until(lambda at=before: scene.projected() > at + rng.randrange(50, 400), "progress after a kill")
+            scene.projects_more_than(before + rng.randrange(50, 400))
             member.kill()
     scene.member(batch_records="100")
     scene.caught_up()
@@ -58,12 +58,11 @@ def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scen
     with scene.playing(Mix(delegations=1500), per_second=800):
         zombie = scene.member(batch_records="20")
         zombie.says("partition claimed", times=3)
-        until(lambda: scene.projected() > 200, "200 records")
+        scene.projects_more_than(200)
         zombie.signal(signal.SIGSTOP)
         successor = scene.member()
         successor.says("partition claimed", times=3)
-        passed = scene.projected()
-        until(lambda: scene.projected() > passed, "the successor works")
+        scene.projects_more_than(scene.projected())
         zombie.signal(signal.SIGCONT)
         zombie.says("partition claimed", times=4)
     scene.caught_up()

@@ -21,9 +21,9 @@ def test_postgres_that_is_shut_down_at_once_and_started_again_loses_nothing(
         scene.database_url = server.url
         scene.member()
         with scene.playing(Mix(delegations=600), per_second=800):
-            until(lambda: scene.projected() > 300, "300 records")
+            scene.projects_more_than(300)
             server.restart("immediate")
-            until(lambda: scene.projected() > 1500, "1,500 records")
+            scene.projects_more_than(1500)
             server.restart("fast")
         scene.caught_up()
         scene.view_equals_log()
@@ -35,7 +35,7 @@ def test_a_session_that_is_ended_in_mid_batch_is_opened_anew(scene: Scene) -> No
     member = scene.member(batch_records="50")
     with scene.playing(Mix(delegations=600), per_second=800), psycopg.connect(scene.database_url, autocommit=True) as c:
         for at in (100, 600, 1200):
-            until(lambda at=at: scene.projected() > at, f"{at} records")
+            scene.projects_more_than(at)
             c.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name = 'projector'"

@@ -49,8 +49,8 @@ def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
 
 
 def parking_is_over(conn: Connection) -> None:
-    """Take the lock that inserts and parking exclude each other by, so that both wait with what they read."""
-    store.exclude_inserts(conn)
+    """Take the lock that requests and parking exclude each other by, so that both wait with what they read."""
+    store.exclude_requests(conn)
 
 
 # --- a row that is changed between our read and our write
@@ -183,3 +183,22 @@ def test_position_that_is_claimed_while_a_batch_waits_fences_it(
     assert race(database_url, projecting(log(delegate(0)), gate(token, (0, 0, 1))), release=other.commit) == [None]
     assert table(session) == []
     assert position(session) == 0
+
+
+def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    ledger.insert(other, "d-1", CALLER, CALLEE, "count to three")
+    request = log(answer(1, "completed"), delegate(0))[1:]
+    with psycopg.connect(database_url, options="-c search_path=projector,public") as holder:
+        # it parks without having seen the ledger's row, and is about to commit
+        store.exclude_requests(holder)
+        holder.execute(
+            'INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview) '
+            "VALUES ('activity-log', 0, 0, 'd-1', 'status', 'completed', %s, 'three')",
+            ["2025-05-05T10:01:00Z"],
+        )
+        other.commit()
+        race(database_url, projecting(request), release=holder.commit)
+    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "three")]
+    assert asked(session, "SELECT count(*) FROM parked") == [0]
