@@ -109,9 +109,10 @@ def test_parked_events_heal_in_the_same_batch_or_a_later_one_after_a_reconnect(d
         assert asked(conn, "SELECT * FROM parked") == []
 
 
-def test_parked_events_heal_in_the_order_of_parking_whatever_their_offsets(session: Connection) -> None:
-    for offset, status in ((9, "dispatched"), (5, "stuck"), (7, "completed")):
-        project(session, [record(answer(offset, status), offset, partition=offset % 2)])
+@pytest.mark.parametrize("size", [1, 3])
+def test_parked_events_heal_in_the_order_of_parking_whatever_their_offsets(session: Connection, size: int) -> None:
+    early = ((9, "stuck"), (5, "completed"), (7, "failed"))
+    in_batches(session, [record(answer(n, status), n, partition=n % 2) for n, status in early], size)
     project(session, [record(delegate(0), 20)])
     assert asked(session, "SELECT status FROM delegations") == ["stuck"]
 
