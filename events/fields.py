@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TypeVar
 
 from events.envelope import shown
@@ -13,6 +14,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What fromisoformat also takes: any separator at all, even NUL at the end, and fifty digits in a row.
 _TIME = re.compile("[0-9W-]{7,10}(?:[T ][0-9:.,Z+-]+)?")
+_UUID_LENGTH = 36
 _UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -52,9 +54,15 @@ def uuid(value: object, field: str) -> str | None:
     """A uuid as lower-case text of 36 characters; None for null."""
     if value is None:
         return None
-    if not isinstance(value, str) or not _UUID.fullmatch(value):
+    found = _uuid(value) if isinstance(value, str) else None
+    if found is None:
         raise Unreadable(f"{field} must be a uuid: found {shown(value)}", field)
-    return value.lower()
+    return found
+
+
+@lru_cache(maxsize=8192)  # the same callers and callees come again and again
+def _uuid(value: str) -> str | None:
+    return value.lower() if len(value) == _UUID_LENGTH and _UUID.fullmatch(value) else None
 
 
 def time(value: object, field: str) -> datetime | None:
@@ -67,6 +75,8 @@ def time(value: object, field: str) -> datetime | None:
         if not _TIME.fullmatch(value):
             raise ValueError
         instant = datetime.fromisoformat(value)
+        if instant.tzinfo is UTC:
+            return instant
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unreadable(
