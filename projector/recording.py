@@ -14,6 +14,7 @@ from typing import IO, Any, NamedTuple, cast
 import zstandard
 
 from events import strict_json
+from events.fields import ID_BYTES, storable
 from events.unreadable import Unreadable
 from projector.errors import Misconfigured, ProjectorError
 
@@ -68,7 +69,7 @@ def _record(line: bytes, name: str, number: int) -> Line:
             return _held_record(held)
     except (Unreadable, ValueError):
         pass
-    return Line(name, 0, number, None, None, line)
+    return Line(storable(name), 0, number, None, None, line)
 
 
 def _held_record(held: dict[str, object]) -> Line:
@@ -76,6 +77,8 @@ def _held_record(held: dict[str, object]) -> Line:
     topic, partition, offset, timestamp = (held.get(each) for each in ("topic", "partition", "offset", "timestamp"))
     if not isinstance(topic, str) or not isinstance(partition, int) or not isinstance(offset, int):
         raise ValueError("a recorded record has a topic, a partition and an offset")
+    if topic != storable(topic) or len(topic.encode()) > ID_BYTES:
+        raise ValueError("a topic's name is one that Postgres can store and index")
     if not 0 <= partition < 2**31 or not 0 <= offset < 2**63:
         raise ValueError("partition and offset are not negative")
     return Line(

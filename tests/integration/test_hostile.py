@@ -1,17 +1,22 @@
 """Ten thousand hostile records among valid ones: every neighbour is right, and every byte of the hostile is kept."""
 
+import json
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import astuple
+from pathlib import Path
 
 from odd import real_values, written
 from projecting import asked, connected, dead_letters, in_batches, table
+from rows import delegate
 
 from projector.demo.judge import judge
 from projector.demo.platform import Mix, records
 from projector.demo.platform.hostile import dead_letters as hostile_values
 from projector.lifecycle import Outcome
 from projector.recording import Line
+from projector.replay import replay
 
 HOSTILE = 10_000
 SEED = 41
@@ -63,3 +68,18 @@ def test_ten_thousand_hostile_records_cost_their_neighbours_nothing(database_url
     alone = judge(Line("activity-log", 0, n, each.timestamp, each.key, each.value) for n, each in valid)
     for delegation_id, row in alone.rows.items():
         assert rows[delegation_id] == astuple(row)
+
+
+def test_recorded_topics_that_no_table_can_hold_make_dead_letters_of_their_lines(
+    database_url: str, tmp_path: Path
+) -> None:
+    topics = ["a\x00b", "\ud800", "é" * 257, "t" * 100_000, 7]
+    place = {"partition": 0, "offset": 5, "timestamp": 1, "value": "garbage"}
+    lines = [json.dumps({"topic": topic} | place) for topic in topics] + [json.dumps(delegate(0))]
+    recording = tmp_path / os.fsdecode(b"\xff.jsonl")
+    recording.write_text("\n".join(lines))
+    with connected(database_url) as conn:
+        outcomes = replay(conn, [recording], batch_records=100, batch_bytes=10**7)
+        assert outcomes == {"dead_letter": len(topics), "inserted": 1}
+        kept = [("\ufffd.jsonl", 0, n, None, line.encode()) for n, line in enumerate(lines[:-1])]
+        assert dead_letters(conn) == kept
