@@ -135,7 +135,7 @@ class Member:
             with transaction(conn):
                 offset = positions.claim(conn, wanted)
             if offset is not None:
-                self.source.seat(partition, offset)
+                self.source.seat(partition, offset, span)
                 log.info("partition claimed", extra={"partition": partition, "offset": offset, "end": span.end})
 
     def _project(self, conn: Connection, polled: list[Polled]) -> None:

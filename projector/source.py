@@ -17,6 +17,7 @@ from kafka.errors import (
     AuthorizationError,
     KafkaConfigurationError,
     KafkaError,
+    KafkaTimeoutError,
     LogTruncationError,
     OffsetOutOfRangeError,
     SaslAuthenticationFailedError,
@@ -25,6 +26,7 @@ from kafka.errors import (
 
 from projector.batch import Polled
 from projector.errors import BrokerAway, LogGap, Misconfigured, ProjectorError
+from projector.kafka_security import Client
 from projector.positions import remedy
 
 log = logging.getLogger(__name__)
@@ -91,7 +93,7 @@ class KafkaSource:
         self._seats = _Seats()
         self._topic_id = None
         with _reactions():
-            self._consumer = KafkaConsumer(**_arguments(self.settings))
+            self._consumer = _consumer(_arguments(self.settings))
             self._seats.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._seats)
             partitions = self._consumer.partitions_for_topic(self.topic)
@@ -142,9 +144,9 @@ class KafkaSource:
         with _reactions():
             return _spans(self._consumer, self.topic, [partition])[partition]
 
-    def seat(self, partition: int, offset: int) -> None:
-        """Read a fresh partition from `offset` on; raises LogGap where the log does not hold that offset."""
-        self.require(partition, offset, self.span(partition))
+    def seat(self, partition: int, offset: int, span: Span) -> None:
+        """Read a fresh partition from `offset` on; raises LogGap where its log, which holds `span`, has it no more."""
+        self._require(partition, offset, span)
         place = TopicPartition(self.topic, partition)
         if partition in self._seats.fresh:
             self._consumer.seek(place, offset)
@@ -156,7 +158,7 @@ class KafkaSource:
         if self._consumer is not None:
             self._seats.make_fresh(self._consumer.assignment())
 
-    def require(self, partition: int, offset: int, span: Span) -> None:
+    def _require(self, partition: int, offset: int, span: Span) -> None:
         """Raises LogGap where `offset` is not within the log, and says how many records are lost for sure."""
         if span.beginning <= offset <= span.end:
             return
@@ -184,10 +186,11 @@ class KafkaSource:
                 found = self._consumer.poll(timeout_ms=wait, max_records=_EVERYTHING)  # all of it: T1
             except OffsetOutOfRangeError as error:
                 for place, offset in error.args[0].items():
-                    self.require(place.partition, offset, self.span(place.partition))
+                    self._require(place.partition, offset, self.span(place.partition))
                 return []  # the log came back to us in the meantime
         self._require_same_topic()
-        return [self._polled(place, records) for place, records in found.items()]
+        # A rebalance that came while the records were handed out has taken some of the seats.
+        return [self._polled(place, records) for place, records in found.items() if place.partition in self.seated]
 
     def drifted(self) -> list[Polled]:
         """Partitions whose position moved past markers and gaps without a record."""
@@ -298,10 +301,10 @@ def _first_timestamps(consumer: Any, topic: str, offsets: Mapping[int, int]) -> 
 def _onlooker(settings: SourceSettings) -> Iterator[Any]:
     """A consumer without a group; raises BrokerAway where the topic is not there."""
     knock(settings.bootstrap_servers)
-    alone = {"group_id": None, "group_instance_id": None, "bootstrap_timeout_ms": 5_000}
+    alone = {"group_id": None, "group_instance_id": None}
     little = {"max_partition_fetch_bytes": 1024, "fetch_max_bytes": 64 * 1024}
     with _reactions():
-        consumer = KafkaConsumer(**{**_arguments(settings), **alone, **little})
+        consumer = _consumer({**_arguments(settings), **alone, **little})
         try:
             if not consumer.partitions_for_topic(settings.topic):
                 raise BrokerAway(_no_topic(settings.topic))
@@ -335,6 +338,29 @@ def knock(bootstrap_servers: str) -> None:
     raise BrokerAway("Kafka does not answer: " + "; ".join(reasons))
 
 
+def _consumer(arguments: Mapping[str, object]) -> Any:
+    """A consumer that knows its cluster; one that fails to is closed, or its thread would stay."""
+    begun: list[Client] = []
+
+    def begin(**configs: object) -> Client:
+        begun.append(Client(**configs))
+        return begun[0]
+
+    try:
+        return KafkaConsumer(**arguments, kafka_client=begin)
+    except BaseException as error:
+        for client in begun:
+            client.close()
+            if client.refusal:
+                raise client.refusal from error
+        if isinstance(error, KafkaTimeoutError):
+            raise BrokerAway(
+                f"Kafka takes connections at {arguments['bootstrap_servers']} and answers nothing: it is not up, or "
+                f"speaks something else there than {arguments.get('security_protocol', 'PLAINTEXT')}"
+            ) from error
+        raise
+
+
 def _arguments(settings: SourceSettings) -> dict[str, object]:
     return {
         "bootstrap_servers": settings.bootstrap_servers,
@@ -353,6 +379,7 @@ def _arguments(settings: SourceSettings) -> dict[str, object]:
         "max_partition_fetch_bytes": settings.max_partition_fetch_bytes,
         "reconnect_backoff_max_ms": 1_000,
         "request_timeout_ms": 10_000,
+        "bootstrap_timeout_ms": 10_000,  # a signal waits for it
         "metrics_enabled": False,
         **settings.security,
     }

@@ -1,0 +1,158 @@
+"""The source on a real broker: seats, positions, gaps, and the client's traps."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from scene import until
+
+from projector.batch import Polled
+from projector.errors import BrokerAway, LogGap, Misconfigured
+from projector.source import KafkaSource, SourceSettings, knock
+
+RECORDS = 3000
+
+
+@pytest.fixture
+def source(kafka: str, topic: str) -> Iterator[KafkaSource]:
+    """An open source of its own group, whose fetches are so small that many are on their way."""
+    source = KafkaSource(SourceSettings(kafka, topic, f"group-{topic}", max_partition_fetch_bytes=2048))
+    source.open()
+    yield source
+    source.close()
+
+
+@pytest.fixture
+def producer(kafka: str) -> Iterator[Any]:
+    producer = KafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=2)
+    yield producer
+    producer.close()
+
+
+def fill(producer: Any, topic: str, records: int = RECORDS) -> None:
+    for number in range(records):
+        producer.send(topic, b"%d" % number, partition=number % 3)
+    producer.flush()
+
+
+def assigned(source: KafkaSource) -> None:
+    def fresh() -> bool:
+        assert source.poll() == []
+        return source.fresh == [0, 1, 2]
+
+    until(fresh, "three partitions")
+
+
+def seat_all(source: KafkaSource, offsets: dict[int, int]) -> None:
+    for partition in source.fresh:
+        source.seat(partition, offsets.get(partition, 0), source.span(partition))
+
+
+def take(source: KafkaSource, reached: dict[int, int], seen: list[Polled]) -> None:
+    for polled in source.poll():
+        assert polled.was == reached.get(polled.partition, 0)
+        reached[polled.partition] = polled.now
+        seen.append(polled)
+
+
+def offsets(seen: list[Polled]) -> dict[int, list[int]]:
+    return {
+        partition: [record.offset for polled in seen if polled.partition == partition for record in polled.records]
+        for partition in (0, 1, 2)
+    }
+
+
+def test_nothing_is_read_before_it_has_a_seat(source: KafkaSource, producer: Any, topic: str) -> None:
+    fill(producer, topic, 30)
+    assigned(source)
+    assert source.poll() == []
+    assert source.seated == {}
+    seat_all(source, {0: 4, 1: 0, 2: 10})
+    assert source.seated == {0: 4, 1: 0, 2: 10}
+    reached, seen = {0: 4, 1: 0, 2: 10}, list[Polled]()
+
+    def at_the_ends() -> bool:
+        take(source, reached, seen)
+        return reached == {0: 10, 1: 10, 2: 10}
+
+    until(at_the_ends, "the ends")
+    assert offsets(seen) == {0: [4, 5, 6, 7, 8, 9], 1: list(range(10)), 2: []}
+
+
+def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
+    source: KafkaSource, producer: Any, topic: str
+) -> None:
+    """Trap T1: the client can forget a partition that was paused while half consumed."""
+    fill(producer, topic)
+    assigned(source)
+    reached: dict[int, int] = {}
+    seen: list[Polled] = []
+
+    def read_on() -> bool:
+        seat_all(source, reached)
+        take(source, reached, seen)
+        source.unseat()
+        return sum(reached.values()) == RECORDS
+
+    until(read_on, "every record")
+    assert offsets(seen) == {partition: list(range(RECORDS // 3)) for partition in (0, 1, 2)}
+
+
+def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
+    source: KafkaSource, producer: Any, kafka: str, topic: str
+) -> None:
+    fill(producer, topic, 30)
+    delete_before(kafka, topic, 0, 7)
+    assigned(source)
+    with pytest.raises(LogGap, match="4 records are gone for sure"):
+        source.seat(0, 3, source.span(0))
+    with pytest.raises(LogGap, match="2 projected records are no longer in it"):
+        source.seat(1, 12, source.span(1))
+    source.seat(0, 7, source.span(0))
+    source.seat(1, 10, source.span(1))
+
+
+def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
+    source: KafkaSource, producer: Any, kafka: str, topic: str
+) -> None:
+    fill(producer, topic, 30)
+    assigned(source)
+    source.seat(0, 0, source.span(0))
+    delete_before(kafka, topic, 0, 5)
+
+    def poll() -> bool:
+        try:
+            source.poll()
+        except LogGap as gap:
+            return "5 records are gone for sure" in str(gap)
+        return False
+
+    until(poll, "the gap")
+
+
+def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
+    source = KafkaSource(SourceSettings(kafka, "no-such-topic", "nobody"))
+    with pytest.raises(BrokerAway, match="create it"):
+        source.open()
+    assert not source.is_open
+
+
+def test_bootstrap_address_that_answers_is_enough(kafka: str) -> None:
+    knock(f"127.0.0.1:1,{kafka}")
+    with pytest.raises(BrokerAway, match=r"127\.0\.0\.1:1: "):
+        knock("127.0.0.1:1")
+    with pytest.raises(Misconfigured, match="not host:port"):
+        knock("nowhere:")
+
+
+def test_closing_twice_is_harmless(source: KafkaSource) -> None:
+    source.close()
+    source.close()
+    assert not source.is_open
+
+
+def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_records({TopicPartition(topic, partition): offset})
+    admin.close()
