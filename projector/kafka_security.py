@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from kafka.errors import KafkaError, SaslAuthenticationFailedError
+from kafka.net.compat import KafkaNetClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from projector.errors import Misconfigured
@@ -52,3 +55,33 @@ class _Token(AbstractTokenProvider):  # type: ignore[misc]  # the client ships n
 
     def token(self) -> str:
         return self._path.read_text().strip() if self._path else self._token
+
+
+class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
+    """Hears why a broker refuses a login, which 3.0.12 does not, and then takes the broker for one that is away.
+
+    It throws away what it receives together with the end of the connection, and while it looks for its first broker
+    it logs a refusal and tries again. `refusal` is the last one.
+    """
+
+    def __init__(self, **configs: Any) -> None:
+        super().__init__(**configs)
+        self.refusal: KafkaError | None = None
+        self._build = self._manager._build_transport
+        self._manager._build_transport = self._build_attentive
+
+    async def _build_attentive(self, *arguments: Any, **more: Any) -> Any:
+        transport = await self._build(*arguments, **more)
+        receive, abort = transport._sock_recv, transport.abort
+
+        def receive_last_words() -> tuple[bytes, Exception | None]:
+            received, error = receive()
+            return received, None if received else error  # the end comes again at the next reading
+
+        def note_why(error: Exception | None = None) -> object:
+            if isinstance(error, SaslAuthenticationFailedError):
+                self.refusal = error
+            return abort(error)
+
+        transport._sock_recv, transport.abort = receive_last_words, note_why
+        return transport
