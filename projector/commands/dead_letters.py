@@ -5,12 +5,8 @@ import json
 import sys
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from projector import migrations, views
-from projector.commands.printing import as_text, plain, visible, when
+from projector.commands.printing import as_text, columns, plain, visible, when
 from projector.commands.run import time_outs
 from projector.dead_letters import Wanted
 from projector.errors import ProjectorError
@@ -107,18 +103,8 @@ def _print_list(letters: list[Buried], total: int) -> None:
     if not letters:
         print("there are no dead letters")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("topic", "partition", "offset", "died at (UTC)", "reason"):
-        table.add_column(heading, overflow="fold", justify="right" if heading in ("partition", "offset") else "left")
-    for letter in letters:
-        table.add_row(
-            Text(visible(letter.topic)),
-            str(letter.partition),
-            str(letter.offset),
-            when(letter.died_at),
-            Text(visible(letter.reason)),
-        )
-    Console(markup=False, highlight=False).print(table)
+    rows = ((when(each.died_at), each.topic, str(each.partition), str(each.offset), each.reason) for each in letters)
+    print(columns(("died at (UTC)", "topic", "partition", "offset", "reason"), rows))
     if total > len(letters):
         print(f"\n{len(letters):,} of {total:,}: --limit shows more")
 

@@ -4,12 +4,8 @@ import argparse
 import json
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from projector import migrations, views
-from projector.commands.printing import plain, span, visible, when
+from projector.commands.printing import columns, plain, span, when
 from projector.commands.run import time_outs
 from projector.session import connect
 from projector.settings import Settings
@@ -54,18 +50,17 @@ def _print(waiting: list[Waiting], queue: Queue) -> None:
     if queue.oldest_age_seconds is None:
         print("nothing is parked")
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("delegation", "event", "parked at (UTC)", "waits for", "topic-partition@offset"):
-        table.add_column(heading, overflow="fold")
-    for each in waiting:
-        table.add_row(
-            Text(visible(each.delegation_id)),
-            each.status or each.kind,
-            when(each.parked_at),
+    rows = (
+        (
             span(each.age_seconds),
-            Text(visible(f"{each.topic}-{each.partition}@{each.offset}")),
+            when(each.parked_at),
+            each.status or each.kind,
+            each.delegation_id,
+            f"{each.topic} {each.partition} {each.offset}",
         )
-    Console(markup=False, highlight=False).print(table)
+        for each in waiting
+    )
+    print(columns(("waits for", "parked at (UTC)", "event", "delegation", "topic partition offset"), rows))
     print(
         f"\n{queue.events:,} events of {queue.delegations:,} delegations wait, "
         f"the oldest for {span(queue.oldest_age_seconds)}"

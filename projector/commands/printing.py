@@ -1,6 +1,7 @@
 """How values look on a terminal and in JSON."""
 
 import base64
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -28,6 +29,13 @@ def when(at: datetime | None) -> str:
 def visible(text: str, *, keep: str = "") -> str:
     """A text with its control characters escaped, `keep` aside: what is in the log may not steer a terminal."""
     return "".join(each if each.isprintable() or each in keep else ascii(each)[1:-1] for each in text)
+
+
+def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of one line a row, however long its last column is, so that it can be searched line by line."""
+    lines = [tuple(headings), *([visible(cell) for cell in row] for row in rows)]
+    widths = [max(len(line[n]) for line in lines) for n in range(len(headings) - 1)]
+    return "\n".join("  ".join((*map(str.ljust, line, widths), line[-1])).rstrip() for line in lines)
 
 
 def plain(model: NamedTuple) -> dict[str, Any]:
