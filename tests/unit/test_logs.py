@@ -73,7 +73,7 @@ def test_value_that_json_does_not_know_is_a_text() -> None:
 
 def test_kafka_client_says_a_thing_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("projector.logs.time.monotonic", lambda: now[0])
     stream = said("human")
     client = logging.getLogger("kafka.net.manager")
     for port in (1, 2, 3):
