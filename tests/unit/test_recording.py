@@ -76,6 +76,7 @@ def test_bare_row_is_at_the_offset_of_its_line(tmp_path: Path) -> None:
         b'{"topic": "t", "partition": 2147483648, "offset": 0, "value": "x"}',
         b'{"topic": "t", "partition": 0, "offset": 0, "value": {"an": "object"}}',
         b'{"topic": "t", "partition": 0, "offset": 0, "value_base64": "not base64!"}',
+        b'{"topic": "t", "partition": 0, "offset": 0, "value_base64": "e30=!"}',
         b"[" * 100_000,
     ],
     ids=lambda line: line[:40].decode(errors="replace"),
