@@ -49,7 +49,7 @@ def recording(folder: Path, *values: object, partition: int = 0) -> Path:
 @pytest.fixture
 def replayed(tmp_path: Path, database_url: str) -> str:
     """A database with a delegation, an early answer, and three dead letters at offsets 2 to 4 of partition 0."""
-    dead = [b"no json", b"\xff\xfe", {"activity_type": "delegation", "method": "\x1b[31mred"}]
+    dead = [b"no json", b"\xff\xfe", {"activity_type": "delegation", "method": "none"}]
     file = recording(tmp_path, delegate(0, **KEYED), answer(1, "completed", of="d-2"), *dead)
     assert projector("replay", str(file), database_url=database_url).code == 0
     return database_url
@@ -307,11 +307,14 @@ def test_dead_letter_is_shown_whole(replayed: str) -> None:
     assert "there is no dead letter at offset 77 of partition 0 of topic activity-log" in missing.err
 
 
-@pytest.mark.parametrize("command", [["list"], ["show", "0", "4"]], ids=" ".join)
-def test_what_is_in_the_log_does_not_steer_the_terminal(replayed: str, command: list[str]) -> None:
-    done = projector("dead-letters", *command, database_url=replayed)
+@pytest.mark.parametrize("command", [["dead-letters", "show", "0", "4"], ["parked", "list"]], ids=" ".join)
+def test_what_is_in_the_log_does_not_steer_the_terminal(tmp_path: Path, database_url: str, command: list[str]) -> None:
+    file = recording(tmp_path, *[b"null"] * 4, b"\x1b[31mred", answer(1, "completed", of="\x1b[31mred\nand two"))
+    projector("replay", str(file), database_url=database_url)
+    done = projector(*command, database_url=database_url)
     assert "\x1b" not in done.out
-    assert "[31mred" in done.out
+    assert r"\x1b[31mred" in done.out
+    assert "\nand two" not in done.out
 
 
 def test_retry_tells_how_they_ended(replayed: str) -> None:
