@@ -19,6 +19,7 @@ test: lint ## lint, and every test with the coverage of branches
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage combine --quiet
+	@rm -f .coverage.*  # what a process was writing when a test killed it
 	$(BIN)/coverage report
 
 lint: $(INSTALLED) ## style, types and layers

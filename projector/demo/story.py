@@ -11,7 +11,7 @@ from projector.demo.acknowledged import read_recording
 from projector.demo.child import Child, Failed
 from projector.demo.parts import NoParts
 from projector.demo.screen import Screen, Summary
-from projector.demo.stage import Stage, build
+from projector.demo.stage import PARTITIONS, Stage, build
 from projector.demo.verdict import compare, judge_since, read_log
 from projector.demo.watch import Seen, Watch
 
@@ -43,6 +43,10 @@ class Plan(NamedTuple):
     def per_second(self) -> int:
         """How fast the platform writes them."""
         return max(SLOWEST_PER_SECOND, self.records // PLAYING_SECONDS)
+
+    def is_half_way(self, seen: Seen, *, ended: bool) -> bool:
+        """Whether half of the records are in the view; how many there are is known for sure once the platform ended."""
+        return seen.projected >= (seen.logged if ended else self.records) / 2
 
 
 class Cast:
@@ -105,13 +109,15 @@ def play(plan: Plan, console: Console) -> bool:
 
 def _act(plan: Plan, cast: Cast, watch: Watch, screen: Screen) -> Seen:
     """What was seen when the second projector took over; at the end everything is projected, and both have ended."""
-    platform, first = cast.platform(plan), cast.projector("first")
-    screen.step("platform", f"writes {plan.delegations:,} delegations, some {plan.per_second:,} records a second")
+    first = cast.projector("first")
     screen.step("projector", f"runs as process {first.pid}")
     with screen.catching_up() as tell:
-        watch.until(lambda seen: seen.projected >= plan.records // 2 or not platform.is_up, tell, platform, first)
+        watch.until(lambda _: len(watch.positions()) == PARTITIONS, tell, first)
+        platform = cast.platform(plan)
+        screen.step("platform", f"writes {plan.delegations:,} delegations, some {plan.per_second:,} records a second")
+        watch.until(lambda seen: plan.is_half_way(seen, ended=not platform.is_up), tell, platform, first)
         first.kill()
-        screen.step("SIGKILL", f"process {first.pid} is gone, while the platform writes on")
+        screen.step("SIGKILL", f"process {first.pid} is gone" + ", while the platform writes on" * platform.is_up)
         restarted_at = watch.until(lambda seen: seen.lag >= plan.records // 5 or not platform.is_up, tell, platform)
         second = cast.projector("second")
         screen.step("projector", f"runs again as process {second.pid}, {restarted_at.lag:,} records behind")
