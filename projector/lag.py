@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from events.fields import recorded_at
-from projector.source import Unread
+from projector.onlooker import Unread
 from projector.views import Position
 
 

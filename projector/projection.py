@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from events.envelope import Record
 from events.fields import recorded_at
-from projector import dead_letters, positions, store
+from projector import dead_letters, positions, staging, store
 from projector.dead_letters import Letter, Place
 from projector.errors import Contested, DatabaseAway, Unwritable
 from projector.fold import Changes, DeadLetter, Reading, View, read, recall
@@ -108,18 +108,18 @@ def _write_once(conn: Connection, reading: Reading, gate: Gate | None) -> Outcom
         outcomes[view.apply(record, translation)] += 1
     if reading.dead_letters:
         outcomes[Outcome.DEAD_LETTER] += len(reading.dead_letters)
-        store.stage_dead_letters(conn, reading.dead_letters)
+        staging.stage_dead_letters(conn, reading.dead_letters)
     if remembered:
-        store.stage_large_rows(conn, remembered)
+        staging.stage_large_rows(conn, remembered)
     changes = view.changes()
     _stage(conn, changes, versions)
     if gate:
         positions.pass_gate(conn, gate)
     _merge(conn, changes)
     if reading.dead_letters:
-        store.merge_dead_letters(conn)
+        staging.merge_dead_letters(conn)
     if remembered:
-        store.merge_large_rows(conn)
+        staging.merge_large_rows(conn)
     return outcomes
 
 
@@ -151,23 +151,23 @@ def _read_view(conn: Connection, reading: Reading) -> tuple[View, dict[str, int]
 
 def _stage(conn: Connection, changes: Changes, versions: dict[str, int]) -> None:
     if changes.inserted:
-        store.stage_inserts(conn, changes.inserted)
+        staging.stage_inserts(conn, changes.inserted)
     if changes.updated:
-        store.stage_updates(conn, changes.updated, versions)
+        staging.stage_updates(conn, changes.updated, versions)
     if changes.parked:
-        store.stage_parked(conn, changes.parked)
+        staging.stage_parked(conn, changes.parked)
 
 
 def _merge(conn: Connection, changes: Changes) -> None:
     if changes.parked:
-        store.exclude_requests(conn)
+        staging.exclude_requests(conn)
     elif changes.requested:
-        store.exclude_parking(conn)
+        staging.exclude_parking(conn)
     if changes.inserted:
-        store.merge_inserts(conn, len(changes.inserted))
+        staging.merge_inserts(conn, len(changes.inserted))
     if changes.updated:
-        store.merge_updates(conn, len(changes.updated))
+        staging.merge_updates(conn, len(changes.updated))
     if changes.requested:
-        store.release_parked(conn, changes.requested, changes.released)
+        staging.release_parked(conn, changes.requested, changes.released)
     if changes.parked:
-        store.merge_parked(conn, len(changes.parked))
+        staging.merge_parked(conn, len(changes.parked))

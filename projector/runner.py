@@ -20,7 +20,7 @@ from projector.positions import Claim, Gate
 from projector.projection import Outcomes, project
 from projector.session import Connection, TimeOuts, connect, transaction
 from projector.source import KafkaSource
-from projector.store import prepare_staging
+from projector.staging import prepare_staging
 
 log = logging.getLogger(__name__)
 

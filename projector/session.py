@@ -15,7 +15,6 @@ _PATIENCE = {"connect_timeout": "5", "keepalives_idle": "5", "keepalives_interva
 _DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "10000", **_PATIENCE}
 _TRANSIENT = ("08", "40", "53", "55", "57", "58")
 _READ_ONLY = "25006"
-_ABOUT_DATA = ("22", "23")
 
 
 class TimeOuts(NamedTuple):
@@ -73,10 +72,10 @@ def _reaction(error: psycopg.Error) -> ProjectorError:
     state, said = error.sqlstate, " ".join(str(error).split())
     if isinstance(error, psycopg.ProgrammingError) and state is None:
         return Misconfigured(f"the database's address cannot be used: {said}")
+    if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # classes 22 and 23, and what psycopg refuses
+        return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
     if state is None or state == _READ_ONLY or state.startswith(_TRANSIENT):
         return DatabaseAway(said)
-    if state.startswith(_ABOUT_DATA):
-        return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
     if state in ("42P01", "42703", "3F000"):
         return Misconfigured(f"the schema is not as this projector needs it: {said}; run `projector migrate up`")
     if state.startswith("28") or state in ("3D000", "42501"):

@@ -15,7 +15,7 @@ from projector.projection import Outcomes
 from projector.retry import Most, discard, retry
 from projector.session import Connection, connect
 from projector.settings import Settings
-from projector.store import prepare_staging
+from projector.staging import prepare_staging
 from projector.views import Buried, Exhumed
 
 _ABOUT = """\

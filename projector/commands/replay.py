@@ -18,7 +18,7 @@ from projector.projection import Outcomes
 from projector.replay import replay
 from projector.session import connect
 from projector.settings import Settings
-from projector.store import prepare_staging
+from projector.staging import prepare_staging
 
 
 def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:

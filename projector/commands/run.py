@@ -3,12 +3,13 @@
 import argparse
 from typing import Any
 
+from projector.broker import SourceSettings
 from projector.health import Health
 from projector.kafka_security import security
 from projector.runner import Member, RunSettings
 from projector.session import TimeOuts
 from projector.settings import Settings
-from projector.source import KafkaSource, SourceSettings
+from projector.source import KafkaSource
 
 
 def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:

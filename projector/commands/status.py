@@ -14,9 +14,9 @@ from projector.commands.printing import ago, plain, span
 from projector.commands.run import source_settings, time_outs
 from projector.errors import BrokerAway
 from projector.lag import Partition, partitions
+from projector.onlooker import unread
 from projector.session import connect
 from projector.settings import Settings
-from projector.source import unread
 from projector.views import Totals
 
 

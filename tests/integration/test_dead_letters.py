@@ -18,7 +18,7 @@ from projector.projection import Outcomes, project, project_dead_letters
 from projector.recording import Line
 from projector.retry import Most
 from projector.session import Connection, transaction
-from projector.store import merge_dead_letters, prepare_staging, stage_dead_letters
+from projector.staging import merge_dead_letters, prepare_staging, stage_dead_letters
 
 EVERYTHING = Most(5_000, 8 * 1024 * 1024)
 KEYED = {"source_id": CALLER}

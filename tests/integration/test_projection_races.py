@@ -10,7 +10,7 @@ from racing import race
 from rows import CALLEE, CALLER, answer, delegate
 from rows import beat as heartbeat
 
-from projector import ledger, store
+from projector import ledger, staging
 from projector.errors import Fenced
 from projector.positions import Gate
 from projector.projection import Outcomes, project
@@ -39,7 +39,7 @@ def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
 
     def call(conn: Connection) -> Outcomes | None:
         conn.execute("SET search_path TO projector, public")
-        store.prepare_staging(conn)
+        staging.prepare_staging(conn)
         try:
             return project(conn, records, gate)
         except Fenced:
@@ -50,7 +50,7 @@ def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
 
 def parking_is_over(conn: Connection) -> None:
     """Take the lock that requests and parking exclude each other by, so that both wait with what they read."""
-    store.exclude_requests(conn)
+    staging.exclude_requests(conn)
 
 
 # --- a row that is changed between our read and our write
@@ -157,7 +157,7 @@ def test_request_and_its_early_result_read_before_either_is_written_meet(
 
 
 def test_requests_do_not_wait_for_each_other(database_url: str, session: Connection, other: Connection) -> None:
-    store.exclude_parking(other)  # as a batch does that inserts, and has not committed yet
+    staging.exclude_parking(other)  # as a batch does that inserts, and has not committed yet
     assert project(session, log(delegate(0))) == {"inserted": 1}
 
 
@@ -192,7 +192,7 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
     request = log(answer(1, "completed"), delegate(0))[1:]
     with psycopg.connect(database_url, options="-c search_path=projector,public") as holder:
         # it parks without having seen the ledger's row, and is about to commit
-        store.exclude_requests(holder)
+        staging.exclude_requests(holder)
         holder.execute(
             'INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview) '
             "VALUES ('activity-log', 0, 0, 'd-1', 'status', 'completed', %s, 'three')",

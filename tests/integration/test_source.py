@@ -8,8 +8,9 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from scene import until
 
 from projector.batch import Polled
+from projector.broker import SourceSettings, knock
 from projector.errors import BrokerAway, LogGap, Misconfigured
-from projector.source import KafkaSource, SourceSettings, knock
+from projector.source import KafkaSource
 
 RECORDS = 3000
 

@@ -10,13 +10,14 @@ from rows import CALLER, answer, beat, delegate
 
 from events.delegation import Status
 from projector import session, views
+from projector.broker import SourceSettings, Span
 from projector.errors import BrokerAway, Misconfigured
 from projector.lag import partitions
+from projector.onlooker import Unread, unread
 from projector.projection import project
 from projector.recording import Line
 from projector.session import Connection
-from projector.source import SourceSettings, Span, Unread, unread
-from projector.store import prepare_staging
+from projector.staging import prepare_staging
 from projector.views import Position
 
 TEN = datetime(2025, 5, 5, 10, tzinfo=UTC)
