@@ -79,6 +79,11 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
     return int(next_offset)
 
 
+def release(conn: Connection, token: UUID) -> None:
+    """Own nothing any more, for `status` to say so; whoever comes next would claim it in any case."""
+    conn.execute("UPDATE positions SET owner = NULL, member = NULL WHERE owner = %(token)s", {"token": token})
+
+
 def remedy(topic: str, partition: int) -> str:
     """What an operator does about a gap in the log."""
     return (

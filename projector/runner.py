@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 from projector import migrations, positions
 from projector.batch import Batch, Polled, batches
-from projector.errors import BrokerAway, DatabaseAway, Fenced, Unavailable
+from projector.errors import BrokerAway, DatabaseAway, Fenced, ProjectorError, Unavailable
 from projector.garbage import collect_garbage_rarely
 from projector.health import Health
 from projector.lifecycle import Outcome
@@ -21,6 +21,7 @@ from projector.projection import Outcomes, project
 from projector.session import Connection, TimeOuts, connect, transaction
 from projector.source import KafkaSource
 from projector.staging import prepare_staging
+from projector.standstill import Standstill
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Member:
         self._claim_at = 0.0
         self._fenced = 0
         self._tick_at = 0.0
-        self._stood: dict[int, tuple[int, float]] = {}
+        self._standstill = Standstill(settings.stalled_after_seconds)
         self._summed_up: tuple[float, Outcomes] = (time.monotonic(), Counter())
 
     def run(self) -> None:
@@ -87,6 +88,7 @@ class Member:
                 self._tick(self._open_conn)
         except BrokerAway as error:
             self.source.close()
+            self._standstill.forget()
             self._lost(_KAFKA, error)
             self._sleep(_RETRY_SECONDS)
         except DatabaseAway as error:
@@ -98,6 +100,12 @@ class Member:
     def stop(self) -> None:
         """Leave the group and close the session; the batch in hand is done."""
         self.source.close()
+        try:
+            if self._conn is not None:
+                with transaction(self._conn):
+                    positions.release(self._conn, self.token)
+        except ProjectorError as error:
+            log.warning("the positions still bear our name", extra={"reason": str(error)})
         self._disconnect()
         self._sum_up("stopped")
 
@@ -164,17 +172,10 @@ class Member:
 
     def _look_for_stalls(self, now: float) -> None:
         """A partition with lag whose position stands still needs another consumer (T1, T2)."""
-        seated = self.source.seated
-        self._stood = {partition: self._stood.get(partition, (offset, now)) for partition, offset in seated.items()}
-        for partition, offset in seated.items():
-            stood_at, since = self._stood[partition]
-            if offset != stood_at:
-                self._stood[partition] = (offset, now)
-            elif now - since > self.settings.stalled_after_seconds:
-                if self.source.span(partition).end > offset:
-                    self._stood.clear()
-                    raise BrokerAway(f"partition {partition} stands still at {offset} with records behind it")
-                self._stood[partition] = (offset, now)
+        for partition in self._standstill.seen(self.source.seated, now):
+            offset = self.source.seated[partition]
+            if self.source.span(partition).end > offset:
+                raise BrokerAway(f"partition {partition} stands still at offset {offset} with records behind it")
 
     # --- what is away, and what comes back
 

@@ -11,7 +11,7 @@ from projector.demo.acknowledged import read_recording
 from projector.demo.child import Child, Failed
 from projector.demo.parts import NoParts
 from projector.demo.screen import Screen, Summary
-from projector.demo.stage import PARTITIONS, Stage, build
+from projector.demo.stage import Stage, build
 from projector.demo.verdict import compare, judge_since, read_log
 from projector.demo.watch import Seen, Watch
 
@@ -112,7 +112,7 @@ def _act(plan: Plan, cast: Cast, watch: Watch, screen: Screen) -> Seen:
     first = cast.projector("first")
     screen.step("projector", f"runs as process {first.pid}")
     with screen.catching_up() as tell:
-        watch.until(lambda _: len(watch.positions()) == PARTITIONS, tell, first)
+        watch.until(lambda _: watch.owns_all(first), tell, first)
         platform = cast.platform(plan)
         screen.step("platform", f"writes {plan.delegations:,} delegations, some {plan.per_second:,} records a second")
         watch.until(lambda seen: plan.is_half_way(seen, ended=not platform.is_up), tell, platform, first)
@@ -123,7 +123,7 @@ def _act(plan: Plan, cast: Cast, watch: Watch, screen: Screen) -> Seen:
         screen.step("projector", f"runs again as process {second.pid}, {restarted_at.lag:,} records behind")
         watch.until(lambda _: not platform.is_up, tell, platform, second)
         platform.wait()
-        watch.until(lambda seen: seen.lag == 0, tell, second)
+        watch.until(lambda seen: seen.lag == 0 and watch.owns_all(second), tell, second)
     second.stop()
     return restarted_at
 

@@ -69,6 +69,14 @@ class Watch:
             ).fetchall()
         )
 
+    def owns_all(self, projector: Child) -> bool:
+        """Whether this process has claimed every partition."""
+        found = self.conn.execute(
+            "SELECT count(*) FROM projector.positions WHERE topic = %s AND split_part(member, '/', 2) = %s",
+            [self._stage.topic, str(projector.pid)],
+        ).fetchone()
+        return found == (PARTITIONS,)
+
     def look(self) -> Seen:
         """Both at once, or nearly: the position first, so that it is never beyond the end."""
         projected = sum(self.positions().values())

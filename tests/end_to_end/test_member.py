@@ -44,6 +44,8 @@ def test_sigterm_in_the_middle_ends_with_the_batch_in_hand_and_exit_code_0(scene
     assert member.exit_code() == 0
     assert 0 < scene.projected() < len(scene.acknowledged)
     assert member.lines()[-1]["message"] == "stopped"
+    with psycopg.connect(scene.database_url) as conn:
+        assert conn.execute("SELECT DISTINCT owner, member FROM projector.positions").fetchall() == [(None, None)]
     scene.member()
     scene.caught_up()
     scene.view_equals_log()

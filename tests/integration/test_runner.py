@@ -1,0 +1,61 @@
+"""A member in this process, where a test can reach into its consumer as a fault of the client would."""
+
+from collections.abc import Iterator
+
+import pytest
+from kafka import TopicPartition
+from scene import Scene, until
+
+from projector.broker import SourceSettings
+from projector.demo.platform import Mix
+from projector.runner import Member, RunSettings
+from projector.source import KafkaSource
+
+
+@pytest.fixture
+def member(scene: Scene) -> Iterator[Member]:
+    source = KafkaSource(SourceSettings(scene.bootstrap_servers, scene.topic, f"group-{scene.topic}"))
+    member = Member(source, RunSettings(scene.database_url, stalled_after_seconds=1.0, heartbeat_seconds=0.1))
+    yield member
+    member.stop()
+
+
+def stepping(member: Member, scene: Scene) -> None:
+    def caught_up() -> bool:
+        member.step()
+        return scene.ends().items() <= scene.positions().items()
+
+    until(caught_up, "positions at the end")
+
+
+def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Member, scene: Scene) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    forgotten = member.source._consumer
+    forgotten.pause(TopicPartition(scene.topic, 1))
+    scene.play(Mix(delegations=20, seed=8))
+    stepping(member, scene)
+    assert member.source._consumer is not forgotten
+    scene.view_equals_log()
+
+
+def test_member_whose_positions_another_took_steps_back_and_claims_again(member: Member, scene: Scene) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    for _ in range(6):  # more often than a consumer is given
+        scene.take_positions()
+        scene.play(Mix(delegations=5))
+        stepping(member, scene)
+    scene.view_equals_log()
+
+
+def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: Member, scene: Scene) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    broken = member.source._consumer
+    broken._fetcher = None  # what a defect of the library would do
+    member.step()
+    scene.play(Mix(delegations=5))
+    stepping(member, scene)
+    assert member.source._consumer is not broken
+    scene.view_equals_log()
