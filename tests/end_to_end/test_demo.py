@@ -49,8 +49,8 @@ def demo_databases(postgres: Postgres) -> list[str]:
 
 def test_the_view_equals_the_log_though_the_projector_was_killed(postgres: Postgres, kafka: str) -> None:
     with demo(postgres, kafka) as running:
-        said, _ = running.communicate(timeout=120)
-    assert running.returncode == 0, said
+        said, complaint = running.communicate(timeout=120)
+    assert running.returncode == 0, said + complaint
     for sentence in (
         r"SIGKILL   process \d+ is gone",
         r"projector runs again as process \d+, [\d,]+ records behind",
@@ -84,8 +84,8 @@ def test_a_row_that_somebody_changed_meanwhile_is_shown(postgres: Postgres, kafk
 
 def test_what_is_kept_goes_on_projecting_until_it_is_ended_as_told(postgres: Postgres, kafka: str) -> None:
     with demo(postgres, kafka, "--keep") as running:
-        said, _ = running.communicate(timeout=120)
-    assert running.returncode == 0, said
+        said, complaint = running.communicate(timeout=120)
+    assert running.returncode == 0, said + complaint
     pid = int(re.findall(r"^  kill (\d+)$", said, re.MULTILINE)[0])
     folder = Path(re.findall(r"^  rm -r (.*)$", said, re.MULTILINE)[0])
     url = re.findall(r"PROJECTOR_DATABASE_URL='(.*)'", said)[0]
