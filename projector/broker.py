@@ -22,6 +22,8 @@ from projector.positions import remedy
 
 KNOCK_SECONDS = 2.0
 CLOSE_MS = 5_000
+FETCH_BYTES = 8 * 1024 * 1024
+"""What one fetch may bring of all partitions of a broker, compressed: a poll drains it, and it grows when it inflates."""
 
 
 class SourceSettings(NamedTuple):
@@ -114,6 +116,7 @@ def arguments(settings: SourceSettings) -> dict[str, object]:
         "max_poll_interval_ms": settings.max_poll_interval_ms,
         "metadata_max_age_ms": settings.metadata_max_age_ms,
         "max_partition_fetch_bytes": settings.max_partition_fetch_bytes,
+        "fetch_max_bytes": max(FETCH_BYTES, settings.max_partition_fetch_bytes),
         "reconnect_backoff_max_ms": 1_000,
         "request_timeout_ms": 10_000,
         "bootstrap_timeout_ms": 10_000,  # a signal waits for it
