@@ -23,7 +23,7 @@ from projector.positions import remedy
 KNOCK_SECONDS = 2.0
 CLOSE_MS = 5_000
 FETCH_BYTES = 8 * 1024 * 1024
-"""What one fetch may bring of all partitions of a broker, compressed: a poll drains it, and it grows when it inflates."""
+"""What one fetch may bring of all partitions of a broker, compressed; a poll drains it, and inflates it."""
 
 
 class SourceSettings(NamedTuple):
