@@ -1,5 +1,6 @@
 """Postgres and Kafka as containers of a Docker engine, through testcontainers."""
 
+import logging
 import secrets
 import signal
 import socket
@@ -150,6 +151,7 @@ def _engine_host() -> str:
     except ImportError as error:
         raise NoParts("testcontainers is not installed") from error
     testcontainers_config.ryuk_disabled = True  # see Container
+    logging.getLogger("testcontainers.core.docker_client").setLevel(logging.WARNING)  # says where it looks, each time
     try:
         _knock(get_docker_host() or "unix:///var/run/docker.sock")
         engine = DockerClient()

@@ -20,9 +20,10 @@ from projector.demo.parts import Kafka, NoParts, Postgres, start_kafka, start_po
 from projector.demo.parts_local import kafka_jars
 
 STARTER = """
-import sys
+import signal, sys
 from pathlib import Path
 from projector.demo.parts import start_postgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
 server = start_postgres(Path(sys.argv[1]), options=["fsync=off"], own=True, keep=sys.argv[2] == "keep")
 try:
     print(server.url, flush=True)
