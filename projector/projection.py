@@ -24,9 +24,8 @@ def project(conn: Connection, records: Sequence[Record], gate: Gate | None = Non
     Without a gate (a replay, a retried dead letter) no position moves. Raises Fenced where a position is no longer
     ours, DatabaseAway where Postgres is away or the rows are changed too fast by others: nothing is written then.
     """
-    reading = read(records)
     try:
-        return _write(conn, reading, gate)
+        return _write(conn, read(records), gate)
     except Unwritable as error:
         return _split(conn, records, gate, error)
 

@@ -1,6 +1,7 @@
 """`projector run`: one member of the consumer group. Poll, claim, project; wait out what is away; stop when told."""
 
 import logging
+import os
 import signal
 import time
 from collections import Counter
@@ -11,14 +12,14 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 from projector import migrations, positions
-from projector.batch import Batch, Polled, batches
+from projector.batch import Polled, batches
 from projector.errors import BrokerAway, DatabaseAway, Fenced, ProjectorError, Unavailable
 from projector.garbage import collect_garbage_rarely
 from projector.health import Health
 from projector.lifecycle import Outcome
 from projector.positions import Claim, Gate
 from projector.projection import Outcomes, project
-from projector.session import Connection, TimeOuts, connect, transaction
+from projector.session import Connection, TimeOuts, connect, ping, transaction
 from projector.source import KafkaSource
 from projector.staging import prepare_staging
 from projector.standstill import Standstill
@@ -56,6 +57,7 @@ class Member:
         self.outcomes: Outcomes = Counter()
         self.stopping = False
         self._conn: Connection | None = None
+        self._written: dict[int, int] = {}
         self._away: dict[str, float] = {}
         self._connect_at = 0.0
         self._claim_at = 0.0
@@ -83,8 +85,8 @@ class Member:
             polled = self.source.poll()
             self._back(_KAFKA)
             if self._connect():
-                self._claim_fresh(self._open_conn)
                 self._project(self._open_conn, polled)
+                self._claim_fresh(self._open_conn)
                 self._tick(self._open_conn)
         except BrokerAway as error:
             self.source.close()
@@ -99,13 +101,13 @@ class Member:
 
     def stop(self) -> None:
         """Leave the group and close the session; the batch in hand is done."""
-        self.source.close()
         try:
             if self._conn is not None:
                 with transaction(self._conn):
                     positions.release(self._conn, self.token)
         except ProjectorError as error:
             log.warning("the positions still bear our name", extra={"reason": str(error)})
+        self.source.close()
         self._disconnect()
         self._sum_up("stopped")
 
@@ -113,7 +115,7 @@ class Member:
     def _signals(self) -> Iterator[None]:
         def stop(number: int, _: FrameType | None) -> None:
             if self.stopping:
-                raise SystemExit(128 + number)  # told twice: at once, which loses nothing either
+                os._exit(128 + number)  # told twice: at once, which loses nothing either
             log.info("stopping", extra={"signal": signal.Signals(number).name})
             self.stopping = True
 
@@ -144,18 +146,17 @@ class Member:
                 offset = positions.claim(conn, wanted)
             if offset is not None:
                 self.source.seat(partition, offset, span)
+                self._written[partition] = offset
                 log.info("partition claimed", extra={"partition": partition, "offset": offset, "end": span.end})
 
     def _project(self, conn: Connection, polled: list[Polled]) -> None:
         settings = self.settings
         for batch in batches(polled, max_records=settings.batch_records, max_bytes=settings.batch_bytes):
-            self.outcomes += self._project_batch(conn, batch)
-            self._fenced = 0
             if self.stopping:
                 return
-
-    def _project_batch(self, conn: Connection, batch: Batch) -> Outcomes:
-        return project(conn, batch.records, Gate(self.token, batch.moves))
+            self.outcomes += project(conn, batch.records, Gate(self.token, batch.moves))
+            self._written.update({move.partition: move.now for move in batch.moves})
+            self._fenced = 0
 
     def _tick(self, conn: Connection) -> None:
         """What is due once a second."""
@@ -164,9 +165,11 @@ class Member:
             return
         self._tick_at = now + _TICK_SECONDS
         self._project(conn, self.source.drifted())
-        self.source.commit()
+        ping(conn)
+        seated = self.source.seated
+        self.source.commit({place: offset for place, offset in self._written.items() if place in seated})
         self._look_for_stalls(now)
-        self.health.report(healthy=True, state="projecting" if self.source.seated else "waiting for partitions")
+        self.health.report(healthy=True, state="projecting" if seated else "waiting for partitions")
         if now - self._summed_up[0] >= self.settings.summary_seconds:
             self._sum_up("summary")
 

@@ -6,8 +6,7 @@ The recipe and its traps (T1 …) are those of DESIGN.md, "Kafka"; decision 0002
 import logging
 import os
 import socket
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
@@ -22,7 +21,6 @@ log = logging.getLogger(__name__)
 
 FRESH_POLL_MS = 100
 POLL_MS = 500
-COMMIT_SECONDS = 1.0
 _EVERYTHING = 2**31 - 1
 
 
@@ -39,7 +37,6 @@ class KafkaSource:
         self._seats = _Seats()
         self._consumer: Any = None
         self._topic_id: str | None = None
-        self._committed_at = 0.0
 
     # --- its life
 
@@ -173,15 +170,13 @@ class KafkaSource:
 
     # --- telling others
 
-    def commit(self) -> None:
-        """Once a second tell the group where we are, for lag tools; nothing here ever reads it back."""
-        now = time.monotonic()
-        if now - self._committed_at < COMMIT_SECONDS or not self._seats.seated:
+    def commit(self, positions: Mapping[int, int]) -> None:
+        """Tell the group where we are (partition → offset), for lag tools; nothing here ever reads it back."""
+        if not positions:
             return
-        self._committed_at = now
         places = {
             TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)
-            for partition, offset in self.seated.items()
+            for partition, offset in positions.items()
         }
         try:
             self._consumer.commit_async(places, callback=_note_commit)
