@@ -62,7 +62,7 @@ def write(conn: psycopg.Connection[Any], value: bytes | None) -> None:
         return
     try:
         _write(conn, activity)
-    except (ValueError, psycopg.DataError, psycopg.IntegrityError):
+    except (ValueError, OverflowError, psycopg.DataError, psycopg.IntegrityError):
         return
 
 

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -26,6 +27,7 @@ force. Exit codes: 0 done, 1 failed, 2 misconfigured, 4 the log has a gap (the m
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Errors are one sentence on standard error."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # process 1 of a container has none
     parsed = _parser().parse_args(arguments)
     flags = {name: value for name in Settings.model_fields if (value := getattr(parsed, name, None)) is not None}
     try:

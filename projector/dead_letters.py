@@ -44,12 +44,12 @@ def places_after(conn: Connection, after: Place, wanted: Wanted, *, most_records
     rows = conn.execute(
         """
         WITH following AS (
-            SELECT topic, partition, "offset", octet_length(value) AS size FROM dead_letters
+            SELECT topic, partition, "offset", sum(octet_length(value)) AS size FROM dead_letters
              WHERE (topic, partition, "offset") > (%(after_topic)s, %(after_partition)s, %(after_offset)s)
                AND (%(topic)s::text IS NULL OR topic = %(topic)s)
                AND (%(partition)s::int IS NULL OR partition = %(partition)s)
                AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
-             ORDER BY topic, partition, "offset" LIMIT %(most_records)s
+             GROUP BY topic, partition, "offset" ORDER BY topic, partition, "offset" LIMIT %(most_records)s
         ), summed AS (
             SELECT *, sum(size) OVER w AS total, row_number() OVER w AS n FROM following
             WINDOW w AS (ORDER BY topic, partition, "offset")
@@ -96,14 +96,15 @@ def settle(conn: Connection, letters: Sequence[Letter]) -> None:
                AS retried (topic, partition, "offset")
          WHERE d.topic = retried.topic AND d.partition = retried.partition AND d."offset" = retried."offset"
            AND NOT EXISTS (SELECT FROM staged_dead_letters s
-                            WHERE s.topic = d.topic AND s.partition = d.partition AND s."offset" = d."offset")
+                            WHERE s.topic = d.topic AND s.partition = d.partition AND s."offset" = d."offset"
+                              AND s.value = d.value)
         """,
         columns,
     )
     conn.execute(
         """
         UPDATE dead_letters d SET reason = s.reason, field = s.field FROM staged_dead_letters s
-         WHERE d.topic = s.topic AND d.partition = s.partition AND d."offset" = s."offset"
+         WHERE d.topic = s.topic AND d.partition = s.partition AND d."offset" = s."offset" AND d.value = s.value
            AND (d.reason, d.field) IS DISTINCT FROM (s.reason, s.field)
         """
     )

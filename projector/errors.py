@@ -17,12 +17,12 @@ class DatabaseAway(Unavailable):
     """Postgres is away or busy: drop the session, keep polling so that the group keeps us, claim again."""
 
 
+class Contested(DatabaseAway):
+    """Another writer changed a row between our read and our write: roll back and do it again."""
+
+
 class Fenced(ProjectorError):
     """Another process owns the partition now: drop what was polled and claim again."""
-
-
-class Contested(ProjectorError):
-    """Another writer changed a row between our read and our write: roll back and do it again."""
 
 
 class LogGap(ProjectorError):

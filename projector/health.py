@@ -1,11 +1,14 @@
 """Health: a file that a member rewrites every second, and what it tells an orchestrator that looks at it."""
 
 import json
+import logging
 import os
 import time
 from pathlib import Path
 
 from projector.errors import Misconfigured, ProjectorError
+
+log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 30.0
 """An older report is of a process that hangs: longer than any statement may take."""
@@ -16,9 +19,10 @@ class Health:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._written = False
 
     def report(self, *, healthy: bool, state: str) -> None:
-        """Say how it goes, in one sentence. Raises Misconfigured where the file cannot be written."""
+        """Say how it goes, in one sentence. Raises Misconfigured where the file could never be written."""
         if self._path is None:
             return
         beside = self._path.with_name(self._path.name + ".new")
@@ -26,7 +30,12 @@ class Health:
             beside.write_text(json.dumps({"at": time.time(), "healthy": healthy, "state": state}))
             os.replace(beside, self._path)
         except OSError as error:
-            raise Misconfigured(f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}") from error
+            sentence = f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}"
+            if not self._written:
+                raise Misconfigured(sentence) from error
+            log.warning(sentence)  # it could be once: a full disk is no reason to stop projecting
+        else:
+            self._written = True
 
 
 def check(path: Path | None) -> str:

@@ -15,7 +15,7 @@ from psycopg import Connection, errors
 from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row, tuple_row
 
-from projector.errors import Misconfigured, ProjectorError, Unavailable
+from projector.errors import DatabaseAway, Misconfigured, ProjectorError
 
 AnyConnection = Connection[Any]
 
@@ -176,7 +176,7 @@ def _explained(what: str) -> Iterator[None]:
     except errors.InsufficientPrivilege as refusal:
         raise Misconfigured(f"{what}: {refusal.diag.message_primary}. Use a role that may.") from refusal
     except errors.OperationalError as trouble:
-        raise Unavailable(f"{what}: {trouble}") from trouble
+        raise DatabaseAway(f"{what}: {trouble}") from trouble
     except errors.Error as trouble:
         raise ProjectorError(f"{what}: {trouble.diag.message_primary or trouble}. It was rolled back.") from trouble
 

@@ -5,7 +5,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 from projector import migrations, positions
 from projector.batch import Polled, batches
+from projector.broker import Span
 from projector.errors import BrokerAway, DatabaseAway, Fenced, ProjectorError, Unavailable
 from projector.garbage import collect_garbage_rarely
 from projector.health import Health
@@ -31,6 +32,8 @@ _POSTGRES = "Postgres"
 _RETRY_SECONDS = 1.0
 _TICK_SECONDS = 1.0
 _FENCED_IN_A_ROW = 5
+_CLAIMS_A_ROUND = 100
+_UNHEARD_SECONDS = 15.0
 
 
 class RunSettings(NamedTuple):
@@ -42,6 +45,7 @@ class RunSettings(NamedTuple):
     synchronous_commit: bool = False
     time_outs: TimeOuts = TimeOuts()
     heartbeat_seconds: float = 3.0
+    poll_within_seconds: float = 20.0
     stalled_after_seconds: float = 60.0
     summary_seconds: float = 60.0
 
@@ -86,8 +90,9 @@ class Member:
             self._back(_KAFKA)
             if self._connect():
                 self._project(self._open_conn, polled)
-                self._claim_fresh(self._open_conn)
-                self._tick(self._open_conn)
+                if not self.stopping:
+                    self._claim_fresh(self._open_conn)
+                    self._tick(self._open_conn)
         except BrokerAway as error:
             self.source.close()
             self._standstill.forget()
@@ -131,28 +136,29 @@ class Member:
     def _claim_fresh(self, conn: Connection) -> None:
         if not self.source.fresh or time.monotonic() < self._claim_at:
             return
-        for partition in self.source.fresh:
-            span = self.source.span(partition)
-            wanted = Claim(
-                self.source.topic,
-                partition,
-                self.token,
-                self.source.topic_id,
-                span.beginning,
-                self.source.generation,
-                self.source.member,
-            )
-            with transaction(conn):
-                offset = positions.claim(conn, wanted)
+        fresh = self.source.fresh[:_CLAIMS_A_ROUND]
+        spans = self.source.spans(fresh)
+        with transaction(conn):
+            offsets = {partition: positions.claim(conn, self._claim(partition, spans)) for partition in fresh}
+        for partition, offset in offsets.items():
             if offset is not None:
-                self.source.seat(partition, offset, span)
+                self.source.seat(partition, offset, spans[partition])
                 self._written[partition] = offset
-                log.info("partition claimed", extra={"partition": partition, "offset": offset, "end": span.end})
+                said = {"partition": partition, "offset": offset, "end": spans[partition].end}
+                log.info("partition claimed", extra=said)
+
+    def _claim(self, partition: int, spans: Mapping[int, Span]) -> Claim:
+        source = self.source
+        beginning = spans[partition].beginning
+        return Claim(source.topic, partition, self.token, source.topic_id, beginning, source.generation, source.member)
 
     def _project(self, conn: Connection, polled: list[Polled]) -> None:
-        settings = self.settings
+        settings, polled_at = self.settings, time.monotonic()
         for batch in batches(polled, max_records=settings.batch_records, max_bytes=settings.batch_bytes):
             if self.stopping:
+                return
+            if time.monotonic() - polled_at > settings.poll_within_seconds:
+                self.source.unseat()  # a slow database: the rest is read again, after a poll that keeps us in the group
                 return
             self.outcomes += project(conn, batch.records, Gate(self.token, batch.moves))
             self._written.update({move.partition: move.now for move in batch.moves})
@@ -169,15 +175,18 @@ class Member:
         seated = self.source.seated
         self.source.commit({place: offset for place, offset in self._written.items() if place in seated})
         self._look_for_stalls(now)
-        self.health.report(healthy=True, state="projecting" if seated else "waiting for partitions")
+        if self.source.unheard_seconds > _UNHEARD_SECONDS:
+            self.health.report(healthy=False, state="Kafka does not answer the group's commits")
+        else:
+            self.health.report(healthy=True, state="projecting" if seated else "waiting for partitions")
         if now - self._summed_up[0] >= self.settings.summary_seconds:
             self._sum_up("summary")
 
     def _look_for_stalls(self, now: float) -> None:
         """A partition with lag whose position stands still needs another consumer (T1, T2)."""
-        for partition in self._standstill.seen(self.source.seated, now):
-            offset = self.source.seated[partition]
-            if self.source.span(partition).end > offset:
+        standing = self._standstill.seen(self.source.seated, now)
+        for partition, span in self.source.spans(standing).items() if standing else ():
+            if span.end > (offset := self.source.seated[partition]):
                 raise BrokerAway(f"partition {partition} stands still at offset {offset} with records behind it")
 
     # --- what is away, and what comes back
@@ -210,6 +219,7 @@ class Member:
     def _disconnect(self) -> None:
         """Drop what was in flight, to be claimed again: the position's row tells whether its commit happened."""
         self.source.unseat()
+        self._standstill.forget()
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.close()

@@ -7,14 +7,17 @@ from typing import Any, NamedTuple, TypeAlias
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from projector.errors import DatabaseAway, Misconfigured, ProjectorError, Unwritable
+from projector.errors import Contested, DatabaseAway, Misconfigured, ProjectorError, Unwritable
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _PATIENCE = {"connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3"}
 _DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "10000", **_PATIENCE}
-_TRANSIENT = ("08", "40", "53", "55", "57", "58")
-_READ_ONLY = "25006"
+_TRANSIENT = ("08", "53", "55", "57", "58")
+_ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
+_CONTESTED = "40"
+_ABOUT_DATA = ("54", "P0001")
+"""A limit that a value exceeds, or a trigger of the platform's that turns it away."""
 
 
 class TimeOuts(NamedTuple):
@@ -33,22 +36,26 @@ def connect(url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: 
     time_outs = time_outs or TimeOuts()
     with reactions():
         conn = psycopg.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}), autocommit=True)
-        conn.execute(
-            """
-            SELECT set_config('search_path', concat_ws(', ', 'projector', current_setting('search_path')), false),
-                   set_config('TimeZone', 'UTC', false),
-                   set_config('idle_in_transaction_session_timeout', %(idle)s, false),
-                   set_config('lock_timeout', %(lock)s, false),
-                   set_config('statement_timeout', %(statement)s, false),
-                   set_config('synchronous_commit', %(synchronous_commit)s, false)
-            """,
-            {
-                "idle": str(time_outs.idle_in_transaction_ms),
-                "lock": str(time_outs.lock_ms),
-                "statement": str(time_outs.statement_ms),
-                "synchronous_commit": "on" if synchronous_commit else "off",
-            },
-        )
+        try:
+            conn.execute(
+                """
+                SELECT set_config('search_path', concat_ws(', ', 'projector', current_setting('search_path')), false),
+                       set_config('TimeZone', 'UTC', false),
+                       set_config('idle_in_transaction_session_timeout', %(idle)s, false),
+                       set_config('lock_timeout', %(lock)s, false),
+                       set_config('statement_timeout', %(statement)s, false),
+                       set_config('synchronous_commit', %(synchronous_commit)s, false)
+                """,
+                {
+                    "idle": str(time_outs.idle_in_transaction_ms),
+                    "lock": str(time_outs.lock_ms),
+                    "statement": str(time_outs.statement_ms),
+                    "synchronous_commit": "on" if synchronous_commit else "off",
+                },
+            )
+        except BaseException:
+            conn.close()
+            raise
     return conn
 
 
@@ -77,11 +84,18 @@ def reactions() -> Iterator[None]:
 def _reaction(error: psycopg.Error) -> ProjectorError:
     state, said = error.sqlstate, " ".join(str(error).split())
     if isinstance(error, psycopg.ProgrammingError) and state is None:
-        return Misconfigured(f"the database's address cannot be used: {said}")
+        return Misconfigured(
+            "PROJECTOR_DATABASE_URL is neither a URL nor key=value text that libpq understands (its own words are not "
+            "shown, as they can hold the password)"
+        )
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # classes 22 and 23, and what psycopg refuses
         return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
-    if state is None or state == _READ_ONLY or state.startswith(_TRANSIENT):
+    if state is None or state in _ENDED_OR_READ_ONLY or state.startswith(_TRANSIENT):
         return DatabaseAway(said)
+    if state.startswith(_CONTESTED):
+        return Contested(said)
+    if state.startswith(_ABOUT_DATA):
+        return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
     if state in ("42P01", "42703", "3F000"):
         return Misconfigured(f"the schema is not as this projector needs it: {said}; run `projector migrate up`")
     if state.startswith("28") or state in ("3D000", "42501"):

@@ -6,6 +6,7 @@ The recipe and its traps (T1 …) are those of DESIGN.md, "Kafka"; decision 0002
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -37,6 +38,7 @@ class KafkaSource:
         self._seats = _Seats()
         self._consumer: Any = None
         self._topic_id: str | None = None
+        self._unheard_since: float | None = None
 
     # --- its life
 
@@ -92,24 +94,28 @@ class KafkaSource:
         """Partition → the offset up to which its records were handed out."""
         return dict(self._seats.seated)
 
-    def span(self, partition: int) -> Span:
-        """What the log of a partition holds now."""
+    def spans(self, partitions: Iterable[int]) -> dict[int, Span]:
+        """What the logs of these partitions hold now."""
         with reactions():
-            return spans(self._consumer, self.topic, [partition])[partition]
+            return spans(self._consumer, self.topic, partitions)
 
     def seat(self, partition: int, offset: int, span: Span) -> None:
         """Read a fresh partition from `offset` on; raises LogGap where its log, which holds `span`, has it no more."""
+        if offset > span.end:  # the owner before us may have moved on since
+            span = self.spans([partition])[partition]
         self._require(partition, offset, span)
         place = TopicPartition(self.topic, partition)
         if partition in self._seats.fresh:
-            self._consumer.seek(place, offset)
-            self._consumer.resume(place)
+            with reactions():
+                self._consumer.seek(place, offset)
+                self._consumer.resume(place)
             self._seats.seat(partition, offset)
 
     def unseat(self) -> None:
         """Stop reading every partition, until it is claimed and seated again."""
         if self._consumer is not None:
-            self._seats.make_fresh(self._consumer.assignment())
+            # Not the consumer's assignment: that holds revoked partitions until the group has settled.
+            self._seats.make_fresh([TopicPartition(self.topic, partition) for partition in self.seated])
 
     def _require(self, partition: int, offset: int, span: Span) -> None:
         """Raises LogGap where `offset` is not within the log, and says how many records are lost for sure."""
@@ -139,7 +145,7 @@ class KafkaSource:
                 found = self._consumer.poll(timeout_ms=wait, max_records=_EVERYTHING)  # all of it: T1
             except OffsetOutOfRangeError as error:
                 for place, offset in error.args[0].items():
-                    self._require(place.partition, offset, self.span(place.partition))
+                    self._require(place.partition, offset, self.spans([place.partition])[place.partition])
                 return []  # the log came back to us in the meantime
         self._require_same_topic()
         # A rebalance that came while the records were handed out has taken some of the seats.
@@ -157,7 +163,7 @@ class KafkaSource:
         with reactions():
             now = self._consumer.position(place, timeout_ms=POLL_MS)
         was = self._seats.seated[place.partition]
-        now = was if now is None else now
+        now = max(now or was, records[-1].offset + 1 if records else was)
         self._seats.seated[place.partition] = now
         return Polled(place.topic, place.partition, was, records, now)
 
@@ -179,9 +185,21 @@ class KafkaSource:
             for partition, offset in positions.items()
         }
         try:
-            self._consumer.commit_async(places, callback=_note_commit)
+            self._consumer.commit_async(places, callback=self._note_commit)
         except KafkaError as error:
-            _note_commit(places, error)
+            self._note_commit(places, error)
+
+    def _note_commit(self, _: object, response: object) -> None:
+        if not isinstance(response, Exception):
+            self._unheard_since = None
+            return
+        self._unheard_since = self._unheard_since or time.monotonic()
+        log.warning("the advisory commit to the group failed", extra={"error": repr(response)})
+
+    @property
+    def unheard_seconds(self) -> float:
+        """For how long no advisory commit got through: while a broker is away, polls are merely empty."""
+        return time.monotonic() - self._unheard_since if self._unheard_since else 0.0
 
 
 class _Seats(ConsumerRebalanceListener):  # type: ignore[misc]  # the client ships no types
@@ -204,6 +222,8 @@ class _Seats(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         assigned = list(assigned)
+        self.fresh.clear()
+        self.seated.clear()
         self.make_fresh(assigned)  # kept ones too: their position can be stale
         for place in assigned:
             self.consumer.seek(place, 0)  # a placeholder: without one each poll fails for want of an offset
@@ -219,8 +239,3 @@ class _Seats(ConsumerRebalanceListener):  # type: ignore[misc]  # the client shi
             log.info("partitions revoked", extra={"partitions": partitions})
 
     on_partitions_lost = on_partitions_revoked
-
-
-def _note_commit(offsets: object, response: object) -> None:
-    if isinstance(response, Exception):
-        log.warning("the advisory commit to the group failed", extra={"error": repr(response)})

@@ -50,8 +50,9 @@ CREATE TABLE projector.parked (
     result_preview TEXT,
     error_detail   TEXT,
     parked_at      TIMESTAMPTZ NOT NULL DEFAULT now(),
-    -- A record is parked once, however often it is read.
-    PRIMARY KEY (topic, partition, "offset"),
+    -- A record is parked once, however often it is read. Coordinates alone would not tell it from another one: two
+    -- exports can have the same name, and a topic made anew starts at 0 again.
+    PRIMARY KEY (topic, partition, "offset", delegation_id, kind, at),
     CHECK (partition >= 0 AND "offset" >= 0),
     -- Healing must never meet a status event that says no status.
     CONSTRAINT parked_status_with_kind CHECK ((kind = 'status') = (status IS NOT NULL))
@@ -74,8 +75,9 @@ CREATE TABLE projector.dead_letters (
     reason    TEXT NOT NULL CHECK (reason <> ''),
     field     TEXT,
     died_at   TIMESTAMPTZ NOT NULL DEFAULT now(),
-    -- A record dies once, however often it is read.
-    PRIMARY KEY (topic, partition, "offset"),
+    value_hash BYTEA GENERATED ALWAYS AS (sha256(value)) STORED,
+    -- A record dies once, however often it is read; another one at the same coordinates dies beside it.
+    PRIMARY KEY (topic, partition, "offset", value_hash),
     CHECK (partition >= 0 AND "offset" >= 0)
 );
 

@@ -60,6 +60,7 @@ def run_settings(settings: Settings) -> RunSettings:
         synchronous_commit=settings.synchronous_commit,
         time_outs=time_outs(settings),
         heartbeat_seconds=settings.heartbeat_interval_ms / 1000,
+        poll_within_seconds=settings.max_poll_interval_ms / 3000,
         stalled_after_seconds=settings.stalled_after_seconds,
         summary_seconds=settings.summary_seconds,
     )

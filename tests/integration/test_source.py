@@ -47,7 +47,7 @@ def assigned(source: KafkaSource) -> None:
 
 def seat_all(source: KafkaSource, offsets: dict[int, int]) -> None:
     for partition in source.fresh:
-        source.seat(partition, offsets.get(partition, 0), source.span(partition))
+        source.seat(partition, offsets.get(partition, 0), source.spans([partition])[partition])
 
 
 def take(source: KafkaSource, reached: dict[int, int], seen: list[Polled]) -> None:
@@ -107,11 +107,11 @@ def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
     delete_before(kafka, topic, 0, 7)
     assigned(source)
     with pytest.raises(LogGap, match="4 records are gone for sure"):
-        source.seat(0, 3, source.span(0))
+        source.seat(0, 3, source.spans([0])[0])
     with pytest.raises(LogGap, match="2 projected records are no longer in it"):
-        source.seat(1, 12, source.span(1))
-    source.seat(0, 7, source.span(0))
-    source.seat(1, 10, source.span(1))
+        source.seat(1, 12, source.spans([1])[1])
+    source.seat(0, 7, source.spans([0])[0])
+    source.seat(1, 10, source.spans([1])[1])
 
 
 def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
@@ -119,7 +119,7 @@ def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
 ) -> None:
     fill(producer, topic, 30)
     assigned(source)
-    source.seat(0, 0, source.span(0))
+    source.seat(0, 0, source.spans([0])[0])
     delete_before(kafka, topic, 0, 5)
 
     def poll() -> bool:
@@ -157,3 +157,22 @@ def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_records({TopicPartition(topic, partition): offset})
     admin.close()
+
+
+def test_partition_that_was_revoked_is_not_taken_back_while_the_group_settles(
+    source: KafkaSource, producer: Any, topic: str
+) -> None:
+    fill(producer, topic, 30)
+    assigned(source)
+    seat_all(source, {})
+    source._seats.on_partitions_revoked([TopicPartition(topic, 1)])  # as the client does while others join
+    source.unseat()
+    assert source.fresh == [0, 2]
+
+
+def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: KafkaSource, producer: Any, topic: str) -> None:
+    assigned(source)
+    before = source.spans([0])[0]
+    fill(producer, topic, 30)
+    source.seat(0, 7, before)
+    assert source.seated == {0: 7}

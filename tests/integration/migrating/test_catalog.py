@@ -17,7 +17,7 @@ INSERT = """
 """
 PARK = """
     INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, status, at)
-    VALUES ('activity-log', 0, 0, 'd1', %(kind)s, %(status)s, now())
+    VALUES ('activity-log', 0, 0, 'd1', %(kind)s, %(status)s, '2025-05-05')
 """
 
 
@@ -108,7 +108,7 @@ def test_the_projectors_own_tables_have_the_agreed_columns(migrated: Connection)
         "WHERE table_schema = 'projector' GROUP BY 1 ORDER BY 1"
     ).fetchall()
     assert names == [
-        ("dead_letters", "topic partition offset record_at key value reason field died_at"),
+        ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
         ("large_rows", "row_id delegation_id"),
         (
             "parked",

@@ -1,0 +1,41 @@
+"""Two records at the same coordinates are two records: exports of one name, topics that start at 0 again."""
+
+import json
+from pathlib import Path
+
+from projecting import asked, connected
+from rows import answer, delegate
+
+from projector import retry
+from projector.dead_letters import Wanted
+from projector.replay import replay
+
+
+def export(folder: Path, delegation: str) -> Path:
+    folder.mkdir()
+    path = folder / "export.jsonl"
+    path.write_text(json.dumps(answer(1, "completed", of=delegation, text=delegation)) + f"\nno JSON of {delegation}\n")
+    return path
+
+
+def test_records_of_two_exports_of_the_same_name_are_both_kept(database_url: str, tmp_path: Path) -> None:
+    exports = [export(tmp_path / name, name) for name in ("d-1", "d-2")]
+    with connected(database_url) as conn:
+        for _ in range(2):
+            replay(conn, exports, batch_records=10, batch_bytes=10_000)
+        assert asked(conn, "SELECT delegation_id FROM parked ORDER BY 1") == ["d-1", "d-2"]
+        assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters ORDER BY 1") == [
+            "no JSON of d-1",
+            "no JSON of d-2",
+        ]
+
+
+def test_of_two_dead_letters_at_one_place_only_the_one_that_is_mended_leaves(database_url: str, tmp_path: Path) -> None:
+    exports = [export(tmp_path / name, name) for name in ("d-1", "d-2")]
+    with connected(database_url) as conn:
+        replay(conn, exports, batch_records=10, batch_bytes=10_000)
+        mended = json.dumps(delegate(0)).encode()
+        conn.execute("UPDATE dead_letters SET value = %s WHERE encode(value, 'escape') LIKE '%%d-1'", [mended])
+        retry.retry(conn, Wanted(), retry.Most(10, 10_000))
+        assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters") == ["no JSON of d-2"]
+        assert asked(conn, "SELECT delegation_id, status FROM delegations") == [("d-1", "completed")]
