@@ -11,7 +11,7 @@ from projector.session import Connection, reactions
 
 
 class Position(NamedTuple):
-    """How far a partition is projected. `member` claimed it last; it is none where nobody did, or where it was told to stop since."""
+    """How far a partition is projected. `member` claimed it last; none if nobody did, or it was told to stop since."""
 
     partition: int
     next_offset: int
