@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
@@ -33,13 +33,18 @@ class Line(NamedTuple):
     value: bytes | None
 
 
-def read(path: Path) -> Iterator[Line]:
+def open_file(path: Path) -> IO[bytes]:
+    """How a recording's file is opened to be read, unless somebody wants to hear how much of it is."""
+    return path.open("rb")
+
+
+def read(path: Path, opened: Callable[[Path], IO[bytes]] = open_file) -> Iterator[Line]:
     """The records of a recording. A line without `value` is itself an activity row, at the offset of its number from 0.
 
     A line that is not a record at all comes out as a record whose value is the line, so that it ends as a dead letter.
     Raises Misconfigured where the file cannot be opened, ProjectorError where its compression is damaged.
     """
-    with _opened(path, "rb") as lines:
+    with _damage_told(path), opened(path) as file, _decompressed(file, path.suffix) as lines:
         for number, line in enumerate(lines):
             if text := line.strip():
                 yield _record(text, path.name, number)
@@ -48,7 +53,7 @@ def read(path: Path) -> Iterator[Line]:
 def write(path: Path, records: Iterable[Line]) -> int:
     """Write a recording, compressed as the file's suffix says; how many records it holds."""
     count = 0
-    with _opened(path, "wb") as lines:
+    with _damage_told(path), _compressed(path) as lines:
         for record in records:
             lines.write(to_line(record))
             count += 1
@@ -115,29 +120,36 @@ def _as_bytes(field: str, held: dict[str, object]) -> bytes | None:
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[IO[bytes]]:
+def _damage_told(path: Path) -> Iterator[None]:
     try:
-        with _decompressed(path, mode) as lines:
-            yield lines
+        yield
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
         raise ProjectorError(f"the recording {path} is damaged or cut off: {error}") from error
     except OSError as error:
         raise Misconfigured(f"the recording {path} cannot be opened: {error.strerror or error}") from error
 
 
-def _decompressed(path: Path, mode: str) -> IO[bytes]:
+def _decompressed(file: IO[bytes], suffix: str) -> IO[bytes]:
+    if suffix == ".gz":
+        return cast(IO[bytes], gzip.GzipFile(fileobj=file))
+    if suffix == ".zst":
+        return cast(IO[bytes], io.BufferedReader(_Zst(file)))
+    return file
+
+
+def _compressed(path: Path) -> IO[bytes]:
     if path.suffix == ".gz":
-        return cast(IO[bytes], gzip.open(path, mode, compresslevel=1))
+        return cast(IO[bytes], gzip.open(path, "wb", compresslevel=1))
     if path.suffix == ".zst":
-        return cast(IO[bytes], io.BufferedReader(_Zst(path)) if mode == "rb" else zstandard.open(path, mode))
-    return cast(IO[bytes], path.open(mode))
+        return cast(IO[bytes], zstandard.open(path, "wb"))
+    return path.open("wb")
 
 
 class _Zst(io.RawIOBase):
     """Reads frames of zstandard; the library's own reader takes a file that was cut off for one that ends there."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("rb")
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
         self._frame: Any = None
         self._compressed = b""
         self._ready = memoryview(b"")
@@ -160,7 +172,3 @@ class _Zst(io.RawIOBase):
         size = min(len(buffer), len(self._ready))
         buffer[:size], self._ready = self._ready[:size], self._ready[size:]
         return size
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 from projector import recording
 from projector.projection import Outcomes, project
@@ -16,6 +17,7 @@ def replay(
     *,
     batch_records: int,
     batch_bytes: int,
+    opened: Callable[[Path], IO[bytes]] = recording.open_file,
     progress: Callable[[int], object] = lambda records: None,
 ) -> Outcomes:
     """Project recordings one after the other; how their records ended. `progress` hears how many are done so far.
@@ -24,7 +26,7 @@ def replay(
     """
     outcomes: Outcomes = Counter()
     for path in paths:
-        for batch in _pieces(recording.read(path), batch_records, batch_bytes):
+        for batch in _pieces(recording.read(path, opened), batch_records, batch_bytes):
             outcomes += project(conn, batch)
             progress(outcomes.total())
     return outcomes

@@ -1,24 +1,29 @@
 """`projector replay`: recordings and exports into the view."""
 
 import argparse
+import io
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, BinaryIO, cast
 
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from projector import migrations
 from projector.commands.run import time_outs
 from projector.garbage import collect_garbage_rarely
 from projector.lifecycle import Outcome
 from projector.projection import Outcomes
+from projector.recording import open_file
 from projector.replay import replay
 from projector.session import connect
 from projector.settings import Settings
 from projector.staging import prepare_staging
+
+_LOOK_BYTES = 1024 * 1024
 
 
 def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
@@ -43,22 +48,42 @@ def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
     with conn, _progress() as progress:
         migrations.require_current(conn)
         prepare_staging(conn)
-        task = progress.add_task("replaying", total=None)
+        task = progress.add_task("replaying", records=0)
         outcomes = replay(
             conn,
             arguments.files,
             batch_records=settings.batch_records,
             batch_bytes=settings.batch_bytes,
-            progress=lambda records: progress.update(task, completed=records),
+            opened=_watched(progress, task, arguments.files),
+            progress=lambda records: progress.update(task, records=records),
         )
     _print(outcomes, round(time.monotonic() - began, 3), as_json=arguments.json)
     return 0
 
 
 def _progress() -> Progress:
-    console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}: {task.completed:,} records"), TimeElapsedColumn())
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[records]:,} records"),
+        TimeRemainingColumn(),
+    )
+    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def _watched(progress: Progress, task: TaskID, paths: Sequence[Path]) -> Callable[[Path], IO[bytes]]:
+    """Opens a file so that reading it moves the bar, which is as long as all files together."""
+    total = sum(path.stat().st_size for path in paths if path.is_file())
+
+    def opened(path: Path) -> IO[bytes]:
+        file = open_file(path)
+        if progress.disable:
+            return file
+        watched = progress.wrap_file(cast(BinaryIO, file), total, task_id=task)
+        return cast(IO[bytes], io.BufferedReader(cast(io.RawIOBase, watched), _LOOK_BYTES))
+
+    return opened
 
 
 def _print(outcomes: Outcomes, seconds: float, *, as_json: bool) -> None:
