@@ -63,7 +63,7 @@ def write(path: Path, records: Iterable[Line]) -> int:
 def to_line(record: Line) -> bytes:
     """A record as a line of a recording."""
     place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    held = {**place, "timestamp": record.timestamp, **_as_text("key", record.key), **_as_text("value", record.value)}
+    held = {**place, "timestamp": record.timestamp, **as_text("key", record.key), **as_text("value", record.value)}
     return json.dumps(held, ensure_ascii=False).encode() + b"\n"
 
 
@@ -96,7 +96,8 @@ def _held_record(held: dict[str, object]) -> Line:
     )
 
 
-def _as_text(field: str, content: bytes | None) -> dict[str, str | None]:
+def as_text(field: str, content: bytes | None) -> dict[str, str | None]:
+    """Bytes as JSON holds them: text, or `…_base64` where they are not UTF-8."""
     if content is None:
         return {field: None}
     try:

@@ -6,12 +6,13 @@ import sys
 from typing import Any
 
 from projector import migrations, views
-from projector.commands.printing import as_text, columns, plain, visible, when
+from projector.commands.printing import columns, plain, visible, when
 from projector.commands.run import time_outs
 from projector.dead_letters import Wanted
 from projector.errors import ProjectorError
 from projector.lifecycle import Outcome
 from projector.projection import Outcomes
+from projector.recording import as_text
 from projector.retry import Most, discard, retry
 from projector.session import Connection, connect
 from projector.settings import Settings

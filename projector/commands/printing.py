@@ -1,6 +1,5 @@
 """How values look on a terminal and in JSON."""
 
-import base64
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -42,13 +41,3 @@ def plain(model: NamedTuple) -> dict[str, Any]:
     """A read model as JSON holds it; instants as ISO 8601 with an offset."""
     fields: dict[str, Any] = model._asdict()
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
-
-
-def as_text(field: str, content: bytes | None) -> dict[str, str | None]:
-    """Bytes as JSON holds them, in the way of a recording: text, or `…_base64` where they are not UTF-8."""
-    if content is None:
-        return {field: None}
-    try:
-        return {field: content.decode()}
-    except UnicodeDecodeError:
-        return {f"{field}_base64": base64.b64encode(content).decode()}
