@@ -17,10 +17,17 @@ from projector.session import Connection, reactions
 
 
 def prepare_staging(conn: Connection) -> None:
-    """Make the session's staging tables; they empty themselves at the end of each transaction."""
+    """Make the session's staging tables, which empty themselves at the end of each transaction.
+
+    A batch finds its rows by their keys, however few or many the view holds: a plan that reads the whole view, which
+    looks cheap while it is small, is turned down.
+    """
     with reactions():
         conn.execute(
             """
+            SET enable_hashjoin = off;
+            SET enable_mergejoin = off;
+            SET jit = off;
             CREATE TEMPORARY TABLE IF NOT EXISTS staged_inserts (
                 delegation_id text, caller_id text, callee_id text, task_preview text, status text,
                 last_heartbeat timestamptz, deadline timestamptz, result_preview text, error_detail text,
