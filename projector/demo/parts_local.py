@@ -14,16 +14,16 @@ from pathlib import Path
 from projector.demo.parts_server import Leash, NoParts, free_port, tail
 
 KAFKA = "4.4.0"
-POM = f"""\
+POM = """\
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
-  <groupId>projector</groupId><artifactId>kafka</artifactId><version>1</version><packaging>pom</packaging>
+  <groupId>projector</groupId><artifactId>parts</artifactId><version>1</version><packaging>pom</packaging>
   <dependencies>
-    <dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA}</version></dependency>
-    <dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+{}
   </dependencies>
 </project>
 """
+LOGGER = "org.slf4j:slf4j-simple:1.7.36"
 QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 NOBODY = 65534
 
@@ -157,7 +157,7 @@ def local_kafka(
     """A new one-node cluster in a new folder below `folder`: its bootstrap address, the server, not started yet, and
     the addresses of the further listeners.
     """
-    java = [_java(), *jvm, QUIET, "-cp", f"{kafka_jars()}/*"]
+    java = [java_command(), *jvm, QUIET, "-cp", f"{kafka_jars()}/*"]
     home = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder))
     address, controller = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     further = {name: f"127.0.0.1:{free_port()}" for name in listeners}
@@ -177,7 +177,8 @@ def local_kafka(
     return address, Process(command, home / "kafka.log", keep=keep, ending=signal.SIGKILL), further
 
 
-def _java() -> str:
+def java_command() -> str:
+    """The Java 17 or later of this machine; `NoParts` where there is none."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:
@@ -190,19 +191,27 @@ def _java() -> str:
 
 
 def kafka_jars() -> Path:
-    """The folder of Kafka's jars, resolved by Maven at the first call ever and kept in the user's cache."""
+    """The folder of Kafka's jars."""
+    return maven_jars("Kafka", f"kafka-{KAFKA}", f"org.apache.kafka:kafka_2.13:{KAFKA}")
+
+
+def maven_jars(what: str, folder: str, *artifacts: str) -> Path:
+    """The folder of these artifacts (`group:artifact:version`), of what they need and of a logger that prints.
+
+    Resolved by Maven at the first call ever, and kept in the user's cache.
+    """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "projector"
-    jars = cache / f"kafka-{KAFKA}"
+    jars = cache / folder
     if jars.exists():
         return jars
     maven = shutil.which("mvn")
     if maven is None:
-        raise NoParts(f"Kafka's jars are not in {jars} yet, and there is no Maven (mvn) on the PATH to resolve them")
+        raise NoParts(f"{what}'s jars are not in {jars} yet, and there is no Maven (mvn) on the PATH to resolve them")
     cache.mkdir(parents=True, exist_ok=True)
     # Resolved aside and renamed, so that an interrupted download leaves nothing half.
     with tempfile.TemporaryDirectory(dir=cache, prefix="resolving-") as aside:
         pom, found = Path(aside) / "pom.xml", Path(aside) / "jars"
-        pom.write_text(POM)
+        pom.write_text(POM.format("\n".join(map(_dependency, [*artifacts, LOGGER]))))
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={found}", "-DincludeScope=runtime"]
         _run([maven, "-q", "-B", "-f", str(pom), *goal], "Maven", cwd=cache)
         try:
@@ -211,6 +220,11 @@ def kafka_jars() -> Path:
             if not jars.exists():  # else another process was faster
                 raise
     return jars
+
+
+def _dependency(artifact: str) -> str:
+    names = zip(("groupId", "artifactId", "version"), artifact.split(":"), strict=True)
+    return f"    <dependency>{''.join(f'<{name}>{told}</{name}>' for name, told in names)}</dependency>"
 
 
 def _run(command: list[str], name: str, *, cwd: Path) -> None:
