@@ -7,6 +7,7 @@ from typing import Any
 
 from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
+from kafka.partitioner.default import murmur2
 
 from projector.batch import Polled
 from projector.broker import CLOSE_MS, SourceSettings, Span, arguments, consumer, knock, no_topic, reactions, spans
@@ -31,6 +32,11 @@ class Topic:
         """Kafka's id of the topic, by which one that was made anew is told from the old one; none before Kafka 2.8."""
         found = self._client._cluster.topic_id(self.name)  # the client has no public way without another connection
         return str(found) if found else None
+
+    def partition_of(self, key: bytes) -> int:
+        """The partition in which a producer puts this key, if it shares them out as Kafka's own clients do."""
+        hashed: int = murmur2(key) & 0x7FFFFFFF
+        return self.partitions[hashed % len(self.partitions)]
 
     def spans(self, partitions: Iterable[int] | None = None) -> dict[int, Span]:
         """What the logs of these partitions, or of all, hold now."""
