@@ -33,6 +33,7 @@ COMMANDS = [
     ["dead-letters", "discard"],
     ["parked"],
     ["parked", "list"],
+    ["explain"],
     ["config"],
     ["health"],
 ]
