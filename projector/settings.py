@@ -13,6 +13,7 @@ from projector.errors import Misconfigured
 
 PREFIX = "PROJECTOR_"
 _KIBI = 1024
+_KEY_LENGTH = 16
 
 
 class Settings(BaseSettings):
@@ -70,6 +71,10 @@ class Settings(BaseSettings):
         30_000, ge=100, description="a statement that takes longer is given up, and retried"
     )
 
+    redact_key: SecretStr | None = Field(
+        None, description="under one key, `record --redact` gives a text the same pseudonym in each run"
+    )
+
     log_format: Literal["human", "json"] = Field("human", description="how log lines look")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from which level on to log")
     summary_seconds: int = Field(60, ge=1, description="how often `run` sums up what it did")
@@ -84,6 +89,13 @@ class Settings(BaseSettings):
             host, _, port = address.strip().rpartition(":")
             if not host or not port.isdecimal():
                 raise ValueError(f"{address.strip()!r} is not host:port")
+        return value
+
+    @field_validator("redact_key")
+    @classmethod
+    def _not_guessable(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _KEY_LENGTH:
+            raise ValueError(f"a key has at least {_KEY_LENGTH} characters, so that nobody guesses it")
         return value
 
     @model_validator(mode="after")

@@ -3,10 +3,10 @@
 import argparse
 from typing import Any
 
-from projector.commands import config, dead_letters, demo, explain, health, migrate, parked, replay, run, status
+from projector.commands import config, dead_letters, demo, explain, health, migrate, parked, record, replay, run, status
 
 
 def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
     """Add every command to the command line; `settings` are the flags that all of them take."""
-    for command in (run, migrate, replay, status, dead_letters, parked, explain, demo, config, health):
+    for command in (run, migrate, replay, record, status, dead_letters, parked, explain, demo, config, health):
         command.add(subparsers, settings)

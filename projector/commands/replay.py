@@ -3,16 +3,15 @@
 import argparse
 import io
 import json
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, BinaryIO, cast
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress, TaskID
 
 from projector import migrations
+from projector.commands.progress import progress_bar
 from projector.commands.run import time_outs
 from projector.garbage import collect_garbage_rarely
 from projector.lifecycle import Outcome
@@ -45,7 +44,7 @@ def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
     collect_garbage_rarely()
     began = time.monotonic()
     conn = connect(settings.database_url.get_secret_value(), time_outs=time_outs(settings))
-    with conn, _progress() as progress:
+    with conn, progress_bar() as progress:
         migrations.require_current(conn)
         prepare_staging(conn)
         task = progress.add_task("replaying", records=0)
@@ -59,17 +58,6 @@ def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
         )
     _print(outcomes, round(time.monotonic() - began, 3), as_json=arguments.json)
     return 0
-
-
-def _progress() -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("{task.fields[records]:,} records"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
 
 
 def _watched(progress: Progress, task: TaskID, paths: Sequence[Path]) -> Callable[[Path], IO[bytes]]:
