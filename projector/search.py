@@ -17,8 +17,8 @@ from projector.translate import Translation, never_seen_whole, translate
 Key: TypeAlias = tuple[str, str]
 """A caller and an idempotency key of theirs."""
 
-_ALWAYS = (LEFT_OUT.encode(), rb"\u")
-"""What may stand for the id in a value: a body that was left out, or any escape of JSON's."""
+_ESCAPED_ASCII = tuple(rb"\u00%x" % sixteen for sixteen in range(2, 8))
+"""How an escape begins that stands for a printable character of ASCII: texts are full of others."""
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/]))')
 _LEVELS = 2
 """A jsonb column stands as a text of JSON within JSON."""
@@ -86,6 +86,8 @@ class Search:
         for _ in range(_LEVELS + 1):
             if self._whole_id.search(text) or any(row_id in text for row_id in self.row_ids):
                 return True
+            if "\\" not in text:
+                break
             text = _unescaped(text)
         return False
 
@@ -154,9 +156,11 @@ def spellings(text: str) -> list[bytes]:
 
 def _needles(*texts: str) -> tuple[bytes, ...]:
     """One of these is in every value that can concern the texts; translating tells whether it does."""
-    if any(character in '"\\/' or character < " " for text in texts for character in text):
-        return (b"\\", *(text.encode(errors="replace") for text in texts), *_ALWAYS)
-    return (*(text.encode(errors="replace") for text in texts), *_ALWAYS)
+    whole = "".join(texts)
+    escapes: tuple[bytes, ...] = _ESCAPED_ASCII if whole.isascii() else (rb"\u",)
+    if any(character in '"\\/' or character < " " for character in whole):
+        escapes = (b"\\",)
+    return (*(text.encode(errors="replace") for text in texts), LEFT_OUT.encode(), *escapes)
 
 
 def _unescaped(text: str) -> str:

@@ -1,16 +1,20 @@
 """One delegation's story: records in, entries with outcomes and sentences out, and the row that they make."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import pytest
 from given import at as instant
 from given import folded, record
+from recorded import RECORDINGS
 from rows import CALLER, LEFT_OUT, answer, beat, delegate, updated
 
+from projector import recording
 from projector.explanation import Change, Entry, Story, in_order, reached, tell
 from projector.lifecycle import Outcome
 from projector.recording import Line
-from projector.search import Search
+from projector.search import Key, Search
 from projector.sentences import LOST, MEANING, REPEATED
 
 ROW = "a0a0a0a0-0000-4000-8000-000000000001"
@@ -144,12 +148,25 @@ def test_what_is_not_projected_yet_is_told_apart() -> None:
     assert [found.record.offset for found in reached(search.found, {2: 1})] == [0]
 
 
+@pytest.mark.parametrize("file", RECORDINGS, ids=lambda file: str(file.name))
+def test_recorded_delegations_become_the_rows_that_the_projector_makes(file: Path) -> None:
+    lines = list(recording.read(file))
+    rows = folded(lines).rows
+    for delegation_id, row in sorted(rows.items())[::5]:
+        keys: frozenset[Key] = frozenset()
+        if row.idempotency_key:
+            keys = frozenset({(row.caller_id, row.idempotency_key)})
+        search = Search(delegation_id, keys=keys)
+        search.see(lines)
+        assert tell(delegation_id, search.found).row == row
+
+
 def test_order_is_the_log_s_within_a_partition_and_the_timestamps_between() -> None:
     lines = [
         record(beat(0), 1, partition=1, timestamp=50),
         record(beat(1), 0, partition=1, timestamp=200),
         record(beat(2), 7, partition=0, timestamp=100),
         record(beat(3), 8, partition=0, timestamp=None),
-        record(beat(4), 0, partition=2, timestamp=200),
+        record(beat(4), 0, partition=2, timestamp=150),
     ]
-    assert [(each.partition, each.offset) for each in story(lines).entries] == [(0, 7), (0, 8), (1, 0), (1, 1), (2, 0)]
+    assert [(each.partition, each.offset) for each in story(lines).entries] == [(0, 7), (0, 8), (2, 0), (1, 0), (1, 1)]

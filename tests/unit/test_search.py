@@ -54,6 +54,12 @@ def test_id_that_is_escaped_without_need_is_found() -> None:
     assert looked(Search("d-1"), escaped) == [(0, "d-1")]
 
 
+@pytest.mark.parametrize("letter", ["-", "?", "A", "_", "a", "~"])
+def test_every_printable_letter_may_be_escaped(letter: str) -> None:
+    escaped = json.dumps(asked(letter * 3)).replace(letter * 3, f"\\u{ord(letter):04X}" * 3).encode()
+    assert looked(Search(letter * 3), escaped) == [(0, letter * 3)]
+
+
 def test_id_with_what_postgres_cannot_store_is_found_by_the_id_in_the_table() -> None:
     assert looked(Search("d\ufffd"), asked("d\0"), asked("d\ud800"), asked("d")) == [(0, "d\ufffd"), (1, "d\ufffd")]
     assert looked(Search("d\0"), asked("d\0")) == [(0, "d\ufffd")]
