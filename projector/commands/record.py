@@ -53,6 +53,8 @@ def record(settings: Settings, arguments: argparse.Namespace) -> int:
     """Write the recording and print what is in it."""
     began = time.monotonic()
     first, end = _bound("from", arguments), _bound("to", arguments)
+    if first.time is not None and end.time is not None and first.time > end.time:
+        raise Misconfigured("--from-time is after --to-time: exchange them")
     selection = _selection(arguments)
     writable(arguments.out, replace=arguments.force)
     with open_topic(source_settings(settings)) as topic, progress_bar() as progress:

@@ -95,6 +95,7 @@ def test_empty_topic_is_a_success_that_says_so(kafka: str, topic: str, tmp_path:
         (["--from-offset", "9:0"], "has no partition 9: name one of 0, 1, 2"),
         (["--from-time", "yesterday"], "--from-time must be an ISO 8601 time of the years 1 to 9999: found"),
         (["--to-time", ""], "--to-time must be an ISO 8601 time"),
+        (["--from-time", "2025-05-06", "--to-time", "2025-05-05"], "--from-time is after --to-time: exchange them"),
         (["--caller", "me"], "--caller must be a uuid"),
         (["--delegation", ""], "--delegation is missing"),
         (["--from-time", "2025-05-05", "--from-offset", "1"], "not allowed with argument"),

@@ -220,6 +220,7 @@ def test_ranges_are_those_of_the_whole_log_unless_told(kafka: str, topic: str) -
     fill(kafka, topic, (0, None, b"1"))
     with open_topic(SourceSettings(kafka, topic, "nobody")) as log:
         assert ranges(log, Bound(), Bound()) == {0: Span(0, 1), 1: Span(0, 0), 2: Span(0, 0)}
+        assert ranges(log, Bound({0: 1}), Bound(time=0)) == {0: Span(1, 1)}
 
 
 def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
