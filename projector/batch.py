@@ -1,11 +1,13 @@
 """Batches: what a poll returned, cut into pieces that one transaction each can hold."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 from events.envelope import Record
 from events.fields import recorded_at
 from projector.positions import Move
+
+R = TypeVar("R", bound=Record)
 
 
 class Polled(NamedTuple):
@@ -53,3 +55,18 @@ def batches(polled: Sequence[Polled], *, max_records: int, max_bytes: int) -> It
 
 def _move(part: Polled, was: int, now: int, last: Record | None) -> Move:
     return Move(part.topic, part.partition, was, now, recorded_at(last.timestamp) if last else None)
+
+
+def pieces(records: Iterable[R], *, max_records: int, max_bytes: int) -> Iterator[list[R]]:
+    """Cut records without positions into lists of at most so many and, one record aside, so many bytes of values."""
+    piece: list[R] = []
+    size = 0
+    for record in records:
+        weight = len(record.value or b"")
+        if piece and (len(piece) >= max_records or size + weight > max_bytes):
+            yield piece
+            piece, size = [], 0
+        piece.append(record)
+        size += weight
+    if piece:
+        yield piece

@@ -136,7 +136,7 @@ def reactions() -> Iterator[None]:
         places = sorted(error.divergent_offsets)
         raise LogGap(
             f"the log of {places[0].topic} was truncated behind the position, in partitions "
-            f"{[place.partition for place in places]}. {remedy(places[0].topic, places[0].partition)}"
+            f"{[place.partition for place in places]}. {remedy()}"
         ) from error
     except _TURNED_AWAY as error:
         raise Misconfigured(f"Kafka does not let us in: {error}") from error

@@ -1,6 +1,6 @@
 """Positions: how far each partition is projected, who may move it, and the gate that fences a stale writer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -64,8 +64,7 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
     if topic_id is not None and wanted.topic_id is not None and topic_id != wanted.topic_id:
         raise LogGap(
             f"topic {wanted.topic} was deleted and made anew: partition {wanted.partition} was projected up to offset "
-            f"{next_offset} of topic id {topic_id}, and the topic now has id {wanted.topic_id}. "
-            + remedy(wanted.topic, wanted.partition)
+            f"{next_offset} of topic id {topic_id}, and the topic now has id {wanted.topic_id}. " + remedy()
         )
     conn.execute(
         """
@@ -84,12 +83,47 @@ def release(conn: Connection, token: UUID) -> None:
     conn.execute("UPDATE positions SET owner = NULL, member = NULL WHERE owner = %(token)s", {"token": token})
 
 
-def remedy(topic: str, partition: int) -> str:
+def read(conn: Connection, topic: str) -> dict[int, tuple[int, str | None]]:
+    """Partition → the next offset to project, and the id of the topic that it is of."""
+    rows = conn.execute(
+        "SELECT partition, next_offset, topic_id FROM positions WHERE topic = %(topic)s", {"topic": topic}
+    )
+    return {partition: (next_offset, topic_id) for partition, next_offset, topic_id in rows}
+
+
+def lock(conn: Connection, topic: str) -> dict[int, int]:
+    """Hold up every member before its gate until the end of this transaction; partition → next offset."""
+    rows = conn.execute(
+        "SELECT partition, next_offset FROM positions WHERE topic = %(topic)s ORDER BY partition FOR UPDATE",
+        {"topic": topic},
+    )
+    return dict(rows)
+
+
+def hand_over(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: str | None) -> None:
+    """Put positions elsewhere (partition → next offset), and fence every batch that was read before."""
+    conn.execute(
+        """
+        UPDATE positions p
+           SET next_offset = o.next_offset, topic_id = coalesce(%(topic_id)s, p.topic_id), owner = NULL, member = NULL,
+               moved_at = clock_timestamp()
+          FROM unnest(%(partitions)s::int[], %(offsets)s::bigint[]) AS o (partition, next_offset)
+         WHERE p.topic = %(topic)s AND p.partition = o.partition
+        """,
+        {
+            "topic": topic,
+            "topic_id": topic_id,
+            "partitions": list(offsets),
+            "offsets": list(offsets.values()),
+        },
+    )
+
+
+def remedy() -> str:
     """What an operator does about a gap in the log."""
     return (
-        "Replay an export of activity_logs (`projector replay FILE`) to bring back what the log lost; then let the "
-        "projector start at the log's beginning by deleting from projector.positions the row "
-        f"WHERE topic = '{topic}' AND partition = {partition}"
+        "`projector rebuild --from activity-logs` mends it: it brings back from the platform's table what the log "
+        "lost, and lets the projector go on at the beginning of the log"
     )
 
 

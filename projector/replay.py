@@ -1,13 +1,13 @@
 """`projector replay`: recordings through the same fold and the same transactions as the log, without a position."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import IO
 
 from projector import recording
+from projector.batch import pieces
 from projector.projection import Outcomes, project
-from projector.recording import Line
 from projector.session import Connection
 
 
@@ -26,21 +26,7 @@ def replay(
     """
     outcomes: Outcomes = Counter()
     for path in paths:
-        for batch in _pieces(recording.read(path, opened), batch_records, batch_bytes):
+        for batch in pieces(recording.read(path, opened), max_records=batch_records, max_bytes=batch_bytes):
             outcomes += project(conn, batch)
             progress(outcomes.total())
     return outcomes
-
-
-def _pieces(records: Iterable[Line], most_records: int, most_bytes: int) -> Iterator[list[Line]]:
-    piece: list[Line] = []
-    size = 0
-    for record in records:
-        weight = len(record.value or b"")
-        if piece and (len(piece) >= most_records or size + weight > most_bytes):
-            yield piece
-            piece, size = [], 0
-        piece.append(record)
-        size += weight
-    if piece:
-        yield piece

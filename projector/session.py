@@ -28,8 +28,10 @@ class TimeOuts(NamedTuple):
     statement_ms: int = 30_000
 
 
-def connect(url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: bool = True) -> Connection:
-    """A session of ours: UTC, `projector` first on the search path, time-outs set. Raises DatabaseAway, Misconfigured.
+def connect(
+    url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: bool = True, schema: str = "projector"
+) -> Connection:
+    """A session of ours: UTC, `schema` first on the search path, time-outs set. Raises DatabaseAway, Misconfigured.
 
     What `url` leaves unset is left to libpq's own variables (PGHOST, PGUSER, …).
     """
@@ -39,7 +41,8 @@ def connect(url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: 
         try:
             conn.execute(
                 """
-                SELECT set_config('search_path', concat_ws(', ', 'projector', current_setting('search_path')), false),
+                SELECT set_config('search_path', %(schema)s || coalesce(', ' || nullif(current_setting('search_path'),
+                                  ''), ''), false),
                        set_config('TimeZone', 'UTC', false),
                        set_config('idle_in_transaction_session_timeout', %(idle)s, false),
                        set_config('lock_timeout', %(lock)s, false),
@@ -47,6 +50,7 @@ def connect(url: str, *, time_outs: TimeOuts | None = None, synchronous_commit: 
                        set_config('synchronous_commit', %(synchronous_commit)s, false)
                 """,
                 {
+                    "schema": schema,
                     "idle": str(time_outs.idle_in_transaction_ms),
                     "lock": str(time_outs.lock_ms),
                     "statement": str(time_outs.statement_ms),
@@ -70,6 +74,18 @@ def transaction(conn: Connection) -> Iterator[None]:
     """One transaction, with the database's errors turned into ours."""
     with reactions(), conn.transaction():
         yield
+
+
+@contextmanager
+def snapshot(conn: Connection) -> Iterator[None]:
+    """One transaction that sees everything as it is at its first statement."""
+    conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    try:
+        with transaction(conn):
+            yield
+    finally:
+        if not conn.closed:
+            conn.isolation_level = None
 
 
 @contextmanager

@@ -25,6 +25,10 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Postgres, as a URL or key=value text; what it leaves out comes from PGHOST, PGUSER, …",
     )
+    activity_database_url: SecretStr = Field(
+        SecretStr(""),
+        description="the Postgres that holds activity_logs, for --from activity-logs; unless set, database_url",
+    )
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, as host:port,host:port")
     topic: str = Field("activity-log", min_length=1, description="the topic of activity events")
     group_id: str = Field("delegations-projector", min_length=1, description="the consumer group; replicas share it")

@@ -128,7 +128,7 @@ class KafkaSource:
         )
         raise LogGap(
             f"partition {partition} of {self.topic} was projected up to offset {offset}, and its log holds "
-            f"{span.beginning} to {span.end}: {lost}. {remedy(self.topic, partition)}"
+            f"{span.beginning} to {span.end}: {lost}. {remedy()}"
         )
 
     # --- reading
@@ -171,7 +171,7 @@ class KafkaSource:
         if self._topic_id and (found := self.topic_id) and found != self._topic_id:
             raise LogGap(
                 f"topic {self.topic} was deleted and made anew while it was read: it was {self._topic_id}, and is "
-                f"{found} now. {remedy(self.topic, 0)} (and so for each of its partitions)"
+                f"{found} now. {remedy()}"
             )
 
     # --- telling others

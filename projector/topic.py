@@ -51,6 +51,14 @@ class Topic:
             )
         return {place.partition: each.offset for place, each in found.items() if each is not None}
 
+    def first_timestamp(self, partition: int, span: Span) -> int | None:
+        """The timestamp, in ms since 1970, of the first record within these offsets, if there is one."""
+        for polled in self.read({partition: span}):
+            for part in polled:
+                if part.records:
+                    return part.records[0].timestamp
+        return None
+
     def read(self, ranges: Mapping[int, Span]) -> Iterator[list[Polled]]:
         """The records of these partitions within these offsets, a list for each poll, until all are read.
 
@@ -59,6 +67,7 @@ class Topic:
         """
         reached = {partition: span.beginning for partition, span in ranges.items() if span.beginning < span.end}
         with reactions():
+            self._client.unsubscribe()  # or what an earlier read paused would stay so
             self._client.assign([TopicPartition(self.name, partition) for partition in reached])
             for partition, offset in reached.items():
                 self._client.seek(TopicPartition(self.name, partition), offset)

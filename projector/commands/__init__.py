@@ -3,10 +3,25 @@
 import argparse
 from typing import Any
 
-from projector.commands import config, dead_letters, demo, explain, health, migrate, parked, record, replay, run, status
+from projector.commands import (
+    config,
+    dead_letters,
+    demo,
+    explain,
+    health,
+    migrate,
+    parked,
+    rebuild,
+    record,
+    replay,
+    run,
+    status,
+    verify,
+)
 
 
 def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
     """Add every command to the command line; `settings` are the flags that all of them take."""
-    for command in (run, migrate, replay, record, status, dead_letters, parked, explain, demo, config, health):
+    known = (run, migrate, status, verify, rebuild, explain, replay, record, dead_letters, parked, demo, config, health)
+    for command in known:
         command.add(subparsers, settings)

@@ -74,7 +74,6 @@ def test_what_lies_within_the_ranges_is_read_whole_and_once(kafka: str, topic: s
         assert read(log, {0: Span(700, 1400), 1: Span(3, 7)}) == {0: [*range(700, 1400)], 1: [3, 4, 5, 6]}
 
 
-@pytest.mark.xfail(strict=True, reason="a partition that was read to its end stays paused when it is read again")
 def test_topic_is_read_again_and_further(kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projector.topic.SILENT_SECONDS", 3.0)
     fill(kafka, topic, {0: 20, 1: 5})

@@ -1,0 +1,69 @@
+"""`projector rebuild`: makes the view what the log says, while it is used."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from projector.commands.comparing import add_source, compare, found, print_report
+from projector.errors import Misconfigured
+from projector.rebuild import Done, Wish
+from projector.settings import Settings
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "rebuild",
+        parents=[settings],
+        help="fold the log anew and write what of the view differs, while the projector goes on",
+        description="Folds the log anew beside the view, then writes the rows that differ, and no others, in one "
+        "transaction. The projector goes on meanwhile. Rows that are older than what the source holds stay as they "
+        "are. Killed, it goes on where it was when it is run again.",
+    )
+    add_source(parser)
+    parser.add_argument("--dry-run", action="store_true", help="tell what would be written, and write nothing")
+    parser.add_argument("--only", metavar="ID", nargs="+", default=[], help="write these delegations alone")
+    parser.add_argument(
+        "--drop-uncovered",
+        action="store_true",
+        help="also delete rows whose history the source no longer holds; they cannot be brought back",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask before --drop-uncovered")
+    parser.set_defaults(command=rebuild)
+
+
+def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Rebuild, and tell what was written."""
+    wish = Wish(not arguments.dry_run, frozenset(arguments.only), arguments.drop_uncovered)
+    if wish.mend and wish.drop_uncovered and not arguments.yes:
+        _ask()
+    done = compare(settings, arguments, wish)
+    if arguments.json:
+        print(json.dumps({**found(done.report), "written": done.applied and done.applied._asdict()}))
+    else:
+        print_report(done.report)
+        print(_conclusion(done, dry=arguments.dry_run))
+    return 0
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        raise Misconfigured(
+            "--drop-uncovered deletes what the source cannot give back: say --yes if you mean it"
+        )
+    if input("Rows whose history the source no longer holds will be deleted for good. Type yes: ") != "yes":
+        raise Misconfigured("nothing was done")
+
+
+def _conclusion(done: Done, *, dry: bool) -> str:
+    report = done.report
+    if not report.records:
+        return "there is nothing to rebuild from: the source is empty"
+    if not report.drift:
+        return "the view equals the source: nothing to write"
+    if done.applied is None:
+        assert dry  # noqa: S101 - drift is written otherwise
+        return f"{report.drift:,} delegations would be written; nothing was, this was a dry run"
+    inserted, updated, deleted = done.applied
+    return f"the view equals the source now: {inserted:,} rows inserted, {updated:,} updated, {deleted:,} deleted"

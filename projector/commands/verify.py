@@ -1,0 +1,53 @@
+"""`projector verify`: whether the view is what the log says."""
+
+import argparse
+import json
+import shlex
+from typing import Any
+
+from projector.commands.comparing import TOPIC, add_source, compare, found, print_report
+from projector.rebuild import Wish
+from projector.settings import Settings
+
+EQUAL, DRIFT = 0, 3
+
+
+def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
+    """Add the command."""
+    parser = subparsers.add_parser(
+        "verify",
+        parents=[settings],
+        help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
+        description="Folds the log anew, beside the view and while the projector goes on, and compares the two at one "
+        "position. Exits with 0 if they are equal, with 3 if the view has drifted; changes nothing in the view.",
+    )
+    add_source(parser)
+    parser.add_argument("--sample", metavar="N", type=_count, help="look at about N delegations instead of all")
+    parser.set_defaults(command=verify)
+
+
+def verify(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Compare, tell, and pick the exit code."""
+    report = compare(settings, arguments, Wish(sample=arguments.sample)).report
+    if arguments.json:
+        print(json.dumps(found(report)))
+    else:
+        print_report(report)
+        print(_conclusion(report.drift, report.records, arguments.source))
+    return DRIFT if report.drift else EQUAL
+
+
+def _conclusion(drift: int, records: int, source: list[str]) -> str:
+    if drift:
+        chosen = "" if source == [TOPIC] else " --from " + shlex.join(source)
+        return f"the view has drifted in {drift:,} delegations: `projector rebuild{chosen}` mends them"
+    if not records:
+        return "there is nothing to compare with: the source is empty"
+    return "the view equals the source"
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number

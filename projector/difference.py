@@ -1,0 +1,153 @@
+"""Where view and log differ, row by row, and what of it is drift: the rules of decision 0006. No SQL, no Kafka."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+from projector.fold import Parked
+from projector.lifecycle import Delegation
+
+CLOCKS_DIFFER_BY = timedelta(minutes=5)
+"""How far the clocks of the platform, its producers and the broker may be apart."""
+EXAMPLES = 5
+_TIMES_OF_STEPS = {"last_heartbeat", "updated_at"}
+
+
+class Kind(StrEnum):
+    """How a delegation differs."""
+
+    MISSING = "missing"
+    UNEXPECTED = "unexpected"
+    DIFFERS = "differs"
+    PARKED = "parked"
+
+
+class Verdict(StrEnum):
+    """What a difference means; only drift is ever mended."""
+
+    DRIFT = "drift"
+    NOT_COVERED = "not covered"
+    AHEAD = "ahead"
+
+
+class Coverage(NamedTuple):
+    """What of the view a source can speak of.
+
+    `since`: it may lack the history of rows that were created before. `until`: rows that changed later are ahead of it.
+    `proves_absence`: a delegation that it does not know, and that is not older, never was. `steps`: it tells every
+    step, and so the times of them.
+    """
+
+    since: datetime | None = None
+    until: datetime | None = None
+    proves_absence: bool = True
+    steps: bool = True
+
+
+class Sides(NamedTuple):
+    """A delegation as the view has it and as the log does, with what either has parked for it."""
+
+    view: Delegation | None
+    log: Delegation | None
+    parked_in_view: Sequence[Parked] = ()
+    parked_by_log: Sequence[Parked] = ()
+
+
+class Difference(NamedTuple):
+    """A delegation that is not the same on both sides; `columns` are those that differ where both have a row."""
+
+    delegation_id: str
+    kind: Kind
+    columns: tuple[str, ...]
+    sides: Sides
+
+
+def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Difference | None:
+    """How the sides differ, if they do."""
+    view, log = sides.view, sides.log
+    if view is not None and log is not None:
+        ignored = set() if coverage.steps else _TIMES_OF_STEPS
+        columns = tuple(
+            name
+            for name, ours, its in zip(Delegation._fields, view, log, strict=True)
+            if ours != its and name not in ignored
+        )
+        if columns:
+            return Difference(delegation_id, Kind.DIFFERS, columns, sides)
+    elif view is not None:
+        return Difference(delegation_id, Kind.UNEXPECTED, (), sides)
+    elif log is not None:
+        return Difference(delegation_id, Kind.MISSING, (), sides)
+    if coverage.proves_absence and set(sides.parked_in_view) != set(sides.parked_by_log):
+        return Difference(delegation_id, Kind.PARKED, (), sides)
+    return None
+
+
+def verdict(
+    found: Difference, coverage: Coverage, *, drop_uncovered: bool = False, key_is_kept: bool = False
+) -> Verdict:
+    """What the difference means; `key_is_kept`: a row that stays holds the idempotency key of a missing one."""
+    view = found.sides.view
+    if view is None:
+        return Verdict.NOT_COVERED if key_is_kept else Verdict.DRIFT
+    if coverage.until is not None and view.updated_at > coverage.until:
+        return Verdict.AHEAD
+    if drop_uncovered or found.kind is Kind.PARKED:
+        return Verdict.DRIFT
+    if found.kind is Kind.UNEXPECTED and not coverage.proves_absence:
+        return Verdict.NOT_COVERED
+    if found.kind is Kind.UNEXPECTED and coverage.since is not None and view.created_at < coverage.since:
+        return Verdict.NOT_COVERED
+    return Verdict.DRIFT
+
+
+class Example(NamedTuple):
+    """A difference, told: for each column what the view holds and what the log says."""
+
+    delegation_id: str
+    kind: Kind
+    columns: dict[str, tuple[object, object]]
+
+
+class Report:
+    """What a comparison found, counted, with a few examples of each kind."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.records = 0
+        self.rows = 0
+        self.carried_over = 0
+        self.verdicts: Counter[Verdict] = Counter()
+        self.kinds: Counter[Kind] = Counter()
+        self.columns: Counter[str] = Counter()
+        self.examples: list[Example] = []
+
+    def add(self, found: Difference, meaning: Verdict) -> None:
+        """Count a difference."""
+        self.verdicts[meaning] += 1
+        if meaning is not Verdict.DRIFT:
+            return
+        self.kinds[found.kind] += 1
+        self.columns.update(found.columns)
+        if self.kinds[found.kind] <= EXAMPLES:
+            self.examples.append(Example(found.delegation_id, found.kind, _values(found)))
+
+    @property
+    def drift(self) -> int:
+        """How many delegations are not as the source says."""
+        return self.verdicts[Verdict.DRIFT]
+
+    @property
+    def not_covered(self) -> int:
+        """How many rows stay as they are, since the source no longer holds their history whole."""
+        return self.carried_over + self.verdicts[Verdict.NOT_COVERED]
+
+
+def _values(found: Difference) -> dict[str, tuple[object, object]]:
+    view, log = found.sides.view, found.sides.log
+    if found.kind is Kind.PARKED:
+        return {"parked": (len(found.sides.parked_in_view), len(found.sides.parked_by_log))}
+    names = found.columns or ("status", "created_at")
+    return {name: (view and getattr(view, name), log and getattr(log, name)) for name in names}

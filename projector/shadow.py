@@ -1,0 +1,361 @@
+"""The shadow: the log folded anew beside the view, and the SQL that compares the two and applies the difference.
+
+A session on the search path of the shadow projects into it with the statements that project into the view; the
+functions here are for a session on the view, which names the shadow's tables in full.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from projector.session import Connection, transaction
+
+SCHEMA = "projector_shadow"
+
+
+class Work(NamedTuple):
+    """A shadow that is being folded, or was left behind: from what source, by whom, since when."""
+
+    source: str
+    owner: str
+    since: datetime
+
+
+class Begun(NamedTuple):
+    """What was noted when the fold began: the source's coverage as JSON, and how many rows it does not cover."""
+
+    coverage: str
+    carried_over: int
+
+
+class Applied(NamedTuple):
+    """How many rows of the view were written."""
+
+    inserted: int
+    updated: int
+    deleted: int
+
+
+def lock(conn: Connection) -> bool:
+    """Whether this session is the only one that works on the shadow; it is so until the session ends."""
+    row = conn.execute("SELECT pg_try_advisory_lock(hashtext('delegations projector: shadow'))").fetchone()
+    return bool(row and row[0])
+
+
+def work(conn: Connection) -> Work | None:
+    """What the shadow holds, if anything."""
+    row = conn.execute("SELECT source, owner, since FROM projector_shadow.work").fetchone()
+    return Work._make(row) if row else None
+
+
+def clear(conn: Connection) -> None:
+    """Empty the shadow."""
+    conn.execute(
+        """
+        TRUNCATE projector_shadow.work, projector_shadow.suspects, projector_shadow.delegations,
+                 projector_shadow.positions, projector_shadow.parked, projector_shadow.dead_letters,
+                 projector_shadow.large_rows
+        """
+    )
+
+
+def begin(conn: Connection, source: str, owner: str, begun: Begun) -> None:
+    """Note what is going to be folded, and what it can speak of."""
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.work (source, owner, coverage, carried_over)
+        VALUES (%(source)s, %(owner)s, %(coverage)s, %(carried_over)s)
+        """,
+        {"source": source, "owner": owner, **begun._asdict()},
+    )
+
+
+def resume(conn: Connection, owner: str, token: UUID) -> Begun:
+    """Go on with the shadow that is there, under a new owner's name and token."""
+    with transaction(conn):
+        conn.execute("TRUNCATE projector_shadow.suspects")
+        conn.execute("UPDATE projector_shadow.positions SET owner = %(token)s", {"token": token})
+        row = conn.execute(
+            """
+            UPDATE projector_shadow.work SET owner = %(owner)s, since = now()
+            RETURNING coverage::text, carried_over
+            """,
+            {"owner": owner},
+        ).fetchone()
+    assert row is not None  # noqa: S101 - whoever resumes has just seen it, and holds the lock
+    return Begun._make(row)
+
+
+# --- where the fold stands
+
+
+def start_at(conn: Connection, topic: str, offsets: Mapping[int, int], token: UUID, topic_id: str | None) -> None:
+    """Let the fold begin at these offsets (partition → offset)."""
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.positions (topic, partition, next_offset, owner, topic_id)
+        SELECT %(topic)s, partition, next_offset, %(token)s, %(topic_id)s
+          FROM unnest(%(partitions)s::int[], %(offsets)s::bigint[]) AS start (partition, next_offset)
+        """,
+        {
+            "topic": topic,
+            "token": token,
+            "topic_id": topic_id,
+            "partitions": list(offsets),
+            "offsets": list(offsets.values()),
+        },
+    )
+
+
+def reached(conn: Connection, topic: str) -> dict[int, int]:
+    """Partition → the next offset to fold."""
+    rows = conn.execute(
+        "SELECT partition, next_offset FROM projector_shadow.positions WHERE topic = %(topic)s", {"topic": topic}
+    )
+    return dict(rows)
+
+
+def rows(conn: Connection) -> int:
+    """How many rows the shadow has."""
+    row = conn.execute("SELECT count(*) FROM projector_shadow.delegations").fetchone()
+    return int(row[0]) if row else 0
+
+
+def rows_of_view(conn: Connection) -> int:
+    """How many rows the view has."""
+    row = conn.execute("SELECT count(*) FROM delegations").fetchone()
+    return int(row[0]) if row else 0
+
+
+def now(conn: Connection) -> datetime:
+    """The time by the database's clock."""
+    row = conn.execute("SELECT now()").fetchone()
+    assert row is not None  # noqa: S101 - it always has one
+    found: datetime = row[0]
+    return found
+
+
+def latest_change(conn: Connection) -> datetime | None:
+    """The time of the latest event that changed a row of the shadow."""
+    row = conn.execute("SELECT max(updated_at) FROM projector_shadow.delegations").fetchone()
+    return row[0] if row else None
+
+
+# --- what the source no longer holds
+
+
+def carry_over(conn: Connection, before: datetime) -> int:
+    """Start from the view's rows that were created before `before`, or after now, as they are; how many."""
+    return conn.execute(
+        """
+        INSERT INTO projector_shadow.delegations
+               (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline, result_preview,
+                error_detail, retry_count, created_at, updated_at, idempotency_key)
+        SELECT delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline, result_preview,
+               error_detail, retry_count, created_at, updated_at, idempotency_key
+          FROM delegations WHERE created_at < %(before)s OR created_at > now()
+        """,
+        {"before": before},
+    ).rowcount
+
+
+def carry_over_parked(conn: Connection, topic: str, beginnings: Mapping[int, int]) -> None:
+    """Start from what is parked of records that are not in the log."""
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.parked (topic, partition, "offset", delegation_id, kind, status, at,
+                                             result_preview, error_detail, parked_at)
+        SELECT p.topic, p.partition, p."offset", p.delegation_id, p.kind, p.status, p.at, p.result_preview,
+               p.error_detail, p.parked_at
+          FROM parked p
+          LEFT JOIN unnest(%(partitions)s::int[], %(beginnings)s::bigint[]) AS log (partition, beginning)
+               ON p.topic = %(topic)s AND p.partition = log.partition
+         WHERE log.beginning IS NULL OR p."offset" < log.beginning
+         ORDER BY p.seq
+        """,
+        {"topic": topic, "partitions": list(beginnings), "beginnings": list(beginnings.values())},
+    )
+
+
+def carry_over_large_rows(conn: Connection) -> None:
+    """Start from the large rows that are known: the log may only have updates of them that leave their bodies out."""
+    conn.execute("INSERT INTO projector_shadow.large_rows SELECT * FROM large_rows")
+
+
+# --- the difference
+
+
+def suspect_differing(conn: Connection, *, steps: bool, every: int = 1) -> None:
+    """Note every row that differs between view and shadow; without `steps`, times of changes do not count.
+
+    `every` leaves all but a part of the ids out, the same as `sampled` does.
+    """
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.suspects (delegation_id)
+        SELECT coalesce(d.delegation_id, s.delegation_id)
+          FROM delegations d FULL JOIN projector_shadow.delegations s ON s.delegation_id = d.delegation_id
+         WHERE ('x' || left(md5(coalesce(d.delegation_id, s.delegation_id)), 8))::bit(32)::bigint %% %(every)s = 0
+           AND (d.delegation_id IS NULL OR s.delegation_id IS NULL
+            OR (d.caller_id, d.callee_id, d.task_preview, d.status, d.deadline, d.result_preview, d.error_detail,
+                d.retry_count, d.created_at, d.idempotency_key)
+               IS DISTINCT FROM
+               (s.caller_id, s.callee_id, s.task_preview, s.status, s.deadline, s.result_preview, s.error_detail,
+                s.retry_count, s.created_at, s.idempotency_key)
+            OR (%(steps)s AND (d.last_heartbeat, d.updated_at) IS DISTINCT FROM (s.last_heartbeat, s.updated_at)))
+        ON CONFLICT DO NOTHING
+        """,
+        {"steps": steps, "every": every},
+    )
+
+
+def sampled(delegation_id: str, every: int) -> bool:
+    """Whether a delegation is in the sample of one in so many."""
+    return int(hashlib.md5(delegation_id.encode(), usedforsecurity=False).hexdigest()[:8], 16) % every == 0
+
+
+def suspect_parked(conn: Connection) -> None:
+    """Note every delegation for which not the same is parked."""
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.suspects (delegation_id)
+        SELECT DISTINCT delegation_id
+          FROM parked p FULL JOIN projector_shadow.parked s
+               USING (topic, partition, "offset", delegation_id, kind, at)
+         WHERE p.seq IS NULL OR s.seq IS NULL
+        ON CONFLICT DO NOTHING
+        """
+    )
+
+
+def suspect(conn: Connection, ids: Sequence[str]) -> None:
+    """Note delegations that were written since the others were."""
+    conn.execute(
+        "INSERT INTO projector_shadow.suspects SELECT unnest(%(ids)s::text[]) ON CONFLICT DO NOTHING", {"ids": ids}
+    )
+
+
+def suspects(conn: Connection, size: int = 1000) -> Iterator[list[str]]:
+    """The ids that were noted, so many at a time."""
+    after = ""
+    while True:
+        rows = conn.execute(
+            """
+            SELECT delegation_id FROM projector_shadow.suspects WHERE delegation_id > %(after)s
+             ORDER BY delegation_id LIMIT %(size)s
+            """,
+            {"after": after, "size": size},
+        ).fetchall()
+        if not rows:
+            return
+        yield [row[0] for row in rows]
+        after = rows[-1][0]
+
+
+def acquit(conn: Connection, ids: Sequence[str]) -> None:
+    """Forget suspects: what is left differs, and is to be written."""
+    conn.execute("DELETE FROM projector_shadow.suspects WHERE delegation_id = ANY(%(ids)s)", {"ids": ids})
+
+
+# --- the swap, in one transaction
+
+
+def lock_suspects(conn: Connection) -> None:
+    """Keep other writers from the rows that are going to be looked at, until the end of this transaction."""
+    conn.execute(
+        """
+        SELECT FROM delegations d JOIN projector_shadow.suspects f USING (delegation_id)
+         ORDER BY delegation_id FOR UPDATE OF d
+        """
+    )
+
+
+def fill_positions(conn: Connection, topic: str) -> None:
+    """Give partitions that have no position the shadow's, which becomes the view's."""
+    conn.execute(
+        """
+        INSERT INTO positions (topic, partition, next_offset, topic_id)
+        SELECT topic, partition, next_offset, topic_id FROM projector_shadow.positions WHERE topic = %(topic)s
+        ON CONFLICT DO NOTHING
+        """,
+        {"topic": topic},
+    )
+
+
+def apply(conn: Connection, *, steps: bool) -> Applied:
+    """Write the rows that are still suspected as the shadow has them, with what is parked for them, and no others.
+
+    Without `steps`, the times of changes that a row has stay, where they are later.
+    """
+    deleted = conn.execute(
+        """
+        DELETE FROM delegations d USING projector_shadow.suspects f
+         WHERE f.delegation_id = d.delegation_id
+           AND NOT EXISTS (SELECT FROM projector_shadow.delegations s WHERE s.delegation_id = d.delegation_id)
+        """
+    ).rowcount
+    conn.execute(  # first, since two rows may have to change their keys for one another's
+        """
+        UPDATE delegations d SET idempotency_key = NULL
+          FROM projector_shadow.suspects f JOIN projector_shadow.delegations s USING (delegation_id)
+         WHERE d.delegation_id = s.delegation_id AND d.idempotency_key IS NOT NULL
+           AND (d.caller_id, d.idempotency_key) IS DISTINCT FROM (s.caller_id, s.idempotency_key)
+        """
+    )
+    updated = conn.execute(
+        """
+        UPDATE delegations d
+           SET caller_id = s.caller_id, callee_id = s.callee_id, task_preview = s.task_preview, status = s.status,
+               last_heartbeat = CASE WHEN %(steps)s THEN s.last_heartbeat
+                                     ELSE greatest(d.last_heartbeat, s.last_heartbeat) END,
+               deadline = s.deadline, result_preview = s.result_preview, error_detail = s.error_detail,
+               retry_count = s.retry_count, created_at = s.created_at,
+               updated_at = CASE WHEN %(steps)s THEN s.updated_at ELSE greatest(d.updated_at, s.updated_at) END,
+               idempotency_key = s.idempotency_key
+          FROM projector_shadow.suspects f JOIN projector_shadow.delegations s USING (delegation_id)
+         WHERE d.delegation_id = s.delegation_id
+        """,
+        {"steps": steps},
+    ).rowcount
+    inserted = conn.execute(
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline,
+                                 result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key)
+        SELECT delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline, result_preview,
+               error_detail, retry_count, created_at, updated_at, idempotency_key
+          FROM projector_shadow.delegations s JOIN projector_shadow.suspects f USING (delegation_id)
+         WHERE NOT EXISTS (SELECT FROM delegations d WHERE d.delegation_id = s.delegation_id)
+        ON CONFLICT DO NOTHING
+        """
+    ).rowcount
+    return Applied(inserted, updated, deleted)
+
+
+def apply_parked(conn: Connection) -> None:
+    """Park for the rows that are still suspected what the shadow has parked for them."""
+    conn.execute("DELETE FROM parked p USING projector_shadow.suspects f WHERE f.delegation_id = p.delegation_id")
+    conn.execute(
+        """
+        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview, error_detail)
+        SELECT s.topic, s.partition, s."offset", s.delegation_id, s.kind, s.status, s.at, s.result_preview,
+               s.error_detail
+          FROM projector_shadow.parked s JOIN projector_shadow.suspects f USING (delegation_id) ORDER BY s.seq
+        """
+    )
+
+
+def forget_parked(conn: Connection) -> None:
+    """Forget what is parked for suspected rows that are in the view by now: the source knew of it."""
+    conn.execute(
+        """
+        DELETE FROM parked p USING projector_shadow.suspects f, delegations d
+         WHERE f.delegation_id = p.delegation_id AND d.delegation_id = p.delegation_id
+        """
+    )
+
+
+def remember_large_rows(conn: Connection) -> None:
+    """Remember the large rows that the shadow met and the view's projector does not know."""
+    conn.execute("INSERT INTO large_rows SELECT * FROM projector_shadow.large_rows ON CONFLICT DO NOTHING")
