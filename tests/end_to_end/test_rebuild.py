@@ -1,15 +1,56 @@
 """`projector verify` and `projector rebuild` as processes: drift of each kind is found, told and mended."""
 
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, LiteralString
 
 import psycopg
 import pytest
-from commands import Ended, projector
-from scene import Scene
+from commands import Ended, environment, projector
+from scene import Scene, until
 
 from projector.demo.platform import Mix
 
 PLAYED = Mix(delegations=300)
+DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
+    "edited": (
+        """
+        UPDATE delegations SET task_preview = 'edited'
+         WHERE delegation_id IN (SELECT delegation_id FROM delegations ORDER BY 1 LIMIT 3) RETURNING delegation_id
+        """,
+        "differs",
+        {"task_preview": 3},
+    ),
+    "removed": (
+        """
+        DELETE FROM delegations
+         WHERE delegation_id IN (SELECT delegation_id FROM delegations ORDER BY 1 DESC LIMIT 3) RETURNING delegation_id
+        """,
+        "missing",
+        {},
+    ),
+    "added": (
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
+        SELECT 'planted-' || n, gen_random_uuid(), gen_random_uuid(), 'never' FROM generate_series(1, 3) n
+        RETURNING delegation_id
+        """,
+        "unexpected",
+        {},
+    ),
+    "moved back": (
+        """
+        UPDATE delegations SET status = 'dispatched'
+         WHERE delegation_id IN (SELECT delegation_id FROM delegations WHERE status = 'completed' ORDER BY 1 LIMIT 3)
+        RETURNING delegation_id
+        """,
+        "differs",
+        {"status": 3},
+    ),
+}
 
 
 @pytest.fixture
@@ -21,9 +62,13 @@ def projected(scene: Scene) -> Scene:
     return scene
 
 
-def command(scene: Scene, *arguments: str, **settings: str) -> Ended:
+def settings(scene: Scene, **others: str) -> dict[str, str]:
     named = {"database_url": scene.database_url, "bootstrap_servers": scene.bootstrap_servers, "topic": scene.topic}
-    return projector(*arguments, **{**named, **settings})
+    return {**named, **others}
+
+
+def command(scene: Scene, *arguments: str) -> Ended:
+    return projector(*arguments, **settings(scene))
 
 
 def damage(scene: Scene, statement: LiteralString) -> list[str]:
@@ -34,39 +79,36 @@ def damage(scene: Scene, statement: LiteralString) -> list[str]:
     return ids
 
 
+def folded(scene: Scene) -> int:
+    """How many records the shadow holds by now."""
+    with psycopg.connect(scene.database_url) as conn:
+        row = conn.execute("SELECT coalesce(sum(next_offset), 0) FROM projector_shadow.positions").fetchone()
+    return int(row[0]) if row else 0
+
+
+def reach(scene: Scene, records: int) -> None:
+    """Wait until the shadow holds so many records."""
+    until(lambda: folded(scene) >= records, f"a shadow of {records} records")
+
+
+@contextmanager
+def rebuilding(scene: Scene, **others: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A rebuild under way, in batches so small that it takes its time."""
+    started = subprocess.Popen(
+        [sys.executable, "-m", "projector.cli", "rebuild"], env=environment(settings(scene, batch_records="100"))
+    )
+    try:
+        yield started
+    finally:
+        started.kill()
+        started.wait()
+
+
 def test_view_that_was_never_touched_is_equal(projected: Scene) -> None:
     ended = command(projected, "verify", "--json")
     assert ended.code == 0, ended.err
     assert ended.json()["drift"] == 0
     assert ended.json()["records"] == len(projected.acknowledged)
-
-
-DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
-    "edited": (
-        "UPDATE delegations SET task_preview = 'edited' WHERE delegation_id IN "
-        "(SELECT delegation_id FROM delegations ORDER BY 1 LIMIT 3) RETURNING delegation_id",
-        "differs",
-        {"task_preview": 3},
-    ),
-    "removed": (
-        "DELETE FROM delegations WHERE delegation_id IN "
-        "(SELECT delegation_id FROM delegations ORDER BY 1 LIMIT 3) RETURNING delegation_id",
-        "missing",
-        {},
-    ),
-    "added": (
-        "INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview) SELECT 'planted-' || n, "
-        "gen_random_uuid(), gen_random_uuid(), 'never' FROM generate_series(1, 3) n RETURNING delegation_id",
-        "unexpected",
-        {},
-    ),
-    "moved back": (
-        "UPDATE delegations SET status = 'dispatched' WHERE delegation_id IN "
-        "(SELECT delegation_id FROM delegations WHERE status = 'completed' ORDER BY 1 LIMIT 3) RETURNING delegation_id",
-        "differs",
-        {"status": 3},
-    ),
-}
 
 
 @pytest.mark.parametrize("planted", DAMAGES)
@@ -81,5 +123,27 @@ def test_drift_is_found_told_and_mended(projected: Scene, planted: str) -> None:
     assert sorted(each["delegation_id"] for each in told["examples"]) == sorted(ids)
     mended = command(projected, "rebuild")
     assert mended.code == 0, mended.err
+    assert command(projected, "verify").code == 0
+    projected.view_equals_log()
+
+
+def test_rebuild_under_live_traffic_goes_on_after_two_kills(projected: Scene) -> None:
+    projected.play(Mix(delegations=3000, seed=7))
+    projected.caught_up()
+    for statement, _, _ in DAMAGES.values():
+        damage(projected, statement)
+    before = 0
+    with projected.playing(Mix(delegations=2500, seed=8), per_second=1000):
+        for _ in range(2):
+            with rebuilding(projected) as killed:
+                reach(projected, before + 3000)
+                killed.send_signal(signal.SIGKILL)
+                assert killed.wait() == -signal.SIGKILL
+                before = folded(projected)
+        with rebuilding(projected) as last:
+            assert last.wait(timeout=60) == 0
+        meanwhile = len(projected.acknowledged)
+    assert meanwhile < len(projected.acknowledged), "the traffic ended before the rebuild did"
+    projected.caught_up()
     assert command(projected, "verify").code == 0
     projected.view_equals_log()
