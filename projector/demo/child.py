@@ -40,15 +40,16 @@ class Child:
     def is_up(self) -> bool:
         return self._process.poll() is None
 
-    def require_well(self) -> None:
+    def require_well(self, expected: int = 0) -> None:
         """Raises Failed where it has ended by itself, but not in good order."""
-        if not self.is_up and self._process.returncode != 0:
+        if not self.is_up and self._process.returncode != expected:
             raise Failed(f"{self._name} ended with exit code {self._process.returncode}:\n{tail(self.log)}")
 
-    def wait(self) -> None:
-        """Block until it has done its work; raises Failed where it did not do it."""
+    def wait(self, expected: int = 0) -> list[str]:
+        """Block until it has done its work, and return the lines that it wrote; raises Failed where it did not."""
         self._wait()
-        self.require_well()
+        self.require_well(expected)
+        return self.log.read_text(errors="replace").splitlines()
 
     def kill(self) -> None:
         """End it by SIGKILL: it hears nothing of it."""

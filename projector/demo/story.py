@@ -9,6 +9,8 @@ from rich.console import Console
 
 from projector.demo.acknowledged import read_recording
 from projector.demo.child import Child, Failed
+from projector.demo.damage import damage
+from projector.demo.judge import differences, judge, stored_rows
 from projector.demo.parts import NoParts
 from projector.demo.screen import Screen, Summary
 from projector.demo.stage import Stage, build
@@ -20,6 +22,8 @@ __all__ = ["Failed", "NoParts", "Plan", "play"]
 RECORDS_A_DELEGATION = 10  # about: its changes, and what passes by between them
 PLAYING_SECONDS = 8
 SLOWEST_PER_SECOND = 1500
+QUIET = ("--log-level", "WARNING")
+DRIFT = 3  # the exit code of `projector verify`
 MEMBER = {
     "PROJECTOR_GROUP_INSTANCE_ID": "demo",  # a name that outlives the process: the next need not wait for the last
     "PROJECTOR_LOG_FORMAT": "json",
@@ -77,6 +81,14 @@ class Cast:
         """Project what is in the log."""
         return self._start(["projector.cli", "run"], f"{name}.log", keep=keep)
 
+    def verify(self, name: str, *, expected: int) -> list[str]:
+        """Compare the view with the log; what it says of that. Raises Failed where it finds otherwise than expected."""
+        return self._start(["projector.cli", "verify", *QUIET], f"{name}.log").wait(expected)
+
+    def rebuild(self) -> list[str]:
+        """Make the view what the log says; what it says of that."""
+        return self._start(["projector.cli", "rebuild", *QUIET], "rebuild.log").wait()
+
     def _start(self, command: Sequence[str], log: str, *, keep: bool = False) -> Child:
         child = Child(command, self._stage.folder / log, {**self._stage.settings, **MEMBER}, keep=keep)
         self._stack.callback(child.end)
@@ -98,8 +110,11 @@ def play(plan: Plan, console: Console) -> bool:
             with Watch.on(stage) as watch:
                 restarted_at = _act(plan, cast, watch, screen)
                 differences = _judge(stage, watch, screen, restarted_at)
-            if plan.keep:
-                stays = cast.projector("kept", keep=True)
+                if plan.keep or not differences:
+                    stays = cast.projector("third", keep=plan.keep)
+                    watch.until(lambda _: watch.owns_all(stays), lambda _: None, stays)
+                if not differences:
+                    differences = _mend(stage, cast, watch, screen)
         finally:
             if plan.keep:
                 screen.left_running(stage, stays)
@@ -126,6 +141,17 @@ def _act(plan: Plan, cast: Cast, watch: Watch, screen: Screen) -> Seen:
         watch.until(lambda seen: seen.lag == 0 and watch.owns_all(second), tell, second)
     second.stop()
     return restarted_at
+
+
+def _mend(stage: Stage, cast: Cast, watch: Watch, screen: Screen) -> list[str]:
+    """Damage the view while a projector runs, and have it found and mended; what differs from the log in the end."""
+    screen.step("damage", "by hand: one row edited, one removed, one moved back, one made up")
+    damage(watch.conn)
+    for line in cast.verify("damaged", expected=DRIFT):
+        screen.step("verify", line)
+    screen.step("rebuild", cast.rebuild()[-1])
+    screen.step("verify", cast.verify("mended", expected=0)[-1])
+    return differences(judge(read_recording(stage.books)).rows, stored_rows(watch.conn))
 
 
 def _judge(stage: Stage, watch: Watch, screen: Screen, restarted_at: Seen) -> list[str]:
