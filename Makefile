@@ -1,4 +1,5 @@
-# `make demo` and `make test` do all of their own set-up, given Python and either a Docker engine or Java 17+ with Maven.
+# `make demo` and `make test` do all of their own set-up, given Python and Java 17+ with Maven; to the demo a Docker engine
+# will do instead.
 
 PYTHON ?= python3
 ARGS ?=
