@@ -1,60 +1,98 @@
-"""The contenders: each takes the field's records from their start, in a process of its own, and tells its records/s."""
+"""The contenders: each takes the field's records from their start, in a process of its own."""
 
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
 
-from benchmarks.field import TOPIC, Field
+from benchmarks.field import Field
 from benchmarks.naive import write
 
 GIVEN_UP_AFTER_SECONDS = 600.0
 
 
-def polling(field: Field) -> float:
+class Measured(NamedTuple):
+    """How fast it was, and the most memory that the process held, where that was asked for."""
+
+    records_per_second: float
+    peak_mebibytes: float | None = None
+
+
+def polling(field: Field) -> Measured:
     """kafka-python's consumer and nothing else: the ceiling of whatever is built on it."""
-    return _measured(_poll_all, field)
+    return Measured(_measured(_poll_all, field))
 
 
-def naive(field: Field, *, seconds: float) -> float:
+def naive(field: Field, *, seconds: float) -> Measured:
     """A pydantic model and one autocommitted statement an event, for so many seconds."""
-    return _measured(_naive_for, field, field.database(), seconds)
+    return Measured(_measured(_naive_for, field, field.database(), seconds))
 
 
-def projector_run(field: Field) -> float:
+def projector_run(field: Field) -> Measured:
     """`projector run` as it is installed, from its first claim to its last commit by the server's clock."""
     url = field.database()
+    member = _projector(["run"], field, url)
+    try:
+        seconds = _seconds_to_catch_up(url, field.records, member)
+    finally:
+        member.terminate()
+        peak = _peak_mebibytes(member)
+    return Measured(field.records / seconds, peak)
+
+
+def projector_rebuild(field: Field) -> Measured:
+    """`projector rebuild` of a view in which one row in a hundred was edited; a process from its start to its end."""
+    url = field.database()
+    member = _projector(["run"], field, url)
+    _seconds_to_catch_up(url, field.records, member)
+    member.terminate()
+    member.wait()
+    with psycopg.connect(url) as conn:
+        conn.execute("UPDATE delegations SET task_preview = '' WHERE hashtext(delegation_id) % 100 = 0")
+    began = time.monotonic()
+    rebuilding = _projector(["rebuild"], field, url)
+    peak = _peak_mebibytes(rebuilding)
+    return Measured(field.records / (time.monotonic() - began), peak)
+
+
+def _projector(command: Sequence[str], field: Field, url: str) -> subprocess.Popen[bytes]:
     settings = {
         "PROJECTOR_DATABASE_URL": url,
         "PROJECTOR_BOOTSTRAP_SERVERS": field.bootstrap_servers,
-        "PROJECTOR_TOPIC": TOPIC,
+        "PROJECTOR_TOPIC": field.topic,
         "PROJECTOR_GROUP_ID": f"bench-{time.time_ns()}",
         "PROJECTOR_LOG_LEVEL": "WARNING",
     }
-    member = subprocess.Popen([sys.executable, "-m", "projector.cli", "run"], env={**os.environ, **settings})
-    try:
-        with psycopg.connect(url, autocommit=True) as conn:
-            return field.records / _seconds_to_catch_up(conn, field.records, member)
-    finally:
-        member.terminate()
-        member.wait()
+    return subprocess.Popen(
+        [sys.executable, "-m", "projector.cli", *command], env={**os.environ, **settings}, stdout=subprocess.DEVNULL
+    )
 
 
-def _seconds_to_catch_up(conn: psycopg.Connection[Any], count: int, member: subprocess.Popen[bytes]) -> float:
+def _peak_mebibytes(process: subprocess.Popen[bytes]) -> float:
+    """Wait for the end of a process; the most memory that it held."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise SystemExit(f"{process.args!r} ended with {process.returncode}")
+    return usage.ru_maxrss / 1024
+
+
+def _seconds_to_catch_up(url: str, count: int, member: subprocess.Popen[bytes]) -> float:
     until = time.monotonic() + GIVEN_UP_AFTER_SECONDS
-    while time.monotonic() < until and member.poll() is None:
-        found = conn.execute(
-            "SELECT sum(next_offset), extract(epoch FROM max(moved_at) - min(claimed_at)) FROM projector.positions"
-        ).fetchone()
-        if found and found[0] == count:
-            return float(found[1])
-        time.sleep(0.1)  # often would take from what is measured
+    with psycopg.connect(url, autocommit=True) as conn:
+        while time.monotonic() < until and member.poll() is None:
+            found = conn.execute(
+                "SELECT sum(next_offset), extract(epoch FROM max(moved_at) - min(claimed_at)) FROM projector.positions"
+            ).fetchone()
+            if found and found[0] == count:
+                return float(found[1])
+            time.sleep(0.1)  # often would take from what is measured
     raise SystemExit("projector run did not catch up")
 
 
@@ -73,7 +111,9 @@ def _consumer(field: Field) -> Any:
         isolation_level="read_committed",
         metrics_enabled=False,
     )
-    consumer.assign([TopicPartition(TOPIC, partition) for partition in consumer.partitions_for_topic(TOPIC)])
+    consumer.assign(
+        [TopicPartition(field.topic, partition) for partition in consumer.partitions_for_topic(field.topic)]
+    )
     return consumer
 
 

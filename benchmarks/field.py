@@ -3,7 +3,7 @@
 import itertools
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +30,7 @@ class Field(NamedTuple):
     bootstrap_servers: str
     postgres_url: str
     records: int
+    topic: str
 
     def database(self) -> str:
         """The address of a fresh database with our schema."""
@@ -43,29 +44,35 @@ class Field(NamedTuple):
 
 
 @contextmanager
-def prepared(folder: Path, count: int, console: Console) -> Iterator[Field]:
-    """Start both servers as they come, durable, and publish the first `count` records of the platform."""
+def prepared(folder: Path, counts: Sequence[int], console: Console) -> Iterator[list[Field]]:
+    """Start both servers as they come, durable; for each of `counts`, a field of so many records of the platform."""
     for name in ("postgres", "kafka"):
         (folder / name).mkdir()
     with (
         start_postgres(folder / "postgres", options=["shared_buffers=512MB", "max_wal_size=4GB"]) as postgres,
         start_kafka(folder / "kafka", jvm=BENCHMARK_JVM) as kafka,
     ):
-        admin = KafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
-        wanted = {"num_partitions": PARTITIONS, "configs": {"retention.ms": "-1"}}
-        admin.create_topics({TOPIC: wanted}, wait_for_metadata=True)
-        admin.close()
-        began, size = time.monotonic(), 0
+        fields = [Field(kafka.bootstrap_servers, postgres.url, count, f"{TOPIC}-{count}") for count in counts]
+        for field in fields:
+            _publish(field, console)
+        yield fields
 
-        def weigh(record: object) -> None:
-            nonlocal size
-            size += len(getattr(record, "value", None) or b"")
 
-        endless = records(BENCHMARK._replace(delegations=count))
-        log = itertools.islice(endless, count)
-        publish(log, bootstrap_servers=kafka.bootstrap_servers, topic=TOPIC, keep=weigh)
-        console.print(
-            f"{count:,} records of {size / count:,.0f} bytes in {PARTITIONS} partitions, "
-            f"published in {time.monotonic() - began:.0f} s"
-        )
-        yield Field(kafka.bootstrap_servers, postgres.url, count)
+def _publish(field: Field, console: Console) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=field.bootstrap_servers)
+    wanted = {"num_partitions": PARTITIONS, "configs": {"retention.ms": "-1"}}
+    admin.create_topics({field.topic: wanted}, wait_for_metadata=True)
+    admin.close()
+    began, size = time.monotonic(), 0
+
+    def weigh(record: object) -> None:
+        nonlocal size
+        size += len(getattr(record, "value", None) or b"")
+
+    endless = records(BENCHMARK._replace(delegations=field.records))
+    log = itertools.islice(endless, field.records)
+    publish(log, bootstrap_servers=field.bootstrap_servers, topic=field.topic, keep=weigh)
+    console.print(
+        f"{field.records:,} records of {size / field.records:,.0f} bytes in {PARTITIONS} partitions, "
+        f"published in {time.monotonic() - began:.0f} s"
+    )
