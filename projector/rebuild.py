@@ -12,13 +12,14 @@ from importlib.metadata import version
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from projector import shadow, staging, store
+from projector import shadow, staging, store, swap
 from projector.difference import Coverage, Difference, Kind, Report, Sides, Verdict, difference, verdict
 from projector.errors import Contested, ProjectorError
+from projector.folding import Fold, Sizes, Source, decoded, encoded
 from projector.lifecycle import Delegation
 from projector.session import Connection, snapshot, transaction
-from projector.shadow import Applied, Begun
-from projector.sources import Fold, Sizes, Source, decoded, encoded
+from projector.shadow import Begun
+from projector.swap import Applied
 
 _TRIES = 20
 
@@ -140,7 +141,7 @@ def _suspect(view: Connection, coverage: Coverage, wish: Wish, every: int) -> No
         if coverage.proves_absence and every == 1:
             shadow.suspect_parked(view)
         if wish.mend:
-            shadow.remember_large_rows(view)
+            swap.remember_large_rows(view)
 
 
 def _look_again(view: Connection, fold: Fold, source: Source, coverage: Coverage, wish: Wish) -> Done:
@@ -152,17 +153,17 @@ def _look_again(view: Connection, fold: Fold, source: Source, coverage: Coverage
         shadow.suspect(view, sorted(fold.touched or ()))
         if wish.mend:
             staging.exclude_requests(view)
-            shadow.lock_suspects(view)
+            swap.lock_suspects(view)
         report = _judged(view, fold.conn, Report(source.name), coverage, wish)
         if not wish.mend or not report.drift:
             return Done(report)
-        applied = shadow.apply(view, steps=coverage.steps)
+        applied = swap.apply(view, steps=coverage.steps)
         if applied.inserted != report.kinds[Kind.MISSING]:
             raise Contested("a delegation was inserted by another writer")
         if coverage.proves_absence:
-            shadow.apply_parked(view)
+            swap.apply_parked(view)
         else:
-            shadow.forget_parked(view)
+            swap.forget_parked(view)
         source.hand_over(view, held)
         return Done(report, applied)
 

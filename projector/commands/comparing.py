@@ -14,11 +14,13 @@ from projector.commands.progress import progress_bar
 from projector.commands.run import source_settings
 from projector.difference import Example, Kind, Report, Verdict
 from projector.errors import Misconfigured
+from projector.folding import Sizes, Source
+from projector.from_topic import FromTopic
 from projector.garbage import collect_garbage_rarely
 from projector.rebuild import Done, Progress, Wish, reconcile
 from projector.session import TimeOuts, connect
 from projector.settings import Settings
-from projector.sources import FromActivityLogs, FromRecordings, FromTopic, Sizes, Source
+from projector.sources import FromActivityLogs, FromRecordings
 from projector.staging import prepare_staging
 from projector.topic import Topic, open_topic
 
@@ -181,9 +183,7 @@ def print_report(report: Report) -> None:
     if report.columns:
         print("columns that differ: " + ", ".join(f"{name} {count:,}" for name, count in report.columns.most_common()))
     if report.not_covered:
-        print(
-            f"{report.not_covered:12,} not covered: the source lacks their history, they stay as they are"
-        )
+        print(f"{report.not_covered:12,} not covered: the source lacks their history, they stay as they are")
     if ahead := report.verdicts[Verdict.AHEAD]:
         print(f"{ahead:12,} ahead: they changed after what the source tells, and stay as they are")
 

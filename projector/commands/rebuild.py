@@ -49,9 +49,7 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _ask() -> None:
     if not sys.stdin.isatty():
-        raise Misconfigured(
-            "--drop-uncovered deletes what the source cannot give back: say --yes if you mean it"
-        )
+        raise Misconfigured("--drop-uncovered deletes what the source cannot give back: say --yes if you mean it")
     if input("Rows whose history the source no longer holds will be deleted for good. Type yes: ") != "yes":
         raise Misconfigured("nothing was done")
 

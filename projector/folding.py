@@ -1,0 +1,118 @@
+"""Folding into the shadow: what it is done with, and what a source of it has to be able to do."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+from uuid import UUID
+
+from events.envelope import Record
+from projector.batch import Polled, batches
+from projector.difference import Coverage
+from projector.fold import read
+from projector.positions import Gate, Move
+from projector.projection import project
+from projector.session import Connection
+
+
+class Sizes(NamedTuple):
+    """What a transaction holds at most."""
+
+    records: int = 5_000
+    bytes: int = 8 * 1024 * 1024
+
+
+class Fold:
+    """Projects into the shadow, and counts. `touched`, once it is a set, gathers the delegations spoken of."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        token: UUID,
+        sizes: Sizes,
+        *,
+        sample: Callable[[str], bool] | None = None,
+        progress: Callable[[int, int], object] = lambda done, total: None,
+    ) -> None:
+        self.conn = conn
+        self.token = token
+        self.sizes = sizes
+        self.sample = sample
+        self.records = 0
+        self.total = 0
+        self.touched: set[str] | None = None
+        self._progress = progress
+
+    def project(self, records: Sequence[Record], moves: Sequence[Move]) -> None:
+        """Fold a batch, with the shadow's positions."""
+        wanted = records if self.sample is None else self._sampled(records)
+        if self.touched is not None:
+            self.touched.update(said.translation.delegation_id for said in read(wanted).said)
+        project(self.conn, wanted, Gate(self.token, moves))
+        self.records += len(records)
+        self._progress(self.records, self.total)
+
+    def polled(self, polled: Sequence[Polled]) -> None:
+        """Fold what a poll gave."""
+        for batch in batches(polled, max_records=self.sizes.records, max_bytes=self.sizes.bytes):
+            self.project(batch.records, batch.moves)
+
+    def _sampled(self, records: Sequence[Record]) -> list[Record]:
+        """Those that speak of a delegation of the sample; where a body was left out nobody can tell, so those too."""
+        assert self.sample is not None  # noqa: S101 - asked before
+        said = read(records).said
+        return [
+            record
+            for record, translation in said
+            if not translation.delegation_id or self.sample(translation.delegation_id)
+        ]
+
+
+class Source(Protocol):
+    """Where a shadow comes from. `begin` and `hold` run in a transaction of the view's session."""
+
+    name: str
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to fold at all."""
+        ...
+
+    def can_resume(self, view: Connection) -> bool:
+        """Whether a shadow of this source that was left behind can be gone on with."""
+        ...
+
+    def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
+        """Put what the source cannot tell into the empty shadow; what it can speak of, and how many rows it cannot."""
+        ...
+
+    def fold(self, view: Connection, into: Fold) -> None:
+        """Fold everything up to where the view is, a tail aside."""
+        ...
+
+    def covered(self, view: Connection, begun: Coverage) -> Coverage:
+        """What the folded source can speak of."""
+        ...
+
+    def hold(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
+        """The view's positions: those of this snapshot, or exclusively, with every member held up before its gate."""
+        ...
+
+    def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+        """Fold the tail, exactly to these positions; whether it was short enough for members to wait for it."""
+        ...
+
+    def hand_over(self, view: Connection, held: Mapping[int, int]) -> None:
+        """Let the members go on from where what was written is true, and fence what they read before."""
+        ...
+
+
+def encoded(coverage: Coverage) -> str:
+    """A coverage as JSON, to be found again by whoever goes on with the shadow."""
+    return json.dumps({name: v.isoformat() if isinstance(v, datetime) else v for name, v in coverage._asdict().items()})
+
+
+def decoded(text: str) -> Coverage:
+    """The coverage that was noted."""
+    held = json.loads(text)
+    times = {name: held[name] and datetime.fromisoformat(held[name]) for name in ("since", "until")}
+    return Coverage(**{**held, **times})

@@ -1,0 +1,124 @@
+"""The topic as what a shadow is folded from: every step, from the start of the log to exactly where the view is."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from events.fields import recorded_at
+from projector import positions, shadow, swap
+from projector.broker import Span
+from projector.difference import CLOCKS_DIFFER_BY, Coverage
+from projector.errors import LogGap, ProjectorError
+from projector.folding import Fold
+from projector.session import Connection
+from projector.topic import Topic
+
+TAIL_RECORDS = 5_000
+"""What may be left to fold while the members wait."""
+
+
+class FromTopic:
+    """The topic from the start of its log: every step, up to exactly the view's positions."""
+
+    def __init__(self, topic: Topic) -> None:
+        self.topic = topic
+        self.name = f"topic {topic.name}"
+
+    def is_empty(self) -> bool:
+        return all(span.beginning == span.end for span in self.topic.spans().values())
+
+    def can_resume(self, view: Connection) -> bool:
+        spans, reached = self.topic.spans(), shadow.reached(view, self.topic.name)
+        return reached.keys() == spans.keys() and all(
+            span.beginning <= reached[partition] <= span.end for partition, span in spans.items()
+        )
+
+    def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
+        topic, spans = self.topic, self.topic.spans()
+        beginnings = {partition: span.beginning for partition, span in spans.items()}
+        since = self._since(spans, shadow.now(view))
+        shadow.start_at(view, topic.name, beginnings, token, topic.topic_id)
+        shadow.carry_over_parked(view, topic.name, beginnings)
+        carried = 0
+        if any(beginnings.values()):  # a log that still begins at 0 holds each of its delegations whole
+            shadow.carry_over_large_rows(view)
+            carried = 0 if drop_uncovered else shadow.carry_over(view, since)
+        return Coverage(since=since), carried
+
+    def _require_no_gap(self, view: Connection, spans: Mapping[int, Span]) -> None:
+        """Raises LogGap: with records missing between log and view, the log can no longer prove the view."""
+        known = positions.read(view, self.topic.name)
+        for partition, (offset, topic_id) in known.items():
+            if topic_id is not None and self.topic.topic_id is not None and topic_id != self.topic.topic_id:
+                raise LogGap(
+                    f"topic {self.topic.name} was deleted and made anew since it was projected: its log cannot tell "
+                    f"what the view holds. {positions.remedy()}"
+                )
+            span = spans.get(partition, Span(0, 0))
+            if not span.beginning <= offset <= span.end:
+                raise LogGap(
+                    f"partition {partition} of {self.topic.name} was projected up to offset {offset}, and its log "
+                    f"holds {span.beginning} to {span.end}. {positions.remedy()}"
+                )
+
+    def _since(self, spans: Mapping[int, Span], now: datetime) -> datetime:
+        """The time from which on all partitions' logs are there: of the latest of their first records.
+
+        A log that lost all its records, or whose records have no time, tells of nothing that was before now.
+        """
+        started = [
+            recorded_at(self.topic.first_timestamp(partition, span)) or now
+            for partition, span in spans.items()
+            if span.end > 0
+        ]
+        return max(started, default=now) + CLOCKS_DIFFER_BY
+
+    def fold(self, view: Connection, into: Fold) -> None:
+        self._require_no_gap(view, self.topic.spans())
+        while True:
+            ranges = self._ranges(into, self._positions(view))
+            left = sum(span.end - span.beginning for span in ranges.values())
+            into.total = into.records + left
+            self._read(into, ranges)
+            if left <= TAIL_RECORDS:
+                return
+
+    def covered(self, view: Connection, begun: Coverage) -> Coverage:
+        return begun
+
+    def hold(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
+        if exclusive:
+            swap.fill_positions(view, self.topic.name)
+            positions.lock(view, self.topic.name)
+        return self._positions(view)
+
+    def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+        ranges = self._ranges(into, held)
+        if sum(span.end - span.beginning for span in ranges.values()) > TAIL_RECORDS:
+            return False
+        self._read(into, ranges)
+        return True
+
+    def hand_over(self, view: Connection, held: Mapping[int, int]) -> None:
+        positions.hand_over(view, self.topic.name, shadow.reached(view, self.topic.name), self.topic.topic_id)
+
+    def _positions(self, view: Connection) -> dict[int, int]:
+        """Where the view is; a partition that nobody has projected yet counts to its end."""
+        known = positions.read(view, self.topic.name)
+        if unknown := known.keys() - set(self.topic.partitions):
+            raise ProjectorError(f"partitions {sorted(unknown)} were added to {self.topic.name} meanwhile: begin again")
+        ends = {partition: span.end for partition, span in self.topic.spans().items() if partition not in known}
+        return {**ends, **{partition: offset for partition, (offset, _) in known.items()}}
+
+    def _ranges(self, into: Fold, until: Mapping[int, int]) -> dict[int, Span]:
+        reached = shadow.reached(into.conn, self.topic.name)
+        return {
+            partition: Span(offset, until[partition])
+            for partition, offset in reached.items()
+            if offset < until.get(partition, 0)
+        }
+
+    def _read(self, into: Fold, ranges: Mapping[int, Span]) -> None:
+        if ranges:
+            for polled in self.topic.read(ranges):
+                into.polled(polled)
