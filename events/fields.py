@@ -26,6 +26,11 @@ def missing(field: str) -> Unreadable:
     return Unreadable(f"{field} is missing", field)
 
 
+def not_a_text(value: object, field: str) -> Unreadable:
+    """The dead letter of a row with something else where a rule wants a text."""
+    return Unreadable(f"{field} must be a text: found {shown(value)}", field)
+
+
 def required(value: _T | None, field: str) -> _T:
     """`value`, where there must be one."""
     if value is None:
@@ -38,7 +43,7 @@ def text(value: object, field: str) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str):
-        raise Unreadable(f"{field} must be a text: found {shown(value)}", field)
+        raise not_a_text(value, field)
     return storable(value)
 
 
@@ -113,8 +118,18 @@ def storable(value: str) -> str:
     return value if value.isascii() else _SURROGATE.sub("\ufffd", value)
 
 
-def preview(value: str) -> str:
-    """The start of a text, at most 4,096 bytes of UTF-8, never cut inside a character; `value` must be storable."""
-    if len(value) * 4 <= PREVIEW_BYTES:
-        return value
-    return value.encode()[:PREVIEW_BYTES].decode(errors="ignore")
+def preview(value: object, field: str) -> str | None:
+    """The start of a text, storable, at most 4,096 bytes of UTF-8, never cut inside a character; None as in `text`."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise not_a_text(value, field)
+    start = value[:PREVIEW_BYTES].replace("\0", "\ufffd")
+    if start.isascii():
+        return start
+    try:
+        encoded = start.encode()  # several times as fast as to look for the surrogates that it would refuse
+    except UnicodeEncodeError:
+        start = _SURROGATE.sub("\ufffd", start)
+        encoded = start.encode()
+    return start if len(encoded) <= PREVIEW_BYTES else encoded[:PREVIEW_BYTES].decode(errors="ignore")

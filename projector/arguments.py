@@ -71,8 +71,7 @@ def text(value: str | None, name: str) -> str | None:
 
 def preview(value: str | None, name: str) -> str | None:
     """The start of a text, as the view keeps it; None for the empty one."""
-    found = text(value, name)
-    return found and fields.preview(found)
+    return _read(fields.preview, value, name)
 
 
 def status(value: str) -> Status:

@@ -118,7 +118,7 @@ class _Reading:
             delegation_id=delegation_id,
             caller_id=fields.required(fields.uuid(row.get(caller), caller), caller),
             callee_id=fields.required(fields.uuid(row.get("target_id"), "target_id"), "target_id"),
-            task_preview=fields.preview(fields.text(body.get("task"), "request_body.task") or ""),
+            task_preview=fields.preview(body.get("task"), "request_body.task") or "",
             idempotency_key=fields.identifier(_kept(row.get("idempotency_key")), "idempotency_key"),
             deadline=fields.time(body.get("deadline"), "request_body.deadline") or _default_deadline(created_at),
             created_at=created_at,
@@ -152,14 +152,14 @@ class _Reading:
         if status is Status.COMPLETED:
             if response is None:
                 response = self._body("response_body", self.row.get("response_body"))
-            result = fields.text(response.get("text"), "response_body.text")
+            result = fields.preview(response.get("text"), "response_body.text")
         elif status in FAILED:
-            error = fields.text(_kept(self.row.get("error_detail")), "error_detail")
+            error = fields.preview(_kept(self.row.get("error_detail")), "error_detail")
             if error is None:
                 if response is None:
                     response = self._body("response_body", self.row.get("response_body"))
-                error = fields.text(response.get("error"), "response_body.error")
-        return Reported(delegation_id, status, at, result and fields.preview(result), error and fields.preview(error))
+                error = fields.preview(response.get("error"), "response_body.error")
+        return Reported(delegation_id, status, at, result, error)
 
     def _body(self, field: str, column: object) -> Body:
         """The body in a column; one that was left out is empty, and its row's id is recalled."""

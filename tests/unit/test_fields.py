@@ -143,14 +143,29 @@ def test_text_of_another_type_is_unreadable(wrong: object) -> None:
 @pytest.mark.parametrize("shift", range(4))
 def test_preview_has_at_most_4096_bytes_and_is_never_cut_inside_a_character(character: str, shift: int) -> None:
     text = "x" * shift + character * 4097
-    found = fields.preview(text)
+    found = fields.preview(text, "task") or ""
     assert text.startswith(found)
     assert 4096 - len(character.encode()) < len(found.encode()) <= 4096
 
 
 def test_preview_that_fits_is_the_text_itself() -> None:
-    for fits in ("", "x" * 1024, "x" * 4096, "é" * 2048, "𝄞" * 1024):
-        assert fields.preview(fits) == fits
+    for fits in ("x" * 1024, "x" * 4096, "é" * 2048, "𝄞" * 1024):
+        assert fields.preview(fits, "task") == fits
+
+
+@pytest.mark.parametrize("cut", [0, 1364, 1365, 4095, 4096, 9000])
+@pytest.mark.parametrize("odd", ["\0", "\ud83d", "\udead\0"])
+def test_preview_is_that_of_the_storable_text(odd: str, cut: int) -> None:
+    text = "x" * cut + odd * 3000
+    whole = fields.storable(text)
+    assert fields.preview(text, "task") == whole.encode()[:4096].decode(errors="ignore")
+
+
+def test_preview_of_nothing_is_none() -> None:
+    assert fields.preview(None, "task") is None
+    assert fields.preview("", "task") is None
+    with pytest.raises(Unreadable, match=r"^task must be a text: found 1"):
+        fields.preview(1, "task")
 
 
 @pytest.mark.parametrize("column", ["null", '"{}"', "[]", "17", "true", " [1] ", [], 17, True, 1.5, "\t{}\n"])

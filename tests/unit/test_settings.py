@@ -89,7 +89,14 @@ def test_wrong_secret_is_not_in_the_sentence() -> None:
 
 def test_secrets_are_masked_wherever_settings_are_printed() -> None:
     secrets = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
-    assert set(secrets) == {"database_url", "sasl_password", "sasl_oauth_token", "ssl_key_password", "redact_key"}
+    assert set(secrets) == {
+        "database_url",
+        "activity_database_url",
+        "sasl_password",
+        "sasl_oauth_token",
+        "ssl_key_password",
+        "redact_key",
+    }
     settings = load(dict.fromkeys(secrets, "secret-word secret-word"), {})
     for printed in (str(settings), repr(settings), str(shown(settings)), settings.model_dump_json()):
         assert "secret-word" not in printed
