@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from projector.demo.acknowledged import Acknowledged
 from projector.demo.judge import differences, judge, stored_rows
 from projector.demo.platform import Mix, records
 from projector.demo.producer import publish
+from projector.lifecycle import Outcome
 
 SECONDS = 60.0
 """The longest that a scene waits for a fact; no test measures time."""
@@ -45,10 +47,10 @@ def until(fact: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
 class Process:
     """A `projector run`, and what it said: a dictionary for each line of its log."""
 
-    def __init__(self, environment: dict[str, str], said: Path) -> None:
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], said: Path) -> None:
         self._said = said
-        with said.open("wb") as out:
-            command = [sys.executable, "-m", "projector.cli", "run"]
+        with said.open("ab") as out:
+            command = [sys.executable, "-m", "projector.cli", "run", *arguments]
             self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=out)
 
     def lines(self) -> list[dict[str, Any]]:
@@ -117,8 +119,8 @@ class Scene:
         assert backwards == []
         assert dict(spanned) == self.ends()
 
-    def member(self, **environment: str) -> Process:
-        """Start a member; `environment` without the prefix."""
+    def member(self, *arguments: str, **environment: str) -> Process:
+        """Start a member, or with `--members` several; `environment` without the prefix."""
         settings = {
             **IMPATIENT,
             "PROJECTOR_DATABASE_URL": self.database_url,
@@ -128,7 +130,7 @@ class Scene:
             "PROJECTOR_LOG_FORMAT": "json",
             **{f"PROJECTOR_{name.upper()}": value for name, value in environment.items()},
         }
-        member = Process(settings, self._folder / f"member-{len(self._members)}.log")
+        member = Process(arguments, settings, self._folder / f"member-{len(self._members)}.log")
         self._members.append(member)
         return member
 
@@ -213,6 +215,29 @@ class Scene:
         """Fold what was acknowledged with code of its own, and compare whole tables."""
         with psycopg.connect(self.database_url, autocommit=True) as conn:
             assert differences(judge(self.acknowledged).rows, stored_rows(conn)) == []
+
+    def nothing_dropped(self) -> None:
+        """What could not be read is kept byte for byte, and what came too early is parked: these and no others."""
+        verdict = judge(self.acknowledged)
+        unreadable = {(letter.partition, letter.offset) for letter in verdict.dead_letters}
+        dead = {each[1:3]: (each.key, each.value) for each in self.acknowledged if each[1:3] in unreadable}
+        with psycopg.connect(self.database_url) as conn:
+            kept = conn.execute('SELECT partition, "offset", key, value FROM projector.dead_letters').fetchall()
+            parked = conn.execute("SELECT delegation_id, count(*) FROM projector.parked GROUP BY 1").fetchall()
+        assert {row[:2]: row[2:] for row in kept} == dead
+        assert len(kept) == len(dead)
+        assert dict(parked) == verdict.parked
+
+    def each_ended_once(self) -> None:
+        """What the members counted, once they are told to stop, is what the judge counts; killed ones cannot tell."""
+        counted: Counter[str] = Counter()
+        for member in self._members:
+            if member.process.poll() is None:
+                assert member.signal(signal.SIGTERM).exit_code() == 0, member.text()[-2000:]
+            for line in member.lines():
+                if line["message"] in ("summary", "stopped"):
+                    counted.update({outcome: line.get(outcome, 0) for outcome in map(str, Outcome)})
+        assert +counted == +judge(self.acknowledged).outcomes
 
     def end(self) -> None:
         for member in self._members:
