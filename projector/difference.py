@@ -88,13 +88,13 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
 def verdict(
     found: Difference, coverage: Coverage, *, drop_uncovered: bool = False, key_is_kept: bool = False
 ) -> Verdict:
-    """What the difference means; `key_is_kept`: a row that stays holds the idempotency key of a missing one."""
+    """What the difference means; `key_is_kept`: it needs an idempotency key that a row holds which is going to stay."""
     view = found.sides.view
-    if view is None:
-        return Verdict.NOT_COVERED if key_is_kept else Verdict.DRIFT
-    if coverage.until is not None and view.updated_at > coverage.until:
+    if view is not None and coverage.until is not None and view.updated_at > coverage.until:
         return Verdict.AHEAD
-    if drop_uncovered or found.kind is Kind.PARKED:
+    if key_is_kept:
+        return Verdict.NOT_COVERED
+    if view is None or drop_uncovered or found.kind is Kind.PARKED:
         return Verdict.DRIFT
     if found.kind is Kind.UNEXPECTED and not coverage.proves_absence:
         return Verdict.NOT_COVERED
@@ -117,7 +117,7 @@ class Report:
     def __init__(self, source: str) -> None:
         self.source = source
         self.records = 0
-        self.rows = 0
+        self.empty = False
         self.carried_over = 0
         self.verdicts: Counter[Verdict] = Counter()
         self.kinds: Counter[Kind] = Counter()

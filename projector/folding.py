@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from events.envelope import Record
+from projector import store
 from projector.batch import Polled, batches
 from projector.difference import Coverage
 from projector.fold import read
@@ -46,9 +47,9 @@ class Fold:
     def project(self, records: Sequence[Record], moves: Sequence[Move]) -> None:
         """Fold a batch, with the shadow's positions."""
         wanted = records if self.sample is None else self._sampled(records)
-        if self.touched is not None:
-            self.touched.update(said.translation.delegation_id for said in read(wanted).said)
         project(self.conn, wanted, Gate(self.token, moves))
+        if self.touched is not None:
+            self.touched.update(self._spoken_of(wanted))
         self.records += len(records)
         self._progress(self.records, self.total)
 
@@ -57,14 +58,25 @@ class Fold:
         for batch in batches(polled, max_records=self.sizes.records, max_bytes=self.sizes.bytes):
             self.project(batch.records, batch.moves)
 
+    def _spoken_of(self, records: Sequence[Record]) -> set[str]:
+        said = [each.translation for each in read(records).said]
+        left_out = [each.recalled for each in said if each.recalled and not each.delegation_id]
+        recalled = store.read_remembered(self.conn, left_out).values() if left_out else ()
+        ids = {each.delegation_id for each in said if each.delegation_id}.union(recalled)
+        return {each for each in ids if self.sample is None or self.sample(each)}
+
     def _sampled(self, records: Sequence[Record]) -> list[Record]:
-        """Those that speak of a delegation of the sample; where a body was left out nobody can tell, so those too."""
+        """Those that speak of a delegation of the sample, or may.
+
+        Where a body was left out nobody can tell; and any request can have a key that one of the sample asks for too.
+        """
         assert self.sample is not None  # noqa: S101 - asked before
-        said = read(records).said
         return [
             record
-            for record, translation in said
-            if not translation.delegation_id or self.sample(translation.delegation_id)
+            for record, said in read(records).said
+            if not said.delegation_id
+            or self.sample(said.delegation_id)
+            or (said.request is not None and said.request.idempotency_key is not None)
         ]
 
 
@@ -101,8 +113,11 @@ class Source(Protocol):
         """Fold the tail, exactly to these positions; whether it was short enough for members to wait for it."""
         ...
 
-    def hand_over(self, view: Connection, held: Mapping[int, int]) -> None:
-        """Let the members go on from where what was written is true, and fence what they read before."""
+    def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+        """If anything was written, let the members go on from where it is true, and fence what they read before.
+
+        `whole`: nothing that the source knows was left out, so that a gap in the log is mended, if the source can.
+        """
         ...
 
 

@@ -28,9 +28,12 @@ class FromTopic:
         return all(span.beginning == span.end for span in self.topic.spans().values())
 
     def can_resume(self, view: Connection) -> bool:
-        spans, reached = self.topic.spans(), shadow.reached(view, self.topic.name)
-        return reached.keys() == spans.keys() and all(
-            span.beginning <= reached[partition] <= span.end for partition, span in spans.items()
+        name, until = self.topic.name, self._positions(view)
+        spans, reached = self.topic.spans(), shadow.reached(view, name)
+        return (
+            shadow.source_ids(view, name) == {self.topic.topic_id}
+            and reached.keys() == spans.keys()
+            and all(span.beginning <= reached[number] <= until.get(number, 0) for number, span in spans.items())
         )
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
@@ -45,9 +48,10 @@ class FromTopic:
             carried = 0 if drop_uncovered else shadow.carry_over(view, since)
         return Coverage(since=since), carried
 
-    def _require_no_gap(self, view: Connection, spans: Mapping[int, Span]) -> None:
+    def _require_no_gap(self, view: Connection) -> None:
         """Raises LogGap: with records missing between log and view, the log can no longer prove the view."""
         known = positions.read(view, self.topic.name)
+        spans = self.topic.spans()  # after the positions, which move on: a log never ends before them
         for partition, (offset, topic_id) in known.items():
             if topic_id is not None and self.topic.topic_id is not None and topic_id != self.topic.topic_id:
                 raise LogGap(
@@ -74,7 +78,7 @@ class FromTopic:
         return max(started, default=now) + CLOCKS_DIFFER_BY
 
     def fold(self, view: Connection, into: Fold) -> None:
-        self._require_no_gap(view, self.topic.spans())
+        self._require_no_gap(view)
         while True:
             ranges = self._ranges(into, self._positions(view))
             left = sum(span.end - span.beginning for span in ranges.values())
@@ -99,8 +103,9 @@ class FromTopic:
         self._read(into, ranges)
         return True
 
-    def hand_over(self, view: Connection, held: Mapping[int, int]) -> None:
-        positions.hand_over(view, self.topic.name, shadow.reached(view, self.topic.name), self.topic.topic_id)
+    def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+        if wrote:
+            positions.hand_over(view, self.topic.name, shadow.reached(view, self.topic.name), self.topic.topic_id)
 
     def _positions(self, view: Connection) -> dict[int, int]:
         """Where the view is; a partition that nobody has projected yet counts to its end."""

@@ -42,41 +42,52 @@ def work(conn: Connection) -> Work | None:
     return Work._make(row) if row else None
 
 
-def clear(conn: Connection) -> None:
-    """Empty the shadow."""
+def empty(conn: Connection) -> None:
+    """Empty the shadow, but for who is at work."""
     conn.execute(
         """
-        TRUNCATE projector_shadow.work, projector_shadow.suspects, projector_shadow.delegations,
-                 projector_shadow.positions, projector_shadow.parked, projector_shadow.dead_letters,
-                 projector_shadow.large_rows
+        TRUNCATE projector_shadow.suspects, projector_shadow.delegations, projector_shadow.positions,
+                 projector_shadow.parked, projector_shadow.dead_letters, projector_shadow.large_rows
         """
     )
+    conn.execute("UPDATE projector_shadow.work SET source = ''")
 
 
-def begin(conn: Connection, source: str, owner: str, begun: Begun) -> None:
+def leave(conn: Connection) -> None:
+    """Be done: nobody is at work."""
+    conn.execute("TRUNCATE projector_shadow.work")
+
+
+def sign(conn: Connection, owner: str) -> str:
+    """Let others know at once who is at work; of what the shadow is that is there, empty if there is none."""
+    row = conn.execute(
+        """
+        INSERT INTO projector_shadow.work (source, owner, coverage, carried_over) VALUES ('', %(owner)s, '{}', 0)
+        ON CONFLICT (one) DO UPDATE SET owner = excluded.owner, since = now() RETURNING source
+        """,
+        {"owner": owner},
+    ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def begin(conn: Connection, source: str, begun: Begun) -> None:
     """Note what is going to be folded, and what it can speak of."""
     conn.execute(
         """
-        INSERT INTO projector_shadow.work (source, owner, coverage, carried_over)
-        VALUES (%(source)s, %(owner)s, %(coverage)s, %(carried_over)s)
+        UPDATE projector_shadow.work
+           SET source = %(source)s, coverage = %(coverage)s::jsonb, carried_over = %(carried_over)s
         """,
-        {"source": source, "owner": owner, **begun._asdict()},
+        {"source": source, **begun._asdict()},
     )
 
 
-def resume(conn: Connection, owner: str, token: UUID) -> Begun:
-    """Go on with the shadow that is there, under a new owner's name and token."""
+def resume(conn: Connection, token: UUID) -> Begun:
+    """Go on with the shadow that is there, under a new token; what was noted when it began."""
     with transaction(conn):
         conn.execute("TRUNCATE projector_shadow.suspects")
         conn.execute("UPDATE projector_shadow.positions SET owner = %(token)s", {"token": token})
-        row = conn.execute(
-            """
-            UPDATE projector_shadow.work SET owner = %(owner)s, since = now()
-            RETURNING coverage::text, carried_over
-            """,
-            {"owner": owner},
-        ).fetchone()
-    assert row is not None  # noqa: S101 - whoever resumes has just seen it, and holds the lock
+        row = conn.execute("SELECT coverage::text, carried_over FROM projector_shadow.work").fetchone()
+    assert row is not None  # noqa: S101 - whoever resumes has signed it, and holds the lock
     return Begun._make(row)
 
 
@@ -109,10 +120,10 @@ def reached(conn: Connection, topic: str) -> dict[int, int]:
     return dict(rows)
 
 
-def rows(conn: Connection) -> int:
-    """How many rows the shadow has."""
-    row = conn.execute("SELECT count(*) FROM projector_shadow.delegations").fetchone()
-    return int(row[0]) if row else 0
+def source_ids(conn: Connection, topic: str) -> set[str | None]:
+    """What `start_at` was told to tell this topic from another of its name."""
+    rows = conn.execute("SELECT topic_id FROM projector_shadow.positions WHERE topic = %(topic)s", {"topic": topic})
+    return {row[0] for row in rows}
 
 
 def rows_of_view(conn: Connection) -> int:
@@ -217,6 +228,8 @@ def suspect_parked(conn: Connection) -> None:
           FROM parked p FULL JOIN projector_shadow.parked s
                USING (topic, partition, "offset", delegation_id, kind, at)
          WHERE p.seq IS NULL OR s.seq IS NULL
+            OR (p.status, p.result_preview, p.error_detail)
+               IS DISTINCT FROM (s.status, s.result_preview, s.error_detail)
         ON CONFLICT DO NOTHING
         """
     )

@@ -53,28 +53,29 @@ class FromActivityLogs:
     def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
         return True
 
-    def hand_over(self, view: Connection, held: Mapping[int, int]) -> None:
-        _rewind(view, self.topic, held, self._at)
+    def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+        if self.topic is not None:
+            _rewind(view, self.topic, self._at if wrote else None, over_gaps=whole)
 
 
 class FromRecordings:
     """Recordings: every step of what they hold, and nothing of what they do not."""
 
     def __init__(self, paths: Sequence[Path], topic: Topic | None) -> None:
-        self.paths = paths
+        self.paths = list(dict.fromkeys(paths))
         self.topic = topic
-        self.name = "recordings " + ", ".join(str(path) for path in paths)
+        self.name = "recordings " + ", ".join(map(str, self.paths))
         self._until: datetime | None = None
 
     def is_empty(self) -> bool:
         return all(next(recording.read(path), None) is None for path in self.paths)
 
     def can_resume(self, view: Connection) -> bool:
-        return True
+        return all(shadow.source_ids(view, str(path)) == {_stamp(path)} for path in self.paths)
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         for path in self.paths:
-            shadow.start_at(view, str(path), {0: 0}, token, None)
+            shadow.start_at(view, str(path), {0: 0}, token, _stamp(path))
         return Coverage(proves_absence=False), 0
 
     def fold(self, view: Connection, into: Fold) -> None:
@@ -92,8 +93,9 @@ class FromRecordings:
     def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
         return True
 
-    def hand_over(self, view: Connection, held: Mapping[int, int]) -> None:
-        _rewind(view, self.topic, held, self._until)
+    def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+        if self.topic is not None and wrote:  # what they hold of a gap, nobody knows: `run` goes on to refuse it
+            _rewind(view, self.topic, self._until, over_gaps=False)
 
 
 def _hold(view: Connection, topic: Topic | None, *, exclusive: bool) -> dict[int, int]:
@@ -102,22 +104,23 @@ def _hold(view: Connection, topic: Topic | None, *, exclusive: bool) -> dict[int
     return positions.lock(view, topic.name)
 
 
-def _rewind(view: Connection, topic: Topic | None, held: Mapping[int, int], at: datetime | None) -> None:
+def _rewind(view: Connection, topic: Topic, at: datetime | None, *, over_gaps: bool) -> None:
     """Let the members project again what came after `at`: what they made of it, they made of rows that were wrong.
 
-    Where the log does not hold a position any more, they begin at its beginning: the source knows what was lost.
+    `over_gaps`: where the log does not hold a position any more, they begin at its beginning.
     """
-    if topic is None:
-        return
-    spans = {partition: span for partition, span in topic.spans().items() if partition in held}
     known = positions.read(view, topic.name)
+    spans = topic.spans(known.keys() & set(topic.partitions))
     after = {} if at is None else topic.offsets_at(dict.fromkeys(spans, _ms(at - CLOCKS_DIFFER_BY)))
     offsets = {}
     for partition, span in spans.items():
         offset, topic_id = known[partition]
         made_anew = topic_id is not None and topic.topic_id is not None and topic_id != topic.topic_id
-        gap = made_anew or not span.beginning <= offset <= span.end
-        offsets[partition] = span.beginning if gap else min(offset, after.get(partition, offset))
+        if made_anew or not span.beginning <= offset <= span.end:
+            if over_gaps:
+                offsets[partition] = span.beginning
+        elif at is not None:
+            offsets[partition] = min(offset, after.get(partition, offset))
     positions.hand_over(view, topic.name, offsets, topic.topic_id)
 
 
@@ -130,3 +133,9 @@ def _fold_lines(into: Fold, topic: str, lines: Iterable[Record], done: int) -> N
     for piece in pieces(lines, max_records=into.sizes.records, max_bytes=into.sizes.bytes):
         into.project(piece, [Move(topic, 0, done, done + len(piece))])
         done += len(piece)
+
+
+def _stamp(path: Path) -> str:
+    """What tells a file from another one that was put in its place."""
+    found = path.stat()
+    return f"{found.st_ino}/{found.st_size}/{found.st_mtime_ns}"

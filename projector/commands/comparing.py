@@ -12,12 +12,13 @@ from projector import migrations, shadow
 from projector.commands.printing import plain, visible
 from projector.commands.progress import progress_bar
 from projector.commands.run import source_settings
+from projector.comparison import Wish
 from projector.difference import Example, Kind, Report, Verdict
 from projector.errors import Misconfigured
 from projector.folding import Sizes, Source
 from projector.from_topic import FromTopic
 from projector.garbage import collect_garbage_rarely
-from projector.rebuild import Done, Progress, Wish, reconcile
+from projector.rebuild import Done, Progress, reconcile
 from projector.session import TimeOuts, connect
 from projector.settings import Settings
 from projector.sources import FromActivityLogs, FromRecordings

@@ -6,8 +6,9 @@ import sys
 from typing import Any
 
 from projector.commands.comparing import add_source, compare, found, print_report
+from projector.comparison import Wish
 from projector.errors import Misconfigured
-from projector.rebuild import Done, Wish
+from projector.rebuild import Done
 from projector.settings import Settings
 
 

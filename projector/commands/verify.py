@@ -6,7 +6,7 @@ import shlex
 from typing import Any
 
 from projector.commands.comparing import TOPIC, add_source, compare, found, print_report
-from projector.rebuild import Wish
+from projector.comparison import Wish
 from projector.settings import Settings
 
 EQUAL, DRIFT = 0, 3

@@ -1,0 +1,110 @@
+"""The view beside its shadow, at one position: which suspects differ, and what of that is drift."""
+
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from projector import shadow, staging, store
+from projector.difference import Coverage, Difference, Report, Sides, Verdict, difference, verdict
+from projector.fold import Parked
+from projector.lifecycle import Delegation, evolve
+from projector.session import Connection, transaction
+
+
+class Wish(NamedTuple):
+    """What is asked for: to mend, or only to tell; of all delegations, or only of some.
+
+    `sample`: of about so many, chosen by their ids.
+    """
+
+    mend: bool = False
+    only: Collection[str] = ()
+    drop_uncovered: bool = False
+    sample: int | None = None
+
+
+class Comparison:
+    """Two sessions that hold still: one on the view, one on the shadow."""
+
+    def __init__(self, view: Connection, fold_in: Connection, coverage: Coverage, wish: Wish) -> None:
+        self._view, self._fold_in = view, fold_in
+        self._coverage, self._wish = coverage, wish
+
+    def judge(self, report: Report) -> Report:
+        """Look at every suspect, count what is found, and acquit all that is not to be written."""
+        for ids in shadow.suspects(self._view):
+            found = self._differences([each for each in ids if self._is_meant(each)])
+            kept = self._keys_kept(found)
+            guilty = set()
+            for each in found:
+                meaning = self._verdict(each, kept)
+                report.add(each, meaning)
+                if meaning is Verdict.DRIFT:
+                    guilty.add(each.delegation_id)
+            shadow.acquit(self._view, [each for each in ids if each not in guilty])
+        return report
+
+    def _is_meant(self, delegation_id: str) -> bool:
+        return not self._wish.only or delegation_id in self._wish.only
+
+    def _verdict(self, found: Difference, kept: Collection[str]) -> Verdict:
+        drop, is_kept = self._wish.drop_uncovered, found.delegation_id in kept
+        return verdict(found, self._coverage, drop_uncovered=drop, key_is_kept=is_kept)
+
+    def _differences(self, ids: Sequence[str]) -> list[Difference]:
+        view, log = _rows(self._view, ids), _rows(self._fold_in, ids)
+        parked_in_view, parked_by_log = self._parked(self._view, ids), self._parked(self._fold_in, ids)
+        sides = {
+            each: Sides(view.get(each), log.get(each), parked_in_view.get(each, ()), parked_by_log.get(each, ()))
+            for each in ids
+        }
+        return [found for each in ids if (found := difference(each, sides[each], self._coverage))]
+
+    def _parked(self, conn: Connection, ids: Sequence[str]) -> dict[str, list[Parked]]:
+        found: dict[str, list[Parked]] = {}
+        for parked in store.read_parked(conn, ids) if self._coverage.proves_absence else ():
+            found.setdefault(parked.event.delegation_id, []).append(parked)
+        return found
+
+    def _keys_kept(self, found: Sequence[Difference], askers: frozenset[str] = frozenset()) -> set[str]:
+        """Those that would need an idempotency key which a row holds that is going to stay as it is.
+
+        `askers` are those whose keys depend on the answer: of a ring of exchanged keys all are written, or none.
+        """
+        wanted = {key: each.delegation_id for each in found if (key := _wanted_key(each.sides))}
+        holders = store.read_holders(self._view, list(wanted)) if wanted else {}
+        return {wanted[key] for key, holder in holders.items() if self._stays(holder, askers | {wanted[key]})}
+
+    def _stays(self, holder: str, askers: frozenset[str]) -> bool:
+        if holder in askers:
+            return False
+        found = self._differences([holder]) if self._is_meant(holder) else []
+        kept = self._keys_kept(found, askers)
+        return not any(self._verdict(each, kept) is Verdict.DRIFT for each in found)
+
+
+def heal(view: Connection, fold_in: Connection) -> None:
+    """Fold what is parked in the view for suspects onto their rows in the shadow: the source may know nothing of it."""
+    for ids in shadow.suspects(view):
+        parked = store.read_parked(view, ids)
+        seen = {each.delegation.delegation_id: each for each in store.read_delegations(fold_in, ids)} if parked else {}
+        rows = {each: known.delegation for each, known in seen.items()}
+        for each in parked:
+            if before := rows.get(each.event.delegation_id):
+                rows[before.delegation_id] = evolve(before, each.event).after or before
+        changed = [row for each, row in rows.items() if row != seen[each].delegation]
+        with transaction(fold_in):
+            staging.stage_updates(fold_in, changed, {each: known.version for each, known in seen.items()})
+            staging.merge_updates(fold_in, len(changed))
+
+
+def _wanted_key(sides: Sides) -> tuple[str, str] | None:
+    """The caller and idempotency key that the log gives a delegation, and that the view does not give it."""
+    view, log = sides.view, sides.log
+    if log is None or log.idempotency_key is None:
+        return None
+    key = (log.caller_id, log.idempotency_key)
+    return None if view is not None and (view.caller_id, view.idempotency_key) == key else key
+
+
+def _rows(conn: Connection, ids: Sequence[str]) -> dict[str, Delegation]:
+    return {seen.delegation.delegation_id: seen.delegation for seen in store.read_delegations(conn, ids)}

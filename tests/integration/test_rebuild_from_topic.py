@@ -1,0 +1,358 @@
+"""`verify` and `rebuild` from the topic: what of the view is drift, what stays as it is, and what is written."""
+
+from collections.abc import Iterator
+from typing import LiteralString
+
+import pytest
+from projecting import asked as told
+from reconciling import Log, asked
+from rows import CALLEE, CALLER, LEFT_OUT, answer, beat, updated
+
+from projector.difference import Kind, Verdict
+
+
+@pytest.fixture
+def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
+    with Log(database_url, kafka, topic) as log:
+        yield log
+
+
+@pytest.fixture
+def whole(log: Log) -> Log:
+    """A log that never lost a record, projected: four delegations of which one is done, and one early result."""
+    log.say(asked(0, "a"), asked(1, "b", idempotency_key="k-b"), answer(2, "completed", of="a", text="one"))
+    log.say(asked(3, "c", idempotency_key="k-c"), asked(4, "d"), beat(5, of="d"), partition=1)
+    return log.say(answer(6, "completed", of="e"), partition=2).projected()
+
+
+@pytest.fixture
+def shortened(log: Log) -> Log:
+    """A log that begins 105 minutes after ten, since retention took what was before; all of it was projected.
+
+    Gone are the requests of `moving`, `done` and `holder`, an early result of `early`, and the end of `done`.
+    """
+    log.say(asked(0, "moving"), asked(1, "done"), answer(2, "completed", of="done", text="long ago"))
+    log.say(asked(3, "holder", idempotency_key="k"), answer(4, "completed", of="early", text="too early"))
+    log.say(answer(100, "dispatched", of="moving"), asked(110, "young"), answer(111, "in_progress", of="moving"))
+    log.say(answer(112, "failed", of="done", error="too late"), answer(113, "completed", of="young"))
+    return log.projected().shorten({0: 5})
+
+
+def change(log: Log, statement: LiteralString) -> None:
+    """Change the view by hand."""
+    assert log.conn.execute(statement).rowcount > 0
+
+
+def plant(log: Log, delegation_id: str, minute: int, key: str | None = None) -> None:
+    """Put a row there by hand."""
+    log.conn.execute(
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, idempotency_key, created_at,
+                                 updated_at)
+        SELECT %s, %s, %s, 'planted', %s, at, at FROM (SELECT '2025-05-05 10:00Z'::timestamptz + %s * '1 min'::interval)
+               AS planted (at)
+        """,
+        [delegation_id, CALLER, CALLEE, key, minute],
+    )
+
+
+# --- a log that is whole
+
+
+def test_view_that_equals_its_log_is_left_alone(whole: Log) -> None:
+    versions, owners, reached = whole.versions(), whole.owners(), whole.positions()
+    assert whole.verify() == {}
+    assert whole.rebuild() is None
+    assert (whole.versions(), whole.owners(), whole.positions()) == (versions, owners, reached)
+
+
+def test_what_was_written_by_hand_is_written_back_and_nothing_else(whole: Log) -> None:
+    rows, versions = whole.rows(), whole.versions()
+    change(whole, "UPDATE delegations SET task_preview = 'edited', retry_count = 3 WHERE delegation_id = 'a'")
+    change(whole, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    plant(whole, "planted", 60)
+    assert whole.verify() == {"differs": 1, "missing": 1, "unexpected": 1}
+    assert whole.rebuild() == (1, 1, 1)
+    assert whole.rows() == rows
+    assert {each for each in rows if whole.versions()[each] == versions[each]} == {"c", "d"}
+    assert whole.verify() == {}
+
+
+def test_report_tells_columns_and_values(whole: Log) -> None:
+    change(whole, "UPDATE delegations SET status = 'queued', result_preview = NULL WHERE delegation_id = 'a'")
+    report = whole.reconcile().report
+    assert (report.records, report.drift, report.not_covered) == (7, 1, 0)
+    assert report.columns == {"status": 1, "result_preview": 1}
+    (example,) = report.examples
+    assert example.columns == {"status": ("queued", "completed"), "result_preview": (None, "one")}
+
+
+def test_every_column_is_compared(whole: Log) -> None:
+    change(
+        whole,
+        """
+        UPDATE delegations SET caller_id = gen_random_uuid(), callee_id = gen_random_uuid(), task_preview = 'x',
+               status = 'stuck', last_heartbeat = now(), deadline = now(), result_preview = 'x', error_detail = 'x',
+               retry_count = 7, created_at = now(), updated_at = now(), idempotency_key = 'x' WHERE delegation_id = 'd'
+        """,
+    )
+    assert len(whole.reconcile().report.columns) == 12
+    whole.rebuild()
+    assert whole.verify() == {}
+
+
+def test_two_rows_that_exchanged_their_keys_are_put_right(whole: Log) -> None:
+    rows = whole.rows()
+    exchange_keys(whole)
+    assert whole.rebuild() == (0, 2, 0)
+    assert whole.rows() == rows
+
+
+def exchange_keys(log: Log) -> None:
+    change(log, "UPDATE delegations SET idempotency_key = 'for a moment' WHERE delegation_id = 'b'")
+    change(log, "UPDATE delegations SET idempotency_key = 'k-b' WHERE delegation_id = 'c'")
+    change(log, "UPDATE delegations SET idempotency_key = 'k-c' WHERE delegation_id = 'b'")
+
+
+def test_records_that_were_projected_and_never_parked_are_parked(whole: Log) -> None:
+    before = whole.parked()
+    change(whole, "DELETE FROM parked")
+    assert whole.verify() == {"parked": 1}
+    whole.rebuild()
+    assert whole.parked() == before
+
+
+def test_what_was_parked_by_hand_is_forgotten(whole: Log) -> None:
+    before = whole.parked()
+    change(
+        whole,
+        """
+        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at)
+        SELECT topic, partition, 0, 'a', 'status', 'failed', now() FROM positions LIMIT 1
+        """,
+    )
+    assert whole.verify() == {"parked": 1}
+    whole.rebuild()
+    assert whole.parked() == before
+
+
+def test_what_is_parked_with_another_text_is_put_right(whole: Log) -> None:
+    before = told(whole.conn, "SELECT status, result_preview FROM parked")
+    change(whole, "UPDATE parked SET status = 'failed', result_preview = 'edited'")
+    assert whole.verify() == {"parked": 1}
+    whole.rebuild()
+    assert told(whole.conn, "SELECT status, result_preview FROM parked") == before
+
+
+def test_row_that_was_removed_comes_back_with_what_was_parked_meanwhile(whole: Log) -> None:
+    before = whole.parked()
+    change(whole, "DELETE FROM delegations WHERE delegation_id = 'd'")
+    whole.say(answer(10, "completed", of="d"), partition=1).projected()
+    assert whole.parked() != before
+    assert whole.rebuild() == (1, 0, 0)
+    assert whole.statuses()["d"] == "completed"
+    assert whole.parked() == before
+
+
+def test_row_whose_request_is_only_parked_for_is_no_row(whole: Log) -> None:
+    plant(whole, "e", 60)
+    assert whole.rebuild() == (0, 0, 1)
+    assert [each[0] for each in whole.parked()] == ["e"]
+
+
+def test_dead_letters_stay_as_they_are(whole: Log) -> None:
+    whole.say(b"no json").projected()
+    change(whole, "UPDATE dead_letters SET reason = 'known to the operator'")
+    change(whole, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    letters = told(whole.conn, "SELECT * FROM dead_letters")
+    assert whole.rebuild() == (1, 0, 0)
+    assert told(whole.conn, "SELECT * FROM dead_letters") == letters
+
+
+# --- a log that retention has shortened, row by row as decision 0006 has it
+
+
+def test_row_that_is_older_than_the_log_and_still_moves_moves_on(shortened: Log) -> None:
+    change(shortened, "UPDATE delegations SET status = 'queued' WHERE delegation_id = 'moving'")
+    assert shortened.verify() == {"differs": 1}
+    assert shortened.rebuild() == (0, 1, 0)
+    assert shortened.statuses()["moving"] == "in_progress"
+
+
+def test_row_that_ended_long_ago_stays_as_it_is(shortened: Log) -> None:
+    versions = shortened.versions()
+    report = shortened.reconcile(mend=True).report
+    assert (report.drift, report.not_covered) == (0, 3)
+    assert shortened.versions() == versions
+    assert shortened.rows()["done"].result_preview == "long ago"
+
+
+def test_row_that_is_in_the_log_and_not_in_the_view_is_inserted(shortened: Log) -> None:
+    rows = shortened.rows()
+    change(shortened, "DELETE FROM delegations WHERE delegation_id = 'young'")
+    assert shortened.rebuild() == (1, 0, 0)
+    assert shortened.rows() == rows
+
+
+def test_young_row_that_is_not_in_the_log_is_deleted(shortened: Log) -> None:
+    rows = shortened.rows()
+    plant(shortened, "younger than the log", 106)
+    plant(shortened, "older than the log", 104)
+    assert shortened.rebuild() == (0, 0, 1)
+    assert shortened.rows().keys() == rows.keys() | {"older than the log"}
+
+
+def test_row_of_a_time_to_come_says_nothing_of_its_age_and_stays(shortened: Log) -> None:
+    change(shortened, "UPDATE delegations SET created_at = now() + '1 year' WHERE delegation_id = 'done'")
+    assert shortened.verify() == {}
+
+
+def test_horizon_is_that_of_the_partition_whose_log_begins_last(shortened: Log) -> None:
+    shortened.say(asked(0, "elsewhere"), asked(200, "latest"), partition=1).projected().shorten({1: 1})
+    plant(shortened, "between the two", 150)
+    assert shortened.verify() == {}
+    plant(shortened, "after both", 206)
+    assert shortened.verify() == {"unexpected": 1}
+
+
+def test_partition_that_lost_its_whole_log_tells_nothing_of_what_was_before_now(shortened: Log) -> None:
+    shortened.say(asked(0, "elsewhere"), partition=1).projected().shorten({1: 1})
+    plant(shortened, "whenever", 100_000)
+    assert shortened.verify() == {}
+
+
+def test_key_that_a_row_older_than_the_log_holds_stays_with_it(shortened: Log) -> None:
+    repeated = asked(115, "repeat", idempotency_key="k"), answer(116, "completed", of="repeat")
+    shortened.say(*repeated).projected()
+    assert "repeat" not in shortened.rows()
+    assert shortened.verify() == {}
+    change(shortened, "DELETE FROM delegations WHERE delegation_id = 'young'")
+    assert shortened.rebuild() == (1, 0, 0)
+    assert shortened.rows().keys() == {"moving", "done", "holder", "young"}
+
+
+def test_key_of_a_row_that_is_older_than_a_whole_log_stays_with_it(whole: Log) -> None:
+    plant(whole, "adopted", -60, key="k")
+    whole.say(asked(20, "repeat", idempotency_key="k"), answer(21, "completed", of="repeat")).projected()
+    report = whole.reconcile(mend=True).report
+    assert (report.drift, report.not_covered) == (0, 2)
+    assert "repeat" not in whole.rows()
+
+
+def test_what_is_parked_of_records_that_are_gone_heals_after_a_rebuild(shortened: Log) -> None:
+    before = shortened.parked()
+    change(shortened, "DELETE FROM delegations WHERE delegation_id = 'young'")
+    assert shortened.rebuild() == (1, 0, 0)
+    assert shortened.parked() == before
+    shortened.say(asked(3, "early"), minute=120).projected()
+    assert shortened.rows()["early"].result_preview == "too early"
+    assert shortened.verify() == {}
+
+
+def test_body_that_was_left_out_is_that_of_a_row_that_is_gone(log: Log) -> None:
+    row_id = "f0f0f0f0-0000-4000-8000-00000000000f"
+    large = asked(0, "large", id=row_id, summary="x" * 2000)
+    later = updated({**large, "status": "completed", "request_body": LEFT_OUT}, 100)
+    log.say(large, {"created_at": large["created_at"], **later}).projected()
+    assert log.statuses() == {"large": "completed"}
+    log.shorten({0: 1})
+    change(log, "UPDATE delegations SET status = 'dispatched'")
+    assert log.rebuild() == (0, 1, 0)
+    assert log.statuses() == {"large": "completed"}
+    assert told(log.conn, "SELECT count(*) FROM dead_letters") == [0]
+
+
+def test_uncovered_rows_are_dropped_only_by_that_word(shortened: Log) -> None:
+    change(shortened, "DELETE FROM delegations WHERE delegation_id = 'young'")
+    done = shortened.reconcile(drop_uncovered=True, mend=True)
+    assert done.applied == (1, 0, 3)
+    assert done.report.not_covered == 0
+    assert shortened.statuses() == {"young": "completed"}
+
+
+def test_rows_older_than_a_whole_log_are_dropped_only_by_that_word(whole: Log) -> None:
+    plant(whole, "adopted", -60)
+    assert whole.rebuild() is None
+    assert whole.rebuild(drop_uncovered=True) == (0, 0, 1)
+
+
+# --- only some
+
+
+def test_only_what_was_named_is_written(whole: Log) -> None:
+    change(whole, "UPDATE delegations SET task_preview = 'edited' WHERE delegation_id IN ('a', 'b')")
+    assert whole.rebuild(only=["b"]) == (0, 1, 0)
+    assert {each: row.task_preview for each, row in whole.rows().items()} == {
+        "a": "edited",
+        "b": "do b",
+        "c": "do c",
+        "d": "do d",
+    }
+    assert whole.rebuild(only=["no such delegation"]) is None
+
+
+def test_row_whose_key_another_row_holds_is_left_out_unless_that_one_is_named_too(whole: Log) -> None:
+    change(whole, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    change(whole, "UPDATE delegations SET idempotency_key = 'k-b' WHERE delegation_id = 'c'")
+    report = whole.reconcile(mend=True, only=["b"]).report
+    assert (report.drift, report.verdicts[Verdict.NOT_COVERED]) == (0, 1)
+    assert whole.rebuild(only=["b", "c"]) == (1, 1, 0)
+    assert whole.verify() == {}
+
+
+def test_row_that_exchanged_its_key_is_left_out_unless_the_other_is_named_too(whole: Log) -> None:
+    exchange_keys(whole)
+    report = whole.reconcile(mend=True, only=["b"]).report
+    assert (report.drift, report.verdicts[Verdict.NOT_COVERED]) == (0, 1)
+    assert whole.rebuild(only=["b", "c"]) == (0, 2, 0)
+
+
+# --- positions
+
+
+def test_partition_without_a_position_gets_that_of_the_shadow(whole: Log) -> None:
+    reached, rows = whole.positions(), whole.rows()
+    change(whole, "DELETE FROM positions WHERE partition = 1")
+    change(whole, "DELETE FROM delegations WHERE delegation_id IN ('a', 'c')")
+    assert whole.verify() == {"missing": 2}
+    assert whole.rebuild() == (2, 0, 0)
+    assert (whole.positions(), whole.rows()) == (reached, rows)
+
+
+def test_positions_that_were_lost_are_found_again(whole: Log) -> None:
+    reached, versions = whole.positions(), whole.versions()
+    change(whole, "DELETE FROM positions")
+    assert whole.verify() == {}
+    assert whole.rebuild() is None
+    assert (whole.positions(), whole.versions()) == (reached, versions)
+    whole.projected()
+    assert whole.verify() == {}
+
+
+def test_view_is_compared_where_it_is_and_not_where_the_log_ends(whole: Log) -> None:
+    whole.say(answer(30, "completed", of="b"), asked(31, "f"))
+    assert whole.verify() == {}
+    assert whole.rebuild() is None
+    assert whole.projected().verify() == {}
+
+
+def test_empty_topic_is_a_success_that_changes_nothing(log: Log) -> None:
+    plant(log, "adopted", 0)
+    done = log.reconcile(mend=True)
+    assert (done.applied, done.report.drift, done.report.not_covered, done.report.empty) == (None, 0, 1, True)
+    assert log.rows().keys() == {"adopted"}
+
+
+def test_topic_that_lost_every_record_is_empty_too(shortened: Log) -> None:
+    rows = shortened.rows()
+    shortened.shorten({0: 10})
+    done = shortened.reconcile(mend=True)
+    assert (done.applied, done.report.drift, done.report.not_covered, done.report.empty) == (None, 0, 4, True)
+    assert shortened.rows() == rows
+
+
+def test_kinds_of_one_report_add_up(whole: Log) -> None:
+    change(whole, "DELETE FROM delegations")
+    report = whole.reconcile().report
+    assert report.kinds == {Kind.MISSING: 4}
+    assert report.drift == 4

@@ -1,0 +1,169 @@
+"""A log on a real broker, the view that a member made of it, and the two compared in this process."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from typing import Any, Self
+from uuid import uuid4
+
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from projecting import asked as rows_of
+from projecting import connected
+from rows import Columns, at, delegate
+
+from projector import positions, session, shadow, store
+from projector.batch import Polled, batches
+from projector.broker import SourceSettings, Span
+from projector.comparison import Wish
+from projector.folding import Sizes, Source
+from projector.from_topic import FromTopic
+from projector.lifecycle import Delegation
+from projector.positions import Claim, Gate
+from projector.projection import project
+from projector.rebuild import Done, Progress, reconcile
+from projector.session import Connection
+from projector.staging import prepare_staging
+from projector.topic import Topic, open_topic
+
+
+def asked(minute: int, of: str, **columns: Any) -> Columns:
+    """A request of a delegation, whose id is also its task."""
+    return delegate(minute, request_body={"delegation_id": of, "task": f"do {of}"}, **columns)
+
+
+class Log:
+    """A topic of three partitions, and a database whose view is projected when the test says so."""
+
+    def __init__(self, url: str, kafka: str, name: str) -> None:
+        self.url, self.name = url, name
+        self._kafka = kafka
+        self._opened = ExitStack()
+        self.conn: Connection = self._opened.enter_context(connected(url))
+        self.conn.autocommit = True
+        self._producer = KafkaProducer(bootstrap_servers=kafka, linger_ms=2)
+        self._opened.callback(self._producer.close)
+        self._token = uuid4()
+        self._topic: Topic | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @property
+    def topic(self) -> Topic:
+        if self._topic is None:
+            self._topic = self._opened.enter_context(open_topic(SourceSettings(self._kafka, self.name, "nobody")))
+        return self._topic
+
+    def made_anew(self) -> None:
+        """Forget the topic that was there."""
+        self._topic = None
+
+    # --- what the platform does, and the broker
+
+    def say(self, *values: Columns | bytes, partition: int = 0, minute: int | None = None) -> Self:
+        """A record each, as old as what it tells unless `minute` tells otherwise."""
+        for value in values:
+            content = value if isinstance(value, bytes) else json.dumps(value).encode()
+            told = value.get("created_at") if minute is None and isinstance(value, dict) else at(minute or 0)
+            ms = int(datetime.fromisoformat(told or at(0)).timestamp() * 1000)
+            self._producer.send(self.name, content, partition=partition, timestamp_ms=ms)
+        self._producer.flush()
+        return self
+
+    def shorten(self, beginnings: Mapping[int, int]) -> Self:
+        """Let retention take what is before these offsets (partition → offset)."""
+        admin = KafkaAdminClient(bootstrap_servers=self._kafka)
+        admin.delete_records({TopicPartition(self.name, number): offset for number, offset in beginnings.items()})
+        admin.close()
+        return self
+
+    # --- what a member does
+
+    def claim(self) -> dict[int, int]:
+        """Own every partition anew; partition → where to go on."""
+        self._token = uuid4()
+        found = {}
+        with session.transaction(self.conn):
+            for number, span in self.topic.spans().items():
+                place = Claim(self.name, number, self._token, self.topic.topic_id, span.beginning, 1, "test")
+                offset = positions.claim(self.conn, place)
+                assert offset is not None
+                found[number] = offset
+        return found
+
+    def polled(self) -> Iterator[Sequence[Polled]]:
+        """Claim, and read up to the end."""
+        reached, spans = self.claim(), self.topic.spans()
+        yield from self.topic.read({number: Span(reached[number], span.end) for number, span in spans.items()})
+
+    def projected(self) -> Self:
+        """Project up to the end of the log."""
+        for polled in self.polled():
+            self.write(polled)
+        return self
+
+    def write(self, polled: Sequence[Polled]) -> None:
+        for batch in batches(polled, max_records=5000, max_bytes=2**23):
+            project(self.conn, batch.records, Gate(self._token, batch.moves))
+
+    # --- what is compared
+
+    def reconcile(
+        self, source: Source | None = None, *, progress: Progress | None = None, batch: int = 5000, **wish: Any
+    ) -> Done:
+        """Verify, or with `mend=True` rebuild, in sessions as the commands open them."""
+        with self.sessions() as (view, fold_in):
+            return reconcile(
+                view, fold_in, source or FromTopic(self.topic), Wish(**wish), sizes=Sizes(batch), progress=progress
+            )
+
+    @contextmanager
+    def sessions(self) -> Iterator[tuple[Connection, Connection]]:
+        with session.connect(self.url) as view, session.connect(self.url, schema=shadow.SCHEMA) as fold_in:
+            prepare_staging(fold_in)
+            yield view, fold_in
+
+    def verify(self, **wish: Any) -> dict[str, int]:
+        """How much of each kind has drifted."""
+        report = self.reconcile(**wish).report
+        return {str(kind): count for kind, count in report.kinds.items()}
+
+    def rebuild(self, source: Source | None = None, **wish: Any) -> tuple[int, int, int] | None:
+        """How many rows were inserted, updated and deleted; none where nothing had drifted."""
+        return self.reconcile(source, mend=True, **wish).applied
+
+    # --- what the database holds
+
+    def rows(self) -> dict[str, Delegation]:
+        ids = rows_of(self.conn, "SELECT delegation_id FROM delegations")
+        return {seen.delegation.delegation_id: seen.delegation for seen in store.read_delegations(self.conn, ids)}
+
+    def statuses(self) -> dict[str, str]:
+        return {delegation_id: str(row.status) for delegation_id, row in sorted(self.rows().items())}
+
+    def versions(self) -> dict[str, str]:
+        """Delegation → the transaction that wrote its row."""
+        return dict(rows_of(self.conn, "SELECT delegation_id, xmin::text FROM delegations ORDER BY 1"))
+
+    def parked(self) -> list[Any]:
+        return rows_of(self.conn, 'SELECT delegation_id, partition, "offset", status FROM parked ORDER BY 1, 2, 3')
+
+    def positions(self) -> dict[int, int]:
+        return {number: offset for number, (offset, _) in positions.read(self.conn, self.name).items()}
+
+    def owners(self) -> list[Any]:
+        return rows_of(self.conn, "SELECT partition, owner, member FROM positions ORDER BY 1")
+
+    def shadow_is_empty(self) -> bool:
+        tables = rows_of(
+            self.conn,
+            """
+            SELECT relname FROM pg_class
+             WHERE relnamespace = 'projector_shadow'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
+            """,
+        )
+        return tables == []
