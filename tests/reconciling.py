@@ -1,16 +1,16 @@
 """A log on a real broker, the view that a member made of it, and the two compared in this process."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, LiteralString, Self
 from uuid import uuid4
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from projecting import asked as rows_of
 from projecting import connected
-from rows import Columns, at, delegate
+from rows import CALLEE, CALLER, Columns, at, delegate
 
 from projector import positions, session, shadow, store
 from projector.batch import Polled, batches
@@ -167,3 +167,40 @@ class Log:
             """,
         )
         return tables == []
+
+
+class At(Progress):
+    """Does something once, where a phase begins or, with `records`, once so many are folded."""
+
+    def __init__(self, act: Callable[[], object], phase: str | None = None, records: int | None = None) -> None:
+        self._act, self._phase, self._records = act, phase, records
+        self._acted = False
+
+    def phase(self, name: str) -> None:
+        self._reach(name == self._phase)
+
+    def folded(self, done: int, total: int) -> None:
+        self._reach(self._records is not None and done >= self._records)
+
+    def _reach(self, reached: bool) -> None:
+        if reached and not self._acted:
+            self._acted = True
+            self._act()
+
+
+def change(log: Log, statement: LiteralString) -> None:
+    """Change the view by hand."""
+    assert log.conn.execute(statement).rowcount > 0
+
+
+def plant(log: Log, delegation_id: str, minute: int, key: str | None = None) -> None:
+    """Put a row there by hand."""
+    log.conn.execute(
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, idempotency_key, created_at,
+                                 updated_at)
+        SELECT %s, %s, %s, 'planted', %s, at, at FROM (SELECT '2025-05-05 10:00Z'::timestamptz + %s * '1 min'::interval)
+               AS planted (at)
+        """,
+        [delegation_id, CALLER, CALLEE, key, minute],
+    )

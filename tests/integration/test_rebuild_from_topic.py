@@ -1,12 +1,11 @@
 """`verify` and `rebuild` from the topic: what of the view is drift, what stays as it is, and what is written."""
 
 from collections.abc import Iterator
-from typing import LiteralString
 
 import pytest
 from projecting import asked as told
-from reconciling import Log, asked
-from rows import CALLEE, CALLER, LEFT_OUT, answer, beat, updated
+from reconciling import Log, asked, change, plant
+from rows import LEFT_OUT, answer, beat, updated
 
 from projector.difference import Kind, Verdict
 
@@ -36,24 +35,6 @@ def shortened(log: Log) -> Log:
     log.say(answer(100, "dispatched", of="moving"), asked(110, "young"), answer(111, "in_progress", of="moving"))
     log.say(answer(112, "failed", of="done", error="too late"), answer(113, "completed", of="young"))
     return log.projected().shorten({0: 5})
-
-
-def change(log: Log, statement: LiteralString) -> None:
-    """Change the view by hand."""
-    assert log.conn.execute(statement).rowcount > 0
-
-
-def plant(log: Log, delegation_id: str, minute: int, key: str | None = None) -> None:
-    """Put a row there by hand."""
-    log.conn.execute(
-        """
-        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, idempotency_key, created_at,
-                                 updated_at)
-        SELECT %s, %s, %s, 'planted', %s, at, at FROM (SELECT '2025-05-05 10:00Z'::timestamptz + %s * '1 min'::interval)
-               AS planted (at)
-        """,
-        [delegation_id, CALLER, CALLEE, key, minute],
-    )
 
 
 # --- a log that is whole

@@ -1,0 +1,200 @@
+"""`verify` and `rebuild` while others are at work: members, readers, another rebuild, a log that goes on."""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+import pytest
+from projecting import asked as told
+from reconciling import At, Log, asked, change, plant
+from rows import LEFT_OUT, Columns, answer, beat, updated
+from scene import until
+
+from projector import from_topic, positions
+from projector.errors import Fenced
+from projector.folding import Fold
+from projector.from_topic import FromTopic
+from projector.positions import Gate
+from projector.session import Connection
+from projector.topic import Topic
+
+
+@pytest.fixture
+def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
+    """Three delegations in two partitions, projected."""
+    with Log(database_url, kafka, topic) as log:
+        log.say(asked(0, "a"), asked(1, "b"), answer(2, "completed", of="a"))
+        yield log.say(asked(3, "c"), beat(4, of="c"), partition=1).projected()
+
+
+# --- members
+
+
+def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Callable[[], object]) -> None:
+    """Let something happen when the member has read and folded a batch, and is about to write it."""
+    real, acted = positions.pass_gate, []
+
+    def late(conn: Connection, gate: Gate) -> None:
+        if conn is member and not acted:
+            acted.append(act())
+        real(conn, gate)
+
+    monkeypatch.setattr(positions, "pass_gate", late)
+
+
+def test_batch_that_was_read_before_the_swap_is_dropped_and_nothing_is_lost(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the row that was wrong it decided that nothing changes."""
+    change(log, "UPDATE delegations SET status = 'failed' WHERE delegation_id = 'b'")
+    log.say(answer(10, "completed", of="b"))
+    polled = [each for each in log.polled() if each]
+    before_the_gate(monkeypatch, log.conn, log.rebuild)
+    with pytest.raises(Fenced):
+        log.write(polled[0])
+    assert log.statuses()["b"] == "queued"
+    assert log.projected().statuses()["b"] == "completed"
+    assert log.verify() == {}
+
+
+def test_member_is_left_in_peace_where_nothing_has_drifted(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.say(answer(10, "completed", of="b"))
+    polled = [each for each in log.polled() if each]
+    before_the_gate(monkeypatch, log.conn, log.rebuild)
+    log.write(polled[0])
+    assert log.statuses()["b"] == "completed"
+
+
+@contextmanager
+def swapping(log: Log) -> Iterator[None]:
+    """A rebuild that has written everything and not committed it yet; it does at the end of the block."""
+    written, commit = threading.Event(), threading.Event()
+
+    class Slow(FromTopic):
+        def hand_over(self, view: Connection, held: Mapping[int, int], **how: Any) -> None:
+            super().hand_over(view, held, **how)
+            written.set()
+            assert commit.wait(30)
+
+    thread = threading.Thread(target=log.rebuild, args=[Slow(log.topic)])
+    thread.start()
+    try:
+        assert written.wait(30)
+        yield
+    finally:
+        commit.set()
+        thread.join()
+
+
+def test_member_waits_before_its_gate_while_drift_is_written(log: Log) -> None:
+    change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    log.say(answer(10, "completed", of="b"))
+    polled = [each for each in log.polled() if each]
+    with ThreadPoolExecutor(1) as threads:
+        with swapping(log), psycopg.connect(log.url) as onlooker:
+            member = threads.submit(log.write, polled[0])
+            pid = [log.conn.info.backend_pid]
+            until(lambda: onlooker.execute("SELECT pg_blocking_pids(%s) <> '{}'", pid).fetchone() == (True,), "a wait")
+            assert not member.done()
+        assert isinstance(member.exception(), Fenced)
+    assert log.projected().statuses()["b"] == "completed"
+
+
+# --- readers
+
+
+def test_reader_sees_the_old_view_or_the_new_one_and_never_waits(log: Log) -> None:
+    change(log, "UPDATE delegations SET status = 'stuck' WHERE delegation_id = 'a'")
+    change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    plant(log, "planted", 60)
+    old = log.statuses()
+    read = "SELECT delegation_id, status FROM delegations"
+    patient = "-c lock_timeout=1s -c default_transaction_isolation=repeatable\\ read"
+    with psycopg.connect(log.url, options=patient) as held, psycopg.connect(log.url, options=patient) as during:
+        assert dict(held.execute(read).fetchall()) == old
+        with swapping(log):
+            assert dict(during.execute(read).fetchall()) == old
+            assert log.statuses() == old
+        assert dict(held.execute(read).fetchall()) == dict(during.execute(read).fetchall()) == old
+        assert log.statuses() == {"a": "completed", "b": "queued", "c": "queued"}
+
+
+def test_table_stays_the_one_that_others_know(log: Log) -> None:
+    log.conn.execute("CREATE VIEW public.lately AS SELECT * FROM delegations WHERE created_at > '2025-01-01'")
+    log.conn.execute("GRANT SELECT ON delegations TO PUBLIC")
+    log.conn.execute("ALTER TABLE delegations REPLICA IDENTITY FULL")
+    log.conn.execute("CREATE INDEX of_somebody_else ON delegations (status)")
+    before = catalog(log)
+    change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    assert log.rebuild() == (1, 0, 0)
+    assert catalog(log) == before
+    assert told(log.conn, "SELECT count(*) FROM public.lately") == [3]
+
+
+def catalog(log: Log) -> list[Any]:
+    return told(
+        log.conn,
+        """
+        SELECT c.oid, c.relname, c.relfilenode, c.relacl::text, c.relreplident::text, c.reloptions::text
+          FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid
+         WHERE 'public.delegations'::regclass IN (c.oid, i.indrelid) ORDER BY c.oid
+        """,
+    )
+
+
+# --- a log that goes on
+
+
+def test_log_that_grows_while_it_is_looked_at_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, grown = Topic.spans, []
+
+    def spans(topic: Topic, *partitions: Any) -> Any:
+        found = real(topic, *partitions)
+        if not grown:
+            grown.append(True)
+            log.say(asked(20, "f")).projected()
+        return found
+
+    monkeypatch.setattr(Topic, "spans", spans)
+    assert log.verify() == {}
+    assert grown
+
+
+LARGE = asked(0, "large", id="f0f0f0f0-0000-4000-8000-00000000000f", summary="x" * 2000)
+LEFT_OUT_OF = {**updated({**LARGE, "status": "completed", "request_body": LEFT_OUT}, 30), "created_at": "2025-05-05"}
+
+
+@pytest.mark.parametrize("last", [answer(30, "completed", of="large"), LEFT_OUT_OF], ids=["whole", "left out"])
+@pytest.mark.parametrize("mend", [False, True])
+def test_row_that_drifts_after_it_was_compared_is_found(log: Log, last: Columns, mend: bool) -> None:
+    log.say(LARGE).projected()
+
+    def drift() -> None:
+        log.say(last).projected()
+        change(log, "UPDATE delegations SET status = 'queued', updated_at = created_at WHERE delegation_id = 'large'")
+
+    done = log.reconcile(mend=mend, progress=At(drift, "mending" if mend else "looking again"))
+    assert done.report.drift == 1
+    assert log.statuses()["large"] == ("completed" if mend else "queued")
+
+
+def test_members_wait_for_a_short_tail_only(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(from_topic, "TAIL_RECORDS", 2)
+    settled: list[tuple[bool, int]] = []
+
+    class Counted(FromTopic):
+        def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+            before = into.records
+            settled.append((super().settle(into, held), into.records - before))
+            return settled[-1][0]
+
+    def go_on() -> None:
+        log.say(*(asked(20 + n, f"late-{n}") for n in range(5))).projected()
+        change(log, "DELETE FROM delegations WHERE delegation_id = 'late-3'")
+
+    done = log.reconcile(Counted(log.topic), mend=True, progress=At(go_on, "mending"))
+    assert done.applied == (1, 0, 0)
+    assert settled == [(False, 0), (True, 0)]
