@@ -140,7 +140,8 @@ class Log:
 
     def rows(self) -> dict[str, Delegation]:
         ids = rows_of(self.conn, "SELECT delegation_id FROM delegations")
-        return {seen.delegation.delegation_id: seen.delegation for seen in store.read_delegations(self.conn, ids)}
+        rows = sorted(seen.delegation for seen in store.read_delegations(self.conn, ids))
+        return {row.delegation_id: row for row in rows}
 
     def statuses(self) -> dict[str, str]:
         return {delegation_id: str(row.status) for delegation_id, row in sorted(self.rows().items())}

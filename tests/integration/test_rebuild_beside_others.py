@@ -35,7 +35,8 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
 
 def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Callable[[], object]) -> None:
     """Let something happen when the member has read and folded a batch, and is about to write it."""
-    real, acted = positions.pass_gate, []
+    real = positions.pass_gate
+    acted: list[object] = []
 
     def late(conn: Connection, gate: Gate) -> None:
         if conn is member and not acted:
@@ -149,7 +150,8 @@ def catalog(log: Log) -> list[Any]:
 
 
 def test_log_that_grows_while_it_is_looked_at_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, grown = Topic.spans, []
+    real = Topic.spans
+    grown: list[bool] = []
 
     def spans(topic: Topic, *partitions: Any) -> Any:
         found = real(topic, *partitions)
