@@ -91,6 +91,15 @@ def read(conn: Connection, topic: str) -> dict[int, tuple[int, str | None]]:
     return {partition: (next_offset, topic_id) for partition, next_offset, topic_id in rows}
 
 
+def owned(conn: Connection, topic: str, token: UUID) -> dict[int, int]:
+    """Partition → the next offset to project, of those that bear this owner's token."""
+    rows = conn.execute(
+        "SELECT partition, next_offset FROM positions WHERE topic = %(topic)s AND owner = %(token)s",
+        {"topic": topic, "token": token},
+    )
+    return dict(rows)
+
+
 def lock(conn: Connection, topic: str) -> dict[int, int]:
     """Hold up every member before its gate until the end of this transaction; partition → next offset."""
     rows = conn.execute(

@@ -20,7 +20,7 @@ from projector.health import Health
 from projector.lifecycle import Outcome
 from projector.positions import Claim, Gate
 from projector.projection import Outcomes, project
-from projector.session import Connection, TimeOuts, connect, ping, transaction
+from projector.session import Connection, TimeOuts, connect, transaction
 from projector.source import KafkaSource
 from projector.staging import prepare_staging
 from projector.standstill import Standstill
@@ -171,7 +171,7 @@ class Member:
             return
         self._tick_at = now + _TICK_SECONDS
         self._project(conn, self.source.drifted())
-        ping(conn)
+        self._require_owned(conn)
         seated = self.source.seated
         self.source.commit({place: offset for place, offset in self._written.items() if place in seated})
         self._look_for_stalls(now)
@@ -181,6 +181,13 @@ class Member:
             self.health.report(healthy=True, state="projecting" if seated else "waiting for partitions")
         if now - self._summed_up[0] >= self.settings.summary_seconds:
             self._sum_up("summary")
+
+    def _require_owned(self, conn: Connection) -> None:
+        """Raises Fenced where a position was moved or taken: a partition without records has no batch to notice it."""
+        with transaction(conn):
+            owned = positions.owned(conn, self.source.topic, self.token)
+        if moved := [part for part, offset in self.source.seated.items() if owned.get(part) != offset]:
+            raise Fenced(f"the positions of partitions {sorted(moved)} were moved, or taken by another member")
 
     def _look_for_stalls(self, now: float) -> None:
         """A partition with lag whose position stands still needs another consumer (T1, T2)."""

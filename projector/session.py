@@ -63,12 +63,6 @@ def connect(
     return conn
 
 
-def ping(conn: Connection) -> None:
-    """Raises DatabaseAway where the session is no longer there, which an idle one would not notice."""
-    with reactions():
-        conn.execute("SELECT 1")
-
-
 @contextmanager
 def transaction(conn: Connection) -> Iterator[None]:
     """One transaction, with the database's errors turned into ours."""

@@ -1,7 +1,9 @@
 """A member in this process, where a test can reach into its consumer as a fault of the client would."""
 
 from collections.abc import Iterator
+from typing import LiteralString
 
+import psycopg
 import pytest
 from kafka import TopicPartition
 from scene import Scene, until
@@ -46,6 +48,27 @@ def test_member_whose_positions_another_took_steps_back_and_claims_again(member:
         scene.take_positions()
         scene.play(Mix(delegations=5))
         stepping(member, scene)
+    scene.view_equals_log()
+
+
+@pytest.mark.parametrize("moved", ["owner = NULL", "next_offset = 0", "owner = NULL, next_offset = 0"])
+def test_member_without_anything_to_do_notices_that_its_positions_were_moved(
+    member: Member, scene: Scene, moved: LiteralString
+) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    with psycopg.connect(scene.database_url) as conn:
+        conn.execute("UPDATE projector.positions SET " + moved)
+
+    def owned() -> bool:
+        member.step()
+        with psycopg.connect(scene.database_url) as conn:
+            there = conn.execute(
+                "SELECT partition, next_offset FROM projector.positions WHERE owner = %s", [member.token]
+            ).fetchall()
+        return dict(there) == scene.ends()
+
+    until(owned, "positions at the end again, and ours")
     scene.view_equals_log()
 
 

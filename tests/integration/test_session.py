@@ -1,11 +1,13 @@
 """What each of the database's errors asks for, told by errors that a real server raises."""
 
+from uuid import uuid4
+
 import psycopg
 import pytest
 
-from projector import migrations
+from projector import migrations, positions
 from projector.errors import Contested, DatabaseAway, Misconfigured, ProjectorError, Unwritable
-from projector.session import Connection, TimeOuts, connect, ping, reactions, transaction
+from projector.session import Connection, TimeOuts, connect, reactions, transaction
 
 REACTIONS = {
     "22001": Unwritable,
@@ -49,8 +51,13 @@ def _freeze_until_the_server_ends_it(conn: Connection, url: str) -> None:
     conn.execute("SELECT 1")
 
 
-def test_session_that_is_gone_is_noticed_by_a_ping_and_by_the_look_at_the_schema(database_url: str) -> None:
-    for look in (ping, migrations.require_current):
+def _look_at_positions(conn: Connection) -> None:
+    with transaction(conn):
+        positions.owned(conn, "activity-log", uuid4())
+
+
+def test_session_that_is_gone_is_noticed_by_a_look_at_positions_and_at_the_schema(database_url: str) -> None:
+    for look in (_look_at_positions, migrations.require_current):
         conn = connect(database_url)
         with psycopg.connect(database_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])
