@@ -94,7 +94,7 @@ def _insert(conn: Connection, asked: Asked) -> bool:
                     coalesce(%(deadline)s::timestamptz, now() + %(default_deadline)s::interval), %(idempotency_key)s)
             ON CONFLICT DO NOTHING
             """,
-            asked._asdict() | {"task_preview": preview(asked.task), "default_deadline": DEFAULT_DEADLINE},
+            asked._asdict() | {"task_preview": preview(asked.task, "task"), "default_deadline": DEFAULT_DEADLINE},
         )
         return cursor.rowcount == 1
 
