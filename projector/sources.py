@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from events.envelope import Record
+from events.fields import storable
 from projector import activity_logs, positions, recording, shadow
 from projector.batch import pieces
 from projector.difference import CLOCKS_DIFFER_BY, Coverage
@@ -59,12 +60,16 @@ class FromActivityLogs:
 
 
 class FromRecordings:
-    """Recordings: every step of what they hold, and nothing of what they do not."""
+    """Recordings: every step of what they hold, and nothing of what they do not; exports of `activity_logs` are as it.
+
+    Only such an export mends a gap in the log: of what else they lack recordings tell nothing.
+    """
 
     def __init__(self, paths: Sequence[Path], topic: Topic | None) -> None:
         self.paths = list(dict.fromkeys(paths))
         self.topic = topic
         self.name = "recordings " + ", ".join(map(str, self.paths))
+        self._exports = all(map(_is_export, self.paths))
         self._until: datetime | None = None
 
     def is_empty(self) -> bool:
@@ -76,7 +81,7 @@ class FromRecordings:
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         for path in self.paths:
             shadow.start_at(view, str(path), {0: 0}, token, _stamp(path))
-        return Coverage(proves_absence=False), 0
+        return Coverage(proves_absence=False, steps=not self._exports), 0
 
     def fold(self, view: Connection, into: Fold) -> None:
         for path in self.paths:
@@ -94,8 +99,8 @@ class FromRecordings:
         return True
 
     def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
-        if self.topic is not None and wrote:  # what they hold of a gap, nobody knows: `run` goes on to refuse it
-            _rewind(view, self.topic, self._until, over_gaps=False)
+        if self.topic is not None:
+            _rewind(view, self.topic, self._until if wrote else None, over_gaps=whole and self._exports)
 
 
 def _hold(view: Connection, topic: Topic | None, *, exclusive: bool) -> dict[int, int]:
@@ -133,6 +138,12 @@ def _fold_lines(into: Fold, topic: str, lines: Iterable[Record], done: int) -> N
     for piece in pieces(lines, max_records=into.sizes.records, max_bytes=into.sizes.bytes):
         into.project(piece, [Move(topic, 0, done, done + len(piece))])
         done += len(piece)
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file holds rows of the table and not records of a log, which have a topic of their own."""
+    first = next(recording.read(path), None)
+    return first is not None and first.topic == storable(path.name)
 
 
 def _stamp(path: Path) -> str:

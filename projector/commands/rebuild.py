@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+from projector.arguments import identifier
 from projector.commands.comparing import add_source, compare, found, print_report
 from projector.comparison import Wish
 from projector.errors import Misconfigured
@@ -36,7 +37,7 @@ def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
 
 def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     """Rebuild, and tell what was written."""
-    wish = Wish(not arguments.dry_run, frozenset(arguments.only), arguments.drop_uncovered)
+    wish = Wish(not arguments.dry_run, frozenset(map(_id, arguments.only)), arguments.drop_uncovered)
     if wish.mend and wish.drop_uncovered and not arguments.yes:
         _ask()
     done = compare(settings, arguments, wish)
@@ -44,25 +45,34 @@ def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
         print(json.dumps({**found(done.report), "written": done.applied and done.applied._asdict()}))
     else:
         print_report(done.report)
-        print(_conclusion(done, dry=arguments.dry_run))
+        print(_conclusion(done, "what was named" if wish.only else "the view"))
     return 0
+
+
+def _id(text: str) -> str:
+    """An id as the rules of events read it."""
+    try:
+        return identifier(text)
+    except ValueError as error:
+        raise Misconfigured(f"--only: {error}") from None
 
 
 def _ask() -> None:
     if not sys.stdin.isatty():
         raise Misconfigured("--drop-uncovered deletes what the source cannot give back: say --yes if you mean it")
-    if input("Rows whose history the source no longer holds will be deleted for good. Type yes: ") != "yes":
+    sys.stderr.write("Rows whose history the source no longer holds are deleted for good. Type yes to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != "yes":
         raise Misconfigured("nothing was done")
 
 
-def _conclusion(done: Done, *, dry: bool) -> str:
+def _conclusion(done: Done, meant: str) -> str:
     report = done.report
-    if not report.records:
+    if report.empty:
         return "there is nothing to rebuild from: the source is empty"
     if not report.drift:
-        return "the view equals the source: nothing to write"
+        return f"{meant} equals the source: nothing to write"
     if done.applied is None:
-        assert dry  # noqa: S101 - drift is written otherwise
         return f"{report.drift:,} delegations would be written; nothing was, this was a dry run"
     inserted, updated, deleted = done.applied
-    return f"the view equals the source now: {inserted:,} rows inserted, {updated:,} updated, {deleted:,} deleted"
+    return f"{meant} equals the source now: {inserted:,} rows inserted, {updated:,} updated, {deleted:,} deleted"

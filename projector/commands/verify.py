@@ -7,6 +7,7 @@ from typing import Any
 
 from projector.commands.comparing import TOPIC, add_source, compare, found, print_report
 from projector.comparison import Wish
+from projector.difference import Report
 from projector.settings import Settings
 
 EQUAL, DRIFT = 0, 3
@@ -33,21 +34,20 @@ def verify(settings: Settings, arguments: argparse.Namespace) -> int:
         print(json.dumps(found(report)))
     else:
         print_report(report)
-        print(_conclusion(report.drift, report.records, arguments.source))
+        print(_conclusion(report, arguments.source))
     return DRIFT if report.drift else EQUAL
 
 
-def _conclusion(drift: int, records: int, source: list[str]) -> str:
-    if drift:
+def _conclusion(report: Report, source: list[str]) -> str:
+    if report.drift:
         chosen = "" if source == [TOPIC] else " --from " + shlex.join(source)
-        return f"the view has drifted in {drift:,} delegations: `projector rebuild{chosen}` mends them"
-    if not records:
+        return f"the view has drifted in {report.drift:,} delegations: `projector rebuild{chosen}` mends them"
+    if report.empty:
         return "there is nothing to compare with: the source is empty"
     return "the view equals the source"
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+    if not (text.isascii() and text.isdecimal() and len(text) < 19 and int(text)):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 on: found {text!r}")
+    return int(text)
