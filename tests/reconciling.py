@@ -37,7 +37,7 @@ class Log:
 
     def __init__(self, url: str, kafka: str, name: str) -> None:
         self.url, self.name = url, name
-        self._kafka = kafka
+        self.kafka = kafka
         self._opened = ExitStack()
         self.conn: Connection = self._opened.enter_context(connected(url))
         self.conn.autocommit = True
@@ -55,7 +55,7 @@ class Log:
     @property
     def topic(self) -> Topic:
         if self._topic is None:
-            self._topic = self._opened.enter_context(open_topic(SourceSettings(self._kafka, self.name, "nobody")))
+            self._topic = self._opened.enter_context(open_topic(SourceSettings(self.kafka, self.name, "nobody")))
         return self._topic
 
     def made_anew(self) -> None:
@@ -76,7 +76,7 @@ class Log:
 
     def shorten(self, beginnings: Mapping[int, int]) -> Self:
         """Let retention take what is before these offsets (partition → offset)."""
-        admin = KafkaAdminClient(bootstrap_servers=self._kafka)
+        admin = KafkaAdminClient(bootstrap_servers=self.kafka)
         admin.delete_records({TopicPartition(self.name, number): offset for number, offset in beginnings.items()})
         admin.close()
         return self

@@ -55,7 +55,7 @@ def test_retention_that_passed_the_position_stops_the_projector_with_the_remedy(
     stopped = scene.member()
     assert stopped.exit_code() == 4
     assert "gone for sure" in stopped.text()
-    assert "projector replay" in stopped.text()
+    assert "projector rebuild --from activity-logs" in stopped.text()
     before = scene.positions()
     assert scene.member().exit_code() == 4
     assert scene.positions() == before

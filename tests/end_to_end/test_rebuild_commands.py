@@ -1,0 +1,255 @@
+"""`projector verify` and `projector rebuild` as a shell sees them: what they print, refuse, ask and exit with."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from activity_table import create_activity_table
+from commands import Ended, environment, projector
+from projecting import asked as told
+from psycopg import sql
+from reconciling import Log, asked, change, plant
+from rows import CALLER, answer
+from scene import Scene
+
+ESCAPE = "\x1b[2J\nnot a line of its own"
+
+
+@pytest.fixture
+def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
+    with Log(database_url, kafka, topic) as log:
+        log.say(asked(0, "a"), asked(1, "b"), answer(2, "completed", of="a", text="one"), asked(3, ESCAPE))
+        yield log.say(answer(4, "failed", of="c")).projected()
+
+
+@pytest.fixture
+def drifted(log: Log) -> Log:
+    change(log, "UPDATE delegations SET status = 'queued', result_preview = 'x' WHERE delegation_id = 'a'")
+    change(log, "DELETE FROM delegations WHERE delegation_id <> 'a'")
+    plant(log, "planted", 60)
+    change(log, "DELETE FROM parked")
+    return log
+
+
+def settings(log: Log, **others: str) -> dict[str, str]:
+    return {"database_url": log.url, "bootstrap_servers": log.kafka, "topic": log.name, **others}
+
+
+def run(log: Log, *arguments: str, **others: str) -> Ended:
+    return projector(*arguments, **settings(log, **others))
+
+
+def test_report_for_a_person(drifted: Log) -> None:
+    found = run(drifted, "verify", log_format="json")
+    assert found.code == 3
+    assert [json.loads(line)["message"] for line in found.err.splitlines()] == ["folding", "comparing", "looking again"]
+    missing = (
+        "status is none, and queued by the source; created_at is none, and 2025-05-05 10:0{}:00+00:00 by the source"
+    )
+    assert found.out.splitlines() == [
+        f"compared with topic {drifted.name}: 5 records folded",
+        "           2 missing from the view",
+        f"             \\x1b[2J\\nnot a line of its own: {missing.format(3)}",
+        f"             b: {missing.format(1)}",
+        "           1 in the view, and not in the source",
+        "             planted: status is queued, and none by the source; "
+        + "created_at is 2025-05-05 11:00:00+00:00, and none by the source",
+        "           1 with other values than in the source",
+        "             a: status is queued, and completed by the source; result_preview is x, and one by the source",
+        "           1 with other events parked",
+        "             c: parked is 0, and 1 by the source",
+        "columns that differ: status 1, result_preview 1",
+        "the view has drifted in 5 delegations: `projector rebuild` mends them",
+    ]
+
+
+def test_report_as_json_then_a_dry_run_and_then_the_repair(drifted: Log) -> None:
+    versions = drifted.versions()
+    found = run(drifted, "verify", "--json")
+    told = found.json()
+    examples = {each["delegation_id"]: each for each in told.pop("examples")}
+    assert (found.code, told) == (
+        3,
+        {
+            "source": f"topic {drifted.name}",
+            "records": 5,
+            "drift": 5,
+            "not_covered": 0,
+            "ahead": 0,
+            "kinds": {"missing": 2, "unexpected": 1, "differs": 1, "parked": 1},
+            "columns": {"status": 1, "result_preview": 1},
+        },
+    )
+    assert examples.keys() == {"a", "b", "c", "planted", ESCAPE}
+    assert examples["a"]["columns"]["status"] == {"view": "queued", "log": "completed"}
+    dry = run(drifted, "rebuild", "--dry-run", "--json")
+    assert (dry.code, dry.json()["drift"], dry.json()["written"]) == (0, 5, None)
+    assert drifted.versions() == versions
+    mended = run(drifted, "rebuild", "--only", "b", "a")
+    assert mended.out.splitlines()[-1] == (
+        "what was named equals the source now: 1 rows inserted, 1 updated, 0 deleted"
+    )
+    written = run(drifted, "rebuild", "--json").json()["written"]
+    assert written == {"inserted": 1, "updated": 0, "deleted": 1}
+    equal = run(drifted, "verify")
+    assert (equal.code, equal.out.splitlines()[-1]) == (0, "the view equals the source")
+
+
+def test_dry_run_for_a_person_and_a_repair_of_nothing(log: Log) -> None:
+    assert run(log, "rebuild").out.endswith("the view equals the source: nothing to write\n")
+    assert run(log, "rebuild", "--only", "b").out.endswith("what was named equals the source: nothing to write\n")
+    change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    assert run(log, "rebuild", "--dry-run").out.endswith(
+        "1 delegations would be written; nothing was, this was a dry run\n"
+    )
+
+
+def test_repair_names_the_source_that_found_the_drift(drifted: Log, tmp_path: Path) -> None:
+    path = tmp_path / "an export.jsonl"
+    path.write_text(json.dumps(asked(0, "b")))
+    found = run(drifted, "verify", "--from", str(path))
+    assert found.code == 3
+    assert found.out.endswith(f"1 delegations: `projector rebuild --from '{path}'` mends them\n")
+
+
+def test_empty_topic_is_a_success_that_says_so(database_url: str, kafka: str, topic: str) -> None:
+    with Log(database_url, kafka, topic) as log:
+        plant(log, "adopted", 0)
+        verified, rebuilt = run(log, "verify"), run(log, "rebuild")
+        assert (verified.code, rebuilt.code) == (0, 0)
+        assert "           1 not covered: the source lacks their history, they stay as they are\n" in verified.out
+        assert verified.out.endswith("there is nothing to compare with: the source is empty\n")
+        assert rebuilt.out.endswith("there is nothing to rebuild from: the source is empty\n")
+        assert log.rows().keys() == {"adopted"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["verify", "--sample", "0"], "argument --sample: must be a whole number from 1 on: found '0'"),
+        (["verify", "--sample", "many"], "argument --sample: must be a whole number from 1 on: found 'many'"),
+        (["verify", "--from", "no such file"], "--from no such file: there is no such file; what can be given is"),
+        (["rebuild", "--only", "d" * 513], "--only: "),
+        (["rebuild", "--only", ""], "--only: "),
+        (["rebuild", "--drop-uncovered"], "say --yes if you mean it"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_a_sentence(
+    arguments: list[str], sentence: str, database_url: str, kafka: str, topic: str
+) -> None:
+    refused = projector(*arguments, database_url=database_url, bootstrap_servers=kafka, topic=topic)
+    assert (refused.code, refused.out) == (2, "")
+    assert sentence in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_second_one_is_told_who_is_at_it(log: Log) -> None:
+    with log.sessions() as (view, _):
+        view.execute("SELECT pg_advisory_lock(hashtext('delegations projector: shadow'))")
+        view.execute(
+            """
+            INSERT INTO projector_shadow.work (source, owner, since, coverage, carried_over)
+            VALUES ('', 'host/1', '2025-05-05 10:00Z', '{}', 0)
+            """
+        )
+        refused = run(log, "rebuild")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == ("projector: another verify or rebuild is under way: host/1, since 2025-05-05 10:00:00 UTC\n")
+
+
+# --- the question
+
+
+@pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("no\n", 2), ("\x04", 2)], ids=["yes", "no", "end"])
+def test_dropping_asks_on_a_terminal(log: Log, typed: str, code: int) -> None:
+    plant(log, "adopted", -60)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "projector.cli", "rebuild", "--drop-uncovered", "--json"]
+    asking = subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(settings(log))
+    )
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    out, err = asking.communicate(timeout=60)
+    os.close(ours)
+    assert asking.returncode == code, err
+    assert b"deleted for good. Type yes to go on: " in err
+    assert ("adopted" in log.rows()) == (code != 0)
+    if code == 0:
+        assert json.loads(out)["written"] == {"inserted": 0, "updated": 0, "deleted": 1}
+    else:
+        assert err.endswith(b"nothing was done\n")
+
+
+def test_dropping_without_a_question(log: Log) -> None:
+    plant(log, "adopted", -60)
+    assert run(log, "rebuild", "--drop-uncovered", "--dry-run").out.endswith("this was a dry run\n")
+    assert run(log, "rebuild", "--drop-uncovered", "--yes").out.endswith("0 rows inserted, 0 updated, 1 deleted\n")
+
+
+# --- the platform's table, and the gap that it mends
+
+
+@pytest.fixture
+def platform(database_url: str, maintenance: psycopg.Connection) -> Iterator[str]:
+    """A database of the platform's own."""
+    name = database_url.rsplit("/", 1)[1] + "_platform"
+    maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    url = database_url.rsplit("/", 1)[0] + "/" + name
+    create_activity_table(url)
+    yield url
+    maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def write(platform: str, *rows: dict[str, Any]) -> None:
+    with psycopg.connect(platform) as conn:
+        for row in rows:
+            conn.execute(
+                """
+                INSERT INTO activity_logs
+                SELECT * FROM jsonb_populate_record(NULL::activity_logs,
+                                                    %s::jsonb || jsonb_build_object('id', gen_random_uuid()))
+                """,
+                [json.dumps({"workspace_id": CALLER, **row})],
+            )
+
+
+def test_table_is_looked_for_where_the_setting_says(log: Log, platform: str) -> None:
+    write(platform, asked(0, "a", status="completed", response_body={"text": "one"}), asked(1, "b"))
+    missing = run(log, "verify", "--from", "activity-logs")
+    assert missing.code == 2
+    assert "no table activity_logs in this database: set PROJECTOR_ACTIVITY_DATABASE_URL" in missing.err
+    found = run(log, "verify", "--from", "activity-logs", "--json", activity_database_url=platform).json()
+    assert (found["source"], found["drift"], found["not_covered"]) == ("table activity_logs", 0, 1)
+
+
+def test_gap_stops_a_member_and_the_command_that_it_names_mends_it(scene: Scene, log: Log, platform: str) -> None:
+    gone = [answer(10, "completed", of="b", text="two"), asked(11, "lost")]
+    write(platform, asked(0, "a", status="completed", response_body={"text": "one"}), asked(1, "b"), *gone)
+    log.say(*gone, asked(12, "next")).shorten({0: 7})
+    stopped = scene.member(log_format="human")
+    assert stopped.exit_code() == 4
+    (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
+    assert f"partition 0 of {log.name} was projected up to offset 5, and its log holds 7 to 8" in sentence
+    assert "2 records are gone for sure" in sentence
+    assert "`projector rebuild --from activity-logs` mends it" in sentence
+    refused = run(log, "verify")
+    assert refused.code == 4
+    assert "`projector rebuild --from activity-logs` mends it" in refused.err
+    mended = run(log, "rebuild", "--from", "activity-logs", activity_database_url=platform)
+    assert (mended.code, mended.out.splitlines()[-1]) == (
+        0,
+        "the view equals the source now: 1 rows inserted, 1 updated, 0 deleted",
+    )
+    scene.member().says("partition claimed", times=3)
+    scene.projects_more_than(7)
+    assert log.statuses() == {"a": "completed", "b": "completed", "lost": "queued", "next": "queued", ESCAPE: "queued"}
+    assert told(log.conn, "SELECT result_preview FROM delegations WHERE delegation_id = 'b'") == ["two"]
+    assert run(log, "verify").code == 0
