@@ -18,6 +18,7 @@ from projector.errors import Fenced
 from projector.folding import Fold
 from projector.from_topic import FromTopic
 from projector.positions import Gate
+from projector.rebuild import Progress
 from projector.session import Connection
 from projector.topic import Topic
 
@@ -71,14 +72,14 @@ def test_member_is_left_in_peace_where_nothing_has_drifted(log: Log, monkeypatch
 
 @contextmanager
 def swapping(log: Log) -> Iterator[None]:
-    """A rebuild that has written everything and not committed it yet; it does at the end of the block."""
+    """A rebuild that has written every row and not committed it yet; it does at the end of the block."""
     written, commit = threading.Event(), threading.Event()
 
     class Slow(FromTopic):
         def hand_over(self, view: Connection, held: Mapping[int, int], **how: Any) -> None:
-            super().hand_over(view, held, **how)
             written.set()
             assert commit.wait(30)
+            super().hand_over(view, held, **how)
 
     thread = threading.Thread(target=log.rebuild, args=[Slow(log.topic)])
     thread.start()
@@ -146,6 +147,44 @@ def catalog(log: Log) -> list[Any]:
     )
 
 
+def test_nothing_is_locked_that_others_write_but_to_write_drift(log: Log) -> None:
+    locks: list[Any] = []
+
+    class Settling(FromTopic):
+        def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+            locks.append(locked(log))
+            return super().settle(into, held)
+
+    log.reconcile(Settling(log.topic))
+    log.reconcile(Settling(log.topic), mend=True, progress=At(lambda: locks.append(locked(log)), records=1), batch=1)
+    assert locks == [[], [], ["positions"]]
+
+
+def locked(log: Log) -> list[str]:
+    """The tables in which somebody else holds rows or more."""
+    return told(
+        log.conn,
+        """
+        SELECT DISTINCT relname FROM pg_locks JOIN pg_class c ON c.oid = relation
+         WHERE relnamespace IN ('public'::regnamespace, 'projector'::regnamespace) AND relkind = 'r'
+           AND pid <> pg_backend_pid() AND mode <> 'AccessShareLock' ORDER BY 1
+        """,
+    )
+
+
+def test_no_transaction_of_the_fold_holds_more_than_a_batch(log: Log) -> None:
+    class Counting(Progress):
+        done = 0
+        most = 0
+
+        def folded(self, done: int, total: int) -> None:
+            self.most, self.done = max(self.most, done - self.done), done
+
+    progress = Counting()
+    log.reconcile(progress=progress, batch=2)
+    assert (progress.done, progress.most) == (5, 2)
+
+
 # --- a log that goes on
 
 
@@ -160,8 +199,8 @@ def test_log_that_grows_while_it_is_looked_at_has_no_gap(log: Log, monkeypatch: 
             log.say(asked(20, "f")).projected()
         return found
 
-    monkeypatch.setattr(Topic, "spans", spans)
-    assert log.verify() == {}
+    fold = At(lambda: monkeypatch.setattr(Topic, "spans", spans), "folding")
+    assert log.reconcile(progress=fold).report.drift == 0
     assert grown
 
 

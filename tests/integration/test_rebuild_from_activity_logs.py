@@ -23,9 +23,6 @@ from projector.rebuild import Done
 from projector.recording import Line
 from projector.sources import FromActivityLogs, FromRecordings
 
-NOW = int((datetime.now(UTC) - TEN).total_seconds() / 60)
-"""In minutes since ten."""
-
 
 @pytest.fixture
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
@@ -62,6 +59,11 @@ def moved(log: Log, of: str, status: str, minute: int) -> None:
     log.say(answer(minute, status, of=of)).projected()
 
 
+def now() -> int:
+    """In minutes since ten."""
+    return int((datetime.now(UTC) - TEN).total_seconds() / 60)
+
+
 @contextmanager
 def table(log: Log) -> Iterator[FromActivityLogs]:
     with session.connect(log.url) as conn:
@@ -91,6 +93,14 @@ def test_view_equals_the_table(log: Log) -> None:
     assert log.versions() == versions
 
 
+def test_table_is_read_by_a_cursor_of_the_server(log: Log) -> None:
+    cursors: list[Any] = []
+    with table(log) as source:
+        look = At(lambda: cursors.extend(told(source.conn, "SELECT name FROM pg_cursors")), records=1)
+        log.reconcile(source, progress=look, batch=1)
+    assert cursors == ["activity_rows"]
+
+
 def test_each_kind_of_drift_is_found_and_mended(log: Log) -> None:
     moved(log, "early", "completed", 10)
     rows = log.rows()
@@ -104,7 +114,13 @@ def test_each_kind_of_drift_is_found_and_mended(log: Log) -> None:
 
 
 def test_times_of_steps_that_a_row_has_stay_where_they_are_later(log: Log) -> None:
-    change(log, "UPDATE delegations SET task_preview = 'edited', last_heartbeat = updated_at + '1 h'")
+    change(
+        log,
+        """
+        UPDATE delegations
+           SET task_preview = 'edited', last_heartbeat = updated_at + '1 h', updated_at = updated_at + '2 h'
+        """,
+    )
     before = log.rows()
     assert compared(log, mend=True).applied == (0, 3, 0)
     for delegation_id, row in log.rows().items():
@@ -123,7 +139,7 @@ def test_delegation_whose_activity_rows_were_deleted_is_not_covered(log: Log) ->
 
 def test_row_that_changed_after_the_snapshot_is_ahead(log: Log) -> None:
     def go_on() -> None:
-        log.say(answer(NOW + 5, "completed", of="early"), asked(NOW + 6, "new")).projected()
+        log.say(answer(now() + 5, "completed", of="early"), asked(now() + 6, "new")).projected()
 
     with table(log) as source:
         done = log.reconcile(source, mend=True, progress=At(go_on, "comparing"))
@@ -161,9 +177,9 @@ def test_database_without_the_table_is_named(log: Log) -> None:
 
 
 def test_members_project_again_what_came_shortly_before_the_snapshot(log: Log) -> None:
-    log.say(asked(NOW - 60, "an hour ago"))
-    log.say(asked(NOW - 4, "just now"), asked(NOW - 1, "now"), answer(NOW, "failed", of="done")).projected()
-    write(log, asked(NOW - 60, "an hour ago"), asked(NOW - 4, "just now"), asked(NOW - 1, "now"))
+    log.say(asked(now() - 60, "an hour ago"))
+    log.say(asked(now() - 2, "just now"), asked(now() - 1, "now"), answer(now(), "failed", of="done")).projected()
+    write(log, asked(now() - 60, "an hour ago"), asked(now() - 2, "just now"), asked(now() - 1, "now"))
     assert log.positions() == {0: 11, 1: 0, 2: 0}
     assert compared(log, mend=True).applied is None
     assert log.positions() == {0: 11, 1: 0, 2: 0}
@@ -176,7 +192,7 @@ def test_members_project_again_what_came_shortly_before_the_snapshot(log: Log) -
 
 
 def test_positions_are_never_put_forward(log: Log) -> None:
-    log.say(asked(NOW - 60, "unread"))
+    log.say(asked(now() - 60, "unread"), asked(now() - 1, "unread too"))
     change(log, "DELETE FROM delegations WHERE delegation_id = 'done'")
     assert compared(log, mend=True).applied == (1, 0, 0)
     assert log.positions() == {0: 7, 1: 0, 2: 0}

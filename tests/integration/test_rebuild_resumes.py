@@ -202,12 +202,16 @@ def test_crash_of_the_server_empties_the_shadow_and_it_begins_anew(
     with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
+
+        def server_restarts() -> None:
+            server.restart("immediate")
+
         with Log(server.url, kafka, topic) as log:
             log.say(*(asked(n, f"d-{n:02}") for n in range(RECORDS))).projected()
             change(log, "DELETE FROM delegations WHERE delegation_id = 'd-03'")
-            crash = At(lambda: server.restart("immediate"), records=10)
-            with pytest.raises(DatabaseAway):
-                log.reconcile(mend=True, progress=crash, batch=1)
+            for crash in (At(server_restarts, "folding"), At(server_restarts, records=10)):
+                with pytest.raises(DatabaseAway):
+                    log.reconcile(mend=True, progress=crash, batch=1)
         with Log(server.url, kafka, topic) as log:
             done = log.reconcile(mend=True)
             assert (done.report.records, done.applied) == (RECORDS, (1, 0, 0))
