@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench up down test-images
+.PHONY: help demo test lint faults bench up down test-images
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -28,6 +28,9 @@ lint: $(INSTALLED) ## style, types and layers
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+faults: $(INSTALLED) ## the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' replays
+	$(BIN)/python -m pytest tests/faults --long -v $(ARGS)
 
 bench: $(INSTALLED) ## how fast it is here
 	$(BIN)/python -m benchmarks $(ARGS)

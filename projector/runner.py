@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -48,6 +49,7 @@ class RunSettings(NamedTuple):
     poll_within_seconds: float = 20.0
     stalled_after_seconds: float = 60.0
     summary_seconds: float = 60.0
+    stop_within_seconds: float = 20.0
 
 
 class Member:
@@ -69,6 +71,8 @@ class Member:
         self._tick_at = 0.0
         self._standstill = Standstill(settings.stalled_after_seconds)
         self._summed_up: tuple[float, Outcomes] = (time.monotonic(), Counter())
+        self._deadline = threading.Timer(settings.stop_within_seconds, self._give_up)
+        self._deadline.daemon = True
 
     def run(self) -> None:
         """Until told to stop; raises LogGap and Misconfigured, which waiting does not mend."""
@@ -80,6 +84,7 @@ class Member:
                     self.step()
         finally:
             self.stop()
+            self._deadline.cancel()
 
     def step(self) -> None:
         """One round: poll, claim what is fresh, project what came. An outage ends the round, never the process."""
@@ -123,6 +128,7 @@ class Member:
                 os._exit(128 + number)  # told twice: at once, which loses nothing either
             log.info("stopping", extra={"signal": signal.Signals(number).name})
             self.stopping = True
+            self._deadline.start()
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
@@ -130,6 +136,11 @@ class Member:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def _give_up(self) -> None:
+        """A server that froze answers nobody, and nothing wakes whoever waits for it."""
+        log.warning("stopped without an answer", extra={"after_seconds": self.settings.stop_within_seconds})
+        os._exit(128 + signal.SIGTERM)
 
     # --- the work
 

@@ -62,6 +62,10 @@ class Settings(BaseSettings):
         60, ge=5, description="a partition with lag that stands still for so long gets a new consumer"
     )
 
+    stop_within_seconds: int = Field(
+        20, ge=1, description="a member that is told to stop and gets no answer for so long ends at once"
+    )
+
     batch_records: int = Field(5_000, ge=1, description="at most so many records a transaction")
     batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="at most so many bytes of values a transaction")
     synchronous_commit: bool = Field(

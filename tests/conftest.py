@@ -19,6 +19,8 @@ from projector.demo.parts import Postgres, start_kafka, start_postgres
 if TYPE_CHECKING:
     from scene import Scene
 
+pytest_plugins = ["rounds", "far_away"]
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """What kafka-python warns of: schemas read by functions deprecated until Python 3.13, sockets left to the collector

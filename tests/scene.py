@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -18,7 +18,7 @@ from kafka import KafkaAdminClient
 
 from projector.demo.acknowledged import Acknowledged
 from projector.demo.judge import differences, judge, stored_rows
-from projector.demo.platform import Mix, records
+from projector.demo.platform import Mix, Record, records
 from projector.demo.producer import publish
 from projector.lifecycle import Outcome
 
@@ -134,10 +134,10 @@ class Scene:
         self._members.append(member)
         return member
 
-    def play(self, mix: Mix, *, per_second: float | None = None) -> None:
-        """Let a platform write, until all of it is acknowledged."""
+    def play(self, mix: Mix | Iterable[Record], *, per_second: float | None = None) -> None:
+        """Let a platform write, or whoever wrote these records, until all of it is acknowledged."""
         publish(
-            records(mix),
+            records(mix) if isinstance(mix, Mix) else mix,
             bootstrap_servers=self.bootstrap_servers,
             topic=self.topic,
             keep=self.acknowledged.append,
@@ -145,7 +145,7 @@ class Scene:
         )
 
     @contextmanager
-    def playing(self, mix: Mix, *, per_second: float) -> Iterator[None]:
+    def playing(self, mix: Mix | Iterable[Record], *, per_second: float) -> Iterator[None]:
         """As `play`, beside what the test does; all is acknowledged at the end of the block."""
         failed: list[BaseException] = []
 

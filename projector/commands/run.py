@@ -93,6 +93,7 @@ def run_settings(settings: Settings) -> RunSettings:
         poll_within_seconds=settings.max_poll_interval_ms / 3000,
         stalled_after_seconds=settings.stalled_after_seconds,
         summary_seconds=settings.summary_seconds,
+        stop_within_seconds=settings.stop_within_seconds,
     )
 
 

@@ -166,13 +166,15 @@ def start_kafka(
     *,
     options: Mapping[str, str] | None = None,
     listeners: Mapping[str, str] | None = None,
+    advertised: str | None = None,
     jvm: Sequence[str] = FAST_BOOT_JVM,
     own: bool = False,
     keep: bool = False,
 ) -> Kafka:
     """A Kafka that answers. Data (if local) and log go below `folder`; `options` are further broker properties.
 
-    `listeners` are to be had beside the plain one: name, in capitals → security protocol.
+    `listeners` are to be had beside the plain one: name, in capitals → security protocol. `advertised` is what clients
+    of the plain one are told to connect to, where a proxy stands in between.
 
     `own` and `keep` as with `start_postgres`; benchmarks give the `jvm` that is fast in the long run.
     """
@@ -181,12 +183,10 @@ def start_kafka(
     properties = {**BROKER, **(options or {})}
 
     def docker() -> Kafka:
-        return Kafka(*docker_kafka(properties=properties, listeners=listeners or {}, jvm=jvm, keep=keep), keep=keep)
+        return Kafka(*docker_kafka(properties, listeners or {}, advertised, jvm=jvm, keep=keep), keep=keep)
 
     def local() -> Kafka:
-        return Kafka(
-            *local_kafka(folder, properties=properties, listeners=listeners or {}, jvm=jvm, keep=keep), keep=keep
-        )
+        return Kafka(*local_kafka(folder, properties, listeners or {}, advertised, jvm=jvm, keep=keep), keep=keep)
 
     remedy = "Set PROJECTOR_TEST_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven"
     return _first_that_starts(docker, local, remedy)

@@ -106,7 +106,12 @@ def docker_postgres(*, options: Sequence[str], keep: bool) -> tuple[str, Contain
 
 
 def docker_kafka(
-    *, properties: Mapping[str, str], listeners: Mapping[str, str], jvm: Sequence[str], keep: bool
+    properties: Mapping[str, str],
+    listeners: Mapping[str, str],
+    advertised: str | None,
+    *,
+    jvm: Sequence[str],
+    keep: bool,
 ) -> tuple[str, Container, dict[str, str]]:
     """A new one-node Kafka container: its bootstrap address, the server, not started yet, and the addresses of the
     further listeners.
@@ -118,7 +123,7 @@ def docker_kafka(
     further = {name: f"{host}:{free_port()}" for name in listeners}
     inside = {"OUTSIDE": 9092, "INSIDE": 9094, "CONTROLLER": 9093, **_numbered(further, 9095)}
     # The broker talks to itself (a transaction's markers), and out there is no place that it can reach from inside.
-    told = {"OUTSIDE": f"{host}:{port}", "INSIDE": "localhost:9094", **further}
+    told = {"OUTSIDE": advertised or f"{host}:{port}", "INSIDE": "localhost:9094", **further}
     protocols = {"OUTSIDE": "PLAINTEXT", "INSIDE": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **listeners}
     ours = {
         "listeners": ",".join(f"{name}://:{number}" for name, number in inside.items()),

@@ -152,7 +152,13 @@ def _other_user() -> list[str]:
 
 
 def local_kafka(
-    folder: Path, *, properties: Mapping[str, str], listeners: Mapping[str, str], jvm: Sequence[str], keep: bool
+    folder: Path,
+    properties: Mapping[str, str],
+    listeners: Mapping[str, str],
+    advertised: str | None,
+    *,
+    jvm: Sequence[str],
+    keep: bool,
 ) -> tuple[str, Process, dict[str, str]]:
     """A new one-node cluster in a new folder below `folder`: its bootstrap address, the server, not started yet, and
     the addresses of the further listeners.
@@ -162,9 +168,11 @@ def local_kafka(
     address, controller = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
     further = {name: f"127.0.0.1:{free_port()}" for name in listeners}
     places = {"PLAINTEXT": address, "CONTROLLER": controller, **further}
+    told = {"PLAINTEXT": advertised or address, **further}
     protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **listeners}
     ours = {
         "listeners": ",".join(f"{name}://{place}" for name, place in places.items()),
+        "advertised.listeners": ",".join(f"{name}://{place}" for name, place in told.items()),
         "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
         "controller.quorum.voters": f"1@{controller}",
         "log.dirs": str(home / "data"),

@@ -68,6 +68,7 @@ def connect(bootstrap_servers: str) -> Any:
         reconnect_backoff_max_ms=1000,
         batch_size=131_072,
         linger_ms=5,
+        max_request_size=16_777_216,  # a row may be large
         allow_auto_create_topics=False,
     )
 

@@ -9,7 +9,7 @@ import pytest
 from scene import Scene, until
 
 from projector.demo.judge import judge
-from projector.demo.parts import start_kafka, start_postgres
+from projector.demo.parts import start_postgres
 from projector.demo.platform import Mix
 
 
@@ -118,24 +118,6 @@ def test_a_schema_that_was_never_made_is_a_misconfiguration(scene: Scene) -> Non
     member = scene.member()
     assert member.exit_code() == 2
     assert "projector migrate up" in member.text()
-
-
-def test_a_broker_that_dies_and_comes_back_is_waited_for(
-    scene: Scene, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    from topics import create_topic
-
-    with start_kafka(tmp_path_factory.mktemp("own-kafka"), own=True) as broker:
-        scene.bootstrap_servers = broker.bootstrap_servers
-        scene.topic = create_topic(broker.bootstrap_servers)
-        scene.member()
-        with scene.playing(Mix(delegations=300), per_second=600):
-            scene.projects_more_than(200)
-            broker.kill()
-            broker.start()
-        scene.caught_up()
-        scene.view_equals_log()
-        scene.end()
 
 
 def _read(path: Path) -> str:

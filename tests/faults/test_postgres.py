@@ -1,0 +1,179 @@
+"""A Postgres that goes, ends sessions, turns writes down, deadlocks or is full: waited out, never a dead letter."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg
+import pytest
+from halting import POINTS, end_sessions, halting, prepare, until_halted
+from psycopg import sql
+from scene import Scene, until
+
+from projector import migrations
+from projector.demo.parts import Postgres, start_postgres
+from projector.demo.platform import Mix
+
+
+@pytest.fixture
+def server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A Postgres of the scene's own, with our schema."""
+    with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
+        with psycopg.connect(server.url) as conn:
+            migrations.up(conn)
+        scene.database_url = server.url
+        yield server
+        scene.end()
+
+
+def all_is_well(scene: Scene) -> None:
+    scene.caught_up()
+    scene.view_equals_log()
+    scene.nothing_dropped()
+    scene.nothing_twice()
+
+
+def test_postgres_that_is_shut_down_at_once_and_started_again_loses_nothing(scene: Scene, server: Postgres) -> None:
+    scene.watch_positions()
+    scene.member()
+    with scene.playing(Mix(delegations=600), per_second=800):
+        scene.projects_more_than(300)
+        server.restart("immediate")
+        scene.projects_more_than(1500)
+        server.restart("fast")
+    all_is_well(scene)
+    scene.end()
+
+
+def test_a_session_that_is_ended_in_mid_batch_is_opened_anew(scene: Scene) -> None:
+    scene.watch_positions()
+    member = scene.member(batch_records="50")
+    with scene.playing(Mix(delegations=400), per_second=800):
+        for at in (100, 600, 1200):
+            scene.projects_more_than(at)
+            assert end_sessions(scene) == 1
+    all_is_well(scene)
+    member.says("Postgres is back", times=3)
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_a_session_that_is_ended_at_a_point_of_its_transaction_is_taken_up_from_the_position(
+    scene: Scene, point: str
+) -> None:
+    scene.watch_positions()
+    prepare(scene, point)
+    member = scene.member(lock_timeout_ms="20000")
+    member.says("partition claimed", times=3)
+    with halting(scene, point):
+        scene.play(Mix(delegations=60))
+        until_halted(scene)
+        assert end_sessions(scene) == 1
+        assert scene.projected() == 0
+        assert "terminating connection" in member.says("waiting for Postgres")["reason"]
+    all_is_well(scene)
+    scene.each_ended_once()
+
+
+def test_a_deadlock_is_tried_again_and_loses_nothing(scene: Scene) -> None:
+    """Another writer holds the rows that the merge waits for, and wants the position that the member holds."""
+    scene.watch_positions()
+    member = scene.member(lock_timeout_ms="20000")
+    member.says("partition claimed", times=3)
+    with psycopg.connect(scene.database_url) as other:
+        other.execute("SET deadlock_timeout = '100s'")  # so that it is the member who is turned down
+        other.execute("LOCK TABLE delegations IN SHARE MODE")
+        scene.play(Mix(delegations=60))
+        until_halted(scene)
+        other.execute("SELECT FROM projector.positions FOR UPDATE")  # ours as soon as Postgres ended the deadlock
+        assert _deadlocks(other) == 1
+    all_is_well(scene)
+    scene.each_ended_once()
+    assert "waiting for Postgres" not in member.text()
+
+
+def _deadlocks(conn: psycopg.Connection) -> int:
+    def counted() -> int:
+        conn.execute("SELECT pg_stat_clear_snapshot()")
+        [row] = conn.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchall()
+        return int(row[0])
+
+    return int(until(counted, "the deadlock is counted"))
+
+
+def test_a_lock_that_is_held_too_long_is_given_up_and_waited_for(scene: Scene) -> None:
+    scene.watch_positions()
+    member = scene.member(lock_timeout_ms="200")
+    member.says("partition claimed", times=3)
+    with halting(scene, "before the commit"):
+        scene.play(Mix(delegations=60))
+        assert "lock timeout" in member.says("waiting for Postgres")["reason"]
+        assert scene.projected() == 0
+    all_is_well(scene)
+    scene.each_ended_once()
+
+
+def test_a_database_that_takes_no_writes_is_waited_for(scene: Scene, tmp_path: Path) -> None:
+    """As after a failover, while the address still leads to what is a replica by now."""
+    scene.watch_positions()
+    health = tmp_path / "health"
+    member = scene.member(health_file=str(health))
+    member.says("partition claimed", times=3)
+    _set_read_only(scene, "on")
+    end_sessions(scene)
+    scene.play(Mix(delegations=60))
+    until(lambda: "read-only transaction" in health.read_text(), "it is told that nothing can be written")
+    assert scene.projected() == 0
+    _set_read_only(scene, "off")
+    all_is_well(scene)
+    until(lambda: '"healthy": true' in health.read_text(), "a green health file")
+    scene.each_ended_once()
+
+
+def _set_read_only(scene: Scene, value: str) -> None:
+    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+        conn.execute("SET default_transaction_read_only = off")
+        change = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+        conn.execute(change.format(sql.Identifier(conn.info.dbname), sql.SQL(value)))
+
+
+def test_a_disk_that_is_full_is_waited_for(scene: Scene, server: Postgres, tmp_path: Path) -> None:
+    scene.watch_positions()
+    with psycopg.connect(server.url, autocommit=True) as conn, _small_disk(tmp_path, conn) as disk:
+        conn.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(disk)))
+        conn.execute("ALTER TABLE delegations SET TABLESPACE small")
+        member = scene.member(batch_records="500")
+        filler = disk / "filler"
+        scene.play(Mix(delegations=100))
+        scene.caught_up()
+        _fill(filler)
+        scene.play(Mix(delegations=900, seed=8))
+        assert "No space left on device" in member.says("waiting for Postgres")["reason"]
+        filler.unlink()
+        all_is_well(scene)
+        scene.each_ended_once()
+        scene.end()
+        server.end()
+
+
+@contextmanager
+def _small_disk(folder: Path, conn: psycopg.Connection) -> Iterator[Path]:
+    """A file system of 4 MB that belongs to whoever runs Postgres."""
+    disk = folder / "disk"
+    disk.mkdir()
+    [(data,)] = conn.execute("SHOW data_directory").fetchall()
+    owner = f"uid={Path(data).stat().st_uid}" if Path(data).exists() else "uid=0"
+    mount = ["mount", "-t", "tmpfs", "-o", f"size=4m,mode=0700,{owner}", "tmpfs", str(disk)]
+    if not Path(data).exists() or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("a disk that can be filled needs a Postgres of this machine, and the right to mount (root's)")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(os.urandom(4096))

@@ -1,0 +1,68 @@
+"""Members that are halted at a chosen point of their transaction, until the test lets go."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import LiteralString
+
+import psycopg
+from scene import Scene, until
+
+POINTS: dict[str, LiteralString] = {
+    "before the write": "SELECT FROM projector.positions FOR UPDATE",  # the gate waits, nothing is written yet
+    "before the commit": "LOCK TABLE delegations IN SHARE MODE",  # reads pass, the merge waits
+    "in the commit": "SELECT pg_advisory_xact_lock(4711)",
+}
+
+WAIT_IN_COMMIT = """
+    CREATE FUNCTION public.wait_in_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(4711);
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER wait_in_commit AFTER UPDATE ON projector.positions DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (OLD.next_offset <> NEW.next_offset) EXECUTE FUNCTION public.wait_in_commit()
+"""
+
+
+@contextmanager
+def halting(scene: Scene, point: str) -> Iterator[None]:
+    """Whoever projects within is halted there, and goes on behind it."""
+    with psycopg.connect(scene.database_url) as blocker:
+        blocker.execute(POINTS[point])
+        yield
+
+
+def prepare(scene: Scene, point: str) -> None:
+    if point == "in the commit":
+        with psycopg.connect(scene.database_url) as conn:
+            conn.execute(WAIT_IN_COMMIT)
+
+
+def until_halted(scene: Scene) -> None:
+    until(lambda: sessions(scene, waiting=True), "a member waits for our lock")
+
+
+def until_gone(scene: Scene) -> None:
+    """What a killed member left behind: its session, which ends when it has done what it was told."""
+    until(lambda: not sessions(scene), "the sessions of the dead are over")
+
+
+def sessions(scene: Scene, *, waiting: bool = False) -> int:
+    with psycopg.connect(scene.database_url) as conn:
+        row = conn.execute(
+            "SELECT count(*) FILTER (WHERE NOT %(waiting)s OR wait_event_type = 'Lock') FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'projector'",
+            {"waiting": waiting},
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def end_sessions(scene: Scene) -> int:
+    """What an administrator does to those who hold things up; how many there were."""
+    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+        ended = conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND application_name = 'projector'"
+        )
+        return len(ended.fetchall())
