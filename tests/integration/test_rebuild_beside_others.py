@@ -93,16 +93,18 @@ def swapping(log: Log) -> Iterator[None]:
 
 def test_member_waits_before_its_gate_while_drift_is_written(log: Log) -> None:
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
-    log.say(answer(10, "completed", of="b"))
+    log.say(answer(10, "completed", of="c"), partition=1)
     polled = [each for each in log.polled() if each]
     with ThreadPoolExecutor(1) as threads:
         with swapping(log), psycopg.connect(log.url) as onlooker:
             member = threads.submit(log.write, polled[0])
             pid = [log.conn.info.backend_pid]
-            until(lambda: onlooker.execute("SELECT pg_blocking_pids(%s) <> '{}'", pid).fetchone() == (True,), "a wait")
+            until(
+                lambda: onlooker.execute("SELECT pg_blocking_pids(%s) <> '{}'", pid).fetchone() == (True,), "a wait", 10
+            )
             assert not member.done()
         assert isinstance(member.exception(), Fenced)
-    assert log.projected().statuses()["b"] == "completed"
+    assert log.projected().statuses() == {"a": "completed", "b": "queued", "c": "completed"}
 
 
 # --- readers

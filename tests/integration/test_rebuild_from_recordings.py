@@ -139,6 +139,12 @@ def test_sample_finds_no_drift_where_there_is_none(many: Log) -> None:
     assert many.shadow_is_empty()
 
 
+def test_sample_is_not_widened_by_what_comes_meanwhile(many: Log) -> None:
+    repeats = [asked(20, f"s-{n:02}", idempotency_key=f"k-{n // 2}") for n in range(100)]
+    report = many.reconcile(sample=20, progress=At(lambda: many.say(*repeats).projected(), "looking again")).report
+    assert report.verdicts == {}
+
+
 def test_sample_finds_drift_within_it_alone(many: Log) -> None:
     change(many, "UPDATE delegations SET task_preview = 'edited'")
     sample = [each for each in many.rows() if shadow.sampled(each, len(many.rows()) // 20)]
