@@ -80,7 +80,10 @@ def down(conn: AnyConnection, *, to: int = 0) -> list[Migration]:
 
 
 def at_stake(conn: AnyConnection, *, to: int = 0) -> dict[str, int]:
-    """The rows that `down(conn, to=to)` would destroy, by table; empty where it destroys none."""
+    """The rows that `down(conn, to=to)` would destroy, by table; empty where it destroys none.
+
+    The shadow of 051 counts for nothing: whatever is in it can be folded again.
+    """
     with _reading(conn):
         leaving = {migration.version for migration in _above(conn, to)}
         counts: dict[str, int] = {}
@@ -157,13 +160,14 @@ def _applying(conn: AnyConnection, migration: Migration, direction: str) -> Iter
     """The transaction of one file and of the version it leads to."""
     with _explained(f"{migration.name}.{direction}.sql"), conn.transaction():
         conn.execute("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
-        _leave_own_schema(conn)
+        _leave_own_schemas(conn)
         yield
 
 
 @contextmanager
 def _reading(conn: AnyConnection) -> Iterator[None]:
     with _explained("Reading the schema's version"), conn.transaction():
+        _leave_own_schemas(conn)
         yield
 
 
@@ -183,7 +187,6 @@ def _explained(what: str) -> Iterator[None]:
 
 def _lock_key(conn: AnyConnection) -> int:
     with _reading(conn):
-        _leave_own_schema(conn)
         schema = conn.cursor(row_factory=scalar_row).execute("SELECT current_schema()").fetchone()
     if schema is None:
         raise Misconfigured("The search_path names no schema that exists: there is nowhere to put the tables.")
@@ -196,11 +199,12 @@ def golang_migrate_lock(database: str, schema: str) -> int:
     return zlib.crc32(names.encode()) * 1486364155 % 2**32
 
 
-def _leave_own_schema(conn: AnyConnection) -> None:
-    """Take `projector` off the search path: `delegations` is made in the first schema of it that is somebody else's."""
+def _leave_own_schemas(conn: AnyConnection) -> None:
+    """Take the projector's schemas off the search path: `delegations` is in the first that is somebody else's."""
     conn.execute("""
         SELECT set_config('search_path', coalesce(string_agg(quote_ident(name), ', ' ORDER BY place), ''), true)
-        FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place) WHERE name <> 'projector'""")
+        FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place)
+        WHERE name NOT IN ('projector', 'projector_shadow')""")
 
 
 def _version(conn: AnyConnection) -> int | None:

@@ -44,8 +44,8 @@ def shape(empty: Connection) -> Callable[[], Shape]:
                 "WHERE connamespace::regnamespace::text !~ '^(pg_|information_)' ORDER BY 1, 2"
             ).fetchall(),
             "relations": empty.execute(
-                "SELECT oid::regclass::text, relkind, reloptions, obj_description(oid, 'pg_class') FROM pg_class "
-                "WHERE relnamespace::regnamespace::text !~ '^(pg_|information_)' ORDER BY 1"
+                "SELECT oid::regclass::text, relkind, relpersistence, reloptions, obj_description(oid, 'pg_class') "
+                "FROM pg_class WHERE relnamespace::regnamespace::text !~ '^(pg_|information_)' ORDER BY 1"
             ).fetchall(),
         }
 
@@ -53,7 +53,8 @@ def shape(empty: Connection) -> Callable[[], Shape]:
 
 
 COLUMNS = """
-    SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid)
+    SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
+           pg_get_expr(adbin, adrelid)
     FROM pg_attribute
     JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum

@@ -32,7 +32,7 @@ def test_golang_migrate_goes_up_and_ours_finds_nothing_to_do(empty: Connection, 
     empty.execute(GOLANG_MIGRATE_TABLE)
     for migration in migrations.known():
         empty.execute(migration.up, prepare=False)  # one simple query without a transaction around it, as it does
-    empty.execute("INSERT INTO projector_schema_migrations VALUES (50, false)")
+    empty.execute("INSERT INTO projector_schema_migrations VALUES (51, false)")
     assert migrations.up(empty) == []
     assert shape() == ours
 
@@ -57,9 +57,9 @@ def test_no_file_opens_or_ends_a_transaction_and_each_tells_what_it_is_for() -> 
 @pytest.mark.parametrize(
     ("version", "dirty", "sentence"),
     [
-        (51, False, "at schema version 51, and this projector knows them up to 50: a newer projector migrated it"),
+        (52, False, "at schema version 52, and this projector knows them up to 51: a newer projector migrated it"),
         (12, False, "holds version 12, which no migration of the projector has: another tool wrote it"),
-        (50, True, r"golang-migrate failed on the way to version 50 .*`migrate force N`"),
+        (51, True, r"golang-migrate failed on the way to version 51 .*`migrate force N`"),
         (-1, True, r"golang-migrate failed on the way to version -1 .*`migrate force N`"),
     ],
 )

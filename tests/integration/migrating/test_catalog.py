@@ -118,6 +118,94 @@ def test_the_projectors_own_tables_have_the_agreed_columns(migrated: Connection)
     ]
 
 
+SHADOWED = {
+    "projector_shadow.dead_letters": "projector.dead_letters",
+    "projector_shadow.large_rows": "projector.large_rows",
+    "projector_shadow.parked": "projector.parked",
+    "projector_shadow.positions": "projector.positions",
+}
+
+
+def test_the_tables_of_the_shadow_are_unlogged_and_no_others(migrated: Connection) -> None:
+    found = migrated.execute(
+        "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u' ORDER BY 1"
+    )
+    assert [name for (name,) in found] == sorted(
+        [*SHADOWED, "projector_shadow.delegations", "projector_shadow.suspects", "projector_shadow.work"]
+    )
+    logged = migrated.execute(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'projector_shadow'::regnamespace AND relpersistence <> 'u'"
+    )
+    assert logged.fetchall() == []
+
+
+@pytest.mark.parametrize(("shadow", "original"), SHADOWED.items())
+def test_a_table_of_the_shadow_has_the_columns_constraints_and_indexes_of_its_original(
+    migrated: Connection, shadow: str, original: str
+) -> None:
+    assert columns(migrated, shadow) == columns(migrated, original)
+    assert made_by_postgres(migrated, shadow) == made_by_postgres(migrated, original)
+    assert constraints(migrated, shadow) == constraints(migrated, original)
+    assert indexes(migrated, shadow) == indexes(migrated, original)
+
+
+def test_delegations_of_the_shadow_are_those_of_the_view_and_whether_they_were_carried_over(
+    migrated: Connection,
+) -> None:
+    further = ("carried_over", "boolean", "not null", "false")
+    assert set(columns(migrated, "projector_shadow.delegations")) == {*columns(migrated, "delegations"), further}
+    assert constraints(migrated, "projector_shadow.delegations") == constraints(migrated, "delegations")
+
+
+def test_delegations_of_the_shadow_have_the_indexes_that_statements_need_and_no_others(migrated: Connection) -> None:
+    assert indexes(migrated, "projector_shadow.delegations") == [
+        "UNIQUE btree (caller_id, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
+        "UNIQUE btree (delegation_id)",
+    ]
+
+
+def test_the_shadow_notes_who_is_at_work_once_and_each_suspect_once(migrated: Connection) -> None:
+    assert columns(migrated, "projector_shadow.work") == [
+        ("one", "boolean", "not null", "true"),
+        ("source", "text", "not null", None),
+        ("owner", "text", "not null", None),
+        ("since", "timestamp with time zone", "not null", "now()"),
+        ("coverage", "jsonb", "not null", None),
+        ("carried_over", "bigint", "not null", None),
+    ]
+    assert constraints(migrated, "projector_shadow.work") == ["CHECK (one)", "PRIMARY KEY (one)"]
+    assert columns(migrated, "projector_shadow.suspects") == [("delegation_id", "text", "not null", None)]
+    assert constraints(migrated, "projector_shadow.suspects") == ["PRIMARY KEY (delegation_id)"]
+
+
+def made_by_postgres(conn: Connection, table: str) -> list[tuple[str, str, str]]:
+    """The columns that nobody fills: identities and generated ones."""
+    return conn.execute(
+        "SELECT attname, attidentity, attgenerated FROM pg_attribute "
+        "WHERE attrelid = %(table)s::regclass AND attnum > 0 AND (attidentity <> '' OR attgenerated <> '') ORDER BY 1",
+        {"table": table},
+    ).fetchall()
+
+
+def constraints(conn: Connection, table: str) -> list[str]:
+    found = conn.execute(
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE conrelid = %(table)s::regclass AND contype <> 'n' ORDER BY 1",
+        {"table": table},
+    )
+    return [definition for (definition,) in found]
+
+
+def indexes(conn: Connection, table: str) -> list[str]:
+    """The indexes of a table, whatever their names."""
+    found = conn.execute(
+        "SELECT regexp_replace(pg_get_indexdef(indexrelid), '^CREATE (UNIQUE )?INDEX .* USING ', '\\1') AS definition "
+        "FROM pg_index WHERE indrelid = %(table)s::regclass ORDER BY 1",
+        {"table": table},
+    )
+    return [definition for (definition,) in found]
+
+
 @pytest.mark.parametrize(
     ("kind", "status"), [("status", None), ("heartbeat", "queued"), ("status", "x"), ("hello", None)]
 )

@@ -22,7 +22,16 @@ FILL = """
     INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason) VALUES ('t', 0, 4, '', 'empty');
     INSERT INTO projector.large_rows VALUES (gen_random_uuid(), 'd1')
 """
-
+FILL_SHADOW = """
+    INSERT INTO projector_shadow.delegations SELECT * FROM delegations;
+    INSERT INTO projector_shadow.positions SELECT * FROM projector.positions;
+    INSERT INTO projector_shadow.large_rows SELECT * FROM projector.large_rows;
+    INSERT INTO projector_shadow.suspects VALUES ('d1');
+    INSERT INTO projector_shadow.work (source, owner, coverage, carried_over) VALUES ('topic t', 'here/1', '{}', 0)
+"""
+EVERY = ["049_delegations", "050_projector", "051_shadow"]
+OWN = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
+OWN_SCHEMAS_FIRST = ("projector,public", "projector_shadow,projector,public")
 
 WAITING_LONGER = """
     SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
@@ -35,8 +44,13 @@ def names(applied: list[migrations.Migration]) -> list[str]:
     return [migration.name for migration in applied]
 
 
+def count(conn: Connection, table: str) -> int:
+    [found] = conn.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".")))).fetchall()
+    return int(found[0])
+
+
 def test_up_applies_what_is_pending_in_order_and_then_nothing(empty: Connection) -> None:
-    assert names(migrations.up(empty)) == ["049_delegations", "050_projector"]
+    assert names(migrations.up(empty)) == EVERY
     assert migrations.up(empty) == []
     assert migrations.standing(empty) == migrations.Standing(applied=migrations.known(), pending=[], adopted=False)
 
@@ -50,7 +64,7 @@ def test_five_at_once_apply_each_migration_once(empty_url: str) -> None:
             return names(migrations.up(conn))
 
     with ThreadPoolExecutor(5) as pool:
-        assert sorted(pool.map(migrate, range(5))) == [[], [], [], [], ["049_delegations", "050_projector"]]
+        assert sorted(pool.map(migrate, range(5))) == [[], [], [], [], EVERY]
 
 
 def test_who_comes_second_waits_whatever_its_time_outs(empty: Connection, empty_url: str) -> None:
@@ -66,7 +80,7 @@ def test_who_comes_second_waits_whatever_its_time_outs(empty: Connection, empty_
         while not empty.execute(WAITING_LONGER).fetchone():
             assert not second.done(), second.result()
         empty.execute("SELECT pg_advisory_unlock(%(key)s)", {"key": key})
-        assert second.result() == ["049_delegations", "050_projector"]
+        assert second.result() == EVERY
 
 
 def test_the_lock_is_free_again_after_success_and_after_failure(empty: Connection) -> None:
@@ -92,7 +106,7 @@ def test_a_connection_within_a_transaction_is_turned_away(empty: Connection) -> 
 def test_up_down_up_makes_the_same_catalog(empty: Connection, shape: Callable[[], Shape]) -> None:
     migrations.up(empty)
     first = shape()
-    assert names(migrations.down(empty)) == ["050_projector", "049_delegations"]
+    assert names(migrations.down(empty)) == EVERY[::-1]
     migrations.up(empty)
     assert shape() == first
 
@@ -106,20 +120,35 @@ def test_down_leaves_nothing(empty: Connection, shape: Callable[[], Shape]) -> N
     assert migrations.down(empty) == []
 
 
-def test_down_to_a_version_keeps_that_version(empty: Connection, shape: Callable[[], Shape]) -> None:
+@pytest.mark.parametrize(("to", "kept"), [(49, 1), (50, 2), (51, 3)])
+def test_down_to_a_version_keeps_that_version(
+    empty: Connection, shape: Callable[[], Shape], to: int, kept: int
+) -> None:
     migrations.up(empty)
     whole = shape()
-    assert names(migrations.down(empty, to=49)) == ["050_projector"]
-    assert names(migrations.standing(empty).applied) == ["049_delegations"]
-    assert migrations.down(empty, to=50) == []
-    migrations.up(empty)
+    assert names(migrations.down(empty, to=to)) == EVERY[kept:][::-1]
+    assert names(migrations.standing(empty).applied) == EVERY[:kept]
+    assert [migrations.down(empty, to=above) for above in (49, 50, 51) if above >= to] == [[]] * (4 - kept)
+    assert names(migrations.up(empty)) == EVERY[kept:]
     assert shape() == whole
 
 
-@pytest.mark.parametrize("to", [-1, 7, 51])
+def test_down_to_50_leaves_nothing_of_the_shadow_and_touches_nothing_else(
+    empty: Connection, shape: Callable[[], Shape]
+) -> None:
+    migrations.up(empty)
+    empty.execute(FILL)
+    whole = shape()
+    migrations.down(empty, to=50)
+    assert shape() == {kind: [row for row in rows if "shadow" not in f"{row}"] for kind, rows in whole.items()}
+    assert {table: count(empty, table) for table in OWN} == dict.fromkeys(OWN, 1)
+    assert count(empty, "delegations") == 2
+
+
+@pytest.mark.parametrize("to", [-1, 7, 52])
 def test_down_to_no_version_of_ours_is_refused(empty: Connection, to: int) -> None:
     migrations.up(empty)
-    with pytest.raises(Misconfigured, match=rf"no version {to} to go down to: there are 49, 50, and 0 for none"):
+    with pytest.raises(Misconfigured, match=rf"no version {to} to go down to: there are 49, 50, 51, and 0 for none"):
         migrations.down(empty, to=to)
     assert migrations.standing(empty).pending == []
 
@@ -128,22 +157,31 @@ def test_what_down_would_destroy_is_known_before(empty: Connection) -> None:
     migrations.up(empty)
     assert migrations.at_stake(empty) == {}
     empty.execute(FILL)
-    own = {
-        "projector.positions": 1,
-        "projector.parked": 1,
-        "projector.dead_letters": 1,
-        "projector.large_rows": 1,
-    }
+    own = dict.fromkeys(OWN, 1)
     assert migrations.at_stake(empty) == own | {"delegations": 2}
     assert migrations.at_stake(empty, to=49) == own
     assert migrations.at_stake(empty, to=50) == {}
+    assert migrations.at_stake(empty, to=51) == {}
 
 
-def test_every_table_is_among_what_is_at_stake(empty: Connection, shape: Callable[[], Shape]) -> None:
+def test_a_shadow_is_never_at_stake_however_much_it_holds(empty: Connection) -> None:
     migrations.up(empty)
     empty.execute(FILL)
-    tables = {name for name, kind, *_ in shape()["relations"] if kind == b"r" or kind == "r"}
-    assert set(migrations.at_stake(empty)) == tables - {"projector_schema_migrations"}
+    before = migrations.at_stake(empty)
+    empty.execute(FILL_SHADOW)
+    assert migrations.at_stake(empty) == before
+    assert migrations.at_stake(empty, to=50) == {}
+    migrations.down(empty, to=50)
+    assert migrations.at_stake(empty) == before
+
+
+def test_every_table_but_the_shadows_is_among_what_is_at_stake(empty: Connection, shape: Callable[[], Shape]) -> None:
+    migrations.up(empty)
+    empty.execute(FILL)
+    tables = {f"{name}" for name, kind, *_ in shape()["relations"] if kind == "r"}
+    shadows = {name for name in tables if name.startswith("projector_shadow.")}
+    assert len(shadows) == 7
+    assert set(migrations.at_stake(empty)) == tables - shadows - {"projector_schema_migrations"}
 
 
 def test_a_failing_file_leaves_the_ones_before_it_and_nothing_of_its_own(empty: Connection) -> None:
@@ -151,20 +189,40 @@ def test_a_failing_file_leaves_the_ones_before_it_and_nothing_of_its_own(empty: 
     empty.execute("CREATE TABLE projector.dead_letters ()")
     with pytest.raises(ProjectorError, match=r'050_projector\.up\.sql: relation "dead_letters" already exists'):
         migrations.up(empty)
-    assert names(migrations.standing(empty).pending) == ["050_projector"]
+    assert names(migrations.standing(empty).pending) == ["050_projector", "051_shadow"]
     assert empty.execute("SELECT to_regclass('projector.positions')").fetchone() == (None,)
 
 
-def test_down_takes_nothing_of_others_with_the_schema(empty: Connection, shape: Callable[[], Shape]) -> None:
+@pytest.mark.parametrize(
+    ("schema", "file"), [("projector", "050_projector.down.sql"), ("projector_shadow", "051_shadow.down.sql")]
+)
+def test_down_takes_nothing_of_others_with_the_schema(
+    empty: Connection, shape: Callable[[], Shape], schema: str, file: str
+) -> None:
+    version = int(file[:3])
     migrations.up(empty)
-    empty.execute("CREATE VIEW projector.somebodys AS SELECT 1 AS one")
+    migrations.down(empty, to=version)
+    empty.execute(sql.SQL("CREATE VIEW {}.somebodys AS SELECT 1 AS one").format(sql.Identifier(schema)))
     before = shape()
-    with pytest.raises(Misconfigured, match=r"did not make, move it first: view projector\.somebodys"):
+    with pytest.raises(Misconfigured) as refusal:
+        migrations.down(empty, to=version - 1)
+    assert str(refusal.value).startswith(
+        f"{file}: the schema {schema} holds what the projector did not make, move it first: view {schema}.somebodys"
+    )
+    assert shape() == before
+    assert migrations.standing(empty).applied[-1].version == version
+
+
+def test_what_others_built_on_the_shadow_stops_its_down(empty: Connection, shape: Callable[[], Shape]) -> None:
+    migrations.up(empty)
+    empty.execute("CREATE VIEW somebodys AS SELECT delegation_id FROM projector_shadow.delegations")
+    before = shape()
+    with pytest.raises(ProjectorError, match=r"051_shadow\.down\.sql: .*projector_shadow\.delegations.*rolled back"):
         migrations.down(empty)
     assert shape() == before
 
 
-def test_a_schema_made_beforehand_for_a_role_without_rights_is_used(empty: Connection) -> None:
+def test_schemas_made_beforehand_for_a_role_without_rights_are_used(empty: Connection) -> None:
     role = sql.Identifier(f"role_{uuid.uuid4().hex[:12]}")
     empty.execute(sql.SQL("CREATE ROLE {}").format(role))
     try:
@@ -173,38 +231,53 @@ def test_a_schema_made_beforehand_for_a_role_without_rights_is_used(empty: Conne
         with pytest.raises(Misconfigured, match=r"050_projector\.up\.sql: permission denied .* Use a role that may"):
             migrations.up(empty)
         empty.execute("RESET ROLE")
-        empty.execute(sql.SQL("CREATE SCHEMA projector AUTHORIZATION {}").format(role))
+        assert names(migrations.standing(empty).applied) == ["049_delegations"]
+        for schema in ("projector", "projector_shadow"):
+            empty.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(sql.Identifier(schema), role))
         empty.execute(sql.SQL("SET ROLE {}").format(role))
-        assert names(migrations.up(empty)) == ["050_projector"]
+        assert names(migrations.up(empty)) == ["050_projector", "051_shadow"]
+        empty.execute(FILL)
+        empty.execute(FILL_SHADOW)
+        assert names(migrations.down(empty)) == EVERY[::-1]
     finally:
         empty.execute("RESET ROLE")
         empty.execute(sql.SQL("DROP OWNED BY {0}; DROP ROLE {0}").format(role))
 
 
-def test_a_session_that_looks_into_the_projectors_schema_first_migrates_alike(
-    empty: Connection, empty_url: str, shape: Callable[[], Shape]
+@pytest.mark.parametrize("path", OWN_SCHEMAS_FIRST)
+def test_a_session_that_looks_into_the_projectors_schemas_first_migrates_alike(
+    empty: Connection, empty_url: str, shape: Callable[[], Shape], path: str
 ) -> None:
     migrations.up(empty)
+    empty.execute(FILL)
     whole = shape()
-    with psycopg.connect(empty_url, options="-c search_path=projector,public") as conn:
+    with psycopg.connect(empty_url, options=f"-c search_path={path}") as conn:
         assert migrations.up(conn) == []
+        assert migrations.standing(conn) == migrations.standing(empty)
+        assert migrations.at_stake(conn) == migrations.at_stake(empty)
         migrations.down(conn, to=49)
         migrations.up(conn)
         migrations.down(conn)
-    with psycopg.connect(empty_url, options="-c search_path=projector,public") as conn:
+    with psycopg.connect(empty_url, options=f"-c search_path={path}") as conn:
         migrations.up(conn)
         assert shape() == whole
-        assert conn.execute("SHOW search_path").fetchone() == ("projector,public",)
+        assert conn.execute("SHOW search_path").fetchone() == (path,)
 
 
-def test_the_view_is_never_made_among_the_projectors_own_tables(empty: Connection, empty_url: str) -> None:
-    empty.execute("CREATE SCHEMA projector")
-    with psycopg.connect(empty_url, options="-c search_path=projector,public") as conn:
+@pytest.mark.parametrize("path", OWN_SCHEMAS_FIRST)
+def test_the_view_is_never_made_among_the_projectors_own_tables(empty: Connection, empty_url: str, path: str) -> None:
+    empty.execute("CREATE SCHEMA projector; CREATE SCHEMA projector_shadow")
+    with psycopg.connect(empty_url, options=f"-c search_path={path}") as conn:
         migrations.up(conn)
     found = empty.execute(
-        "SELECT schemaname FROM pg_tables WHERE tablename IN ('delegations', 'projector_schema_migrations')"
+        "SELECT tablename, schemaname FROM pg_tables "
+        "WHERE tablename IN ('delegations', 'projector_schema_migrations') ORDER BY 1, 2"
     )
-    assert found.fetchall() == [("public",), ("public",)]
+    assert found.fetchall() == [
+        ("delegations", "projector_shadow"),
+        ("delegations", "public"),
+        ("projector_schema_migrations", "public"),
+    ]
 
 
 def test_the_view_is_made_in_the_current_schema(empty: Connection, empty_url: str) -> None:
@@ -234,12 +307,17 @@ def test_looking_changes_nothing(empty: Connection, shape: Callable[[], Shape]) 
 
 
 def test_a_schema_that_is_behind_names_the_command(empty: Connection) -> None:
-    with pytest.raises(Misconfigured, match=r"lacks 049_delegations, 050_projector: run `projector migrate up`"):
+    with pytest.raises(
+        Misconfigured, match=r"lacks 049_delegations, 050_projector, 051_shadow: run `projector migrate up`"
+    ):
         migrations.require_current(empty)
     migrations.up(empty)
     migrations.require_current(empty)
+    migrations.down(empty, to=50)
+    with pytest.raises(Misconfigured, match=r"lacks 051_shadow: run `projector migrate up`"):
+        migrations.require_current(empty)
     migrations.down(empty, to=49)
-    with pytest.raises(Misconfigured, match=r"lacks 050_projector: run `projector migrate up`"):
+    with pytest.raises(Misconfigured, match=r"lacks 050_projector, 051_shadow: run `projector migrate up`"):
         migrations.require_current(empty)
 
 
