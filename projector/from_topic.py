@@ -28,15 +28,14 @@ class FromTopic:
         return all(span.beginning == span.end for span in self.topic.spans().values())
 
     def can_resume(self, view: Connection) -> bool:
-        name, until = self.topic.name, self._positions(view)
-        spans, reached = self.topic.spans(), shadow.reached(view, name)
-        return (
-            shadow.source_ids(view, name) == {self.topic.topic_id}
-            and reached.keys() == spans.keys()
-            and all(span.beginning <= reached[number] <= until.get(number, 0) for number, span in spans.items())
-        )
+        spans, reached = self.topic.spans(), shadow.reached(view, self.topic.name)
+        if shadow.source_ids(view, self.topic.name) != {self.topic.topic_id} or reached.keys() != spans.keys():
+            return False
+        until = self._positions(view)
+        return all(span.beginning <= reached[number] <= until.get(number, 0) for number, span in spans.items())
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
+        self._require_no_gap(view)
         topic, spans = self.topic, self.topic.spans()
         beginnings = {partition: span.beginning for partition, span in spans.items()}
         since = self._since(spans, shadow.now(view))

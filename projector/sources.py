@@ -8,7 +8,7 @@ from uuid import UUID
 
 from events.envelope import Record
 from events.fields import storable
-from projector import activity_logs, positions, recording, shadow
+from projector import activity_logs, positions, recording, shadow, swap
 from projector.batch import pieces
 from projector.difference import CLOCKS_DIFFER_BY, Coverage
 from projector.folding import Fold
@@ -112,10 +112,13 @@ def _hold(view: Connection, topic: Topic | None, *, exclusive: bool) -> dict[int
 def _rewind(view: Connection, topic: Topic, at: datetime | None, *, over_gaps: bool) -> None:
     """Let the members project again what came after `at`: what they made of it, they made of rows that were wrong.
 
-    `over_gaps`: where the log does not hold a position any more, they begin at its beginning.
+    `over_gaps`: where the log does not hold a position any more, they begin at its beginning; of a topic that was made
+    anew with fewer partitions, the positions of the others are forgotten.
     """
     known = positions.read(view, topic.name)
     spans = topic.spans(known.keys() & set(topic.partitions))
+    if over_gaps and topic.topic_id is not None:
+        swap.forget_positions(view, topic.name, topic.partitions, topic.topic_id)
     after = {} if at is None else topic.offsets_at(dict.fromkeys(spans, _ms(at - CLOCKS_DIFFER_BY)))
     offsets = {}
     for partition, span in spans.items():

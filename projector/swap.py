@@ -3,6 +3,7 @@
 The suspects that are left by then are the delegations to write; decision 0006 has the order.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from projector.session import Connection
@@ -35,6 +36,17 @@ def fill_positions(conn: Connection, topic: str) -> None:
         ON CONFLICT DO NOTHING
         """,
         {"topic": topic},
+    )
+
+
+def forget_positions(conn: Connection, topic: str, partitions: Sequence[int], topic_id: str) -> None:
+    """Forget the positions of an earlier topic of this name in partitions that this one does not have."""
+    conn.execute(
+        """
+        DELETE FROM positions
+         WHERE topic = %(topic)s AND partition <> ALL(%(partitions)s) AND topic_id <> %(topic_id)s
+        """,
+        {"topic": topic, "partitions": partitions, "topic_id": topic_id},
     )
 
 

@@ -49,7 +49,7 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 def compare(settings: Settings, arguments: argparse.Namespace, wish: Wish) -> Done:
     """Open what is needed, do as wished, and close it again."""
     collect_garbage_rarely()
-    with ExitStack() as opened, _watch(settings) as progress:
+    with ExitStack() as opened, _watch() as progress:
         view, fold_in = (opened.enter_context(_session(settings, schema)) for schema in ("projector", shadow.SCHEMA))
         source = _source(settings, arguments.source, wish, opened)
         sizes = Sizes(settings.batch_records, settings.batch_bytes)
@@ -107,17 +107,17 @@ class _Watched(Progress):
             log.info("%s", name)
 
     def folded(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total, records=done)
+        self._bar.update(self._task, completed=done, total=total or None, records=done)
         now = time.monotonic()
         if self._bar.disable and now - self._said >= _LOG_SECONDS:
             self._said = now
             rate = done / max(now - self._began, 0.001)
-            left = {"eta_seconds": round((total - done) / rate)} if rate else {}
-            log.info(self._name, extra={"records": done, "of": total, "records_per_second": round(rate), **left})
+            left = {"of": total, "eta_seconds": round((total - done) / rate)} if total and rate else {}
+            log.info(self._name, extra={"records": done, "records_per_second": round(rate), **left})
 
 
 @contextmanager
-def _watch(settings: Settings) -> Iterator[Progress]:
+def _watch() -> Iterator[Progress]:
     with progress_bar() as bar:
         yield _Watched(bar)
 

@@ -240,17 +240,24 @@ def test_gap_stays_one_for_recordings_which_do_not_tell_what_they_lack(gap: Log,
     assert gap.positions()[0] == 7
 
 
-def test_topic_that_was_made_anew_is_gone_on_with_at_its_beginning(log: Log, kafka: str) -> None:
+@pytest.mark.parametrize("partitions", [3, 1])
+def test_topic_that_was_made_anew_is_gone_on_with_at_its_beginning(log: Log, kafka: str, partitions: int) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        log.reconcile(progress=At(interrupt, records=1), batch=1)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([log.name])
     until(lambda: log.name not in admin.list_topics(), "the topic is gone")
     admin.close()
-    create_topic(kafka, name=log.name)
+    create_topic(kafka, name=log.name, partitions=partitions)
     log.made_anew()
     happened(log, *(asked(20 + n, f"new-{n}") for n in range(9)))
     with pytest.raises(LogGap, match=r"made anew .*projector rebuild --from activity-logs"):
         log.verify()
     assert compared(log, mend=True).applied == (9, 0, 0)
-    assert log.positions() == {0: 0, 1: 0, 2: 0}
+    assert log.positions() == dict.fromkeys(range(partitions), 0)
     assert log.projected().verify() == {}
     assert told(log.conn, "SELECT count(DISTINCT topic_id) FROM positions") == [1]
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt

@@ -8,6 +8,7 @@ from reconciling import Log, asked, change, plant
 from rows import LEFT_OUT, answer, beat, updated
 
 from projector.difference import Kind, Verdict
+from projector.errors import LogGap
 
 
 @pytest.fixture
@@ -330,6 +331,13 @@ def test_topic_that_lost_every_record_is_empty_too(shortened: Log) -> None:
     done = shortened.reconcile(mend=True)
     assert (done.applied, done.report.drift, done.report.not_covered, done.report.empty) == (None, 0, 4, True)
     assert shortened.rows() == rows
+
+
+def test_gap_is_found_before_anything_is_copied(shortened: Log) -> None:
+    change(shortened, "UPDATE positions SET next_offset = 4 WHERE partition = 0")
+    with pytest.raises(LogGap):
+        shortened.verify()
+    assert told(shortened.conn, "SELECT count(*) FROM projector_shadow.delegations") == [0]
 
 
 def test_kinds_of_one_report_add_up(whole: Log) -> None:
