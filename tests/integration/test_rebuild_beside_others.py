@@ -9,17 +9,19 @@ from typing import Any
 import psycopg
 import pytest
 from projecting import asked as told
+from psycopg.errors import LockNotAvailable
 from reconciling import At, Log, asked, change, plant
 from rows import LEFT_OUT, Columns, answer, beat, updated
 from scene import until
 
-from projector import from_topic, positions
+from projector import from_topic, positions, staging, swap
 from projector.errors import Fenced
 from projector.folding import Fold
 from projector.from_topic import FromTopic
 from projector.positions import Gate
 from projector.rebuild import Progress
 from projector.session import Connection
+from projector.swap import Applied
 from projector.topic import Topic
 
 
@@ -105,6 +107,45 @@ def test_member_waits_before_its_gate_while_drift_is_written(log: Log) -> None:
             assert not member.done()
         assert isinstance(member.exception(), Fenced)
     assert log.projected().statuses() == {"a": "completed", "b": "queued", "c": "completed"}
+
+
+# --- other writers
+
+
+def before_it_writes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Let something happen when the drift is known and about to be written, the first time."""
+    real = swap.apply
+    acted: list[object] = []
+
+    def late(view: Connection, *, steps: bool) -> Applied:
+        if not acted:
+            acted.append(act())
+        return real(view, steps=steps)
+
+    monkeypatch.setattr(swap, "apply", late)
+
+
+def test_other_writers_are_kept_from_the_rows_that_are_judged(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(log, "UPDATE delegations SET status = 'stuck' WHERE delegation_id = 'a'")
+    log.conn.execute("SET lock_timeout = '200ms'")
+
+    def write_too() -> None:
+        with pytest.raises(LockNotAvailable):
+            log.conn.execute("UPDATE delegations SET retry_count = 1 WHERE delegation_id = 'a'")
+        with pytest.raises(LockNotAvailable), log.conn.transaction():
+            staging.exclude_parking(log.conn)
+        change(log, "UPDATE delegations SET retry_count = 1 WHERE delegation_id = 'b'")
+
+    before_it_writes(monkeypatch, write_too)
+    assert log.rebuild() == (0, 1, 0)
+    assert log.verify() == {"differs": 1}
+
+
+def test_row_that_another_writer_makes_in_between_is_looked_at_again(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(log, "DELETE FROM delegations WHERE delegation_id IN ('a', 'b')")
+    before_it_writes(monkeypatch, lambda: plant(log, "b", 60))
+    assert log.rebuild() == (1, 1, 0)
+    assert log.verify() == {}
 
 
 # --- readers

@@ -289,6 +289,27 @@ def test_row_that_exchanged_its_key_is_left_out_unless_the_other_is_named_too(wh
     assert whole.rebuild(only=["b", "c"]) == (0, 2, 0)
 
 
+def test_ring_of_exchanged_keys_is_written_whole_or_not_at_all(whole: Log) -> None:
+    whole.say(asked(8, "f", idempotency_key="k-f")).projected()
+    exchange_keys(whole)
+    change(whole, "UPDATE delegations SET idempotency_key = 'for a moment' WHERE delegation_id = 'f'")
+    change(whole, "UPDATE delegations SET idempotency_key = 'k-f' WHERE delegation_id = 'b'")
+    change(whole, "UPDATE delegations SET idempotency_key = 'k-c' WHERE delegation_id = 'f'")  # b → c → f → b
+    for some in (["b"], ["b", "c"], ["c", "f"]):
+        report = whole.reconcile(mend=True, only=some).report
+        assert (report.drift, report.verdicts[Verdict.NOT_COVERED]) == (0, len(some))
+    assert whole.rebuild() == (0, 3, 0)
+    assert whole.verify() == {}
+
+
+def test_view_that_was_lost_is_written_anew_however_many_rows_it_had(log: Log) -> None:
+    log.say(*(asked(n // 60, f"{n:04}", idempotency_key=f"k-{n}") for n in range(2100))).projected()
+    rows = log.rows()
+    change(log, "DELETE FROM delegations WHERE delegation_id > '0009'")
+    assert log.rebuild() == (2090, 0, 0)
+    assert log.rows() == rows
+
+
 # --- positions
 
 
