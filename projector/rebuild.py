@@ -135,8 +135,11 @@ def _settle(job: _Job, coverage: Coverage) -> Done:
     for _ in range(_TRIES):
         try:
             return _look_again(job, coverage)
-        except (_Behind, Contested):
+        except _Behind:
             job.source.fold(job.view, job.fold)
+        except Contested:  # by a row that nobody suspects yet, and that may hold the key of another one
+            job.source.fold(job.view, job.fold)
+            _suspect(job, coverage)
     raise ProjectorError(f"the view did not hold still in {_TRIES} tries: run it again, it goes on where it was")
 
 
