@@ -32,8 +32,11 @@ lint: $(INSTALLED) ## style, types and layers
 faults: $(INSTALLED) ## the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' replays
 	$(BIN)/python -m pytest tests/faults --long -v $(ARGS)
 
-bench: $(INSTALLED) ## how fast it is here
+bench: $(INSTALLED) ## how fast it is here; ARGS='latency', 'memory', 'growth' for those, ARGS='--help' for more
 	$(BIN)/python -m benchmarks $(ARGS)
+
+profile: $(INSTALLED) ## where a record's microseconds go
+	$(BIN)/python -m benchmarks profile $(ARGS)
 
 up: ## the compose file: Kafka, Postgres, the projector; ARGS='--profile cdc' adds Debezium
 	$(COMPOSE) $(ARGS) up --build --detach

@@ -1,99 +1,60 @@
-"""`make bench`: catching up and rebuilding on one recording, against polling alone and the naive way, in one run."""
+"""`make bench`: how fast the projector is here, against what somebody could pick instead; `--help` names its parts."""
 
 import argparse
-import json
-import os
-import platform
-import statistics
 import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks.contenders import Measured, naive, polling, projector_rebuild, projector_run
-from benchmarks.field import Field, prepared
+from benchmarks import catching_up, growth, latency, memory, profile
+from benchmarks.recording import RECORDS
 
-RESULTS = Path(__file__).parent / "results"
+Part = Callable[[argparse.Namespace, Console, Path], None]
 
 
 def main() -> None:
-    """Run the contenders one after the other, so many rounds, and print and keep what was measured."""
-    arguments = _arguments()
-    console = Console()
-    contenders: dict[str, Callable[[Field], Measured]] = {
-        "polling alone": polling,
-        "the naive way": lambda field: naive(field, seconds=arguments.naive_seconds),
-        "projector run": projector_run,
-        "projector rebuild": projector_rebuild,
-    }
-    found: dict[str, list[Measured]] = {name: [] for name in contenders}
+    """Run one part of the bench, in a folder of its own."""
+    arguments = _parser().parse_args()
+    part: Part = arguments.part
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        Path(folder).chmod(0o755)  # the server runs as a user of its own
-        counts = [arguments.records, arguments.records // 10]
-        with prepared(Path(folder), counts, console) as (field, tenth):
-            for number in range(arguments.rounds):
-                for name, contend in contenders.items():
-                    found[name].append(contend(field))
-                    console.print(f"round {number + 1}: {name}: {found[name][-1].records_per_second:,.0f} records/s")
-            found["projector rebuild, a tenth"] = [projector_rebuild(tenth)]
-    console.print(_table(found))
-    _keep(found, arguments.records)
+        part(arguments, Console(), Path(folder))
 
 
-def _table(found: dict[str, list[Measured]]) -> Table:
-    table = Table("contender", "records/s", "spread", "times the naive way", "of polling alone", "peak memory")
-    rates = {name: [each.records_per_second for each in measured] for name, measured in found.items()}
-    medians = {name: statistics.median(each) for name, each in rates.items()}
-    for name, median in medians.items():
-        peaks = [each.peak_mebibytes for each in found[name] if each.peak_mebibytes is not None]
-        table.add_row(
-            name,
-            f"{median:,.0f}",
-            f"{min(rates[name]):,.0f} - {max(rates[name]):,.0f}",
-            f"{median / medians['the naive way']:.1f}",
-            f"{median / medians['polling alone']:.0%}",
-            f"{max(peaks):.0f} MiB" if peaks else "",
-        )
-    return table
-
-
-def _keep(found: dict[str, list[Measured]], records: int) -> None:
-    """Written beside the code, where a commit can take it along."""
-    RESULTS.mkdir(exist_ok=True)
-    packages = ("kafka-python", "psycopg", "pydantic")
-    result = {
-        "records": records,
-        "measured": {name: [each._asdict() for each in measured] for name, measured in found.items()},
-        "machine": {"processor": _processor(), "cores": _cores(), "system": platform.platform()},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in packages}},
-    }
-    (RESULTS / "catching_up.json").write_text(json.dumps(result, indent=2) + "\n")
-
-
-def _processor() -> str:
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
-    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description=__doc__)
-    parser.add_argument("--records", type=int, default=500_000)
+    parser.set_defaults(part=catching_up.main)
+    _catching_up(parser)
+    parts = parser.add_subparsers(metavar="PART", title="parts, instead of catching up")
+    found = parts.add_parser("latency", help="from the producer's send to visible; and 10,000 records after a start")
+    found.set_defaults(part=latency.main)
+    found.add_argument("--rates", type=int, nargs="+", default=[100, 1_000, 5_000], help="events a second")
+    found.add_argument("--seconds", type=float, default=30.0, help="how long each rate lasts, after 5 s of warming up")
+    found.add_argument("--starts", type=int, default=5, help="how many starts with 10,000 records waiting")
+    found = parts.add_parser("memory", help="what a member holds: ten million records, and shapes that are hard")
+    found.set_defaults(part=memory.main)
+    found.add_argument("--records", type=int, default=10_000_000, help="so many, the same log again and again")
+    found.add_argument("--distinct", type=int, default=500_000, help="records of that log")
+    found = parts.add_parser("growth", help="the rate with many rows in the table already")
+    found.set_defaults(part=growth.main)
+    found.add_argument("--records", type=int, default=300_000)
+    found.add_argument("--rows", type=int, nargs="+", default=[0, 100_000, 1_000_000, 10_000_000])
+    found.add_argument("--rounds", type=int, default=3)
+    found = parts.add_parser("profile", help="where a record's microseconds go; `make profile`")
+    found.set_defaults(part=profile.main)
+    found.add_argument("--records", type=int, default=300_000)
+    return parser
+
+
+def _catching_up(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--records", type=int, default=RECORDS, help="of the recording; half as many of the demo's mix")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--naive-seconds",
-        type=float,
-        default=20.0,
-        help="the naive way is measured for so long: all would take minutes",
+        "--naive-seconds", type=float, default=20.0, help="the naive ways run for so long: all would take minutes"
     )
-    return parser.parse_args()
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", default=[], help="contenders whose names hold one of these"
+    )
 
 
 if __name__ == "__main__":
