@@ -7,7 +7,7 @@ from events.envelope import Record
 from events.fields import recorded_at
 from projector import dead_letters, positions, staging, store
 from projector.dead_letters import Letter, Place
-from projector.errors import Contested, DatabaseAway, Unwritable
+from projector.errors import Contested, Unwritable
 from projector.fold import Changes, DeadLetter, Reading, View, read, recall
 from projector.lifecycle import Outcome
 from projector.positions import Gate, Move
@@ -28,6 +28,10 @@ def project(conn: Connection, records: Sequence[Record], gate: Gate | None = Non
         return _write(conn, read(records), gate)
     except Unwritable as error:
         return _split(conn, records, gate, error)
+    except Contested:
+        if len(records) < 2:
+            raise
+        return _halve(conn, records, gate)  # the fewer rows, the fewer others who write them in between
 
 
 def _split(conn: Connection, records: Sequence[Record], gate: Gate | None, error: Unwritable) -> Outcomes:
@@ -36,6 +40,10 @@ def _split(conn: Connection, records: Sequence[Record], gate: Gate | None, error
         return _write(conn, _refused(records, str(error)), gate)
     if not records:
         raise error
+    return _halve(conn, records, gate)
+
+
+def _halve(conn: Connection, records: Sequence[Record], gate: Gate | None) -> Outcomes:
     half = len(records) // 2
     first, second = _split_gate(gate, records[:half]) if gate else (None, None)
     return project(conn, records[:half], first) + project(conn, records[half:], second)
@@ -49,6 +57,8 @@ def _split_gate(gate: Gate, head: Sequence[Record]) -> tuple[Gate, Gate]:
         last = reached.get((move.topic, move.partition))
         if last is None:
             second.append(move)
+        elif last.offset + 1 == move.now:
+            first.append(move)
         else:
             first.append(Move(move.topic, move.partition, move.was, last.offset + 1, recorded_at(last.timestamp)))
             second.append(move._replace(was=last.offset + 1))
@@ -95,7 +105,7 @@ def _persist(conn: Connection, write: Callable[[], Outcomes]) -> Outcomes:
                 return write()
         except Contested as error:
             contested = error
-    raise DatabaseAway(f"gave up after {_TRIES} tries: {contested}") from contested
+    raise Contested(f"gave up after {_TRIES} tries: {contested}") from contested
 
 
 def _write_once(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:

@@ -11,6 +11,8 @@ import pytest
 EVERY_TIME = 11
 """The seed of short rounds: who changes a line wants to hear of that line."""
 
+_MEASURED: list[str] = []
+
 
 class Round(NamedTuple):
     """One round of a test: its size, and where its chances come from."""
@@ -26,6 +28,10 @@ class Round(NamedTuple):
     def repeats(self, short: int, long: int) -> int:
         """As `of`, unless the command line says how often."""
         return self.times or self.of(short, long)
+
+    def note(self, measured: str) -> None:
+        """For whoever reads what was measured: told at the end."""
+        _MEASURED.append(measured)
 
     def chances(self) -> random.Random:
         """Equal for equal seeds."""
@@ -48,6 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str:
     size = "long" if config.option.long else "short"
     return f"faults: {size} rounds from seed {config.option.seed}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for measured in _MEASURED:
+        terminalreporter.write_line(f"measured: {measured}")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -10,8 +10,9 @@ from racing import race
 from rows import CALLEE, CALLER, answer, delegate
 from rows import beat as heartbeat
 
-from projector import ledger, staging
-from projector.errors import Fenced
+from projector import ledger, projection, staging
+from projector.errors import Contested, DatabaseAway, Fenced
+from projector.fold import Reading
 from projector.positions import Gate
 from projector.projection import Outcomes, project
 from projector.recording import Line
@@ -202,3 +203,37 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
         race(database_url, projecting(request), release=holder.commit)
     assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "three")]
     assert asked(session, "SELECT count(*) FROM parked") == [0]
+
+
+@pytest.mark.parametrize("bearable", [1, 3])
+def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_gets_through(
+    session: Connection, monkeypatch: pytest.MonkeyPatch, bearable: int
+) -> None:
+    write_once = projection._write_once
+
+    def contested(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
+        if len(reading.said) > bearable:
+            raise Contested("a delegation was changed by another writer")
+        return write_once(conn, reading, gate)
+
+    monkeypatch.setattr(projection, "_write_once", contested)
+    asking = [delegate(n, request_body={"delegation_id": f"d-{n}", "task": "count"}) for n in range(8)]
+    told = log(*asking)
+    token = claimed(session)
+    assert project(session, told, gate(token, (0, 0, 8))) == {"inserted": 8}
+    assert table(session) == expected_of(told)
+    assert position(session) == 8
+
+
+def test_record_that_others_get_in_between_of_without_end_is_no_dead_letter(
+    session: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def contested(*_: object) -> Outcomes:
+        raise Contested("a delegation was changed by another writer")
+
+    token = claimed(session)
+    monkeypatch.setattr(projection, "_write_once", contested)
+    with pytest.raises(DatabaseAway, match="gave up after 10 tries"):
+        project(session, log(delegate(0), heartbeat(1)), gate(token, (0, 0, 2)))
+    assert asked(session, "SELECT count(*) FROM dead_letters") == [0]
+    assert position(session) == 0

@@ -1,0 +1,91 @@
+"""Hostile values between those of a platform that knows nothing of them: kept byte for byte, and nobody is touched."""
+
+import random
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from fuzz import TEXTS, hostile
+from odd import written
+from projecting import connected, expected_of, table
+from rounds import Round
+from rows import answer, delegate
+from rows import logged as in_log
+from scene import Scene
+from topics import create_topic
+
+from projector.demo.judge import judge, stored_rows
+from projector.demo.platform import Mix, Record, records
+from projector.projection import project
+from projector.recording import Line
+
+MEGABYTE = 1_000_000
+VALID = Mix(delegations=100, seed=9, garbage_share=0, unrelated_share=0.2)
+
+
+def between(rng: random.Random, guests: Iterator[bytes], each_few: int) -> Iterator[Record]:
+    """The guests among the records of a platform, whose rows they know nothing of."""
+    for record in records(VALID):
+        yield record
+        for value in [guest for guest, _ in zip(guests, range(rng.randint(0, 2 * each_few)), strict=False)]:
+            yield Record(rng.choice([None, b"", b"\xff\xfe", record.key]), value, record.timestamp)
+    for value in guests:
+        yield Record(None, value, record.timestamp)
+
+
+@pytest.fixture
+def single(scene: Scene) -> Scene:
+    """A topic of one partition: what tampered rows say of one delegation has one order."""
+    scene.topic = create_topic(scene.bootstrap_servers, partitions=1)
+    scene.watch_positions()
+    return scene
+
+
+def test_hostile_values_cost_nobody_anything(single: Scene, chance: Round) -> None:
+    rng, count = chance.chances(), chance.of(4_000, 100_000)
+    single.member()
+    single.play(between(rng, hostile(rng, count), count // 500))
+    assert len(single.acknowledged) > count
+    single.caught_up()
+    single.view_equals_log()
+    single.nothing_dropped()
+    single.nothing_twice()
+    single.each_ended_once()
+    neighbours_are_untouched(single)
+
+
+def neighbours_are_untouched(scene: Scene) -> None:
+    alone = judge(Line("alone", 0, n, each.timestamp, each.key, each.value) for n, each in enumerate(records(VALID)))
+    with psycopg.connect(scene.database_url) as conn:
+        stored = stored_rows(conn)
+    assert {delegation_id: stored.get(delegation_id) for delegation_id in alone.rows} == alone.rows
+
+
+def test_texts_of_ten_megabytes_are_cut_to_their_previews_or_kept_whole(single: Scene, chance: Round) -> None:
+    single.member()
+    single.play(_huge(chance.of(2, 20)))
+    single.caught_up()
+    single.view_equals_log()
+    single.nothing_dropped()
+    single.each_ended_once()
+
+
+def _huge(count: int) -> Iterator[Record]:
+    for n in range(count):
+        task = delegate(0, request_body={"delegation_id": f"d-{n}", "task": "é" * (5 * MEGABYTE)})
+        result = answer(1, "completed", of=f"d-{n}", text="\x00" * MEGABYTE)
+        for value in (written(task, ascii_only=False), written(result), b"{" * (10 * MEGABYTE)):
+            yield Record(None, value, 0)
+
+
+def test_texts_that_look_like_the_seams_between_records_shift_no_neighbour(database_url: str) -> None:
+    """Whoever joins the texts of several records, to parse them at once, must fail here."""
+    told = []
+    for n, text in enumerate(TEXTS * 3):
+        body = {"delegation_id": f"d-{n}", "task": text}
+        told += [delegate(0, request_body=body), answer(1, "completed", of=f"d-{n}", text=text), b'"a":1},{"b":2', text]
+    lines = [Line(*in_log(offset, value)) for offset, value in enumerate(told)]
+    with connected(database_url) as conn:
+        project(conn, lines)
+        assert table(conn) == expected_of(lines)
+    assert len(expected_of(lines)) == len(TEXTS) * 3

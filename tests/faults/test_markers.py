@@ -1,0 +1,99 @@
+"""What a log holds beside records: aborted transactions, markers, holes of compaction, and miles of unrelated rows."""
+
+import itertools
+import json
+from collections.abc import Iterator
+
+import psycopg
+from commands import projector
+from far_away import Distant
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from rounds import Round
+from scene import Scene, until
+from topics import create_topic
+
+from projector.demo.platform import Mix, Record
+
+UNRELATED = json.dumps({"activity_type": "agent_log", "summary": "s" * 100}).encode()
+LONG_AGO_MS = 1_746_439_200_000
+
+
+def status(scene: Scene) -> list[dict[str, int]]:
+    """Each partition's position, end and lag, as `projector status` tells them."""
+    settings = {name: getattr(scene, name) for name in ("database_url", "bootstrap_servers", "topic")}
+    told = projector("status", "--json", **settings).json()["partitions"]
+    return [{name: each[name] for name in ("partition", "position", "end", "lag_records")} for each in told]
+
+
+def lag_ends(scene: Scene) -> None:
+    until(lambda: [each["lag_records"] for each in status(scene)] == [0, 0, 0], "no lag")
+
+
+def test_aborted_transactions_at_the_end_and_amid_the_log_leave_no_lag(scene: Scene) -> None:
+    scene.play(Mix(delegations=30))
+    scene.member()
+    _abort(scene)
+    scene.play(Mix(delegations=30, seed=8))
+    scene.caught_up()
+    _abort(scene)
+    ends = {partition: end + 2 for partition, end in scene.ends().items()}  # the record, and the marker of the abort
+    until(lambda: scene.positions() == ends, f"positions at {ends}")
+    lag_ends(scene)
+    scene.view_equals_log()
+    scene.nothing_dropped()
+    scene.each_ended_once()
+
+
+def _abort(scene: Scene) -> None:
+    name = f"aborting-{scene.topic}"
+    producer = KafkaProducer(bootstrap_servers=scene.bootstrap_servers, transactional_id=name, acks="all")
+    producer.init_transactions()
+    producer.begin_transaction()
+    for partition in range(3):
+        producer.send(scene.topic, b"never to be read", partition=partition)
+    producer.flush()
+    producer.abort_transaction()
+    producer.close()
+
+
+def test_holes_that_compaction_leaves_are_passed(far: Scene, broker: Distant) -> None:
+    config = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "100"}
+    far.topic = create_topic(broker.bootstrap_servers, config=config)
+    keys = [b"c%d" % n for n in range(10)]
+    for minute in range(3):  # a segment is compacted once the next one has begun
+        far.play(Record(key, UNRELATED, LONG_AGO_MS + 60_000 * minute) for key in keys * 20)
+    until(lambda: _readable(far) < len(far.acknowledged) / 2, "most of the log is compacted away")
+    far.member()
+    far.caught_up()
+    lag_ends(far)
+    far.nothing_twice()
+
+
+def _readable(scene: Scene) -> int:
+    """How many records a reader of the whole log still finds."""
+    consumer = KafkaConsumer(bootstrap_servers=scene.bootstrap_servers, auto_offset_reset="earliest")
+    places = [TopicPartition(scene.topic, partition) for partition in range(3)]
+    consumer.assign(places)
+    ends, found = consumer.end_offsets(places), 0
+    while any(consumer.position(place) < ends[place] for place in places):
+        found += sum(map(len, consumer.poll(timeout_ms=500).values()))
+    consumer.close()
+    return found
+
+
+def test_a_long_run_of_unrelated_records_moves_position_and_lag(scene: Scene, chance: Round) -> None:
+    count = chance.of(20_000, 1_000_000)
+    scene.watch_positions()
+    scene.member()
+    scene.play(_unrelated(count))
+    scene.caught_up()
+    lag_ends(scene)
+    with psycopg.connect(scene.database_url) as conn:
+        assert conn.execute("SELECT count(*) FROM delegations").fetchone() == (0,)
+    scene.nothing_twice()
+    scene.each_ended_once()
+
+
+def _unrelated(count: int) -> Iterator[Record]:
+    keys = itertools.cycle(b"c%d" % n for n in range(100))
+    return (Record(key, UNRELATED, LONG_AGO_MS) for key, _ in zip(keys, range(count), strict=False))
