@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
-from functools import cache
 from typing import Any, LiteralString, Self
 from uuid import uuid4
 
@@ -33,12 +32,6 @@ def asked(minute: int, of: str, **columns: Any) -> Columns:
     return delegate(minute, request_body={"delegation_id": of, "task": f"do {of}"}, **columns)
 
 
-@cache
-def _producer(kafka: str) -> Any:
-    """One for all tests, which closes itself at the end: to open it takes as long as a test."""
-    return KafkaProducer(bootstrap_servers=kafka, linger_ms=0)
-
-
 class Log:
     """A topic of three partitions, and a database whose view is projected when the test says so."""
 
@@ -48,7 +41,8 @@ class Log:
         self._opened = ExitStack()
         self.conn: Connection = self._opened.enter_context(connected(url))
         self.conn.autocommit = True
-        self._producer = _producer(kafka)
+        self._producer = KafkaProducer(bootstrap_servers=kafka, linger_ms=0)
+        self._opened.callback(self._producer.close)
         self._token = uuid4()
         self._topic: Topic | None = None
 
