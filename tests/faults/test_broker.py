@@ -91,7 +91,7 @@ def test_connections_that_are_cut_again_and_again_under_load_cost_nothing(
     far: Scene, broker: Distant, chance: Round
 ) -> None:
     far.member(batch_records="100")
-    cuts = chance.repeats(5, 100)
+    cuts = chance.repeats(3, 100)
     with far.playing(recent(60 * cuts), per_second=600):
         for _ in range(cuts):
             far.projects_more_than(far.projected())

@@ -37,7 +37,7 @@ def test_a_commit_that_nobody_answered_is_looked_up_in_the_position(scene: Scene
 
 def test_connections_that_are_cut_in_many_commits_lose_nothing_and_repeat_nothing(scene: Scene, chance: Round) -> None:
     scene.watch_positions()
-    rng, cuts, done = chance.chances(), chance.repeats(6, 100), list[Verdict]()
+    rng, cuts, done = chance.chances(), chance.repeats(4, 100), list[Verdict]()
 
     def sometimes(sent: bytes) -> Verdict:
         if COMMIT not in sent or rng.random() < 0.7 or len(done) == cuts:

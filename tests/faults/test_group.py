@@ -12,7 +12,7 @@ from projector.demo.platform import Mix
 
 def test_a_second_member_takes_its_share_and_gives_it_back(scene: Scene) -> None:
     scene.watch_positions()
-    with scene.playing(Mix(delegations=600), per_second=1000):
+    with scene.playing(Mix(delegations=400), per_second=1000):
         first = scene.member()
         first.says("partition claimed", times=3)
         second = scene.member()
@@ -28,7 +28,7 @@ def test_a_second_member_takes_its_share_and_gives_it_back(scene: Scene) -> None
 
 def test_of_two_processes_with_one_name_each_record_is_written_by_one_though_both_are_fed(scene: Scene) -> None:
     scene.watch_positions()
-    with scene.playing(Mix(delegations=500), per_second=600):
+    with scene.playing(Mix(delegations=300), per_second=600):
         first = scene.member(group_instance_id="twin", batch_records="20")
         first.says("partition claimed", times=3)
         second = scene.member(group_instance_id="twin", batch_records="20")
@@ -44,7 +44,7 @@ def test_no_partition_stands_still_in_a_storm_of_members_that_come_and_go(scene:
     scene.watch_positions()
     rng = chance.chances()
     scene.member()
-    for storm in range(chance.repeats(3, 60)):
+    for storm in range(chance.repeats(2, 60)):
         with scene.playing(Mix(delegations=60, seed=chance.seed + storm), per_second=400):
             guest = scene.member(batch_records="20")
             guest.says("partition claimed")

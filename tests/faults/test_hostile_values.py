@@ -9,7 +9,7 @@ from fuzz import TEXTS, hostile
 from odd import written
 from projecting import connected, expected_of, table
 from rounds import Round
-from rows import answer, delegate
+from rows import Columns, answer, delegate
 from rows import logged as in_log
 from scene import Scene
 from topics import create_topic
@@ -78,14 +78,28 @@ def _huge(count: int) -> Iterator[Record]:
             yield Record(None, value, 0)
 
 
-def test_texts_that_look_like_the_seams_between_records_shift_no_neighbour(database_url: str) -> None:
-    """Whoever joins the texts of several records, to parse them at once, must fail here."""
-    told = []
-    for n, text in enumerate(TEXTS * 3):
-        body = {"delegation_id": f"d-{n}", "task": text}
-        told += [delegate(0, request_body=body), answer(1, "completed", of=f"d-{n}", text=text), b'"a":1},{"b":2', text]
+SEAMS = {
+    "a list of lists": [b"1],[2", b"[1", b"2]"],
+    "a list": [b"1,2", b"[1", b"2]"],
+    "a list of objects": [b'{"a":1},{"b":2}', b'{"a":[1', b"2]}"],
+    "an object in each": [b'"a":1},{"b":2', b'"a":{"b":1', b'"c":2}'],
+}
+"""Values that are no JSON, and are some once they are joined: one that makes two, and then two that make one."""
+
+
+@pytest.mark.parametrize("joined", SEAMS)
+def test_values_that_look_like_the_seams_between_records_shift_no_neighbour(database_url: str, joined: str) -> None:
+    """Whoever joins the values of several records, to parse them at once, fails here, whatever it counts."""
+    one, *two = SEAMS[joined]
+    told: list[object] = [_asked(0), one, _asked(1), _asked(2), *two, _asked(3)]
+    told += [_asked(n, text) for n, text in enumerate(TEXTS, 10)]
     lines = [Line(*in_log(offset, value)) for offset, value in enumerate(told)]
     with connected(database_url) as conn:
-        project(conn, lines)
+        outcomes = project(conn, lines)
         assert table(conn) == expected_of(lines)
-    assert len(expected_of(lines)) == len(TEXTS) * 3
+    assert outcomes == {"inserted": 4 + len(TEXTS), "dead_letter": 3}
+
+
+def _asked(n: int, text: str = "count to three") -> Columns:
+    body = {"delegation_id": f"d-{n}", "task": text}
+    return delegate(n, "completed", request_body=body, response_body={"text": text})

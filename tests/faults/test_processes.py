@@ -13,7 +13,7 @@ from projector.demo.platform import Mix
 
 def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene: Scene, chance: Round) -> None:
     scene.watch_positions()
-    rng, kills = chance.chances(), chance.repeats(5, 100)
+    rng, kills = chance.chances(), chance.repeats(4, 100)
     with scene.playing(Mix(delegations=150 * kills, seed=chance.seed), per_second=500):
         for _ in range(kills):
             before = scene.projected()
@@ -63,7 +63,7 @@ def test_a_member_killed_after_its_commit_and_before_the_group_heard_of_it_repea
 
 def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scene: Scene) -> None:
     scene.watch_positions()
-    with scene.playing(Mix(delegations=600), per_second=800):
+    with scene.playing(Mix(delegations=400), per_second=800):
         zombie = scene.member(batch_records="20")
         zombie.says("partition claimed", times=3)
         scene.projects_more_than(200)
