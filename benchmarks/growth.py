@@ -60,8 +60,8 @@ def _filled(field: Field, rows: int, console: Console) -> str:
             """
             INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, result_preview,
                                      deadline, created_at, updated_at, idempotency_key)
-            SELECT gen_random_uuid()::text, md5((n %% 600)::text)::uuid, gen_random_uuid(), repeat('task ', 60),
-                   CASE WHEN n %% 100 = 0 THEN 'in_progress' ELSE 'completed' END, repeat('result ', 60),
+            SELECT gen_random_uuid()::text, md5((n %% 600)::text)::uuid, gen_random_uuid(), repeat('task ', 20),
+                   CASE WHEN n %% 100 = 0 THEN 'in_progress' ELSE 'completed' END, repeat('result ', 15),
                    at + interval '6 hours', at, at, CASE WHEN n %% 3 = 0 THEN 'before-' || n END
               FROM (SELECT n, timestamptz '2025-01-01' + n * interval '1 second' AS at
                       FROM generate_series(1, %(rows)s) AS n) AS history

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
+LOAD_BEFORE = [round(each, 2) for each in os.getloadavg()]
 _PACKAGES = ("kafka-python", "psycopg", "pydantic", "pydantic_core")
 
 
@@ -32,7 +33,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gibibytes": round(memory, 1),
         "system": platform.platform(),
-        "load_before": [round(each, 2) for each in os.getloadavg()],
+        "load_before": LOAD_BEFORE,
     }
 
 
