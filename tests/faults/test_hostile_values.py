@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from fuzz import TEXTS, hostile
 from odd import written
-from projecting import connected, expected_of, table
+from projecting import connected, dead_letters, expected_of, table
 from rounds import Round
 from rows import Columns, answer, delegate
 from rows import logged as in_log
@@ -82,7 +82,7 @@ SEAMS = {
     "a list of lists": [b"1],[2", b"[1", b"2]"],
     "a list": [b"1,2", b"[1", b"2]"],
     "a list of objects": [b'{"a":1},{"b":2}', b'{"a":[1', b"2]}"],
-    "an object in each": [b'"a":1},{"b":2', b'"a":{"b":1', b'"c":2}'],
+    "an object around each": [b'1},{"v":2', b'[{"a":1', b"2}]"],
 }
 """Values that are no JSON, and are some once they are joined: one that makes two, and then two that make one."""
 
@@ -97,6 +97,11 @@ def test_values_that_look_like_the_seams_between_records_shift_no_neighbour(data
     with connected(database_url) as conn:
         outcomes = project(conn, lines)
         assert table(conn) == expected_of(lines)
+        assert [(offset, value) for _, _, offset, _, value in dead_letters(conn)] == [
+            (1, one),
+            (4, two[0]),
+            (5, two[1]),
+        ]
     assert outcomes == {"inserted": 4 + len(TEXTS), "dead_letter": 3}
 
 
