@@ -13,10 +13,11 @@ from projector.session import Connection, transaction
 class Wish(NamedTuple):
     """What is asked for: to mend, or only to tell; of all delegations, or only of some.
 
-    `sample`: of about so many, chosen by their ids.
+    `sure`: also if much of the view would be deleted. `sample`: of about so many, chosen by their ids.
     """
 
     mend: bool = False
+    sure: bool = False
     only: Collection[str] = ()
     drop_uncovered: bool = False
     sample: int | None = None
@@ -30,7 +31,7 @@ class Comparison:
         self._coverage, self._wish = coverage, wish
 
     def judge(self, report: Report) -> Report:
-        """Look at every suspect, count what is found, and acquit all that is not to be written."""
+        """Look at every suspect and count what is found; before it is mended, acquit all that is not to be written."""
         for ids in shadow.suspects(self._view):
             found = self._differences([each for each in ids if self._is_meant(each)])
             kept = self._keys_kept(found)
@@ -40,7 +41,8 @@ class Comparison:
                 report.add(each, meaning)
                 if meaning is Verdict.DRIFT:
                     guilty.add(each.delegation_id)
-            shadow.acquit(self._view, [each for each in ids if each not in guilty])
+            if self._wish.mend:
+                shadow.acquit(self._view, [each for each in ids if each not in guilty])
         return report
 
     def _is_meant(self, delegation_id: str) -> bool:
@@ -61,7 +63,7 @@ class Comparison:
 
     def _parked(self, conn: Connection, ids: Sequence[str]) -> dict[str, list[Parked]]:
         found: dict[str, list[Parked]] = {}
-        for parked in store.read_parked(conn, ids) if self._coverage.proves_absence else ():
+        for parked in store.read_parked(conn, ids) if self._coverage.is_log else ():
             found.setdefault(parked.event.delegation_id, []).append(parked)
         return found
 

@@ -7,12 +7,13 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from projector.fold import Parked
-from projector.lifecycle import Delegation
+from projector.lifecycle import TERMINAL, Delegation
 
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 """How far the clocks of the platform, its producers and the broker may be apart."""
 EXAMPLES = 5
 _TIMES_OF_STEPS = {"last_heartbeat", "updated_at"}
+_ENDS = {"status", "result_preview", "error_detail"}
 
 
 class Kind(StrEnum):
@@ -36,13 +37,15 @@ class Coverage(NamedTuple):
     """What of the view a source can speak of.
 
     `since`: it may lack the history of rows that were created before. `until`: rows that changed later are ahead of it.
-    `proves_absence`: a delegation that it does not know, and that is not older, never was. `steps`: it tells every
-    step, and so the times of them.
+    `proves_absence`: a delegation that it does not know, and that is not older, never was. `is_log`: it is the view's
+    own log, up to the view's positions, so that the same must be parked. `steps`: it tells every step, and so the
+    times of them, and which of two ends came first.
     """
 
     since: datetime | None = None
     until: datetime | None = None
     proves_absence: bool = True
+    is_log: bool = True
     steps: bool = True
 
 
@@ -68,7 +71,7 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
     """How the sides differ, if they do."""
     view, log = sides.view, sides.log
     if view is not None and log is not None:
-        ignored = set() if coverage.steps else _TIMES_OF_STEPS
+        ignored = _not_told(view, log, coverage)
         columns = tuple(
             name
             for name, ours, its in zip(Delegation._fields, view, log, strict=True)
@@ -80,9 +83,17 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
         return Difference(delegation_id, Kind.UNEXPECTED, (), sides)
     elif log is not None:
         return Difference(delegation_id, Kind.MISSING, (), sides)
-    if coverage.proves_absence and set(sides.parked_in_view) != set(sides.parked_by_log):
+    if coverage.is_log and set(sides.parked_in_view) != set(sides.parked_by_log):
         return Difference(delegation_id, Kind.PARKED, (), sides)
     return None
+
+
+def _not_told(view: Delegation, log: Delegation, coverage: Coverage) -> set[str]:
+    """The columns in which the sides may differ, since the source does not know better."""
+    if coverage.steps:
+        return set()
+    both_ended = view.status in TERMINAL and log.status in TERMINAL
+    return _TIMES_OF_STEPS | _ENDS if both_ended and view.status is not log.status else _TIMES_OF_STEPS
 
 
 def verdict(
@@ -98,7 +109,7 @@ def verdict(
         return Verdict.DRIFT
     if found.kind is Kind.UNEXPECTED and not coverage.proves_absence:
         return Verdict.NOT_COVERED
-    if found.kind is Kind.UNEXPECTED and coverage.since is not None and view.created_at < coverage.since:
+    if coverage.since is not None and view.created_at < coverage.since:
         return Verdict.NOT_COVERED
     return Verdict.DRIFT
 
@@ -118,7 +129,8 @@ class Report:
         self.source = source
         self.records = 0
         self.empty = False
-        self.carried_over = 0
+        self.uncovered = 0
+        """How many rows are older than the source, or not in it, and were not even looked at."""
         self.verdicts: Counter[Verdict] = Counter()
         self.kinds: Counter[Kind] = Counter()
         self.columns: Counter[str] = Counter()
@@ -142,7 +154,7 @@ class Report:
     @property
     def not_covered(self) -> int:
         """How many rows stay as they are, since the source no longer holds their history whole."""
-        return self.carried_over + self.verdicts[Verdict.NOT_COVERED]
+        return self.uncovered + self.verdicts[Verdict.NOT_COVERED]
 
 
 def _values(found: Difference) -> dict[str, tuple[object, object]]:

@@ -1,27 +1,31 @@
 """The topic as what a shadow is folded from: every step, from the start of the log to exactly where the view is."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from events.fields import recorded_at
 from projector import positions, shadow, swap
 from projector.broker import Span
 from projector.difference import CLOCKS_DIFFER_BY, Coverage
-from projector.errors import LogGap, ProjectorError
+from projector.errors import LogGap, Misconfigured, ProjectorError
 from projector.folding import Fold
 from projector.session import Connection
 from projector.topic import Topic
 
 TAIL_RECORDS = 5_000
 """What may be left to fold while the members wait."""
+TAIL_SECONDS = 3.0
+"""How long they wait for a broker that gives nothing."""
 
 
 class FromTopic:
     """The topic from the start of its log: every step, up to exactly the view's positions."""
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, *, ahead: bool = True) -> None:
+        """`ahead`: fold partitions that nobody has projected yet to their end, which the view gets with the rows."""
         self.topic = topic
+        self._ahead = ahead
         self.name = f"topic {topic.name}"
 
     def is_empty(self) -> bool:
@@ -38,14 +42,25 @@ class FromTopic:
         self._require_no_gap(view)
         topic, spans = self.topic, self.topic.spans()
         beginnings = {partition: span.beginning for partition, span in spans.items()}
-        since = self._since(spans, shadow.now(view))
+        is_whole = not any(beginnings.values())
+        since = self._since(view, spans, is_whole=is_whole)
         shadow.start_at(view, topic.name, beginnings, token, topic.topic_id)
         shadow.carry_over_parked(view, topic.name, beginnings)
         carried = 0
-        if any(beginnings.values()):  # a log that still begins at 0 holds each of its delegations whole
+        if not is_whole:  # a log that still begins at 0 holds whole what it holds at all
             shadow.carry_over_large_rows(view)
             carried = 0 if drop_uncovered else shadow.carry_over(view, since)
-        return Coverage(since=since), carried
+        return Coverage(since=since, proves_absence=self._is_alone(view)), carried
+
+    def _is_alone(self, view: Connection) -> bool:
+        """Whether every row of the view comes of this topic; raises Misconfigured where none does."""
+        projected = positions.topics(view)
+        if projected and self.topic.name not in projected:
+            raise Misconfigured(
+                f"nothing of topic {self.topic.name} was ever projected here, but of {', '.join(sorted(projected))}: "
+                "set PROJECTOR_TOPIC"
+            )
+        return projected <= {self.topic.name}
 
     def _require_no_gap(self, view: Connection) -> None:
         """Raises LogGap: with records missing between log and view, the log can no longer prove the view."""
@@ -64,17 +79,23 @@ class FromTopic:
                     f"holds {span.beginning} to {span.end}. {positions.remedy()}"
                 )
 
-    def _since(self, spans: Mapping[int, Span], now: datetime) -> datetime:
-        """The time from which on all partitions' logs are there: of the latest of their first records.
+    def _since(self, view: Connection, spans: Mapping[int, Span], *, is_whole: bool) -> datetime:
+        """The time from which on the log is there; what was created before may have a history that it lacks.
 
-        A log that lost all its records, or whose records have no time, tells of nothing that was before now.
+        A log that begins at 0 is there from its first record on. Of a shortened one each partition is, from the latest
+        of its first few records on, as some may bear odd times; one that lost all of them, from the last on that was
+        projected.
         """
-        started = [
-            recorded_at(self.topic.first_timestamp(partition, span)) or now
-            for partition, span in spans.items()
-            if span.end > 0
-        ]
-        return max(started, default=now) + CLOCKS_DIFFER_BY
+        now, last = shadow.now(view), positions.last_records(view, self.topic.name)
+        opened = []
+        for partition, span in spans.items():
+            if span.end > 0:
+                times = self.topic.opening(partition, span)
+                known = recorded_at(min(times) if is_whole else max(times)) if times else last.get(partition)
+                opened.append(known or now)
+        if is_whole:
+            return _shifted(min(opened, default=now), -CLOCKS_DIFFER_BY)
+        return _shifted(max(opened, default=now), CLOCKS_DIFFER_BY)
 
     def fold(self, view: Connection, into: Fold) -> None:
         self._require_no_gap(view)
@@ -91,7 +112,6 @@ class FromTopic:
 
     def hold(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
         if exclusive:
-            swap.fill_positions(view, self.topic.name)
             positions.lock(view, self.topic.name)
         return self._positions(view)
 
@@ -99,20 +119,27 @@ class FromTopic:
         ranges = self._ranges(into, held)
         if sum(span.end - span.beginning for span in ranges.values()) > TAIL_RECORDS:
             return False
-        self._read(into, ranges)
+        self._read(into, ranges, silent_seconds=TAIL_SECONDS)
         return True
 
     def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
-        if wrote:
-            positions.hand_over(view, self.topic.name, shadow.reached(view, self.topic.name), self.topic.topic_id)
+        if whole:
+            swap.fill_positions(view, self.topic.name)
+        if not wrote:
+            return
+        reached = shadow.reached(view, self.topic.name)
+        if not whole:
+            reached = {partition: min(offset, held[partition]) for partition, offset in reached.items()}
+        positions.hand_over(view, self.topic.name, reached, self.topic.topic_id)
 
     def _positions(self, view: Connection) -> dict[int, int]:
-        """Where the view is; a partition that nobody has projected yet counts to its end."""
+        """Where the view is."""
         known = positions.read(view, self.topic.name)
         if unknown := known.keys() - set(self.topic.partitions):
             raise ProjectorError(f"partitions {sorted(unknown)} were added to {self.topic.name} meanwhile: begin again")
-        ends = {partition: span.end for partition, span in self.topic.spans().items() if partition not in known}
-        return {**ends, **{partition: offset for partition, (offset, _) in known.items()}}
+        spans = self.topic.spans(set(self.topic.partitions) - known.keys())
+        unclaimed = {partition: span.end if self._ahead else span.beginning for partition, span in spans.items()}
+        return {**unclaimed, **{partition: offset for partition, (offset, _) in known.items()}}
 
     def _ranges(self, into: Fold, until: Mapping[int, int]) -> dict[int, Span]:
         reached = shadow.reached(into.conn, self.topic.name)
@@ -122,7 +149,14 @@ class FromTopic:
             if offset < until.get(partition, 0)
         }
 
-    def _read(self, into: Fold, ranges: Mapping[int, Span]) -> None:
+    def _read(self, into: Fold, ranges: Mapping[int, Span], silent_seconds: float | None = None) -> None:
         if ranges:
-            for polled in self.topic.read(ranges):
+            for polled in self.topic.read(ranges, silent_seconds=silent_seconds):
                 into.polled(polled)
+
+
+def _shifted(at: datetime, by: timedelta) -> datetime:
+    try:
+        return at + by
+    except OverflowError:
+        return at

@@ -18,6 +18,7 @@ def configure(*, form: str, level: str, stream: TextIO = sys.stderr) -> None:
     handler.addFilter(_Quieter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it times its own tasks on a busy machine
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

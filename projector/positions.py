@@ -128,6 +128,17 @@ def hand_over(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id
     )
 
 
+def topics(conn: Connection) -> set[str]:
+    """The topics that have positions."""
+    return {row[0] for row in conn.execute("SELECT DISTINCT topic FROM positions")}
+
+
+def last_records(conn: Connection, topic: str) -> dict[int, datetime | None]:
+    """Partition → the time of the last record that was projected."""
+    rows = conn.execute("SELECT partition, record_at FROM positions WHERE topic = %(topic)s", {"topic": topic})
+    return dict(rows)
+
+
 def remedy() -> str:
     """What an operator does about a gap in the log."""
     return (

@@ -7,6 +7,7 @@ lock; then, in one transaction at exactly one position, look at each of those ag
 
 import os
 import socket
+import time
 from importlib.metadata import version
 from typing import NamedTuple
 from uuid import uuid4
@@ -14,13 +15,17 @@ from uuid import uuid4
 from projector import shadow, staging, swap
 from projector.comparison import Comparison, Wish, heal
 from projector.difference import Coverage, Kind, Report
-from projector.errors import Contested, ProjectorError
+from projector.errors import BrokerAway, Contested, DatabaseAway, ProjectorError
 from projector.folding import Fold, Sizes, Source, decoded, encoded
 from projector.session import Connection, reactions, snapshot, transaction
 from projector.shadow import Begun
 from projector.swap import Applied
 
 _TRIES = 20
+FEED_SECONDS = 1.0
+FEED_LOOKS = 3
+_DELETED_UNASKED = 10
+_SHARE_DELETED_UNASKED = 0.1
 
 
 class Done(NamedTuple):
@@ -42,6 +47,10 @@ class Progress:
 
 class Busy(ProjectorError):
     """Somebody else is at it: try again when they are done."""
+
+
+class TooMuch(ProjectorError):
+    """More would be deleted than anybody expects: ask."""
 
 
 class _Behind(Exception):
@@ -83,10 +92,12 @@ def reconcile(
         source.fold(view, job.fold)
         coverage = source.covered(view, decoded(begun.coverage))
         progress.phase("comparing")
-        _suspect(job, coverage)
+        uncovered = _suspect(job, coverage)
         progress.phase("mending" if wish.mend else "looking again")
+        _await_feed(job, coverage)
         done = _settle(job, coverage)
-        done.report.records, done.report.carried_over = job.fold.records, begun.carried_over
+        done.report.records = job.fold.records
+        done.report.uncovered = begun.carried_over + uncovered
         done.report.empty = source.is_empty()
         with transaction(view):
             shadow.empty(view)
@@ -107,7 +118,8 @@ def _begin(job: _Job, left_behind: str) -> Begun:
     """Go on with the shadow that is there, if it is of this very source and wish, or begin another."""
     view, source, drop = job.view, job.source, job.wish.drop_uncovered
     uncovered = "dropped" if drop else "kept"
-    name = f"{source.name}; one in {job.every}; uncovered {uncovered}; version {version('delegations-projector')}"
+    act = "rebuild" if job.wish.mend else "verify"
+    name = f"{act} {source.name}; one in {job.every}; uncovered {uncovered}; version {version('delegations-projector')}"
     if left_behind == name and source.can_resume(view):
         return shadow.resume(view, job.fold.token)
     with transaction(view):
@@ -119,15 +131,31 @@ def _begin(job: _Job, left_behind: str) -> Begun:
     return begun
 
 
-def _suspect(job: _Job, coverage: Coverage) -> None:
-    """Note what differs by now, without a lock: whatever differs at one position is among it, or is touched later."""
+def _suspect(job: _Job, coverage: Coverage) -> int:
+    """Note what differs by now, without a lock: whatever differs at one position is among it, or is touched later.
+
+    How many rows the source does not cover.
+    """
+    if reason := shadow.refused(job.view):
+        raise ProjectorError(
+            f"the shadow would not take a record that the view's tables took, so the two cannot be compared: {reason}. "
+            "Were the tables changed by hand? `projector migrate down --to 50` and `up` make the shadow anew"
+        )
+    drop = job.wish.drop_uncovered
     with transaction(job.view):
-        shadow.suspect_differing(job.view, steps=coverage.steps, every=job.every)
-        if coverage.proves_absence and job.every == 1:
+        uncovered = shadow.suspect_differing(
+            job.view,
+            steps=coverage.steps,
+            every=job.every,
+            uncovered_before=None if drop else coverage.since,
+            proves_absence=drop or coverage.proves_absence,
+        )
+        if coverage.is_log and job.every == 1:
             shadow.suspect_parked(job.view)
         if job.wish.mend:
             swap.remember_large_rows(job.view)
     job.fold.touched = set()
+    return uncovered
 
 
 def _settle(job: _Job, coverage: Coverage) -> Done:
@@ -135,12 +163,25 @@ def _settle(job: _Job, coverage: Coverage) -> Done:
     for _ in range(_TRIES):
         try:
             return _look_again(job, coverage)
-        except _Behind:
-            job.source.fold(job.view, job.fold)
         except Contested:  # by a row that nobody suspects yet, and that may hold the key of another one
             job.source.fold(job.view, job.fold)
             _suspect(job, coverage)
+        except DatabaseAway:  # or somebody holds a lock for long
+            if job.view.closed or job.fold.conn.closed:
+                raise
+            job.source.fold(job.view, job.fold)
+        except (BrokerAway, _Behind):
+            job.source.fold(job.view, job.fold)
     raise ProjectorError(f"the view did not hold still in {_TRIES} tries: run it again, it goes on where it was")
+
+
+def _await_feed(job: _Job, coverage: Coverage) -> None:
+    """What the platform's table says already may still be on its way to the view: look again while drift goes down."""
+    drift, looks = -1, 0
+    while not coverage.is_log and drift and looks < FEED_LOOKS:
+        before, drift = drift, _look_again(job._replace(wish=job.wish._replace(mend=False)), coverage).report.drift
+        looks = looks + 1 if drift == before else 0
+        time.sleep(FEED_SECONDS)
 
 
 def _look_again(job: _Job, coverage: Coverage) -> Done:
@@ -157,18 +198,32 @@ def _look_again(job: _Job, coverage: Coverage) -> Done:
         report = Comparison(view, fold.conn, coverage, wish).judge(Report(source.name))
         if not wish.mend:
             return Done(report)
+        _require_sure(job, report)
         applied = _write(job, coverage, report) if report.drift else None
         source.hand_over(view, held, wrote=applied is not None, whole=not wish.only)
         return Done(report, applied)
 
 
+def _require_sure(job: _Job, report: Report) -> None:
+    """Raises TooMuch where much of the view would go: a wrong topic looks like that, and a log that began anew."""
+    deleted = report.kinds[Kind.UNEXPECTED]
+    if deleted <= _DELETED_UNASKED or job.wish.sure:
+        return
+    rows = shadow.rows_of_view(job.view)
+    if deleted > rows * _SHARE_DELETED_UNASKED:
+        raise TooMuch(
+            f"{deleted:,} of {rows:,} rows would be deleted, since {job.source.name} does not have them; nothing was "
+            "written. Look at `projector verify`, and at PROJECTOR_TOPIC; if that is what you want, say --yes"
+        )
+
+
 def _write(job: _Job, coverage: Coverage, report: Report) -> Applied:
-    if not coverage.proves_absence:
+    if not coverage.is_log:
         heal(job.view, job.fold.conn)
     applied = swap.apply(job.view, steps=coverage.steps)
     if applied.inserted != report.kinds[Kind.MISSING]:
         raise Contested("a delegation was inserted by another writer")
-    if coverage.proves_absence:
+    if coverage.is_log:
         swap.apply_parked(job.view)
     else:
         swap.forget_parked(job.view)

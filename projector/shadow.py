@@ -155,9 +155,9 @@ def carry_over(conn: Connection, before: datetime) -> int:
         """
         INSERT INTO projector_shadow.delegations
                (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline, result_preview,
-                error_detail, retry_count, created_at, updated_at, idempotency_key)
+                error_detail, retry_count, created_at, updated_at, idempotency_key, projector_carried_over)
         SELECT delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline, result_preview,
-               error_detail, retry_count, created_at, updated_at, idempotency_key
+               error_detail, retry_count, created_at, updated_at, idempotency_key, true
           FROM delegations WHERE created_at < %(before)s OR created_at > now()
         """,
         {"before": before},
@@ -187,20 +187,41 @@ def carry_over_large_rows(conn: Connection) -> None:
     conn.execute("INSERT INTO projector_shadow.large_rows SELECT * FROM large_rows")
 
 
+def refused(conn: Connection) -> str | None:
+    """Why Postgres would not have one of the records in the shadow, if it has it, or something else, in the view."""
+    row = conn.execute(
+        """
+        SELECT s.reason FROM projector_shadow.dead_letters s
+         WHERE s.reason LIKE 'Postgres refused it:%%' AND NOT EXISTS (
+               SELECT FROM dead_letters d
+                WHERE (d.topic, d.partition, d."offset") = (s.topic, s.partition, s."offset")) LIMIT 1
+        """,
+        {},
+    ).fetchone()
+    return str(row[0]) if row else None
+
+
 # --- the difference
 
 
-def suspect_differing(conn: Connection, *, steps: bool, every: int = 1) -> None:
+def suspect_differing(
+    conn: Connection, *, steps: bool, every: int, uncovered_before: datetime | None, proves_absence: bool
+) -> int:
     """Note every row that differs between view and shadow; without `steps`, times of changes do not count.
 
-    `every` leaves all but a part of the ids out, the same as `sampled` does.
+    `every` leaves all but a part of the ids out, the same as `sampled` does. Rows that cannot be drift, since the
+    source does not cover them, are only counted, as there may be millions: those created before `uncovered_before` and,
+    unless the source `proves_absence`, those that it does not have.
     """
-    conn.execute(
+    row = conn.execute(
         """
-        INSERT INTO projector_shadow.suspects (delegation_id)
-        SELECT coalesce(d.delegation_id, s.delegation_id)
+        WITH different AS (
+        SELECT coalesce(d.delegation_id, s.delegation_id) AS delegation_id,
+               d.delegation_id IS NOT NULL AND (coalesce(d.created_at < %(before)s, false)
+               OR (s.delegation_id IS NULL AND NOT %(proves_absence)s)) AS uncovered
           FROM delegations d FULL JOIN projector_shadow.delegations s ON s.delegation_id = d.delegation_id
          WHERE ('x' || left(md5(coalesce(d.delegation_id, s.delegation_id)), 8))::bit(32)::bigint %% %(every)s = 0
+           AND NOT coalesce(s.projector_carried_over, false)
            AND (d.delegation_id IS NULL OR s.delegation_id IS NULL
             OR (d.caller_id, d.callee_id, d.task_preview, d.status, d.deadline, d.result_preview, d.error_detail,
                 d.retry_count, d.created_at, d.idempotency_key)
@@ -208,10 +229,15 @@ def suspect_differing(conn: Connection, *, steps: bool, every: int = 1) -> None:
                (s.caller_id, s.callee_id, s.task_preview, s.status, s.deadline, s.result_preview, s.error_detail,
                 s.retry_count, s.created_at, s.idempotency_key)
             OR (%(steps)s AND (d.last_heartbeat, d.updated_at) IS DISTINCT FROM (s.last_heartbeat, s.updated_at)))
-        ON CONFLICT DO NOTHING
+        ), noted AS (
+            INSERT INTO projector_shadow.suspects SELECT delegation_id FROM different WHERE NOT uncovered
+            ON CONFLICT DO NOTHING
+        )
+        SELECT count(*) FROM different WHERE uncovered
         """,
-        {"steps": steps, "every": every},
-    )
+        {"steps": steps, "every": every, "before": uncovered_before, "proves_absence": proves_absence},
+    ).fetchone()
+    return int(row[0]) if row else 0
 
 
 def sampled(delegation_id: str, every: int) -> bool:
@@ -236,9 +262,15 @@ def suspect_parked(conn: Connection) -> None:
 
 
 def suspect(conn: Connection, ids: Sequence[str]) -> None:
-    """Note delegations that were written since the others were."""
+    """Note delegations that were written since the others were, but for those that were carried over."""
     conn.execute(
-        "INSERT INTO projector_shadow.suspects SELECT unnest(%(ids)s::text[]) ON CONFLICT DO NOTHING", {"ids": ids}
+        """
+        INSERT INTO projector_shadow.suspects
+        SELECT id FROM unnest(%(ids)s::text[]) AS id
+         WHERE NOT EXISTS (SELECT FROM projector_shadow.delegations WHERE delegation_id = id AND projector_carried_over)
+        ON CONFLICT DO NOTHING
+        """,
+        {"ids": ids},
     )
 
 

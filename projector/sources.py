@@ -35,7 +35,7 @@ class FromActivityLogs:
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         shadow.start_at(view, activity_logs.TABLE, {0: 0}, token, None)
-        return Coverage(proves_absence=False, steps=False), 0
+        return Coverage(proves_absence=False, is_log=False, steps=False), 0
 
     def fold(self, view: Connection, into: Fold) -> None:
         if self._at is not None:
@@ -81,7 +81,7 @@ class FromRecordings:
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         for path in self.paths:
             shadow.start_at(view, str(path), {0: 0}, token, _stamp(path))
-        return Coverage(proves_absence=False, steps=not self._exports), 0
+        return Coverage(proves_absence=False, is_log=False, steps=not self._exports), 0
 
     def fold(self, view: Connection, into: Fold) -> None:
         for path in self.paths:

@@ -16,6 +16,7 @@ from projector.errors import BrokerAway, LogGap
 POLL_MS = 500
 SILENT_SECONDS = 30.0
 """A log that is known to go on, and gives nothing for so long, is away: the client only ever returns nothing."""
+OPENING_RECORDS = 20
 _EVERYTHING = 2**31 - 1
 
 
@@ -51,20 +52,23 @@ class Topic:
             )
         return {place.partition: each.offset for place, each in found.items() if each is not None}
 
-    def first_timestamp(self, partition: int, span: Span) -> int | None:
-        """The timestamp, in ms since 1970, of the first record within these offsets, if there is one."""
+    def opening(self, partition: int, span: Span) -> list[int]:
+        """The timestamps, in ms since 1970, of the first few records within these offsets that have one."""
         for polled in self.read({partition: span}):
             for part in polled:
-                if part.records:
-                    return part.records[0].timestamp
-        return None
+                times = [record.timestamp for record in part.records[:OPENING_RECORDS]]
+                if found := [time for time in times if time is not None and time >= 0]:
+                    return found
+        return []
 
-    def read(self, ranges: Mapping[int, Span]) -> Iterator[list[Polled]]:
+    def read(self, ranges: Mapping[int, Span], *, silent_seconds: float | None = None) -> Iterator[list[Polled]]:
         """The records of these partitions within these offsets, a list for each poll, until all are read.
 
         What a poll gives is whole: `was` and `now` of one partition join up, across markers and gaps too; a poll that
-        gave nothing is an empty list. Raises LogGap where an offset is not, or no longer, in the log.
+        gave nothing is an empty list. Raises LogGap where an offset is not, or no longer, in the log, BrokerAway where
+        nothing comes for `silent_seconds`.
         """
+        patience = SILENT_SECONDS if silent_seconds is None else silent_seconds
         reached = {partition: span.beginning for partition, span in ranges.items() if span.beginning < span.end}
         with reactions():
             self._client.unsubscribe()  # or what an earlier read paused would stay so
@@ -74,8 +78,8 @@ class Topic:
         heard_at = time.monotonic()
         while reached:
             polled = [part for part in self._poll(reached, ranges) if part.now > part.was]
-            if not polled and time.monotonic() - heard_at > SILENT_SECONDS:
-                raise BrokerAway(f"{self.name} gave no record for {SILENT_SECONDS:.0f} s, and it has more of them")
+            if not polled and time.monotonic() - heard_at > patience:
+                raise BrokerAway(f"{self.name} gave no record for {patience:.0f} s, and it has more of them")
             silent_at = time.monotonic()
             yield polled
             if polled:

@@ -14,7 +14,8 @@ $$;
 
 -- No index but those that the statements need: nobody looks in here.
 CREATE UNLOGGED TABLE projector_shadow.delegations (
-    LIKE delegations INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED,
+    LIKE delegations INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING IDENTITY,
+    projector_carried_over BOOLEAN NOT NULL DEFAULT false, -- older than the log: taken from the view as it was, never compared
     PRIMARY KEY (delegation_id)
 ) WITH (fillfactor = 70);
 

@@ -12,7 +12,7 @@ from projecting import asked as rows_of
 from projecting import connected
 from rows import CALLEE, CALLER, Columns, at, delegate
 
-from projector import positions, session, shadow, store
+from projector import positions, rebuild, session, shadow, store, topic
 from projector.batch import Polled, batches
 from projector.broker import SourceSettings, Span
 from projector.comparison import Wish
@@ -25,6 +25,9 @@ from projector.rebuild import Done, Progress, reconcile
 from projector.session import Connection
 from projector.staging import prepare_staging
 from projector.topic import Topic, open_topic
+
+rebuild.FEED_SECONDS = 0.0  # no test of these has a feed
+topic.OPENING_RECORDS = 1  # they are all that these logs have
 
 
 def asked(minute: int, of: str, **columns: Any) -> Columns:

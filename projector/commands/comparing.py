@@ -69,7 +69,7 @@ def _session(settings: Settings, schema: str) -> Iterator[Any]:
 
 def _source(settings: Settings, names: list[str], wish: Wish, opened: ExitStack) -> Source:
     if names == [TOPIC]:
-        return FromTopic(_topic(settings, opened))
+        return FromTopic(_topic(settings, opened), ahead=wish.mend)
     topic = _topic(settings, opened) if wish.mend else None  # for the positions to agree with what is written
     if names == [ACTIVITY_LOGS]:
         url = settings.activity_database_url.get_secret_value() or settings.database_url.get_secret_value()

@@ -31,13 +31,20 @@ def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also delete rows whose history the source no longer holds; they cannot be brought back",
     )
-    parser.add_argument("--yes", action="store_true", help="do not ask before --drop-uncovered")
+    parser.add_argument(
+        "--yes", action="store_true", help="do not ask before --drop-uncovered, nor before much of the view is deleted"
+    )
     parser.set_defaults(command=rebuild)
 
 
 def rebuild(settings: Settings, arguments: argparse.Namespace) -> int:
     """Rebuild, and tell what was written."""
-    wish = Wish(not arguments.dry_run, frozenset(map(_id, arguments.only)), arguments.drop_uncovered)
+    wish = Wish(
+        mend=not arguments.dry_run,
+        sure=arguments.yes,
+        only=frozenset(map(_id, arguments.only)),
+        drop_uncovered=arguments.drop_uncovered,
+    )
     if wish.mend and wish.drop_uncovered and not arguments.yes:
         _ask()
     done = compare(settings, arguments, wish)

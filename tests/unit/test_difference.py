@@ -20,8 +20,8 @@ from projector.difference import (
 from projector.fold import Parked
 
 TOPIC = Coverage(since=at(30))
-ACTIVITY_LOGS = Coverage(until=at(60), proves_absence=False, steps=False)
-RECORDINGS = Coverage(until=at(60), proves_absence=False)
+ACTIVITY_LOGS = Coverage(until=at(60), proves_absence=False, is_log=False, steps=False)
+RECORDINGS = Coverage(until=at(60), proves_absence=False, is_log=False)
 SOURCES = {"topic": TOPIC, "activity-logs": ACTIVITY_LOGS, "recordings": RECORDINGS}
 EVENT = Parked("activity-log", 0, 7, report(Status.COMPLETED))
 
@@ -46,8 +46,19 @@ def test_row_with_another_value_is_drift(source: str) -> None:
     assert judged(Sides(EDITED, YOUNG), SOURCES[source]) == (Kind.DIFFERS, Verdict.DRIFT)
 
 
-def test_row_with_another_value_is_drift_however_old_it_is() -> None:
-    assert judged(Sides(OLD._replace(retry_count=1), OLD), TOPIC) == (Kind.DIFFERS, Verdict.DRIFT)
+def test_row_with_another_value_that_is_older_than_the_log_is_not_covered() -> None:
+    older = Sides(OLD._replace(retry_count=1), OLD)
+    assert judged(older, TOPIC) == (Kind.DIFFERS, Verdict.NOT_COVERED)
+    assert judged(older, TOPIC, drop_uncovered=True) == (Kind.DIFFERS, Verdict.DRIFT)
+
+
+def test_two_ends_do_not_differ_for_a_source_that_does_not_tell_which_was_first() -> None:
+    completed = row(Status.COMPLETED, result_preview="done", created_at=at(30))
+    sides = Sides(row(Status.FAILED, error_detail="late", created_at=at(30)), completed)
+    assert judged(sides, ACTIVITY_LOGS) is None
+    assert judged(sides, TOPIC) == (Kind.DIFFERS, Verdict.DRIFT)
+    same_end = Sides(row(Status.FAILED, error_detail="edited"), row(Status.FAILED, error_detail="late"))
+    assert judged(same_end, ACTIVITY_LOGS) == (Kind.DIFFERS, Verdict.DRIFT)
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -129,7 +140,7 @@ def test_every_column_but_the_id_tells_a_difference(column: str) -> None:
     assert found.columns == (column,)
 
 
-def test_other_parked_events_are_drift_only_where_absence_is_proved() -> None:
+def test_other_parked_events_are_drift_only_in_the_view_s_own_log() -> None:
     for row_ in (None, OLD, YOUNG):
         for parked in (Sides(row_, row_, [EVENT], []), Sides(row_, row_, [], [EVENT])):
             assert judged(parked, TOPIC) == (Kind.PARKED, Verdict.DRIFT)
@@ -156,7 +167,7 @@ def differing(delegation_id: str, kind: Kind = Kind.DIFFERS) -> Difference:
 
 def test_drift_is_counted_by_kind_and_column_and_the_rest_by_verdict() -> None:
     told = Report("topic")
-    told.carried_over = 10
+    told.uncovered = 10
     for meaning in (Verdict.DRIFT, Verdict.DRIFT, Verdict.NOT_COVERED, Verdict.AHEAD):
         told.add(differing("d"), meaning)
     told.add(differing("m", Kind.MISSING), Verdict.DRIFT)

@@ -152,7 +152,7 @@ def test_a_table_of_the_shadow_has_the_columns_constraints_and_indexes_of_its_or
 def test_delegations_of_the_shadow_are_those_of_the_view_and_whether_they_were_carried_over(
     migrated: Connection,
 ) -> None:
-    further = ("carried_over", "boolean", "not null", "false")
+    further = ("projector_carried_over", "boolean", "not null", "false")
     assert set(columns(migrated, "projector_shadow.delegations")) == {*columns(migrated, "delegations"), further}
     assert constraints(migrated, "projector_shadow.delegations") == constraints(migrated, "delegations")
 
