@@ -7,7 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, memory, profile
+from benchmarks import catching_up, growth, latency, memory
+from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
 
 Part = Callable[[argparse.Namespace, Console, Path], None]
@@ -41,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     found.add_argument("--rows", type=int, nargs="+", default=[0, 100_000, 1_000_000, 10_000_000])
     found.add_argument("--rounds", type=int, default=3)
     found = parts.add_parser("profile", help="where a record's microseconds go; `make profile`")
-    found.set_defaults(part=profile.main)
+    found.set_defaults(part=profile)
     found.add_argument("--records", type=int, default=300_000)
     return parser
 

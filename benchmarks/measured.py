@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 class NotHere(Exception):
-    """A contender cannot run on this machine; the message is the sentence for the table."""
+    """A contender did not run on this machine, or not to its end; the message is the sentence for the table."""
 
 
 class Measured(NamedTuple):

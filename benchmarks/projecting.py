@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from benchmarks.field import Field
-from benchmarks.measured import Measured
+from benchmarks.measured import Measured, NotHere
 
 GIVEN_UP_AFTER_SECONDS = 1800.0
 
@@ -31,11 +31,12 @@ class Command:
             "PROJECTOR_GROUP_ID": f"bench-{time.time_ns()}",
             "PROJECTOR_LOG_FORMAT": "json",
         }
-        self._log = log
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
+        self._name, self._log = command[0], log
         with log.open("wb") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "projector.cli", *command],
-                env={**os.environ, **settings},
+                env={**inherited, **settings},
                 stdout=subprocess.DEVNULL,
                 stderr=said,
             )
@@ -55,9 +56,9 @@ class Command:
         return at
 
     def require_well(self) -> None:
-        """Raises SystemExit where it ended."""
+        """Raises NotHere where it ended."""
         if self.process.poll() is not None:
-            raise SystemExit(f"{self.process.args!r} ended with {self.process.returncode}: {self._log.read_text()}")
+            raise self._failure()
 
     def end(self) -> float | None:
         """Tell it to stop if it did not; its peak memory."""
@@ -77,7 +78,11 @@ class Command:
 
     def _require_done(self) -> None:
         if self.process.wait() != 0:
-            raise SystemExit(f"{self.process.args!r} ended with {self.process.returncode}: {self._log.read_text()}")
+            raise self._failure()
+
+    def _failure(self) -> NotHere:
+        said = self._log.read_text().strip().splitlines() or ["nothing"]
+        return NotHere(f"`projector {self._name}` ended with {self.process.returncode} and said: {said[-1]}")
 
 
 def peak_mebibytes(pid: int) -> float | None:
@@ -167,4 +172,4 @@ def wait_until_projected(url: str, count: int, member: Command) -> float:
             if found[0] == count:
                 return float(found[1])
             time.sleep(0.1)  # often would take from what is measured
-    raise SystemExit("projector run did not catch up")
+    raise NotHere(f"`projector run` did not catch up within {GIVEN_UP_AFTER_SECONDS:,.0f} s")
