@@ -1,13 +1,13 @@
 """Two versions at once: a later release, with a migration that nobody knows yet, beside members of the current one."""
 
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from commands import Ended, environment
+from commands import projector
 from scene import Scene
 
 from projector.demo.platform import Mix
@@ -28,35 +28,28 @@ def later(tmp_path: Path) -> Path:
     return tmp_path / "later"
 
 
-def instead(later: Path) -> dict[str, str]:
-    """What makes Python take that release; its lines are not ours to measure."""
-    return {
-        "PYTHONSAFEPATH": "1",
-        "PYTHONPATH": str(later),
-        "COVERAGE_PROCESS_CONFIG": "",
-        "COVERAGE_PROCESS_START": "",
-    }
-
-
-def migrate(scene: Scene, later: Path, *arguments: str) -> Ended:
-    command = [sys.executable, "-m", "projector.cli", "migrate", *arguments]
-    settings = environment({"database_url": scene.database_url}) | instead(later)
-    done = subprocess.run(command, env=settings, capture_output=True, text=True, timeout=60)
-    return Ended(done.returncode, done.stdout, done.stderr)
+@contextmanager
+def instead(monkeypatch: pytest.MonkeyPatch, later: Path) -> Iterator[None]:
+    """Processes that are started within are of that release; its lines are not ours to measure."""
+    with monkeypatch.context() as patched:
+        patched.setenv("PYTHONSAFEPATH", "1")
+        patched.setenv("PYTHONPATH", str(later))
+        for measuring in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            patched.delenv(measuring, raising=False)
+        yield
 
 
 def test_a_later_release_does_not_start_before_its_migration(
     scene: Scene, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in instead(later).items():
-        monkeypatch.setenv(name, value)
     scene.play(Mix(delegations=20))
-    early = scene.member()
-    assert early.exit_code() == 2
-    assert "lacks 999_made_up: run `projector migrate up` first" in early.text()
-    assert scene.projected() == 0
-    assert migrate(scene, later, "up").code == 0
-    scene.member()
+    with instead(monkeypatch, later):
+        early = scene.member()
+        assert early.exit_code() == 2
+        assert "lacks 999_made_up: run `projector migrate up` first" in early.text()
+        assert scene.projected() == 0
+        assert projector("migrate", "up", database_url=scene.database_url).code == 0
+        scene.member()
     scene.caught_up()
     scene.view_equals_log()
 
@@ -69,10 +62,8 @@ def test_members_of_two_releases_share_the_work_during_a_rolling_upgrade(
     with scene.playing(Mix(delegations=600), per_second=800):
         old.says("partition claimed", times=3)
         scene.projects_more_than(200)
-        assert migrate(scene, later, "up").code == 0
-        with monkeypatch.context() as other:
-            for name, value in instead(later).items():
-                other.setenv(name, value)
+        with instead(monkeypatch, later):
+            assert projector("migrate", "up", database_url=scene.database_url).code == 0
             new = scene.member(batch_records="50")
         new.says("partition claimed")
         scene.projects_more_than(scene.projected() + 200)
