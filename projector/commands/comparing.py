@@ -107,11 +107,12 @@ class _Watched(Progress):
             log.info("%s", name)
 
     def folded(self, done: int, total: int) -> None:
-        self._bar.update(self._task, completed=done, total=total or None, records=done)
         now = time.monotonic()
+        rate = done / max(now - self._began, 0.001)
+        told = f"{self._name}, {rate:,.0f}/s"
+        self._bar.update(self._task, description=told, completed=done, total=total or None, records=done)
         if self._bar.disable and now - self._said >= _LOG_SECONDS:
             self._said = now
-            rate = done / max(now - self._began, 0.001)
             left = {"of": total, "eta_seconds": round((total - done) / rate)} if total and rate else {}
             log.info(self._name, extra={"records": done, "records_per_second": round(rate), **left})
 
@@ -190,9 +191,12 @@ def print_report(report: Report) -> None:
 
 
 def _told(example: Example) -> str:
-    return "; ".join(
-        f"{name} is {_cut(ours)}, and {_cut(its)} by the source" for name, (ours, its) in example.columns.items()
-    )
+    told = example.columns.items()
+    if example.kind is Kind.MISSING:
+        return ", ".join(f"{name} {_cut(its)}" for name, (_, its) in told)
+    if example.kind is Kind.UNEXPECTED:
+        return ", ".join(f"{name} {_cut(ours)}" for name, (ours, _) in told)
+    return "; ".join(f"{name} is {_cut(ours)}, and {_cut(its)} in the source" for name, (ours, its) in told)
 
 
 def _cut(value: object) -> str:

@@ -44,6 +44,8 @@ def _conclusion(report: Report, source: list[str]) -> str:
         return f"the view has drifted in {report.drift:,} delegations: `projector rebuild{chosen}` mends them"
     if report.empty:
         return "there is nothing to compare with: the source is empty"
+    if report.not_covered:
+        return "the view equals the source, in all that the source covers"
     return "the view equals the source"
 
 
