@@ -4,8 +4,9 @@ How it is measured. The producer is alone, so it knows each record's offset, and
 connection of its own reads `projector.positions` every millisecond. A position moves in the transaction that writes the
 rows, so a record is visible when that connection first sees a position beyond it: each record is measured, none on a
 sample's behalf. Both clocks are this machine's monotonic one. The error is one look, some 1.5 ms, and always upwards;
-the table gives the looks' own median distance, and how long the producer waited for the broker's acknowledgement, which
-is no time of the projector's. Broker, database, projector, producer and the onlooker share the cores.
+the table gives the looks' own median distance, and how long the producer waited for the broker's acknowledgement
+(`ack.`), which is no time of the projector's. Broker, database, projector, producer and onlooker share the machine; the
+last column is how many of its cores the last two took.
 """
 
 import multiprocessing
@@ -35,6 +36,7 @@ class Sent(NamedTuple):
 
     at: list[list[float]]
     acknowledged: list[list[float]]
+    cores: float = 0.0
 
 
 class Look(NamedTuple):
@@ -54,8 +56,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
         [f"{rate:,} events/s", *(f"{found[name]:,.1f}" for name in ("p50", "p99", "max")), *_how(found)]
         for rate, found in loads.items()
     ]
-    columns = ["steady load", "p50 ms", "p99 ms", "max ms", "acknowledged p50", "p99", "sent a second", "records"]
-    columns.append("ms between looks")
+    columns = ["steady load", "p50 ms", "p99 ms", "max ms", "ack. p50", "p99", "sent/s", "records", "looks ms", "cores"]
     table(console, "from the producer's send to visible for another connection", columns, rows)
     names = ("from the first claim", "from the assignment", "from the start of the process")
     listed = [[name, *(f"{each[name]:.2f}" for each in starts)] for name in names]
@@ -74,6 +75,7 @@ def _how(found: dict[str, float]) -> list[str]:
         f"{found['sent_a_second']:,.0f}",
         f"{found['records']:,.0f}",
         f"{found['between_looks']:.1f}",
+        f"{found['measuring_cores']:.2f}",
     ]
 
 
@@ -89,10 +91,12 @@ def _under_load(places: Servers, rate: int, seconds: float) -> dict[str, float]:
         member.wait_until_it_said("partition claimed")
         count = int(rate * (WARM_UP_SECONDS + seconds))
         playing = pool.apply_async(_play, (field.bootstrap_servers, field.topic, rate, count))
+        began, worked = time.monotonic(), time.process_time()
         looks = _look_until(url, count)
+        cores = (time.process_time() - worked) / (time.monotonic() - began)
         sent: Sent = playing.get(60)
     field.drop(url)
-    return _summed_up(sent, looks, WARM_UP_SECONDS)
+    return {**_summed_up(sent, looks, WARM_UP_SECONDS), "measuring_cores": sent.cores + cores}
 
 
 def _play(bootstrap_servers: str, topic: str, rate: int, count: int) -> Sent:
@@ -102,13 +106,13 @@ def _play(bootstrap_servers: str, topic: str, rate: int, count: int) -> Sent:
     producer: Any = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True, linger_ms=0)
     with closing(producer):
         producer.partitions_for(topic)
-        began = time.monotonic()
+        began, worked = time.monotonic(), time.process_time()
         for number, record in enumerate(log):
             if (ahead := began + number / rate - time.monotonic()) > 0:
                 time.sleep(ahead)
             _send(producer, topic, record, sent)
         producer.flush()
-    return sent
+        return sent._replace(cores=(time.process_time() - worked) / (time.monotonic() - began))
 
 
 def _send(producer: Any, topic: str, record: Made, sent: Sent) -> None:
