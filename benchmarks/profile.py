@@ -58,7 +58,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
         without, timed = (_profiled(field, timers=timers) for timers in (False, True))
     rows = [[name, _each(timed, seconds), f"{seconds / timed.wall:.0%}", ROWS[name]] for name, seconds in _told(timed)]
     rows.append(["all of it, by the wall's clock", _each(timed, timed.wall), "100%", ""])
-    rows.append(["of it our own processor", _each(timed, timed.processor), "", "the rest is waiting for the servers"])
+    rows.append(["of it our own processor", _each(timed, timed.processor), "", "the rest is waiting for servers, or a core"])
     rows.append(["the same without timers", _each(without, without.wall), "", f"{_rate(without):,.0f} records/s"])
     columns = ["where", "µs a record", "share", "what"]
     table(console, f"a record's microseconds, {timed.records:,} records", columns, rows)

@@ -96,15 +96,15 @@ def test_a_gap_in_the_log_ends_all_with_its_exit_code(scene: Scene) -> None:
 def test_one_health_file_is_green_while_every_member_is(scene: Scene, tmp_path: Path) -> None:
     health = tmp_path / "health"
     parent = scene.member("--members", "2", health_file=str(health), group_instance_id="me")
-    started(parent)
+    processes = started(parent)
     until(lambda: projector("health", health_file=str(health)).code == 0, "a green report")
-    (tmp_path / "health.2").write_text('{"at": 0, "healthy": true, "state": "projecting"}')
-    processes = parent.says("members started")["pids"]
     os.kill(processes[1], signal.SIGSTOP)
     (tmp_path / "health.2").write_text('{"at": 0, "healthy": true, "state": "projecting"}')
     said = until(lambda: _reason(health), "a red report")
     os.kill(processes[1], signal.SIGCONT)
     assert "member 2: the last report is" in said
+    parent.signal(signal.SIGTERM)
+    assert parent.exit_code() == 0
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
