@@ -2,8 +2,8 @@
 
 Every moment counts for the innermost function that is timed, so the rows add up to the wall's time. The timers cost
 something, most of it in *parse*, where there is one a record: the run is made once without them, and both are told.
-What is not the process's own work (Postgres at its end of the connection, the broker) shows as the part of the wall's
-time that is no processor time of ours.
+What is not the process's own work (Postgres at its end of the connection, the broker, another process on our core) shows
+as the part of the wall's time that is no processor time of ours.
 """
 
 import time
@@ -58,7 +58,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
         without, timed = (_profiled(field, timers=timers) for timers in (False, True))
     rows = [[name, _each(timed, seconds), f"{seconds / timed.wall:.0%}", ROWS[name]] for name, seconds in _told(timed)]
     rows.append(["all of it, by the wall's clock", _each(timed, timed.wall), "100%", ""])
-    rows.append(["of it our own processor", _each(timed, timed.processor), "", "the rest is waiting for servers, or a core"])
+    rows.append(["of it our own processor", _each(timed, timed.processor), "", "else: waiting"])
     rows.append(["the same without timers", _each(without, without.wall), "", f"{_rate(without):,.0f} records/s"])
     columns = ["where", "µs a record", "share", "what"]
     table(console, f"a record's microseconds, {timed.records:,} records", columns, rows)
