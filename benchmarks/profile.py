@@ -2,8 +2,8 @@
 
 Every moment counts for the innermost function that is timed, so the rows add up to the wall's time. The timers cost
 something, most of it in *parse*, where there is one a record: the run is made once without them, and both are told.
-What is not the process's own work (Postgres at its end of the connection, the broker, another process on our core) shows
-as the part of the wall's time that is no processor time of ours.
+What is not the process's own work (Postgres at its end of the connection, the broker, others on our core) shows as the
+part of the wall's time that is no processor time of ours.
 """
 
 import time
