@@ -18,7 +18,8 @@ EVERYWHERE = {name for path in (ROOT / "tests").glob("*/test_*.py") for name in 
 
 
 def test_each_of_the_seventeen_faults_has_its_row() -> None:
-    assert re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE) == [str(number) for number in range(1, 18)]
+    what_holds = PAGE.partition("## What holds")[2].partition("## ")[0]
+    assert re.findall(r"^\| (\d+) \|", what_holds, re.MULTILINE) == [str(number) for number in range(1, 18)]
 
 
 def test_every_test_that_is_named_exists() -> None:
