@@ -45,7 +45,7 @@ def test_a_broker_that_is_killed_and_started_again_under_load_is_waited_for(
 ) -> None:
     far.member(batch_records="100")
     kills = chance.repeats(1, 10)
-    with far.playing(recent(150 * kills), per_second=500):
+    with far.playing(recent(chance.of(150, 700) * kills), per_second=500):
         for _ in range(kills):
             far.projects_more_than(far.projected() + 200)
             broker.server.kill()
