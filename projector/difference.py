@@ -109,9 +109,15 @@ def verdict(
         return Verdict.DRIFT
     if found.kind is Kind.UNEXPECTED and not coverage.proves_absence:
         return Verdict.NOT_COVERED
-    if coverage.since is not None and view.created_at < coverage.since:
+    is_older = coverage.since is not None and view.created_at < coverage.since
+    if is_older and (found.sides.log is None or _ended_otherwise(view, found.sides.log)):
         return Verdict.NOT_COVERED
     return Verdict.DRIFT
+
+
+def _ended_otherwise(view: Delegation, log: Delegation) -> bool:
+    """Whether the view has an end that the log does not: the first end stands, and it may be older than the log."""
+    return view.status in TERMINAL and log.status is not view.status
 
 
 class Example(NamedTuple):

@@ -209,16 +209,16 @@ def suspect_differing(
 ) -> int:
     """Note every row that differs between view and shadow; without `steps`, times of changes do not count.
 
-    `every` leaves all but a part of the ids out, the same as `sampled` does. Rows that cannot be drift, since the
-    source does not cover them, are only counted, as there may be millions: those created before `uncovered_before` and,
-    unless the source `proves_absence`, those that it does not have.
+    `every` leaves all but a part of the ids out, as `sampled` does. Rows that the source does not have are only
+    counted where that says nothing, as there may be millions: created before `uncovered_before` or, unless the source
+    `proves_absence`, all of them.
     """
     row = conn.execute(
         """
         WITH different AS (
         SELECT coalesce(d.delegation_id, s.delegation_id) AS delegation_id,
-               d.delegation_id IS NOT NULL AND (coalesce(d.created_at < %(before)s, false)
-               OR (s.delegation_id IS NULL AND NOT %(proves_absence)s)) AS uncovered
+               s.delegation_id IS NULL
+               AND (coalesce(d.created_at < %(before)s, false) OR NOT %(proves_absence)s) AS uncovered
           FROM delegations d FULL JOIN projector_shadow.delegations s ON s.delegation_id = d.delegation_id
          WHERE ('x' || left(md5(coalesce(d.delegation_id, s.delegation_id)), 8))::bit(32)::bigint %% %(every)s = 0
            AND NOT coalesce(s.projector_carried_over, false)

@@ -160,7 +160,7 @@ def test_gap_in_the_log_ends_run_with_code_4_and_the_remedy(database_url: str, k
     assert done.code == 4
     sentence = done.err.splitlines()[-1]
     assert sentence.startswith(f"projector: partition 1 of {topic} was projected up to offset 77")
-    assert "deleting from projector.positions" in sentence
+    assert "`projector rebuild --from activity-logs` mends it" in sentence
 
 
 # --- config

@@ -46,10 +46,16 @@ def test_row_with_another_value_is_drift(source: str) -> None:
     assert judged(Sides(EDITED, YOUNG), SOURCES[source]) == (Kind.DIFFERS, Verdict.DRIFT)
 
 
-def test_row_with_another_value_that_is_older_than_the_log_is_not_covered() -> None:
-    older = Sides(OLD._replace(retry_count=1), OLD)
-    assert judged(older, TOPIC) == (Kind.DIFFERS, Verdict.NOT_COVERED)
-    assert judged(older, TOPIC, drop_uncovered=True) == (Kind.DIFFERS, Verdict.DRIFT)
+def test_row_with_another_value_is_drift_however_old_it_is() -> None:
+    assert judged(Sides(OLD._replace(retry_count=1), OLD), TOPIC) == (Kind.DIFFERS, Verdict.DRIFT)
+
+
+def test_end_of_a_row_that_is_older_than_the_log_is_not_undone() -> None:
+    ended = Sides(OLD._replace(status=Status.FAILED), OLD._replace(status=Status.COMPLETED))
+    assert judged(ended, TOPIC) == (Kind.DIFFERS, Verdict.NOT_COVERED)
+    assert judged(ended, TOPIC, drop_uncovered=True) == (Kind.DIFFERS, Verdict.DRIFT)
+    moved_back = Sides(OLD._replace(status=Status.QUEUED), OLD._replace(status=Status.COMPLETED))
+    assert judged(moved_back, TOPIC) == (Kind.DIFFERS, Verdict.DRIFT)
 
 
 def test_two_ends_do_not_differ_for_a_source_that_does_not_tell_which_was_first() -> None:
