@@ -62,7 +62,14 @@ def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> 
     claim(session, WISH)
     with pytest.raises(LogGap) as told:
         claim(session, WISH._replace(topic_id="topic-2", token=uuid.uuid4()))
-    for part in ("deleted and made anew", "topic-1", "topic-2", "offset 40", "projector replay FILE", "partition = 3"):
+    for part in (
+        "deleted and made anew",
+        "topic-1",
+        "topic-2",
+        "partition 3",
+        "offset 40",
+        "rebuild --from activity-logs",
+    ):
         assert part in str(told.value)
     assert asked(session, "SELECT owner, topic_id FROM positions") == [(WISH.token, "topic-1")]
 
