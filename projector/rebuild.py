@@ -178,10 +178,10 @@ def _settle(job: _Job, coverage: Coverage) -> Done:
 def _await_feed(job: _Job, coverage: Coverage) -> None:
     """What the platform's table says already may still be on its way to the view: look again while drift goes down."""
     drift, looks = -1, 0
-    while not coverage.is_log and drift and looks < FEED_LOOKS:
+    while not coverage.steps and drift and looks < FEED_LOOKS:
+        time.sleep(FEED_SECONDS if drift > 0 else 0)  # not before the first look
         before, drift = drift, _look_again(job._replace(wish=job.wish._replace(mend=False)), coverage).report.drift
         looks = looks + 1 if drift == before else 0
-        time.sleep(FEED_SECONDS)
 
 
 def _look_again(job: _Job, coverage: Coverage) -> Done:

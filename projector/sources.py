@@ -17,7 +17,21 @@ from projector.session import Connection
 from projector.topic import Topic
 
 
-class FromActivityLogs:
+class _WithoutOffsets:
+    """A source that stands at no position of the view's: there is no tail to fold, and members are only held up."""
+
+    topic: Topic | None
+
+    def hold(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
+        if not exclusive or self.topic is None:
+            return {}
+        return positions.lock(view, self.topic.name)
+
+    def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+        return True
+
+
+class FromActivityLogs(_WithoutOffsets):
     """The table `activity_logs`: where each delegation stands, and not each step of it."""
 
     name = "table activity_logs"
@@ -48,18 +62,12 @@ class FromActivityLogs:
     def covered(self, view: Connection, begun: Coverage) -> Coverage:
         return begun._replace(until=self._at)
 
-    def hold(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
-        return _hold(view, self.topic, exclusive=exclusive)
-
-    def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
-        return True
-
     def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
         if self.topic is not None:
             _rewind(view, self.topic, self._at if wrote else None, over_gaps=whole)
 
 
-class FromRecordings:
+class FromRecordings(_WithoutOffsets):
     """Recordings: every step of what they hold, and nothing of what they do not; exports of `activity_logs` are as it.
 
     Only such an export mends a gap in the log: of what else they lack recordings tell nothing.
@@ -92,21 +100,9 @@ class FromRecordings:
     def covered(self, view: Connection, begun: Coverage) -> Coverage:
         return begun._replace(until=self._until)
 
-    def hold(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
-        return _hold(view, self.topic, exclusive=exclusive)
-
-    def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
-        return True
-
     def hand_over(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
         if self.topic is not None:
             _rewind(view, self.topic, self._until if wrote else None, over_gaps=whole and self._exports)
-
-
-def _hold(view: Connection, topic: Topic | None, *, exclusive: bool) -> dict[int, int]:
-    if not exclusive or topic is None:
-        return {}
-    return positions.lock(view, topic.name)
 
 
 def _rewind(view: Connection, topic: Topic, at: datetime | None, *, over_gaps: bool) -> None:
