@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
+from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.batch import Polled
@@ -141,6 +142,7 @@ class KafkaSource:
         """
         wait = FRESH_POLL_MS if self._seats.fresh or not self._seats.seated else POLL_MS
         with reactions():
+            self._go_on_joining()
             try:
                 found = self._consumer.poll(timeout_ms=wait, max_records=_EVERYTHING)  # all of it: T1
             except OffsetOutOfRangeError as error:
@@ -150,6 +152,11 @@ class KafkaSource:
         self._require_same_topic()
         # A rebalance that came while the records were handed out has taken some of the seats.
         return [self._polled(place, records) for place, records in found.items() if place.partition in self.seated]
+
+    def _go_on_joining(self) -> None:
+        """Hold the client to a join that it has begun: where the reason has gone away, 3.0.12 forgets it (0002)."""
+        if self._consumer.group_metadata().state is MemberState.REBALANCING:
+            self._consumer._coordinator.request_rejoin()
 
     def drifted(self) -> list[Polled]:
         """Partitions whose position moved past markers and gaps without a record."""

@@ -1,11 +1,15 @@
 """The source on a real broker: seats, positions, gaps, and the client's traps."""
 
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from scene import until
+from topics import create_topic
 
 from projector.batch import Polled
 from projector.broker import SourceSettings, knock
@@ -176,3 +180,45 @@ def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: KafkaSource, pr
     fill(producer, topic, 30)
     source.seat(0, 7, before)
     assert source.seated == {0: 7}
+
+
+def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, topic: str) -> None:
+    """Trap: the client begins a join because topics changed, and forgets it when they are again as they were."""
+    member = KafkaSource(SourceSettings(kafka, topic, f"group-{topic}", metadata_max_age_ms=200))
+    member.open()
+    assigned(member)
+    guest = KafkaConsumer(
+        create_topic(kafka), bootstrap_servers=kafka, group_id=f"group-{topic}", heartbeat_interval_ms=200
+    )
+
+    def guest_is_in() -> bool:
+        guest.poll(timeout_ms=100)
+        return bool(guest.assignment())
+
+    with playing(member):
+        until(guest_is_in, "the guest, whose topic the leader of the group watches from now on")
+        # The leader joins anew for that topic, alone: the guest does not poll. Meanwhile it forgets the topic.
+        until(lambda: member.fresh == [], "the leader's own join")
+        time.sleep(1)  # several refreshes of its metadata
+        until(guest_is_in, "the guest joins too")
+        until(lambda: member.fresh == [0, 1, 2], "the leader's partitions")
+    guest.close()
+    member.close()
+
+
+@contextmanager
+def playing(source: KafkaSource) -> Iterator[None]:
+    """Poll all the while, as a member does."""
+    over = threading.Event()
+
+    def poll() -> None:
+        while not over.is_set():
+            source.poll()
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
