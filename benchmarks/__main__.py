@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, memory
+from benchmarks import catching_up, growth, latency, memory, rebuilding
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
 
@@ -36,6 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     found.set_defaults(part=memory.main)
     found.add_argument("--records", type=int, default=10_000_000, help="so many, the same log again and again")
     found.add_argument("--distinct", type=int, default=500_000, help="records of that log")
+    found = parts.add_parser("rebuild", help="what a rebuild holds: ten million records, each of them in the topic")
+    found.set_defaults(part=rebuilding.main)
+    found.add_argument("--records", type=int, default=10_000_000)
     found = parts.add_parser("growth", help="the rate with many rows in the table already")
     found.set_defaults(part=growth.main)
     found.add_argument("--records", type=int, default=300_000)
