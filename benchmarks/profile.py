@@ -18,7 +18,7 @@ from benchmarks.measured import in_a_fresh_process
 from benchmarks.recording import made
 from benchmarks.report import keep, table
 from benchmarks.stopwatch import Stopwatch
-from projector import positions, projection, staging, translate
+from projector import projection, staging, translate
 from projector.commands import run
 from projector.garbage import collect_garbage_rarely
 from projector.runner import Member
@@ -33,9 +33,9 @@ ROWS = {
     "translate": "the row to events",
     "read rows": "what the batch touches, parked, bodies left out",
     "fold": "evolve, changes",
-    "stage": "COPY into temporary tables",
-    "gate": "positions, compare-and-set",
-    "merge": "into the view under locks",
+    "stage": "early events and dead letters, by COPY into temporary tables",
+    "write": "the gate and all rows, in one statement",
+    "settle": "what was parked, and what stays dead",
     "commit": "begin and commit",
     REST: "",
 }
@@ -118,11 +118,9 @@ def time_all(watch: Stopwatch) -> None:
     for name in ("_recall", "_read_view"):
         watch.time(projection, name, "read rows")
     watch.time(projection, "_write_once", "fold")
-    watch.time(projection, "_stage", "stage")
-    for name in ("stage_dead_letters", "stage_large_rows"):
+    watch.time(projection, "write", "write")
+    for name in ("stage_dead_letters", "stage_parked"):
         watch.time(staging, name, "stage")
-    watch.time(positions, "pass_gate", "gate")
-    watch.time(projection, "_merge", "merge")
-    for name in ("merge_dead_letters", "merge_large_rows"):
-        watch.time(staging, name, "merge")
+    for name in ("release_parked", "merge_parked", "merge_dead_letters"):
+        watch.time(staging, name, "settle")
     watch.time(projection, "_persist", "commit")

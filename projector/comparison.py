@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from projector import shadow, staging, store
+from projector import shadow, store
 from projector.difference import Coverage, Difference, Report, Sides, Verdict, difference, verdict
-from projector.fold import Parked
+from projector.fold import Changes, Parked
 from projector.lifecycle import Delegation, evolve
 from projector.session import Connection, transaction
+from projector.writing import write
 
 
 class Wish(NamedTuple):
@@ -95,8 +96,7 @@ def heal(view: Connection, fold_in: Connection) -> None:
                 rows[before.delegation_id] = evolve(before, each.event).after or before
         changed = [row for each, row in rows.items() if row != seen[each].delegation]
         with transaction(fold_in):
-            staging.stage_updates(fold_in, changed, {each: known.version for each, known in seen.items()})
-            staging.merge_updates(fold_in, len(changed))
+            write(fold_in, Changes([], changed, [], [], 0), {each: known.version for each, known in seen.items()})
 
 
 def _wanted_key(sides: Sides) -> tuple[str, str] | None:

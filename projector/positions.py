@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from projector.errors import Fenced, LogGap
+from projector.errors import LogGap
 from projector.session import Connection
 
 
@@ -145,27 +145,3 @@ def remedy() -> str:
         "`projector rebuild --from activity-logs` mends it: it brings back from the platform's table what the log "
         "lost, and lets the projector go on at the beginning of the log"
     )
-
-
-def pass_gate(conn: Connection, gate: Gate) -> None:
-    """Move the positions by compare-and-set; raises Fenced where somebody else owns one of them by now."""
-    moved = conn.execute(
-        """
-        UPDATE positions p
-           SET next_offset = m.now, moved_at = clock_timestamp(), record_at = coalesce(m.record_at, p.record_at)
-          FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(was)s::bigint[], %(now)s::bigint[],
-                      %(record_at)s::timestamptz[]) AS m (topic, partition, was, now, record_at)
-         WHERE p.topic = m.topic AND p.partition = m.partition AND p.next_offset = m.was AND p.owner = %(token)s
-        """,
-        {
-            "token": gate.token,
-            "topics": [move.topic for move in gate.moves],
-            "partitions": [move.partition for move in gate.moves],
-            "was": [move.was for move in gate.moves],
-            "now": [move.now for move in gate.moves],
-            "record_at": [move.record_at for move in gate.moves],
-        },
-    ).rowcount
-    if moved != len(gate.moves):
-        places = ", ".join(f"{move.topic}-{move.partition}" for move in gate.moves)
-        raise Fenced(f"another member owns one of {places} now")

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 
 from events.envelope import Record
 from events.fields import recorded_at
-from projector import dead_letters, positions, staging, store
+from projector import dead_letters, staging, store
 from projector.dead_letters import Letter, Place
 from projector.errors import Contested, Unwritable
-from projector.fold import Changes, DeadLetter, Reading, View, read, recall
+from projector.fold import DeadLetter, Reading, View, read, recall
 from projector.lifecycle import Outcome
 from projector.positions import Gate, Move
 from projector.session import Connection, transaction
+from projector.writing import write
 
 _TRIES = 10
 
@@ -109,26 +110,25 @@ def _persist(conn: Connection, write: Callable[[], Outcomes]) -> Outcomes:
 
 
 def _write_once(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
-    """Read, fold, stage; then the gate, and from there on, under locks, nothing but statements that are ready."""
+    """Read, fold, stage; then the gate and all rows in one statement, and under its locks nothing that is slow."""
     reading, remembered = _recall(conn, reading)
     view, versions = _read_view(conn, reading)
     outcomes = Counter(reading.outcomes)
     for record, translation in reading.said:
         outcomes[view.apply(record, translation)] += 1
+    changes = view.changes()
     if reading.dead_letters:
         outcomes[Outcome.DEAD_LETTER] += len(reading.dead_letters)
         staging.stage_dead_letters(conn, reading.dead_letters)
-    if remembered:
-        staging.stage_large_rows(conn, remembered)
-    changes = view.changes()
-    _stage(conn, changes, versions)
-    if gate:
-        positions.pass_gate(conn, gate)
-    _merge(conn, changes)
+    if changes.parked:
+        staging.stage_parked(conn, changes.parked)
+    write(conn, changes, versions, remembered=remembered, gate=gate)
+    if changes.requested:
+        staging.release_parked(conn, changes.requested, changes.released)
+    if changes.parked:
+        staging.merge_parked(conn, len(changes.parked))
     if reading.dead_letters:
         staging.merge_dead_letters(conn)
-    if remembered:
-        staging.merge_large_rows(conn)
     return outcomes
 
 
@@ -156,27 +156,3 @@ def _read_view(conn: Connection, reading: Reading) -> tuple[View, dict[str, int]
         store.read_parked(conn, [request.delegation_id for request in requests]) if requests else (),
     )
     return view, known
-
-
-def _stage(conn: Connection, changes: Changes, versions: dict[str, int]) -> None:
-    if changes.inserted:
-        staging.stage_inserts(conn, changes.inserted)
-    if changes.updated:
-        staging.stage_updates(conn, changes.updated, versions)
-    if changes.parked:
-        staging.stage_parked(conn, changes.parked)
-
-
-def _merge(conn: Connection, changes: Changes) -> None:
-    if changes.parked:
-        staging.exclude_requests(conn)
-    elif changes.requested:
-        staging.exclude_parking(conn)
-    if changes.inserted:
-        staging.merge_inserts(conn, len(changes.inserted))
-    if changes.updated:
-        staging.merge_updates(conn, len(changes.updated))
-    if changes.requested:
-        staging.release_parked(conn, changes.requested, changes.released)
-    if changes.parked:
-        staging.merge_parked(conn, len(changes.parked))

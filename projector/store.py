@@ -27,11 +27,11 @@ def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Seen]:
         """
         SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,
                result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key, xmin::text::bigint
-          FROM delegations WHERE delegation_id = ANY(%(ids)s)
+          FROM delegations WHERE delegation_id = ANY(%(ids)b)
         """,
         {"ids": ids},
         binary=True,
-    )
+    ).fetchall()
     return [Seen(Delegation._make((*row[:4], Status(row[4]), *row[5:13])), row[13]) for row in rows]
 
 
@@ -40,7 +40,7 @@ def read_holders(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tupl
     rows = conn.execute(
         """
         SELECT d.caller_id::text, d.idempotency_key, d.delegation_id
-          FROM unnest(%(callers)s::uuid[], %(keys)s::text[]) AS wanted (caller_id, idempotency_key)
+          FROM unnest(%(callers)b::uuid[], %(keys)b::text[]) AS wanted (caller_id, idempotency_key)
           JOIN delegations d USING (caller_id, idempotency_key)
         """,
         {"callers": [caller for caller, _ in keys], "keys": [key for _, key in keys]},
@@ -53,7 +53,7 @@ def read_parked(conn: Connection, ids: Sequence[str]) -> list[Parked]:
     rows = conn.execute(
         """
         SELECT topic, partition, "offset", delegation_id, status, at, result_preview, error_detail
-          FROM parked WHERE delegation_id = ANY(%(ids)s) ORDER BY seq
+          FROM parked WHERE delegation_id = ANY(%(ids)b) ORDER BY seq
         """,
         {"ids": ids},
     )
@@ -71,6 +71,6 @@ def _parked_event(
 def read_remembered(conn: Connection, row_ids: Sequence[str]) -> dict[str, str]:
     """Activity row id → delegation id, for those of the rows that were seen whole."""
     rows = conn.execute(
-        "SELECT row_id::text, delegation_id FROM large_rows WHERE row_id = ANY(%(ids)s::uuid[])", {"ids": row_ids}
+        "SELECT row_id::text, delegation_id FROM large_rows WHERE row_id = ANY(%(ids)b::uuid[])", {"ids": row_ids}
     )
     return dict(rows)

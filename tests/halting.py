@@ -9,11 +9,20 @@ from scene import Scene, until
 
 POINTS: dict[str, LiteralString] = {
     "before the write": "SELECT FROM projector.positions FOR UPDATE",  # the gate waits, nothing is written yet
-    "before the commit": "LOCK TABLE delegations IN SHARE MODE",  # reads pass, the merge waits
+    "before the commit": "SELECT pg_advisory_xact_lock(4712)",  # the gate is passed, its rows are being written
     "in the commit": "SELECT pg_advisory_xact_lock(4711)",
 }
 
-WAIT_IN_COMMIT = """
+TRIGGERS: dict[str, LiteralString] = {
+    "before the commit": """
+    CREATE FUNCTION public.wait_at_rows() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(4712);
+        RETURN NULL;
+    END $$;
+    CREATE TRIGGER wait_at_rows BEFORE INSERT ON delegations EXECUTE FUNCTION public.wait_at_rows()
+    """,
+    "in the commit": """
     CREATE FUNCTION public.wait_in_commit() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_advisory_xact_lock_shared(4711);
@@ -21,7 +30,8 @@ WAIT_IN_COMMIT = """
     END $$;
     CREATE CONSTRAINT TRIGGER wait_in_commit AFTER UPDATE ON projector.positions DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW WHEN (OLD.next_offset <> NEW.next_offset) EXECUTE FUNCTION public.wait_in_commit()
-"""
+    """,
+}
 
 
 @contextmanager
@@ -33,9 +43,10 @@ def halting(scene: Scene, point: str) -> Iterator[None]:
 
 
 def prepare(scene: Scene, point: str) -> None:
-    if point == "in the commit":
+    """Put in what makes a member wait there; it waits for nobody until `halting`."""
+    if statement := TRIGGERS.get(point):
         with psycopg.connect(scene.database_url) as conn:
-            conn.execute(WAIT_IN_COMMIT)
+            conn.execute(statement)
 
 
 def until_halted(scene: Scene) -> None:

@@ -68,6 +68,11 @@ def gate(token: uuid.UUID, *moves: tuple[int, int, int]) -> Gate:
     return Gate(token, [Move(TOPIC, *move) for move in moves])
 
 
+def exclude_parking(conn: Connection) -> None:
+    """What a batch takes that brings requests, until the end of its transaction."""
+    conn.execute("SELECT pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))")
+
+
 def position(conn: Connection, partition: int = 0) -> int:
     [found] = [now for at, now in asked(conn, "SELECT partition, next_offset FROM positions") if at == partition]
     return int(found)

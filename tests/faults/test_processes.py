@@ -2,7 +2,6 @@
 
 import signal
 
-import psycopg
 import pytest
 from halting import POINTS, halting, prepare, sessions, until_gone, until_halted
 from rounds import Round
@@ -68,12 +67,12 @@ def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scen
 
 def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Scene) -> None:
     scene.play(Mix(delegations=60))
-    with psycopg.connect(scene.database_url) as blocker:
-        blocker.execute(POINTS["before the commit"])
+    prepare(scene, "before the commit")
+    with halting(scene, "before the commit"):
         frozen = scene.member(lock_timeout_ms="5000")
         until_halted(scene)
         frozen.signal(signal.SIGSTOP)
-    until(lambda: not sessions(scene, waiting=True), "its merge is through, its commit never comes")
+    until(lambda: not sessions(scene, waiting=True), "its rows are written, its commit never comes")
     scene.member()
     scene.caught_up()
     scene.view_equals_log()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from halting import halting, until_halted
+from halting import halting, prepare, until_halted
 from rounds import Round
 from scene import Process, Scene
 
@@ -43,6 +43,7 @@ def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Sce
 
 
 def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(scene: Scene) -> None:
+    prepare(scene, "before the commit")
     member = scene.member(lock_timeout_ms="20000")
     member.says("partition claimed", times=3)
     with halting(scene, "before the commit"):

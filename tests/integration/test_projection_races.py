@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import psycopg
 import pytest
 from given import log, record
-from projecting import asked, claimed, connected, expected_of, gate, position, table
+from projecting import asked, claimed, connected, exclude_parking, expected_of, gate, position, table
 from racing import race
 from rows import CALLEE, CALLER, answer, delegate
 from rows import beat as heartbeat
@@ -158,7 +158,7 @@ def test_request_and_its_early_result_read_before_either_is_written_meet(
 
 
 def test_requests_do_not_wait_for_each_other(database_url: str, session: Connection, other: Connection) -> None:
-    staging.exclude_parking(other)  # as a batch does that inserts, and has not committed yet
+    exclude_parking(other)  # as a batch does that inserts, and has not committed yet
     assert project(session, log(delegate(0))) == {"inserted": 1}
 
 

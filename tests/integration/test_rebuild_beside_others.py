@@ -9,16 +9,16 @@ from typing import Any
 import psycopg
 import pytest
 from projecting import asked as told
+from projecting import exclude_parking
 from psycopg.errors import LockNotAvailable
 from reconciling import At, Log, asked, change, plant
 from rows import LEFT_OUT, Columns, answer, beat, updated
 from scene import until
 
-from projector import from_topic, positions, staging, swap
+from projector import from_topic, projection, swap, writing
 from projector.errors import Fenced
 from projector.folding import Fold
 from projector.from_topic import FromTopic
-from projector.positions import Gate
 from projector.rebuild import Progress
 from projector.session import Connection
 from projector.swap import Applied
@@ -38,15 +38,15 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
 
 def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Callable[[], object]) -> None:
     """Let something happen when the member has read and folded a batch, and is about to write it."""
-    real = positions.pass_gate
+    real = writing.write
     acted: list[object] = []
 
-    def late(conn: Connection, gate: Gate) -> None:
+    def late(conn: Connection, *arguments: Any, **named: Any) -> None:
         if conn is member and not acted:
             acted.append(act())
-        real(conn, gate)
+        real(conn, *arguments, **named)
 
-    monkeypatch.setattr(positions, "pass_gate", late)
+    monkeypatch.setattr(projection, "write", late)
 
 
 def test_batch_that_was_read_before_the_swap_is_dropped_and_nothing_is_lost(
@@ -133,7 +133,7 @@ def test_other_writers_are_kept_from_the_rows_that_are_judged(log: Log, monkeypa
         with pytest.raises(LockNotAvailable):
             log.conn.execute("UPDATE delegations SET retry_count = 1 WHERE delegation_id = 'a'")
         with pytest.raises(LockNotAvailable), log.conn.transaction():
-            staging.exclude_parking(log.conn)
+            exclude_parking(log.conn)
         change(log, "UPDATE delegations SET retry_count = 1 WHERE delegation_id = 'b'")
 
     before_it_writes(monkeypatch, write_too)
