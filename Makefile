@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## style, types and layers
 faults: $(INSTALLED) ## the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' replays
 	$(BIN)/python -m pytest tests/faults --long -v $(ARGS)
 
-bench: $(INSTALLED) ## how fast it is here; ARGS='latency', 'memory', 'growth' for those, ARGS='--help' for more
+bench: $(INSTALLED) ## how fast it is here; ARGS=latency, memory, rebuild, growth for those, ARGS=--help for more
 	$(BIN)/python -m benchmarks $(ARGS)
 
 profile: $(INSTALLED) ## where a record's microseconds go

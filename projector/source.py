@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
-from kafka.coordinator.base import MemberState
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.batch import Polled
@@ -155,7 +154,7 @@ class KafkaSource:
 
     def _go_on_joining(self) -> None:
         """Hold the client to a join that it has begun: where the reason has gone away, 3.0.12 forgets it (0002)."""
-        if self._consumer.group_metadata().state is MemberState.REBALANCING:
+        if self._consumer._coordinator.rejoining:
             self._consumer._coordinator.request_rejoin()
 
     def drifted(self) -> list[Polled]:

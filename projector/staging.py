@@ -1,6 +1,6 @@
-"""What a batch writes: staged first where it locks nobody, then merged under locks. Nothing here commits.
+"""What a batch writes beside rows: early events and dead letters, staged where it locks nobody, merged after the gate.
 
-Each merge tells when another writer got in between what was read and what is written.
+Nothing here commits. Each merge tells when another writer got in between what was read and what is written.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,11 +19,12 @@ def prepare_staging(conn: Connection) -> None:
     """Make the session's staging tables, which empty themselves at the end of each transaction.
 
     A batch finds its rows by their keys, however few or many the view holds: a plan that reads the whole view, which
-    looks cheap while it is small, is turned down.
+    looks cheap while it is small, is turned down: it would be kept while the view grows.
     """
     with reactions():
         conn.execute(
             """
+            SET enable_seqscan = off;
             SET enable_hashjoin = off;
             SET enable_mergejoin = off;
             SET jit = off;

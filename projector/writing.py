@@ -35,6 +35,59 @@ def write(
     (decision 0004).
     """
     moves = gate.moves if gate else ()
+    entry: dict[str, object] = {
+        "token": gate.token if gate else None,
+        "keeps_out": "requests" if changes.parked else "parking" if changes.requested else "nobody",
+        **_columns("moved", Move._fields, moves),
+    }
+    if changes.inserted or changes.updated or remembered:
+        passed, inserted, updated = _write_rows(conn, entry, changes, versions, remembered or {})
+    else:
+        passed, inserted, updated = _enter(conn, entry), 0, 0
+    if not passed:
+        raise Fenced(f"another member owns one of {', '.join(f'{each.topic}-{each.partition}' for each in moves)} now")
+    expect(inserted, len(changes.inserted), "a delegation was inserted by another writer")
+    expect(updated, len(changes.updated), "a delegation was changed by another writer")
+
+
+def _enter(conn: Connection, entry: Mapping[str, object]) -> bool:
+    """The gate alone, for a batch without rows: whoever has locked the view, or put triggers on it, is none of its."""
+    row = conn.execute(
+        """
+        WITH moved AS (
+            UPDATE positions p
+               SET next_offset = m.now::bigint, moved_at = clock_timestamp(),
+                   record_at = coalesce(m.record_at, p.record_at)
+              FROM unnest(%(moved_topic)b::text[], %(moved_partition)b::text[], %(moved_was)b::text[],
+                          %(moved_now)b::text[], %(moved_record_at)b::timestamptz[])
+                   AS m (topic, partition, was, now, record_at)
+             WHERE p.topic = m.topic AND p.partition = m.partition::int AND p.next_offset = m.was::bigint
+               AND p.owner = %(token)s::uuid
+            RETURNING 1
+        )
+        SELECT count(*) = cardinality(%(moved_topic)b::text[]) AS passed,
+               CASE
+               WHEN count(*) <> cardinality(%(moved_topic)b::text[]) THEN NULL
+               WHEN %(keeps_out)s = 'requests'
+               THEN pg_advisory_xact_lock(hashtext('delegations projector: parking'))
+               WHEN %(keeps_out)s = 'parking'
+               THEN pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))
+               END
+          FROM moved
+        """,
+        entry,
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def _write_rows(
+    conn: Connection,
+    entry: Mapping[str, object],
+    changes: Changes,
+    versions: Mapping[str, int],
+    remembered: Mapping[str, str],
+) -> tuple[bool, int, int]:
+    """The gate, and all rows behind it: whether it was passed, and how many rows were inserted and updated."""
     updates = [
         (
             row.delegation_id,
@@ -61,9 +114,12 @@ def write(
             RETURNING 1
         ), ready AS MATERIALIZED (
             SELECT count(*) = cardinality(%(moved_topic)b::text[]) AS passed,
-                   CASE %(keeps_out)s
-                   WHEN 'requests' THEN pg_advisory_xact_lock(hashtext('delegations projector: parking'))
-                   WHEN 'parking' THEN pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))
+                   CASE
+                   WHEN count(*) <> cardinality(%(moved_topic)b::text[]) THEN NULL
+                   WHEN %(keeps_out)s = 'requests'
+                   THEN pg_advisory_xact_lock(hashtext('delegations projector: parking'))
+                   WHEN %(keeps_out)s = 'parking'
+                   THEN pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))
                    END
               FROM moved
         ), inserted AS (
@@ -112,19 +168,13 @@ def write(
         SELECT passed, (SELECT count(*) FROM inserted), (SELECT count(*) FROM updated) FROM ready
         """,
         {
-            "token": gate.token if gate else None,
-            "keeps_out": "requests" if changes.parked else "parking" if changes.requested else "nobody",
-            **_columns("moved", Move._fields, moves),
+            **entry,
             **_columns("inserted", Delegation._fields, changes.inserted),
             **_columns("updated", _UPDATED, updates),
-            **_columns("remembered", ("row_id", "delegation_id"), (remembered or {}).items()),
+            **_columns("remembered", ("row_id", "delegation_id"), remembered.items()),
         },
     ).fetchone()
-    passed, inserted, updated = row or (False, 0, 0)
-    if not passed:
-        raise Fenced(f"another member owns one of {', '.join(f'{each.topic}-{each.partition}' for each in moves)} now")
-    expect(inserted, len(changes.inserted), "a delegation was inserted by another writer")
-    expect(updated, len(changes.updated), "a delegation was changed by another writer")
+    return row or (False, 0, 0)
 
 
 def _columns(part: str, names: Sequence[str], rows: Collection[Iterable[object]]) -> dict[str, list[object]]:

@@ -1,0 +1,73 @@
+"""The statements of a batch, as Postgres runs them: the plans that are kept, and what they touch."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from given import log
+from projecting import asked, claimed, connected, gate, position
+from rows import answer, delegate
+
+from projector import staging
+from projector.errors import Fenced
+from projector.projection import project
+from projector.session import Connection
+
+UNRELATED = {"activity_type": "llm_call"}
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Connection]:
+    with connected(database_url) as conn:
+        yield conn
+
+
+def test_plans_that_are_kept_from_when_the_view_was_empty_find_rows_by_their_keys(session: Connection) -> None:
+    session.execute("ANALYZE")  # it has one page, and a look through all of that would be the cheapest
+    for n in range(12):
+        project(session, log(delegate(0, request_body={"delegation_id": f"d-{n}", "task": "count"})))
+        project(session, log(answer(1, "completed", of=f"d-{n}")))
+    session.execute("SET plan_cache_mode = force_generic_plan")
+    plans = [
+        "\n".join(asked(session, f"EXPLAIN EXECUTE {name} ({', '.join(['NULL'] * count)})"))
+        for name, count in asked(
+            session,
+            "SELECT name, cardinality(parameter_types) FROM pg_prepared_statements "
+            "WHERE statement ~ '(UPDATE|FROM) delegations'",
+        )
+    ]
+    assert len(plans) >= 2
+    assert [plan for plan in plans if "Seq Scan on delegations" in plan] == []
+
+
+def test_batch_without_rows_does_not_touch_the_view(session: Connection, database_url: str) -> None:
+    token = claimed(session)
+    told = log(UNRELATED, b"garbage", answer(2, "completed"))
+    with psycopg.connect(database_url) as other:
+        other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as making an index does
+        session.execute("SET lock_timeout = '200ms'")
+        outcomes = project(session, told, gate(token, (0, 0, 3)))
+    assert outcomes == {"unrelated": 1, "dead_letter": 1, "parked": 1}
+    assert position(session) == 3
+
+
+def test_trigger_on_the_statement_that_turns_all_rows_away_costs_a_dead_letter_each(session: Connection) -> None:
+    session.execute("""
+        CREATE FUNCTION public.forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
+        CREATE TRIGGER forbid BEFORE INSERT ON delegations EXECUTE FUNCTION public.forbid();
+    """)
+    assert project(session, log(UNRELATED, delegate(1))) == {"unrelated": 1, "dead_letter": 1}
+
+
+@pytest.mark.parametrize("told", [answer(0, "completed"), delegate(0)], ids=["parks", "requests"])
+def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
+    session: Connection, database_url: str, told: dict[str, object]
+) -> None:
+    claimed(session)
+    stale = claimed(session)
+    claimed(session)
+    with psycopg.connect(database_url) as other:
+        staging.exclude_requests(other)
+        session.execute("SET lock_timeout = '200ms'")
+        with pytest.raises(Fenced):
+            project(session, log(told), gate(stale, (0, 0, 1)))
