@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -191,20 +191,17 @@ def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, 
         create_topic(kafka), bootstrap_servers=kafka, group_id=f"group-{topic}", heartbeat_interval_ms=200
     )
 
-    def once_the_guest_polls(fact: Callable[[], object]) -> Callable[[], bool]:
-        def polled() -> bool:
-            guest.poll(timeout_ms=100)
-            return bool(fact())
-
-        return polled
+    def guest_is_in() -> bool:
+        guest.poll(timeout_ms=100)
+        return bool(guest.assignment())
 
     with playing(member):
-        until(once_the_guest_polls(guest.assignment), "the guest, whose topic the group's leader watches from now on")
+        until(guest_is_in, "the guest, whose topic the group's leader watches from now on")
         # The leader joins anew for that topic, alone: the guest does not poll. Meanwhile it forgets the topic.
         until(lambda: member.fresh == [], "the leader's own join")
         time.sleep(1)  # several refreshes of its metadata
-        until(once_the_guest_polls(lambda: member.fresh == [0, 1, 2]), "the leader's partitions")
-    guest.close()
+        guest.close()
+        until(lambda: member.fresh == [0, 1, 2], "the leader's partitions")
     member.close()
 
 
