@@ -26,6 +26,7 @@ from projector.demo.producer import connect
 
 UNANSWERED = 20_000
 _DELEGATION = re.compile(rb'"activity_type": ?"delegation"|^{"delegation_id"')
+_REQUEST = re.compile(rb'"method": ?"delegate"|^{"delegation_id"')
 _ID = re.compile(rb'"delegation_id(?:\\)?": ?(?:\\)?"([-0-9a-f]+)')
 DEMO_MIX = Mix(callers=400, live=1000)
 
@@ -76,10 +77,13 @@ class Field(NamedTuple):
         return url
 
     def require_rows(self, url: str) -> None:
-        """Raises NotHere where a contender has not written a row for each delegation, whatever it says of itself."""
+        """Raises NotHere where a contender has not written a row for each delegation, whatever it says of itself.
+
+        One that does not fold may have more: a row for a result whose request the log does not hold any more.
+        """
         with psycopg.connect(url) as conn:
             found = conn.execute("SELECT count(*) FROM public.delegations").fetchone()
-        if found != (self.delegations,):
+        if not found or found[0] < self.delegations:
             raise NotHere(f"it wrote {found and found[0]:,} rows, expected {self.delegations:,}")
 
     def drop(self, url: str) -> None:
@@ -129,7 +133,8 @@ def publish(bootstrap_servers: str, topic: str, log: Iterable[Made]) -> tuple[in
                 size += len(record.value)
                 if _DELEGATION.search(record.value):
                     events += 1
-                    delegations.update(_ID.findall(record.value))
+                    if _REQUEST.search(record.value):  # a result may be early for one beyond the end of the log
+                        delegations.update(_ID.findall(record.value))
         producer.flush()
         for sent in unanswered:
             sent.get(60)
