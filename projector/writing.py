@@ -180,7 +180,7 @@ def _write_rows(
 def _columns(part: str, names: Sequence[str], rows: Collection[Iterable[object]]) -> dict[str, list[object]]:
     """A list for each column: times as they are, all else as texts, "" for none.
 
-    The type of a list without any value would be another, and with it the statement, whose plan is kept.
+    A list of nothing but none has another type, and makes another statement to plan: only times may be one.
     """
     columns: Iterable[Iterable[object]] = zip(*rows, strict=True) if rows else [()] * len(names)
     return {
