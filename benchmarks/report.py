@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+import sysconfig
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +21,7 @@ _PACKAGES = ("kafka-python", "psycopg", "pydantic", "pydantic_core")
 def keep(name: str, found: Mapping[str, Any], servers: Mapping[str, str]) -> None:
     """Written beside the code, where a commit can take it along."""
     RESULTS.mkdir(exist_ok=True)
-    versions = {"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}}
+    versions = {"python": _python(), **{package: version(package) for package in _PACKAGES}}
     result = {**found, "machine": machine(), "versions": {**versions, **servers}}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
@@ -60,6 +61,13 @@ def percentile(values: Sequence[float], part: float) -> float:
 def slope(points: Sequence[tuple[float, float]]) -> float:
     """How much y grows for each x, by least squares."""
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
+
+
+def _python() -> str:
+    """The version, and whether it was optimized for a profile, which shows in every figure of a Python program."""
+    options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
+    build = "with" if "--enable-optimizations" in options else "without"
+    return f"{platform.python_version()}, built {build} --enable-optimizations"
 
 
 def _processor() -> str:
