@@ -4,7 +4,7 @@ import json
 import os
 import platform
 import statistics
-import sysconfig
+import timeit
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ _PACKAGES = ("kafka-python", "psycopg", "pydantic", "pydantic_core")
 def keep(name: str, found: Mapping[str, Any], servers: Mapping[str, str]) -> None:
     """Written beside the code, where a commit can take it along."""
     RESULTS.mkdir(exist_ok=True)
-    versions = {"python": _python(), **{package: version(package) for package in _PACKAGES}}
+    versions = {"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}}
     result = {**found, "machine": machine(), "versions": {**versions, **servers}}
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
 
@@ -34,6 +34,7 @@ def machine() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gibibytes": round(memory, 1),
         "system": platform.platform(),
+        "python_nanoseconds_an_addition": _addition(),
         "load_before": LOAD_BEFORE,
     }
 
@@ -63,11 +64,10 @@ def slope(points: Sequence[tuple[float, float]]) -> float:
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
-def _python() -> str:
-    """The version, and whether it was optimized for a profile, which shows in every figure of a Python program."""
-    options = str(sysconfig.get_config_var("CONFIG_ARGS") or "")
-    build = "with" if "--enable-optimizations" in options else "without"
-    return f"{platform.python_version()}, built {build} --enable-optimizations"
+def _addition() -> float:
+    """Nanoseconds: two builds of one version of Python differ by half, which shows in every figure of theirs."""
+    loop = timeit.repeat("for n in range(1_000_000): total += n", "total = 0", number=1, repeat=5)
+    return round(min(loop) * 1e3, 1)
 
 
 def _processor() -> str:
