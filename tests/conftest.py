@@ -6,27 +6,18 @@
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from psycopg import Connection, sql
+from scene import Scene
+from topics import create_topic
 
 from projector import migrations
 from projector.demo.parts import Postgres, start_kafka, start_postgres
 
-if TYPE_CHECKING:
-    from scene import Scene
-
 pytest_plugins = ["rounds", "far_away"]
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """What kafka-python warns of: schemas read by functions deprecated until Python 3.13, sockets left to the collector
-    when a broker dies."""
-    config.addinivalue_line("filterwarnings", "ignore:(read|open)_text is deprecated:DeprecationWarning")
-    config.addinivalue_line("filterwarnings", "ignore:unclosed <socket:ResourceWarning")
 
 
 @pytest.fixture(scope="session")
@@ -97,16 +88,12 @@ def conn(database_url: str) -> Iterator[Connection]:
 @pytest.fixture
 def topic(kafka: str) -> str:
     """A fresh topic of three partitions on the shared Kafka; `topics.create_topic` makes other ones."""
-    from topics import create_topic  # not above: the warnings that pytest_configure ignores would be errors there
-
     return create_topic(kafka)
 
 
 @pytest.fixture
-def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator["Scene"]:
+def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Scene]:
     """A platform, members and a judge, on the shared Kafka and a database of its own."""
-    from scene import Scene  # for the same reason
-
     scene = Scene(database_url, kafka, topic, tmp_path)
     yield scene
     scene.end()
