@@ -36,7 +36,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
     with servers(folder) as places:
         versions = places.versions
         long = places.field("long", made(arguments.distinct), console)
-        found = {f"{arguments.records:,} records": _long_run(long, arguments.records)}
+        found = {f"{arguments.records:,} records": _long_run(long, arguments.records, console)}
         for number, (name, log) in enumerate(shapes.items()):
             found[name] = _once(places.field(f"shape-{number}", log, console))
     columns = ["log", "peak MiB", "MiB at the end", "MiB more a million records", "records", "seconds"]
@@ -80,7 +80,7 @@ def _once(field: Field) -> dict[str, float]:
     return found
 
 
-def _long_run(field: Field, records: int) -> dict[str, float]:
+def _long_run(field: Field, records: int, console: Console) -> dict[str, float]:
     url = field.database()
     began, length, done = time.monotonic(), field.records, 0
     points: list[tuple[float, float]] = []
@@ -89,6 +89,7 @@ def _long_run(field: Field, records: int) -> dict[str, float]:
             looks = _pass(conn, member, length, done=done)
             points += looks if done else []
             done += length
+            console.print(f"{done:,} records: {looks[-1][1]:.0f} MiB")
             if done < records:
                 length += _begin_again(conn, field)
         found = _told(member, points or looks, done, time.monotonic() - began)
