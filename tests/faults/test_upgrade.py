@@ -59,7 +59,7 @@ def test_members_of_two_releases_share_the_work_during_a_rolling_upgrade(
 ) -> None:
     scene.watch_positions()
     old = scene.member(batch_records="50")
-    with scene.playing(Mix(delegations=600), per_second=800):
+    with scene.playing(Mix(delegations=1800), per_second=800):
         old.says("partition claimed", times=3)
         scene.projects_more_than(200)
         with instead(monkeypatch, later):
