@@ -18,9 +18,10 @@ from benchmarks.measured import in_a_fresh_process
 from benchmarks.recording import made
 from benchmarks.report import keep, table
 from benchmarks.stopwatch import Stopwatch
-from projector import projection, staging, translate
+from projector import projection, runner, translate
 from projector.commands import run
 from projector.garbage import collect_garbage_rarely
+from projector.projection import Projecting
 from projector.runner import Member
 from projector.settings import load
 from projector.source import KafkaSource
@@ -33,10 +34,8 @@ ROWS = {
     "translate": "the row to events",
     "read rows": "what the batch touches, parked, bodies left out",
     "fold": "evolve, changes",
-    "stage": "early events and dead letters, by COPY into temporary tables",
-    "write": "the gate and all rows, in one statement",
-    "settle": "what was parked, and what stays dead",
-    "commit": "begin and commit",
+    "send": "what changes, into arrays and to Postgres",
+    "await": "until Postgres has written and committed what was sent",
     REST: "",
 }
 
@@ -114,13 +113,9 @@ def time_all(watch: Stopwatch) -> None:
     """Put the timers in; a function that was renamed since fails loudly."""
     watch.time(KafkaSource, "poll", "poll", row_if_empty="waiting for records")
     watch.time(translate, "open_value", "parse")
-    watch.time(projection, "read", "translate")
+    watch.time(runner, "read", "translate")
     for name in ("_recall", "_read_view"):
         watch.time(projection, name, "read rows")
-    watch.time(projection, "_write_once", "fold")
-    watch.time(projection, "write", "write")
-    for name in ("stage_dead_letters", "stage_parked"):
-        watch.time(staging, name, "stage")
-    for name in ("release_parked", "merge_parked", "merge_dead_letters"):
-        watch.time(staging, name, "settle")
-    watch.time(projection, "_persist", "commit")
+    watch.time(projection, "_send", "fold")
+    watch.time(projection, "write", "send")
+    watch.time(Projecting, "outcomes", "await")

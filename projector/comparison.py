@@ -7,7 +7,7 @@ from projector import shadow, store
 from projector.difference import Coverage, Difference, Report, Sides, Verdict, difference, verdict
 from projector.fold import Changes, Parked
 from projector.lifecycle import Delegation, evolve
-from projector.session import Connection, transaction
+from projector.session import Connection
 from projector.writing import write
 
 
@@ -95,8 +95,8 @@ def heal(view: Connection, fold_in: Connection) -> None:
             if before := rows.get(each.event.delegation_id):
                 rows[before.delegation_id] = evolve(before, each.event).after or before
         changed = [row for each, row in rows.items() if row != seen[each].delegation]
-        with transaction(fold_in):
-            write(fold_in, Changes([], changed, [], [], 0), {each: known.version for each, known in seen.items()})
+        written = write(fold_in, Changes([], changed, [], [], 0), {each: known.version for each, known in seen.items()})
+        written()
 
 
 def _wanted_key(sides: Sides) -> tuple[str, str] | None:

@@ -6,6 +6,8 @@ Nothing here commits.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from events.envelope import Record
+from projector.fold import DeadLetter
 from projector.session import Connection
 
 
@@ -34,6 +36,8 @@ class Letter(NamedTuple):
     timestamp: int | None
     key: bytes | None
     value: bytes
+    at: str
+    """Where its row is while it is locked."""
 
 
 BEFORE_ALL = Place("", -1, -1)
@@ -73,7 +77,8 @@ def take(conn: Connection, places: Sequence[Place]) -> list[Letter]:
     """Those of these dead letters that are still there, in log order, locked; waits for whoever else took them."""
     rows = conn.execute(
         """
-        SELECT d.topic, d.partition, d."offset", (extract(epoch FROM d.record_at) * 1000)::bigint, d.key, d.value
+        SELECT d.topic, d.partition, d."offset", (extract(epoch FROM d.record_at) * 1000)::bigint, d.key, d.value,
+               d.ctid::text
           FROM dead_letters d
           JOIN unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[])
                AS wanted (topic, partition, "offset") USING (topic, partition, "offset")
@@ -86,28 +91,28 @@ def take(conn: Connection, places: Sequence[Place]) -> list[Letter]:
     return [Letter._make(row) for row in rows]
 
 
-def settle(conn: Connection, letters: Sequence[Letter]) -> None:
-    """Forget those of the letters that the batch did not stage as dead ones again, and give the others its reasons."""
-    columns = _columns(letters)
+def settle(conn: Connection, letters: Sequence[Letter], again: Sequence[DeadLetter]) -> None:
+    """Forget the letters that are not dead letters `again`, and give the others their new reasons."""
+    reasons = {_identity(letter.record): (letter.reason, letter.field) for letter in again}
+    kept = [letter for letter in letters if _identity(letter) in reasons]
+    gone = [letter for letter in letters if _identity(letter) not in reasons]
+    conn.execute("DELETE FROM dead_letters WHERE ctid = ANY (%(at)s::tid[])", {"at": [letter.at for letter in gone]})
     conn.execute(
         """
-        DELETE FROM dead_letters d
-         USING unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[])
-               AS retried (topic, partition, "offset")
-         WHERE d.topic = retried.topic AND d.partition = retried.partition AND d."offset" = retried."offset"
-           AND NOT EXISTS (SELECT FROM staged_dead_letters s
-                            WHERE s.topic = d.topic AND s.partition = d.partition AND s."offset" = d."offset"
-                              AND s.value = d.value)
+        UPDATE dead_letters d SET reason = s.reason, field = s.field
+          FROM unnest(%(at)s::tid[], %(reasons)s::text[], %(fields)s::text[]) AS s (at, reason, field)
+         WHERE d.ctid = s.at AND (d.reason, d.field) IS DISTINCT FROM (s.reason, s.field)
         """,
-        columns,
+        {
+            "at": [letter.at for letter in kept],
+            "reasons": [reasons[_identity(letter)][0] for letter in kept],
+            "fields": [reasons[_identity(letter)][1] for letter in kept],
+        },
     )
-    conn.execute(
-        """
-        UPDATE dead_letters d SET reason = s.reason, field = s.field FROM staged_dead_letters s
-         WHERE d.topic = s.topic AND d.partition = s.partition AND d."offset" = s."offset" AND d.value = s.value
-           AND (d.reason, d.field) IS DISTINCT FROM (s.reason, s.field)
-        """
-    )
+
+
+def _identity(record: Record) -> tuple[str, int, int, bytes | None]:
+    return record.topic, record.partition, record.offset, record.value
 
 
 def discard(conn: Connection, places: Sequence[Place]) -> int:

@@ -12,7 +12,7 @@ from projector.batch import Polled, batches
 from projector.difference import Coverage
 from projector.fold import read
 from projector.positions import Gate, Move
-from projector.projection import project
+from projector.projection import Projecting
 from projector.session import Connection
 
 
@@ -35,7 +35,8 @@ class Fold:
         sample: Callable[[str], bool] | None = None,
         progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> None:
-        self.conn = conn
+        self._conn = conn
+        self._projecting: Projecting | None = None
         self.token = token
         self.sizes = sizes
         self.sample = sample
@@ -44,10 +45,19 @@ class Fold:
         self.touched: set[str] | None = None
         self._progress = progress
 
+    @property
+    def conn(self) -> Connection:
+        """The session, once the batch that is being written is written."""
+        projecting, self._projecting = self._projecting, None
+        if projecting is not None:
+            projecting.outcomes()
+        return self._conn
+
     def project(self, records: Sequence[Record], moves: Sequence[Move]) -> None:
-        """Fold a batch, with the shadow's positions."""
+        """Fold a batch, with the shadow's positions; it is written by when `conn` is asked for, or the next one."""
         wanted = records if self.sample is None else self._sampled(records)
-        project(self.conn, wanted, Gate(self.token, moves))
+        reading = read(wanted)
+        self._projecting = Projecting(self.conn, wanted, reading, Gate(self.token, moves))
         if self.touched is not None:
             self.touched.update(self._spoken_of(wanted))
         self.records += len(records)

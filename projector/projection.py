@@ -2,16 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
 
 from events.envelope import Record
 from events.fields import recorded_at
-from projector import dead_letters, staging, store
+from projector import dead_letters, store
 from projector.dead_letters import Letter, Place
 from projector.errors import Contested, Unwritable
 from projector.fold import DeadLetter, Reading, View, read, recall
 from projector.lifecycle import Outcome
 from projector.positions import Gate, Move
-from projector.session import Connection, transaction
+from projector.session import Connection, reactions, transaction
 from projector.writing import write
 
 _TRIES = 10
@@ -25,23 +27,59 @@ def project(conn: Connection, records: Sequence[Record], gate: Gate | None = Non
     Without a gate (a replay, a retried dead letter) no position moves. Raises Fenced where a position is no longer
     ours, DatabaseAway where Postgres is away or the rows are changed too fast by others: nothing is written then.
     """
-    try:
-        return _write(conn, read(records), gate)
-    except Unwritable as error:
-        return _split(conn, records, gate, error)
-    except Contested:
-        if len(records) < 2:
-            raise
-        return _halve(conn, records, gate)  # the fewer rows, the fewer others who write them in between
+    return Projecting(conn, records, read(records), gate).outcomes()
+
+
+class Projecting:
+    """A batch that Postgres is writing, and commits by itself: meanwhile the next one can be polled and read.
+
+    The session is good for nothing else until `outcomes` were asked for. To make one may raise DatabaseAway.
+    """
+
+    def __init__(self, conn: Connection, records: Sequence[Record], reading: Reading, gate: Gate | None = None) -> None:
+        self.moves = gate.moves if gate else ()
+        self._conn = conn
+        self._records = records
+        self._reading = reading
+        self._gate = gate
+        self._sent: _Sent | None = None
+        with suppress(Unwritable, Contested):  # `outcomes` meets it again
+            self._sent = _send(conn, reading, gate)
+
+    def outcomes(self) -> Outcomes:
+        """Wait until the batch is written, whatever it takes; as `project` does, and with its errors."""
+        try:
+            return _persisted(self._attempt)
+        except Unwritable as error:
+            return _split(self._conn, self._records, self._gate, error)
+        except Contested:
+            if len(self._records) < 2:
+                raise
+            return _halve(self._conn, self._records, self._gate)  # the fewer rows, the fewer others who write them
+
+    def _attempt(self) -> Outcomes:
+        sent, self._sent = self._sent or _send(self._conn, self._reading, self._gate), None
+        sent.wait()
+        return sent.outcomes
+
+
+def _persisted(attempt: Callable[[], Outcomes]) -> Outcomes:
+    """Write, and again where another writer got in between."""
+    for _ in range(_TRIES):
+        try:
+            return attempt()
+        except Contested as error:
+            contested = error
+    raise Contested(f"gave up after {_TRIES} tries: {contested}") from contested
 
 
 def _split(conn: Connection, records: Sequence[Record], gate: Gate | None, error: Unwritable) -> Outcomes:
     """Halve the batch until the one record that Postgres refuses is alone, and keep that one as a dead letter."""
-    if len(records) == 1:
-        return _write(conn, _refused(records, str(error)), gate)
+    if len(records) > 1:
+        return _halve(conn, records, gate)
     if not records:
         raise error
-    return _halve(conn, records, gate)
+    return Projecting(conn, (), _refused(records, str(error)), gate).outcomes()
 
 
 def _halve(conn: Connection, records: Sequence[Record], gate: Gate | None) -> Outcomes:
@@ -72,64 +110,52 @@ def project_dead_letters(conn: Connection, places: Sequence[Place]) -> Outcomes:
     No position moves. Letters that are no longer there count for nothing. Raises DatabaseAway as `project` does.
     """
     try:
-        return _persist(conn, lambda: _write_letters(conn, places, read))
+        return _persisted(lambda: _write_letters(conn, places, read))
     except Unwritable as error:
         if len(places) > 1:
             half = len(places) // 2
             return project_dead_letters(conn, places[:half]) + project_dead_letters(conn, places[half:])
         reason = str(error)
-        return _persist(conn, lambda: _write_letters(conn, places, lambda letters: _refused(letters, reason)))
+        return _persisted(lambda: _write_letters(conn, places, lambda letters: _refused(letters, reason)))
 
 
 def _write_letters(
     conn: Connection, places: Sequence[Place], reading: Callable[[Sequence[Letter]], Reading]
 ) -> Outcomes:
-    letters = dead_letters.take(conn, places)
-    outcomes = _write_once(conn, reading(letters), None)
-    dead_letters.settle(conn, letters)
-    return outcomes
+    with transaction(conn):
+        letters = dead_letters.take(conn, places)
+        sent = _send(conn, reading(letters), None)
+        sent.wait()
+        dead_letters.settle(conn, letters, sent.dead)
+        return sent.outcomes
 
 
 def _refused(records: Sequence[Record], reason: str) -> Reading:
     return Reading([], [DeadLetter(record, reason, None) for record in records], Counter())
 
 
-def _write(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
-    return _persist(conn, lambda: _write_once(conn, reading, gate))
+class _Sent(NamedTuple):
+    """How the records of a batch end if it is written, the dead letters among them, and how to wait for that."""
+
+    outcomes: Outcomes
+    dead: Sequence[DeadLetter]
+    wait: Callable[[], None]
 
 
-def _persist(conn: Connection, write: Callable[[], Outcomes]) -> Outcomes:
-    """Write in one transaction, and again where another writer got in between."""
-    for _ in range(_TRIES):
-        try:
-            with transaction(conn):
-                return write()
-        except Contested as error:
-            contested = error
-    raise Contested(f"gave up after {_TRIES} tries: {contested}") from contested
-
-
-def _write_once(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
-    """Read, fold, stage; then the gate and all rows in one statement, and under its locks nothing that is slow."""
-    reading, remembered = _recall(conn, reading)
-    view, versions = _read_view(conn, reading)
+def _send(conn: Connection, reading: Reading, gate: Gate | None) -> _Sent:
+    """Read what the batch touches, without locks, fold it, and send what changes."""
+    with reactions():
+        reading, remembered = _recall(conn, reading)
+        view, versions = _read_view(conn, reading)
     outcomes = Counter(reading.outcomes)
     for record, translation in reading.said:
         outcomes[view.apply(record, translation)] += 1
-    changes = view.changes()
-    if reading.dead_letters:
-        outcomes[Outcome.DEAD_LETTER] += len(reading.dead_letters)
-        staging.stage_dead_letters(conn, reading.dead_letters)
-    if changes.parked:
-        staging.stage_parked(conn, changes.parked)
-    write(conn, changes, versions, remembered=remembered, gate=gate)
-    if changes.requested:
-        staging.release_parked(conn, changes.requested, changes.released)
-    if changes.parked:
-        staging.merge_parked(conn, len(changes.parked))
-    if reading.dead_letters:
-        staging.merge_dead_letters(conn)
-    return outcomes
+    dead = reading.dead_letters
+    if dead:
+        outcomes[Outcome.DEAD_LETTER] += len(dead)
+    return _Sent(
+        outcomes, dead, write(conn, view.changes(), versions, dead=dead, remembered=remembered, gate=gate)
+    )
 
 
 def _recall(conn: Connection, reading: Reading) -> tuple[Reading, dict[str, str]]:
@@ -140,7 +166,7 @@ def _recall(conn: Connection, reading: Reading) -> tuple[Reading, dict[str, str]
     return reading, {each.remembered: each.delegation_id for each in said if each.remembered}
 
 
-def _read_view(conn: Connection, reading: Reading) -> tuple[View, dict[str, int]]:
+def _read_view(conn: Connection, reading: Reading) -> tuple[View, dict[str, str]]:
     ids = list({translation.delegation_id for _, translation in reading.said})
     requests = [translation.request for _, translation in reading.said if translation.request]
     seen = store.read_delegations(conn, ids) if ids else []

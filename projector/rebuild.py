@@ -12,7 +12,7 @@ from importlib.metadata import version
 from typing import NamedTuple
 from uuid import uuid4
 
-from projector import shadow, staging, swap
+from projector import shadow, swap, writing
 from projector.comparison import Comparison, Wish, heal
 from projector.difference import Coverage, Kind, Report
 from projector.errors import BrokerAway, Contested, DatabaseAway, ProjectorError
@@ -193,7 +193,7 @@ def _look_again(job: _Job, coverage: Coverage) -> Done:
             raise _Behind
         shadow.suspect(view, sorted(fold.touched or ()))
         if wish.mend:
-            staging.exclude_requests(view)
+            writing.exclude_requests(view)
             swap.lock_suspects(view)
         report = Comparison(view, fold.conn, coverage, wish).judge(Report(source.name))
         if not wish.mend:

@@ -20,10 +20,11 @@ from projector.garbage import collect_garbage_rarely
 from projector.health import Health
 from projector.lifecycle import Outcome
 from projector.positions import Claim, Gate
-from projector.projection import Outcomes, project
+from projector.fold import read
+from projector.projection import Outcomes, Projecting
 from projector.session import Connection, TimeOuts, connect, transaction
 from projector.source import KafkaSource
-from projector.staging import prepare_staging
+from projector.writing import prepare
 from projector.standstill import Standstill
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,8 @@ _TICK_SECONDS = 1.0
 _FENCED_IN_A_ROW = 5
 _CLAIMS_A_ROUND = 100
 _UNHEARD_SECONDS = 15.0
+_WORTH_READING_AHEAD = 500
+"""Records: fewer are written so soon that to poll meanwhile only makes the next batch smaller, and the later ones wait."""
 
 
 class RunSettings(NamedTuple):
@@ -63,6 +66,7 @@ class Member:
         self.outcomes: Outcomes = Counter()
         self.stopping = False
         self._conn: Connection | None = None
+        self._projecting: Projecting | None = None
         self._written: dict[int, int] = {}
         self._away: dict[str, float] = {}
         self._connect_at = 0.0
@@ -87,17 +91,23 @@ class Member:
             self._deadline.cancel()
 
     def step(self) -> None:
-        """One round: poll, claim what is fresh, project what came. An outage ends the round, never the process."""
+        """One round: poll, project what came, claim what is fresh. An outage ends the round, never the process.
+
+        A large batch is left to Postgres to be written, while the next one is polled and read.
+        """
         try:
             if not self.source.is_open:
+                self._await_written()
                 self.source.open()
-            polled = self.source.poll()
+            polled = self.source.poll(wait=self._projecting is None)
+            if time.monotonic() >= self._tick_at:
+                polled += self.source.drifted()
             self._back(_KAFKA)
             if self._connect():
                 self._project(self._open_conn, polled)
-                if not self.stopping:
-                    self._claim_fresh(self._open_conn)
-                    self._tick(self._open_conn)
+                if self._projecting is None or not polled:
+                    self._await_written()
+                    self._look_around(self._open_conn)
         except BrokerAway as error:
             self.source.close()
             self._standstill.forget()
@@ -110,8 +120,9 @@ class Member:
             self._step_back(error)
 
     def stop(self) -> None:
-        """Leave the group and close the session; the batch in hand is done."""
+        """Leave the group and close the session; the batch that is being written is done."""
         try:
+            self._await_written()
             if self._conn is not None:
                 with transaction(self._conn):
                     positions.release(self._conn, self.token)
@@ -144,6 +155,12 @@ class Member:
 
     # --- the work
 
+    def _look_around(self, conn: Connection) -> None:
+        """What is to be done beside the records, while the session is free."""
+        if not self.stopping:
+            self._claim_fresh(conn)
+            self._tick(conn)
+
     def _claim_fresh(self, conn: Connection) -> None:
         if not self.source.fresh or time.monotonic() < self._claim_at:
             return
@@ -171,8 +188,19 @@ class Member:
             if time.monotonic() - polled_at > settings.poll_within_seconds:
                 self.source.unseat()  # a slow database: the rest is read again, after a poll that keeps us in the group
                 return
-            self.outcomes += project(conn, batch.records, Gate(self.token, batch.moves))
-            self._written.update({move.partition: move.now for move in batch.moves})
+            reading = read(batch.records)
+            self._await_written()
+            self._look_around(conn)
+            self._projecting = Projecting(conn, batch.records, reading, Gate(self.token, batch.moves))
+            if len(batch.records) < _WORTH_READING_AHEAD:
+                self._await_written()
+
+    def _await_written(self) -> None:
+        """Be done with the batch that Postgres is writing, if there is one."""
+        projecting, self._projecting = self._projecting, None
+        if projecting is not None:
+            self.outcomes += projecting.outcomes()
+            self._written.update({move.partition: move.now for move in projecting.moves})
             self._fenced = 0
 
     def _tick(self, conn: Connection) -> None:
@@ -181,7 +209,6 @@ class Member:
         if now < self._tick_at:
             return
         self._tick_at = now + _TICK_SECONDS
-        self._project(conn, self.source.drifted())
         self._require_owned(conn)
         seated = self.source.seated
         self.source.commit({place: offset for place, offset in self._written.items() if place in seated})
@@ -195,9 +222,10 @@ class Member:
 
     def _require_owned(self, conn: Connection) -> None:
         """Raises Fenced where a position was moved or taken: a partition without records has no batch to notice it."""
+        written = {partition: self._written[partition] for partition in self.source.seated}
         with transaction(conn):
             owned = positions.owned(conn, self.source.topic, self.token)
-        if moved := [part for part, offset in self.source.seated.items() if owned.get(part) != offset]:
+        if moved := [partition for partition, offset in written.items() if owned.get(partition) != offset]:
             raise Fenced(f"the positions of partitions {sorted(moved)} were moved, or taken by another member")
 
     def _look_for_stalls(self, now: float) -> None:
@@ -226,7 +254,7 @@ class Member:
         )
         try:
             migrations.require_current(conn)
-            prepare_staging(conn)
+            prepare(conn)
         except BaseException:
             conn.close()
             raise
@@ -238,6 +266,7 @@ class Member:
         """Drop what was in flight, to be claimed again: the position's row tells whether its commit happened."""
         self.source.unseat()
         self._standstill.forget()
+        self._projecting = None
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.close()

@@ -1,13 +1,15 @@
 """A session with Postgres: how it is opened, how long it waits, and what each of its errors asks for."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
+from psycopg import generators
+from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from projector.errors import Contested, DatabaseAway, Misconfigured, ProjectorError, Unwritable
+from projector.errors import Contested, DatabaseAway, Fenced, Misconfigured, ProjectorError, Unwritable
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -16,6 +18,8 @@ _DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "1000
 _TRANSIENT = ("08", "53", "55", "57", "58")
 _ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
 _CONTESTED = "40"
+_FENCED = "PJ001"
+"""Our own, raised where a batch is written."""
 _ABOUT_DATA = ("54", "P0001")
 """A limit that a value exceeds, or a trigger of the platform's that turns it away."""
 
@@ -82,6 +86,27 @@ def snapshot(conn: Connection) -> Iterator[None]:
             conn.isolation_level = None
 
 
+def send(conn: Connection, call: str, types: Sequence[str], values: Sequence[object]) -> Callable[[], None]:
+    """Send a statement that returns nothing of interest, with $1, $2, … of these types; what is returned awaits its end.
+
+    Until then the session is good for nothing else, and our processor for anything.
+    """
+    dumping = Transformer(conn)
+    oids = [conn.adapters.types.get_oid(each) for each in types]
+    dumping.set_dumper_types(oids, psycopg.pq.Format.BINARY)
+    with reactions():
+        conn.pgconn.send_query_params(call.encode(), dumping.dump_sequence(values, ()), oids, dumping.formats)
+        conn.wait(generators.send(conn.pgconn))
+
+    def wait() -> None:
+        with reactions():
+            for result in conn.wait(generators.fetch_many(conn.pgconn)):
+                if result.status == psycopg.pq.ExecStatus.FATAL_ERROR:
+                    raise psycopg.errors.error_from_result(result)
+
+    return wait
+
+
 @contextmanager
 def reactions() -> Iterator[None]:
     """Turn the database's errors into the reaction they ask for, by their SQLSTATE class."""
@@ -92,7 +117,7 @@ def reactions() -> Iterator[None]:
 
 
 def _reaction(error: psycopg.Error) -> ProjectorError:
-    state, said = error.sqlstate, " ".join(str(error).split())
+    state, said = error.sqlstate, _said(error)
     if isinstance(error, psycopg.ProgrammingError) and state is None:
         return Misconfigured(
             "PROJECTOR_DATABASE_URL is neither a URL nor key=value text that libpq understands (its own words are not "
@@ -104,6 +129,8 @@ def _reaction(error: psycopg.Error) -> ProjectorError:
         return DatabaseAway(said)
     if state.startswith(_CONTESTED):
         return Contested(said)
+    if state == _FENCED:
+        return Fenced(said)
     if state.startswith(_ABOUT_DATA):
         return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
     if state in ("42P01", "42703", "3F000"):
@@ -111,3 +138,10 @@ def _reaction(error: psycopg.Error) -> ProjectorError:
     if state.startswith("28") or state in ("3D000", "42501"):
         return Misconfigured(f"Postgres does not let us in: {said}")
     return ProjectorError(f"Postgres failed in a way that waiting does not mend: {said} (SQLSTATE {state})")
+
+
+def _said(error: psycopg.Error) -> str:
+    """The error in a line, without the place in our own function where it was met."""
+    diag = error.diag
+    parts = (diag.message_primary, diag.message_detail, diag.message_hint) if diag.message_primary else (str(error),)
+    return " ".join(" ".join(part.split()) for part in parts if part)

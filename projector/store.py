@@ -18,7 +18,7 @@ class Seen(NamedTuple):
     """A row as it was read, and the version of it (`xmin`) that a later write must still find."""
 
     delegation: Delegation
-    version: int
+    version: str
 
 
 def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Seen]:
@@ -26,7 +26,7 @@ def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Seen]:
     rows = conn.execute(
         """
         SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,
-               result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key, xmin::text::bigint
+               result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key, xmin::text
           FROM delegations WHERE delegation_id = ANY(%(ids)b)
         """,
         {"ids": ids},

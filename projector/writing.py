@@ -1,189 +1,241 @@
-"""What a batch writes to the view: all of it in one statement, the gate first. Nothing here commits.
+"""What a batch writes: all of it in one call of a function on the server, the gate first. It commits where nobody began.
 
-A statement takes its first lock when the server has all of it, so whoever freezes while sending holds nobody up.
+The server takes the first lock when it has the whole call, so whoever freezes while sending holds nobody up; and each
+statement of the function sees what others committed before it began, under the locks of those before it. The session
+makes the function for itself, so that two versions of it never meet (decision 0008).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from projector.errors import Fenced
-from projector.fold import Changes
+from events.delegation import Reported
+from events.fields import recorded_at
+from projector.fold import Changes, DeadLetter, Parked
 from projector.lifecycle import Delegation
 from projector.positions import Gate, Move
-from projector.session import Connection
-from projector.staging import expect
+from projector.session import Connection, reactions, send
 
+_TIMES = frozenset({"record_at", "last_heartbeat", "deadline", "created_at", "updated_at", "at"})
+_BYTES = frozenset({"key", "value"})
+_NUMBERS = frozenset({"partition", "was", "now", "offset", "retry_count"})
 _UPDATED = ("delegation_id", "version", "status", "last_heartbeat", "result_preview", "error_detail", "updated_at")
-_TIMES = frozenset({"record_at", "last_heartbeat", "deadline", "created_at", "updated_at"})
+_PARKED = ("topic", "partition", "offset", "delegation_id", "status", "at", "result_preview", "error_detail")
+_DEAD = ("topic", "partition", "offset", "record_at", "key", "value", "reason", "field")
+_COLUMNS = {
+    "moved": Move._fields,
+    "inserted": Delegation._fields,
+    "updated": _UPDATED,
+    "remembered": ("row_id", "delegation_id"),
+    "requested": ("delegation_id",),
+    "parked": _PARKED,
+    "dead": _DEAD,
+}
+
+
+def _type(column: str) -> str:
+    if column in _TIMES:
+        return "timestamptz[]"
+    if column in _BYTES:
+        return "bytea[]"
+    return "bigint[]" if column in _NUMBERS else "text[]"
+
+
+_PARAMETERS = {
+    "token": "uuid",
+    "released": "bigint",
+    **{f"{part}_{column}": _type(column) for part, columns in _COLUMNS.items() for column in columns},
+}
+_CALL = f"SELECT pg_temp.write_batch({', '.join(f'${n}' for n, _ in enumerate(_PARAMETERS, 1))})"  # noqa: S608 - ours
+_FUNCTION = """
+    #variable_conflict use_column
+    DECLARE
+        touched bigint;
+    BEGIN
+        UPDATE positions p
+           SET next_offset = m.now, moved_at = clock_timestamp(), record_at = coalesce(m.record_at, p.record_at)
+          FROM unnest(moved_topic, moved_partition, moved_was, moved_now, moved_record_at)
+               AS m (topic, partition, was, now, record_at)
+         WHERE p.topic = m.topic AND p.partition = m.partition AND p.next_offset = m.was AND p.owner = token;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> cardinality(moved_topic) THEN
+            RAISE 'another member owns one of % now',
+                  (SELECT string_agg(m.topic || '-' || m.partition, ', ')
+                     FROM unnest(moved_topic, moved_partition) AS m (topic, partition))
+                  USING ERRCODE = 'PJ001';
+        END IF;
+
+        -- A batch that parks keeps requests out until its end. One that brings requests keeps parking out, but not
+        -- other requests. Without it a request and an early result, on two partitions at once, would each not see the
+        -- other (decision 0004).
+        IF cardinality(parked_topic) > 0 THEN
+            PERFORM pg_advisory_xact_lock(hashtext('delegations projector: parking'));
+        ELSIF cardinality(requested_delegation_id) > 0 THEN
+            PERFORM pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'));
+        END IF;
+
+        -- What has no rows is left alone: whoever has locked the view, or put triggers on it, is none of its.
+        IF cardinality(inserted_delegation_id) > 0 THEN
+            INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
+                                     deadline, result_preview, error_detail, retry_count, created_at, updated_at,
+                                     idempotency_key)
+            SELECT r.delegation_id, r.caller_id::uuid, r.callee_id::uuid, r.task_preview, r.status, r.last_heartbeat,
+                   r.deadline, r.result_preview, r.error_detail, r.retry_count, r.created_at, r.updated_at,
+                   r.idempotency_key
+              FROM unnest(inserted_delegation_id, inserted_caller_id, inserted_callee_id, inserted_task_preview,
+                          inserted_status, inserted_last_heartbeat, inserted_deadline, inserted_result_preview,
+                          inserted_error_detail, inserted_retry_count, inserted_created_at, inserted_updated_at,
+                          inserted_idempotency_key)
+                   AS r (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline,
+                         result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key)
+             ORDER BY r.delegation_id
+            ON CONFLICT DO NOTHING;
+            GET DIAGNOSTICS touched = ROW_COUNT;
+            IF touched <> cardinality(inserted_delegation_id) THEN
+                RAISE 'a delegation was inserted by another writer' USING ERRCODE = 'serialization_failure';
+            END IF;
+        END IF;
+
+        IF cardinality(updated_delegation_id) > 0 THEN
+            UPDATE delegations d
+               SET status = r.status, last_heartbeat = r.last_heartbeat, result_preview = r.result_preview,
+                   error_detail = r.error_detail, updated_at = r.updated_at
+              FROM unnest(updated_delegation_id, updated_version, updated_status, updated_last_heartbeat,
+                          updated_result_preview, updated_error_detail, updated_updated_at)
+                   AS r (delegation_id, version, status, last_heartbeat, result_preview, error_detail, updated_at)
+             WHERE d.delegation_id = r.delegation_id AND d.xmin = r.version::xid
+               AND (d.status = r.status OR d.status IN ('queued', 'dispatched', 'in_progress'));
+            GET DIAGNOSTICS touched = ROW_COUNT;
+            IF touched <> cardinality(updated_delegation_id) THEN
+                RAISE 'a delegation was changed by another writer' USING ERRCODE = 'serialization_failure';
+            END IF;
+        END IF;
+
+        IF cardinality(remembered_row_id) > 0 THEN
+            INSERT INTO large_rows AS known (row_id, delegation_id)
+            SELECT r.row_id::uuid, r.delegation_id
+              FROM unnest(remembered_row_id, remembered_delegation_id) AS r (row_id, delegation_id) ORDER BY r.row_id
+            ON CONFLICT (row_id) DO UPDATE SET delegation_id = excluded.delegation_id
+              WHERE known.delegation_id <> excluded.delegation_id;
+        END IF;
+
+        IF cardinality(requested_delegation_id) > 0 THEN
+            DELETE FROM parked WHERE delegation_id = ANY (requested_delegation_id);
+            GET DIAGNOSTICS touched = ROW_COUNT;
+            IF touched <> released THEN
+                RAISE 'an event was parked while its delegation was being inserted'
+                      USING ERRCODE = 'serialization_failure';
+            END IF;
+        END IF;
+
+        IF cardinality(parked_topic) > 0 THEN
+            IF EXISTS (SELECT FROM delegations WHERE delegation_id = ANY (parked_delegation_id)) THEN
+                RAISE 'a delegation was requested while its early event was being parked'
+                      USING ERRCODE = 'serialization_failure';
+            END IF;
+            INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview,
+                                error_detail)
+            SELECT p.topic, p.partition, p."offset", p.delegation_id,
+                   CASE WHEN p.status IS NULL THEN 'heartbeat' ELSE 'status' END, p.status, p.at, p.result_preview,
+                   p.error_detail
+              FROM unnest(parked_topic, parked_partition, parked_offset, parked_delegation_id, parked_status,
+                          parked_at, parked_result_preview, parked_error_detail) WITH ORDINALITY
+                   AS p (topic, partition, "offset", delegation_id, status, at, result_preview, error_detail, n)
+             ORDER BY p.n
+            ON CONFLICT DO NOTHING;
+        END IF;
+
+        IF cardinality(dead_topic) > 0 THEN
+            INSERT INTO dead_letters (topic, partition, "offset", record_at, key, value, reason, field)
+            SELECT d.topic, d.partition, d."offset", d.record_at, d.key, d.value, d.reason, d.field
+              FROM unnest(dead_topic, dead_partition, dead_offset, dead_record_at, dead_key, dead_value, dead_reason,
+                          dead_field) AS d (topic, partition, "offset", record_at, key, value, reason, field)
+            ON CONFLICT DO NOTHING;
+        END IF;
+    END
+"""
+
+
+def prepare(conn: Connection) -> None:
+    """Make the session's function, and have its statements find rows by their keys, however few or many there are.
+
+    A plan that reads the whole view looks cheap while that is small, and would be kept while it grows.
+    """
+    declared = ", ".join(f"{name} {kind}" for name, kind in _PARAMETERS.items())
+    with reactions():
+        conn.execute(
+            f"""
+            SET enable_seqscan = off;
+            SET enable_hashjoin = off;
+            SET enable_mergejoin = off;
+            SET jit = off;
+            CREATE OR REPLACE FUNCTION pg_temp.write_batch({declared}) RETURNS void
+            LANGUAGE plpgsql AS $function${_FUNCTION}$function$
+            """.encode()  # bytes, since it is made of more than literals
+        )
 
 
 def write(
     conn: Connection,
     changes: Changes,
-    versions: Mapping[str, int],
+    versions: Mapping[str, str],
     *,
+    dead: Iterable[DeadLetter] = (),
     remembered: Mapping[str, str] | None = None,
     gate: Gate | None = None,
-) -> None:
-    """Move the gate's positions, and write the changed rows, forward only, and what is remembered of large rows.
+) -> Callable[[], None]:
+    """Send a batch to be written, if the gate's positions can be moved; what is returned waits until that is done.
 
-    `versions`: delegation id → the version of its row that was read; `remembered`: activity row id → delegation id.
-    Raises Fenced where somebody else owns one of the positions by now, Contested where another writer made or changed a
-    row, or took an idempotency key, in the meantime.
-
-    A batch that parks keeps requests out until its end. One that brings requests keeps parking out, but not other
-    requests. Without it a request and an early result, on two partitions at once, would each not see the other
-    (decision 0004).
+    `versions`: delegation id → the version of its row that was read; `remembered`: activity row id → delegation id of
+    large rows. To wait raises Fenced where somebody else owns one of the positions by now, Contested where another
+    writer made or changed a row, took an idempotency key, or parked an event in the meantime: nothing is written then.
     """
-    moves = gate.moves if gate else ()
-    entry: dict[str, object] = {
-        "token": gate.token if gate else None,
-        "keeps_out": "requests" if changes.parked else "parking" if changes.requested else "nobody",
-        **_columns("moved", Move._fields, moves),
+    rows: dict[str, Collection[Sequence[object]]] = {
+        "moved": gate.moves if gate else (),
+        "inserted": changes.inserted,
+        "updated": [
+            (
+                row.delegation_id,
+                versions[row.delegation_id],
+                row.status,
+                row.last_heartbeat,
+                row.result_preview,
+                row.error_detail,
+                row.updated_at,
+            )
+            for row in changes.updated
+        ],
+        "remembered": list((remembered or {}).items()),
+        "requested": [(delegation_id,) for delegation_id in changes.requested],
+        "parked": list(map(_parked, changes.parked)),
+        "dead": list(map(_dead, dead)),
     }
-    if changes.inserted or changes.updated or remembered:
-        passed, inserted, updated = _write_rows(conn, entry, changes, versions, remembered or {})
-    else:
-        passed, inserted, updated = _enter(conn, entry), 0, 0
-    if not passed:
-        raise Fenced(f"another member owns one of {', '.join(f'{each.topic}-{each.partition}' for each in moves)} now")
-    expect(inserted, len(changes.inserted), "a delegation was inserted by another writer")
-    expect(updated, len(changes.updated), "a delegation was changed by another writer")
+    columns = (column for part, names in _COLUMNS.items() for column in _columns(rows[part], len(names)))
+    return send(conn, _CALL, list(_PARAMETERS.values()), [gate and gate.token, changes.released, *columns])
 
 
-def _enter(conn: Connection, entry: Mapping[str, object]) -> bool:
-    """The gate alone, for a batch without rows: whoever has locked the view, or put triggers on it, is none of its."""
-    row = conn.execute(
-        """
-        WITH moved AS (
-            UPDATE positions p
-               SET next_offset = m.now::bigint, moved_at = clock_timestamp(),
-                   record_at = coalesce(m.record_at, p.record_at)
-              FROM unnest(%(moved_topic)b::text[], %(moved_partition)b::text[], %(moved_was)b::text[],
-                          %(moved_now)b::text[], %(moved_record_at)b::timestamptz[])
-                   AS m (topic, partition, was, now, record_at)
-             WHERE p.topic = m.topic AND p.partition = m.partition::int AND p.next_offset = m.was::bigint
-               AND p.owner = %(token)s::uuid
-            RETURNING 1
-        )
-        SELECT count(*) = cardinality(%(moved_topic)b::text[]) AS passed,
-               CASE
-               WHEN count(*) <> cardinality(%(moved_topic)b::text[]) THEN NULL
-               WHEN %(keeps_out)s = 'requests'
-               THEN pg_advisory_xact_lock(hashtext('delegations projector: parking'))
-               WHEN %(keeps_out)s = 'parking'
-               THEN pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))
-               END
-          FROM moved
-        """,
-        entry,
-    ).fetchone()
-    return bool(row and row[0])
+def _columns(rows: Collection[Sequence[object]], width: int) -> Iterator[list[object]]:
+    return map(list, zip(*rows, strict=True)) if rows else iter([[] for _ in range(width)])
 
 
-def _write_rows(
-    conn: Connection,
-    entry: Mapping[str, object],
-    changes: Changes,
-    versions: Mapping[str, int],
-    remembered: Mapping[str, str],
-) -> tuple[bool, int, int]:
-    """The gate, and all rows behind it: whether it was passed, and how many rows were inserted and updated."""
-    updates = [
-        (
-            row.delegation_id,
-            versions[row.delegation_id],
-            row.status,
-            row.last_heartbeat,
-            row.result_preview,
-            row.error_detail,
-            row.updated_at,
-        )
-        for row in changes.updated
-    ]
-    row = conn.execute(
-        """
-        WITH moved AS (
-            UPDATE positions p
-               SET next_offset = m.now::bigint, moved_at = clock_timestamp(),
-                   record_at = coalesce(m.record_at, p.record_at)
-              FROM unnest(%(moved_topic)b::text[], %(moved_partition)b::text[], %(moved_was)b::text[],
-                          %(moved_now)b::text[], %(moved_record_at)b::timestamptz[])
-                   AS m (topic, partition, was, now, record_at)
-             WHERE p.topic = m.topic AND p.partition = m.partition::int AND p.next_offset = m.was::bigint
-               AND p.owner = %(token)s::uuid
-            RETURNING 1
-        ), ready AS MATERIALIZED (
-            SELECT count(*) = cardinality(%(moved_topic)b::text[]) AS passed,
-                   CASE
-                   WHEN count(*) <> cardinality(%(moved_topic)b::text[]) THEN NULL
-                   WHEN %(keeps_out)s = 'requests'
-                   THEN pg_advisory_xact_lock(hashtext('delegations projector: parking'))
-                   WHEN %(keeps_out)s = 'parking'
-                   THEN pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))
-                   END
-              FROM moved
-        ), inserted AS (
-            INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
-                                     deadline, result_preview, error_detail, retry_count, created_at, updated_at,
-                                     idempotency_key)
-            SELECT r.delegation_id, r.caller_id::uuid, r.callee_id::uuid, r.task_preview, r.status,
-                   r.last_heartbeat, r.deadline, nullif(r.result_preview, ''),
-                   nullif(r.error_detail, ''), r.retry_count::int, r.created_at,
-                   r.updated_at, nullif(r.idempotency_key, '')
-              FROM ready,
-                   unnest(%(inserted_delegation_id)b::text[], %(inserted_caller_id)b::text[],
-                          %(inserted_callee_id)b::text[], %(inserted_task_preview)b::text[],
-                          %(inserted_status)b::text[], %(inserted_last_heartbeat)b::timestamptz[],
-                          %(inserted_deadline)b::timestamptz[], %(inserted_result_preview)b::text[],
-                          %(inserted_error_detail)b::text[], %(inserted_retry_count)b::text[],
-                          %(inserted_created_at)b::timestamptz[], %(inserted_updated_at)b::timestamptz[],
-                          %(inserted_idempotency_key)b::text[])
-                   AS r (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline,
-                         result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key)
-             WHERE ready.passed ORDER BY r.delegation_id
-            ON CONFLICT DO NOTHING
-            RETURNING 1
-        ), updated AS (
-            UPDATE delegations d
-               SET status = r.status, last_heartbeat = r.last_heartbeat,
-                   result_preview = nullif(r.result_preview, ''), error_detail = nullif(r.error_detail, ''),
-                   updated_at = r.updated_at
-              FROM ready,
-                   unnest(%(updated_delegation_id)b::text[], %(updated_version)b::text[], %(updated_status)b::text[],
-                          %(updated_last_heartbeat)b::timestamptz[], %(updated_result_preview)b::text[],
-                          %(updated_error_detail)b::text[], %(updated_updated_at)b::timestamptz[])
-                   AS r (delegation_id, version, status, last_heartbeat, result_preview, error_detail, updated_at)
-             WHERE ready.passed AND d.delegation_id = r.delegation_id AND d.xmin = r.version::xid
-               AND (d.status = r.status OR d.status IN ('queued', 'dispatched', 'in_progress'))
-            RETURNING 1
-        ), remembered AS (
-            INSERT INTO large_rows AS known (row_id, delegation_id)
-            SELECT r.row_id::uuid, r.delegation_id
-              FROM ready, unnest(%(remembered_row_id)b::text[], %(remembered_delegation_id)b::text[])
-                          AS r (row_id, delegation_id)
-             WHERE ready.passed ORDER BY r.row_id
-            ON CONFLICT (row_id) DO UPDATE SET delegation_id = excluded.delegation_id
-              WHERE known.delegation_id <> excluded.delegation_id
-        )
-        SELECT passed, (SELECT count(*) FROM inserted), (SELECT count(*) FROM updated) FROM ready
-        """,
-        {
-            **entry,
-            **_columns("inserted", Delegation._fields, changes.inserted),
-            **_columns("updated", _UPDATED, updates),
-            **_columns("remembered", ("row_id", "delegation_id"), remembered.items()),
-        },
-    ).fetchone()
-    return row or (False, 0, 0)
+def _parked(parked: Parked) -> Sequence[object]:
+    event = parked.event
+    told = event[1:] if isinstance(event, Reported) else (None, event.at, None, None)
+    return (parked.topic, parked.partition, parked.offset, event.delegation_id, *told)
 
 
-def _columns(part: str, names: Sequence[str], rows: Collection[Iterable[object]]) -> dict[str, list[object]]:
-    """A list for each column: times as they are, all else as texts, "" for none.
+def _dead(letter: DeadLetter) -> Sequence[object]:
+    record = letter.record
+    return (
+        record.topic,
+        record.partition,
+        record.offset,
+        recorded_at(record.timestamp),
+        record.key,
+        record.value,
+        letter.reason,
+        letter.field,
+    )
 
-    A list of nothing but none has another type, and makes another statement to plan: only times may be one.
-    """
-    columns: Iterable[Iterable[object]] = zip(*rows, strict=True) if rows else [()] * len(names)
-    return {
-        f"{part}_{name}": list(column) if name in _TIMES else ["" if value is None else str(value) for value in column]
-        for name, column in zip(names, columns, strict=True)
-    }
+
+def exclude_requests(conn: Connection) -> None:
+    """Wait until nobody projects a request, and keep requests out until the end of this transaction (decision 0004)."""
+    conn.execute("SELECT pg_advisory_xact_lock(hashtext('delegations projector: parking'))")

@@ -22,7 +22,7 @@ from projector.rebuild import Done, Progress, reconcile
 from projector.session import TimeOuts, connect
 from projector.settings import Settings
 from projector.sources import FromActivityLogs, FromRecordings
-from projector.staging import prepare_staging
+from projector.writing import prepare
 from projector.topic import Topic, open_topic
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ def _session(settings: Settings, schema: str) -> Iterator[Any]:
     url = settings.database_url.get_secret_value()
     with connect(url, time_outs=_PATIENT, synchronous_commit=settings.synchronous_commit, schema=schema) as conn:
         if schema == shadow.SCHEMA:
-            prepare_staging(conn)
+            prepare(conn)
         else:
             migrations.require_current(conn)
         yield conn

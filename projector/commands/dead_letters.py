@@ -16,7 +16,7 @@ from projector.recording import as_text
 from projector.retry import Most, discard, retry
 from projector.session import Connection, connect
 from projector.settings import Settings
-from projector.staging import prepare_staging
+from projector.writing import prepare
 from projector.views import Buried, Exhumed
 
 _ABOUT = """\
@@ -138,7 +138,7 @@ def _print_whole(letter: Exhumed) -> None:
 def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
     wanted = _wanted(settings, arguments)
     with _connect(settings) as conn:
-        prepare_staging(conn)
+        prepare(conn)
         outcomes = retry(conn, wanted, _most(settings))
     counts = {str(outcome): outcomes[outcome] for outcome in Outcome}
     if arguments.json:

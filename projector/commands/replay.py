@@ -20,7 +20,7 @@ from projector.recording import open_file
 from projector.replay import replay
 from projector.session import connect
 from projector.settings import Settings
-from projector.staging import prepare_staging
+from projector.writing import prepare
 
 _LOOK_BYTES = 1024 * 1024
 
@@ -46,7 +46,7 @@ def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
     conn = connect(settings.database_url.get_secret_value(), time_outs=time_outs(settings))
     with conn, progress_bar() as progress:
         migrations.require_current(conn)
-        prepare_staging(conn)
+        prepare(conn)
         task = progress.add_task("replaying", records=0)
         outcomes = replay(
             conn,
