@@ -153,9 +153,7 @@ def _send(conn: Connection, reading: Reading, gate: Gate | None) -> _Sent:
     dead = reading.dead_letters
     if dead:
         outcomes[Outcome.DEAD_LETTER] += len(dead)
-    return _Sent(
-        outcomes, dead, write(conn, view.changes(), versions, dead=dead, remembered=remembered, gate=gate)
-    )
+    return _Sent(outcomes, dead, write(conn, view.changes(), versions, dead=dead, remembered=remembered, gate=gate))
 
 
 def _recall(conn: Connection, reading: Reading) -> tuple[Reading, dict[str, str]]:

@@ -16,16 +16,16 @@ from projector import migrations, positions
 from projector.batch import Polled, batches
 from projector.broker import Span
 from projector.errors import BrokerAway, DatabaseAway, Fenced, ProjectorError, Unavailable
+from projector.fold import read
 from projector.garbage import collect_garbage_rarely
 from projector.health import Health
 from projector.lifecycle import Outcome
 from projector.positions import Claim, Gate
-from projector.fold import read
 from projector.projection import Outcomes, Projecting
 from projector.session import Connection, TimeOuts, connect, transaction
 from projector.source import KafkaSource
-from projector.writing import prepare
 from projector.standstill import Standstill
+from projector.writing import prepare
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ _FENCED_IN_A_ROW = 5
 _CLAIMS_A_ROUND = 100
 _UNHEARD_SECONDS = 15.0
 _WORTH_READING_AHEAD = 500
-"""Records: fewer are written so soon that to poll meanwhile only makes the next batch smaller, and the later ones wait."""
+"""Records: fewer are written so soon that to poll meanwhile makes the next batch smaller, and others wait longer."""
 
 
 class RunSettings(NamedTuple):

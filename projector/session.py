@@ -87,7 +87,7 @@ def snapshot(conn: Connection) -> Iterator[None]:
 
 
 def send(conn: Connection, call: str, types: Sequence[str], values: Sequence[object]) -> Callable[[], None]:
-    """Send a statement that returns nothing of interest, with $1, $2, … of these types; what is returned awaits its end.
+    """Send a statement whose rows nobody wants, with $1, $2, … of these types; what is returned waits for its end.
 
     Until then the session is good for nothing else, and our processor for anything.
     """

@@ -139,11 +139,11 @@ class KafkaSource:
         Raises LogGap where a position left the log or the topic was made anew, BrokerAway where the consumer broke:
         close and open it then.
         """
-        patience = FRESH_POLL_MS if self._seats.fresh or not self._seats.seated else POLL_MS
+        patience = 0 if not wait else FRESH_POLL_MS if self._seats.fresh or not self._seats.seated else POLL_MS
         with reactions():
             self._go_on_joining()
             try:
-                found = self._consumer.poll(timeout_ms=patience if wait else 0, max_records=_EVERYTHING)  # all of it: T1
+                found = self._consumer.poll(timeout_ms=patience, max_records=_EVERYTHING)  # all of it: T1
             except OffsetOutOfRangeError as error:
                 for place, offset in error.args[0].items():
                     self._require(place.partition, offset, self.spans([place.partition])[place.partition])

@@ -1,4 +1,4 @@
-"""What a batch writes: all of it in one call of a function on the server, the gate first. It commits where nobody began.
+"""What a batch writes: all of it by one call of a function on the server, the gate first.
 
 The server takes the first lock when it has the whole call, so whoever freezes while sending holds nobody up; and each
 statement of the function sees what others committed before it began, under the locks of those before it. The session
@@ -44,7 +44,7 @@ _PARAMETERS = {
     "released": "bigint",
     **{f"{part}_{column}": _type(column) for part, columns in _COLUMNS.items() for column in columns},
 }
-_CALL = f"SELECT pg_temp.write_batch({', '.join(f'${n}' for n, _ in enumerate(_PARAMETERS, 1))})"  # noqa: S608 - ours
+_CALL = f"SELECT pg_temp.write_batch({', '.join(f'${n}' for n, _ in enumerate(_PARAMETERS, 1))})"
 _FUNCTION = """
     #variable_conflict use_column
     DECLARE

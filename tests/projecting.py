@@ -8,7 +8,7 @@ from typing import Any, LiteralString
 
 from given import cut
 
-from projector import positions, session, staging
+from projector import positions, session, writing
 from projector.demo.judge import Row, judge, stored_rows
 from projector.positions import Claim, Gate, Move
 from projector.projection import Outcomes, project
@@ -22,7 +22,7 @@ TOPIC = "activity-log"
 def connected(url: str) -> Iterator[Connection]:
     """A session as the projector opens it, ready to project."""
     with session.connect(url, synchronous_commit=False) as conn:
-        staging.prepare_staging(conn)
+        writing.prepare(conn)
         yield conn
 
 

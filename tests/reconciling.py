@@ -23,8 +23,8 @@ from projector.positions import Claim, Gate
 from projector.projection import project
 from projector.rebuild import Done, Progress, reconcile
 from projector.session import Connection
-from projector.staging import prepare_staging
 from projector.topic import Topic, open_topic
+from projector.writing import prepare
 
 rebuild.FEED_SECONDS = 0.0  # no test of these has a feed
 topic.OPENING_RECORDS = 1  # they are all that these logs have
@@ -127,7 +127,7 @@ class Log:
     @contextmanager
     def sessions(self) -> Iterator[tuple[Connection, Connection]]:
         with session.connect(self.url) as view, session.connect(self.url, schema=shadow.SCHEMA) as fold_in:
-            prepare_staging(fold_in)
+            prepare(fold_in)
             yield view, fold_in
 
     def verify(self, **wish: Any) -> dict[str, int]:

@@ -22,8 +22,8 @@ from projector.rebuild import Done, Progress, reconcile
 from projector.session import TimeOuts, connect
 from projector.settings import Settings
 from projector.sources import FromActivityLogs, FromRecordings
-from projector.writing import prepare
 from projector.topic import Topic, open_topic
+from projector.writing import prepare
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from projector.recording import as_text
 from projector.retry import Most, discard, retry
 from projector.session import Connection, connect
 from projector.settings import Settings
-from projector.writing import prepare
 from projector.views import Buried, Exhumed
+from projector.writing import prepare
 
 _ABOUT = """\
 A record that cannot be read, or that Postgres refuses, is kept whole with the reason; the records around it go on.

@@ -11,7 +11,7 @@ import pytest
 from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER, TEN, logged
 
-from projector import audit, projection, staging
+from projector import audit, projection, writing
 from projector.audit import Recorded, Written
 from projector.ledger import AlreadyThere, Connection, Effect, Inserted, InTheWay
 from projector.lifecycle import Delegation
@@ -87,7 +87,7 @@ def test_each_fact_tells_what_became_of_either_row(platform: Connection) -> None
 
 def project_activities(conn: Connection) -> None:
     records = [logged(offset, json.dumps(row).encode()) for offset, row in enumerate(activities(conn))]
-    staging.prepare_staging(conn)
+    writing.prepare(conn)
     conn.commit()
     projection.project(conn, records)
 

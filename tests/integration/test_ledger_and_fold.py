@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rows import CALLEE, CALLER, Columns, answer, beat, delegate, logged
 
 from events.delegation import Beat, Reported, Requested, Status
-from projector import ledger, projection, staging, store
+from projector import ledger, projection, store, writing
 from projector.ledger import AlreadyThere, Connection, Effect, Inserted
 from projector.lifecycle import FAILED, Delegation, Outcome, evolve
 
@@ -62,7 +62,7 @@ def request(delegation_id: str, task: str = "count to three", key: str | None = 
 
 def project(conn: Connection, *rows: Columns) -> list[Outcome]:
     """The outcome of each row, projected one at a time."""
-    staging.prepare_staging(conn)
+    writing.prepare(conn)
     outcomes = (projection.project(conn, [logged(offset, row)]) for offset, row in enumerate(rows))
     return [outcome for counted in outcomes for outcome in counted]
 

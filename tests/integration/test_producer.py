@@ -11,7 +11,7 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from topics import create_topic
 
-from projector import staging
+from projector import writing
 from projector.demo.acknowledged import Acknowledged, read_recording
 from projector.demo.judge import differences, judge, stored_rows
 from projector.demo.parts import start_kafka
@@ -85,7 +85,7 @@ def test_the_judge_agrees_with_the_projector_about_a_whole_platform(database_url
     log = sorted(logged(records(SMALL)), key=lambda record: (record.partition, record.offset))
     outcomes: Counter[str] = Counter()
     with connect(database_url) as conn:
-        staging.prepare_staging(conn)
+        writing.prepare(conn)
         for first in range(0, len(log), 700):
             outcomes += Counter({str(outcome): n for outcome, n in project(conn, log[first : first + 700]).items()})
         verdict = judge(log)

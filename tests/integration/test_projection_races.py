@@ -10,7 +10,7 @@ from racing import race
 from rows import CALLEE, CALLER, answer, delegate
 from rows import beat as heartbeat
 
-from projector import ledger, projection, staging
+from projector import ledger, projection, writing
 from projector.errors import Contested, DatabaseAway, Fenced
 from projector.fold import Reading
 from projector.positions import Gate
@@ -40,7 +40,7 @@ def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
 
     def call(conn: Connection) -> Outcomes | None:
         conn.execute("SET search_path TO projector, public")
-        staging.prepare_staging(conn)
+        writing.prepare(conn)
         try:
             return project(conn, records, gate)
         except Fenced:
@@ -51,7 +51,7 @@ def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
 
 def parking_is_over(conn: Connection) -> None:
     """Take the lock that requests and parking exclude each other by, so that both wait with what they read."""
-    staging.exclude_requests(conn)
+    writing.exclude_requests(conn)
 
 
 # --- a row that is changed between our read and our write
@@ -193,7 +193,7 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
     request = log(answer(1, "completed"), delegate(0))[1:]
     with psycopg.connect(database_url, options="-c search_path=projector,public") as holder:
         # it parks without having seen the ledger's row, and is about to commit
-        staging.exclude_requests(holder)
+        writing.exclude_requests(holder)
         holder.execute(
             'INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview) '
             "VALUES ('activity-log', 0, 0, 'd-1', 'status', 'completed', %s, 'three')",
@@ -209,14 +209,14 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
 def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_gets_through(
     session: Connection, monkeypatch: pytest.MonkeyPatch, bearable: int
 ) -> None:
-    write_once = projection._write_once
+    send = projection._send
 
-    def contested(conn: Connection, reading: Reading, gate: Gate | None) -> Outcomes:
+    def contested(conn: Connection, reading: Reading, gate: Gate | None) -> object:
         if len(reading.said) > bearable:
             raise Contested("a delegation was changed by another writer")
-        return write_once(conn, reading, gate)
+        return send(conn, reading, gate)
 
-    monkeypatch.setattr(projection, "_write_once", contested)
+    monkeypatch.setattr(projection, "_send", contested)
     asking = [delegate(n, request_body={"delegation_id": f"d-{n}", "task": "count"}) for n in range(8)]
     told = log(*asking)
     token = claimed(session)
@@ -232,7 +232,7 @@ def test_record_that_others_get_in_between_of_without_end_is_no_dead_letter(
         raise Contested("a delegation was changed by another writer")
 
     token = claimed(session)
-    monkeypatch.setattr(projection, "_write_once", contested)
+    monkeypatch.setattr(projection, "_send", contested)
     with pytest.raises(DatabaseAway, match="gave up after 10 tries"):
         project(session, log(delegate(0), heartbeat(1)), gate(token, (0, 0, 2)))
     assert asked(session, "SELECT count(*) FROM dead_letters") == [0]

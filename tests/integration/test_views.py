@@ -17,8 +17,8 @@ from projector.onlooker import Unread, unread
 from projector.projection import project
 from projector.recording import Line
 from projector.session import Connection
-from projector.staging import prepare_staging
 from projector.views import Position
+from projector.writing import prepare
 
 TEN = datetime(2025, 5, 5, 10, tzinfo=UTC)
 TEN_MS = int(TEN.timestamp() * 1000)
@@ -28,7 +28,7 @@ KEYED = {"source_id": CALLER}
 @pytest.fixture
 def ours(database_url: str) -> Iterator[Connection]:
     with session.connect(database_url) as conn:
-        prepare_staging(conn)
+        prepare(conn)
         yield conn
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.profile import REST, ROWS, time_all
 from benchmarks.stopwatch import Stopwatch
-from projector import projection, staging, translate
+from projector import projection, runner, translate
 from projector.source import KafkaSource
 
 
@@ -58,7 +58,7 @@ def test_a_function_that_fails_is_charged_too_and_an_empty_answer_can_have_its_o
 
 
 def test_the_timers_find_every_function_and_charge_known_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner in (projection, staging, translate, KafkaSource):
+    for owner in (projection, runner, translate, KafkaSource, projection.Projecting):
         for name, value in list(vars(owner).items()):
             if callable(value):
                 monkeypatch.setattr(owner, name, value)  # put back after the test

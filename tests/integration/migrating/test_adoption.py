@@ -8,7 +8,7 @@ from projecting import asked, expected_of, in_batches, table
 from psycopg import Connection
 
 from migrating.conftest import Shape
-from projector import migrations, session, shadow, staging
+from projector import migrations, session, shadow, writing
 from projector.demo.platform import Mix, records
 from projector.demo.platform.log import logged
 from projector.errors import Misconfigured
@@ -130,7 +130,7 @@ def test_the_log_is_folded_into_the_shadow_of_an_adopted_table_with_a_column_of_
     platforms.execute("ALTER TABLE delegations ADD " + column)
     migrations.up(platforms)
     with session.connect(empty_url, schema=shadow.SCHEMA) as fold_in:
-        staging.prepare_staging(fold_in)
+        writing.prepare(fold_in)
         in_batches(fold_in, PLATFORM, 200)
         assert table(fold_in) == expected_of(PLATFORM)
     with session.connect(empty_url) as view:
