@@ -8,6 +8,8 @@ import json
 from enum import StrEnum
 from typing import NamedTuple, Protocol, cast
 
+from pydantic_core import SchemaValidator, ValidationError, core_schema
+
 from events import strict_json
 from events.activity import Row
 from events.unreadable import Unreadable
@@ -63,6 +65,39 @@ class _Value(_Unwrapped, total=False):
 _CLOCKS = {"ts_ms", "ts_us", "ts_ns"}
 _UNMARKED = Activity({}, Envelope.BARE)
 _NO_ENVELOPE = "in none of the envelopes: it has neither op, nor specversion, nor activity_type"
+
+
+def _glimpse_of(**fields: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    """An object of which only these fields are wanted; the others are parsed too, and cost no object of Python's."""
+    wanted = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in fields.items()}
+    return core_schema.typed_dict_schema(wanted, extra_behavior="ignore")
+
+
+_ANY = core_schema.any_schema()
+_GLIMPSED_ROW = _glimpse_of(activity_type=_ANY)
+_GLIMPSE = SchemaValidator(
+    _glimpse_of(op=_ANY, after=_GLIMPSED_ROW, specversion=_ANY, data=_GLIMPSED_ROW, activity_type=_ANY, __deleted=_ANY)
+)
+_N, _I = b"NI"
+_BEGINNING = 256
+"""Bytes in which most rows have said what they are about."""
+
+
+def is_unrelated(value: bytes) -> bool:
+    """Whether a value is surely an activity of another type, told for half of what `open_value` costs."""
+    if value.find(b'"delegation"', 0, _BEGINNING) >= 0:
+        return False
+    if (_N in value and b"NaN" in value) or (_I in value and b"Infinity" in value):
+        return False  # the parser takes these for numbers where it skips a field; to look for one byte is cheap
+    try:
+        glimpsed = _GLIMPSE.validate_json(value)
+        activity = Activity(glimpsed, Envelope.BARE) if len(glimpsed) == 1 else _unwrap(glimpsed)
+    except (ValidationError, Unreadable):
+        return False
+    if activity is None:
+        return False
+    kind = activity.row.get("activity_type")
+    return isinstance(kind, str) and kind != "delegation"
 
 
 def open_value(value: bytes | None) -> Activity | None:

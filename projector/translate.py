@@ -7,7 +7,7 @@ from typing import NamedTuple
 from events import fields
 from events.activity import LEFT_OUT, Body, Row, read_body
 from events.delegation import Beat, Reported, Requested, Status
-from events.envelope import Activity, Envelope, Record, open_value, shown
+from events.envelope import Activity, Envelope, Record, is_unrelated, open_value, shown
 from events.unreadable import Unreadable
 from projector.lifecycle import FAILED, Outcome
 
@@ -50,6 +50,8 @@ def translate(record: Record) -> Translation | Outcome:
 
     Raises Unreadable where it is a dead letter.
     """
+    if record.value and is_unrelated(record.value):
+        return Outcome.UNRELATED
     activity = open_value(record.value)
     if activity is None:
         return Outcome.TOMBSTONE
@@ -216,14 +218,17 @@ def _row_id(row: Row) -> str | None:
 
 def _is_large(row: Row) -> bool:
     """Whether the texts of the row's columns have more than 1,500 bytes together."""
-    return sum(map(_least_bytes, row.values())) > LARGE_ROW_BYTES or sum(map(_bytes, row.values())) > LARGE_ROW_BYTES
-
-
-def _least_bytes(column: object) -> int:
-    """A lower bound that costs nothing, and says enough of most rows."""
-    if isinstance(column, dict):
-        return sum(len(text) for text in column.values() if isinstance(text, str))
-    return len(column) if isinstance(column, str) else 0
+    least = 0  # a lower bound that costs nothing, and says enough of most rows
+    for column in row.values():
+        if isinstance(column, dict):
+            for text in column.values():
+                if isinstance(text, str):
+                    least += len(text)
+        elif isinstance(column, str):
+            least += len(column)
+        if least > LARGE_ROW_BYTES:
+            return True
+    return sum(map(_bytes, row.values())) > LARGE_ROW_BYTES
 
 
 def _bytes(column: object) -> int:

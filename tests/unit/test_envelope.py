@@ -1,14 +1,16 @@
 """What a record's value is (CONTRACT §1): envelopes by their markers, what means nothing, and what nobody can open."""
 
 import json
+import random
 from typing import Any
 
 import pytest
+from fuzz import hostile
 from given import Memory, dead, folded, log, outcome, said
 from rows import CALLER, answer, beat, delegate, updated
 
 from events.delegation import Status
-from events.envelope import Activity, Envelope, open_value
+from events.envelope import Activity, Envelope, is_unrelated, open_value
 from events.unreadable import Unreadable
 from projector.lifecycle import Outcome
 
@@ -231,3 +233,66 @@ def test_key_is_never_read() -> None:
 def test_none_of_the_hot_path_s_errors_hides_the_reason() -> None:
     with pytest.raises(Unreadable, match="unknown kind of change"):
         open_value(b'{"op": "x", "note": "\\ud800"}')
+
+
+# --- told by a glimpse
+
+CALL = ROW | {"activity_type": "tool_call"}
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (CALL, True),
+        ({"op": "c", "after": CALL, "source": {"ts_ms": 7}}, True),
+        ({"op": "u", "before": CALL, "after": CALL, "source": 7}, True),
+        ({"specversion": "1.0", "data": CALL, "time": "now"}, True),
+        (CALL | {"__op": "u", "__deleted": "false"}, True),
+        (CALL | {"__deleted": "true"}, False),
+        ({"op": "d", "after": CALL}, False),
+        ({"op": "x", "after": CALL}, False),
+        ({"op": "c", "after": None}, False),
+        ({"op": "c", "after": [CALL]}, False),
+        ({"schema": {}, "payload": CALL}, False),
+        ({"padding": "x" * 300} | ROW, False),
+        ({"padding": "x" * 300} | CALL, True),
+        (CALL | {"activity_type": 7}, False),
+        (CALL | {"activity_type": None}, False),
+        ({"op": "c", "after": {"activity_type": ["tool_call"]}}, False),
+        ({"status": "BEGIN", "event_count": None}, False),
+        (CALL | {"note": "NaN is not a number"}, False),
+        (7, False),
+    ],
+)
+def test_glimpse_tells_other_activities_and_leaves_all_else_to_the_whole_reading(value: Any, expected: bool) -> None:
+    assert is_unrelated(json.dumps(value).encode()) is expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"activity_type": "tool_call", "n": NaN}',
+        b'{"activity_type": "tool_call", "n": [-Infinity]}',
+        b'{"activity_type": "tool_call", "n": 01}',
+        b'{"activity_type": "tool_call", "n": "\\ud800"}',
+        b'{"activity_type": "tool_call", "n": "\xff"}',
+        b'{"activity_type": "tool_call", "n": ' + b"[" * 600 + b"]" * 600 + b"}",
+        b'{"activity_type": "tool_call"} x',
+        b'{"activity_type": "tool_call", "activity_type": "delegat\\u0069on"}',
+    ],
+)
+def test_what_is_not_json_or_not_quite_is_not_told_by_a_glimpse(value: bytes) -> None:
+    assert not is_unrelated(value)
+
+
+def test_nothing_hostile_passes_for_another_activity_by_a_glimpse_alone() -> None:
+    told = 0
+    for value in hostile(random.Random(5), 6_000):
+        value = value.replace(b'"delegation"', b'"tool_call"')
+        if is_unrelated(value):
+            found = open_value(value)
+            assert found is not None
+            assert isinstance(found.row.get("activity_type"), str)
+            assert found.row.get("activity_type") != "delegation"
+            told += 1
+    assert told > 1_000
