@@ -48,13 +48,17 @@ class Fold:
     @property
     def conn(self) -> Connection:
         """The session, once the batch that is being written is written."""
+        self.finish()
+        return self._conn
+
+    def finish(self) -> None:
+        """Wait until all that was folded is written."""
         projecting, self._projecting = self._projecting, None
         if projecting is not None:
             projecting.outcomes()
-        return self._conn
 
     def project(self, records: Sequence[Record], moves: Sequence[Move]) -> None:
-        """Fold a batch, with the shadow's positions; it is written by when `conn` is asked for, or the next one."""
+        """Fold a batch, with the shadow's positions; `finish` tells when it is written."""
         wanted = records if self.sample is None else self._sampled(records)
         reading = read(wanted)
         self._projecting = Projecting(self.conn, wanted, reading, Gate(self.token, moves))

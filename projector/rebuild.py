@@ -89,7 +89,7 @@ def reconcile(
         job = _Job(view, Fold(fold_in, uuid4(), sizes, sample=sample, progress=progress.folded), source, wish, every)
         begun = _begin(job, left_behind)
         progress.phase("folding")
-        source.fold(view, job.fold)
+        _fold(job)
         coverage = source.covered(view, decoded(begun.coverage))
         progress.phase("comparing")
         uncovered = _suspect(job, coverage)
@@ -131,6 +131,12 @@ def _begin(job: _Job, left_behind: str) -> Begun:
     return begun
 
 
+def _fold(job: _Job) -> None:
+    """Fold what the source has by now, and have it written."""
+    job.source.fold(job.view, job.fold)
+    job.fold.finish()
+
+
 def _suspect(job: _Job, coverage: Coverage) -> int:
     """Note what differs by now, without a lock: whatever differs at one position is among it, or is touched later.
 
@@ -164,14 +170,14 @@ def _settle(job: _Job, coverage: Coverage) -> Done:
         try:
             return _look_again(job, coverage)
         except Contested:  # by a row that nobody suspects yet, and that may hold the key of another one
-            job.source.fold(job.view, job.fold)
+            _fold(job)
             _suspect(job, coverage)
         except DatabaseAway:  # or somebody holds a lock for long
             if job.view.closed or job.fold.conn.closed:
                 raise
-            job.source.fold(job.view, job.fold)
+            _fold(job)
         except (BrokerAway, _Behind):
-            job.source.fold(job.view, job.fold)
+            _fold(job)
     raise ProjectorError(f"the view did not hold still in {_TRIES} tries: run it again, it goes on where it was")
 
 
@@ -191,6 +197,7 @@ def _look_again(job: _Job, coverage: Coverage) -> Done:
         held = source.hold(view, exclusive=wish.mend)
         if not source.settle(fold, held):
             raise _Behind
+        fold.finish()
         shadow.suspect(view, sorted(fold.touched or ()))
         if wish.mend:
             writing.exclude_requests(view)

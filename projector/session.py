@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, LiteralString, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import generators
@@ -86,7 +86,9 @@ def snapshot(conn: Connection) -> Iterator[None]:
             conn.isolation_level = None
 
 
-def send(conn: Connection, call: str, types: Sequence[str], values: Sequence[object]) -> Callable[[], None]:
+def send(
+    conn: Connection, statement: LiteralString, types: Sequence[str], values: Sequence[object]
+) -> Callable[[], None]:
     """Send a statement whose rows nobody wants, with $1, $2, … of these types; what is returned waits for its end.
 
     Until then the session is good for nothing else, and our processor for anything.
@@ -95,7 +97,7 @@ def send(conn: Connection, call: str, types: Sequence[str], values: Sequence[obj
     oids = [conn.adapters.types.get_oid(each) for each in types]
     dumping.set_dumper_types(oids, psycopg.pq.Format.BINARY)
     with reactions():
-        conn.pgconn.send_query_params(call.encode(), dumping.dump_sequence(values, ()), oids, dumping.formats)
+        conn.pgconn.send_query_params(statement.encode(), dumping.dump_sequence(values, ()), oids, dumping.formats)
         conn.wait(generators.send(conn.pgconn))
 
     def wait() -> None:

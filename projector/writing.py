@@ -2,10 +2,11 @@
 
 The server takes the first lock when it has the whole call, so whoever freezes while sending holds nobody up; and each
 statement of the function sees what others committed before it began, under the locks of those before it. The session
-makes the function for itself, so that two versions of it never meet (decision 0008).
+makes the function for itself, so that two versions of it never meet (decision 0007).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from importlib import resources
 
 from events.delegation import Reported
 from events.fields import recorded_at
@@ -14,6 +15,7 @@ from projector.lifecycle import Delegation
 from projector.positions import Gate, Move
 from projector.session import Connection, reactions, send
 
+_SESSION = resources.files(__package__).joinpath("writing.sql").read_bytes()
 _TIMES = frozenset({"record_at", "last_heartbeat", "deadline", "created_at", "updated_at", "at"})
 _BYTES = frozenset({"key", "value"})
 _NUMBERS = frozenset({"partition", "was", "now", "offset", "retry_count"})
@@ -39,138 +41,13 @@ def _type(column: str) -> str:
     return "bigint[]" if column in _NUMBERS else "text[]"
 
 
-_PARAMETERS = {
-    "token": "uuid",
-    "released": "bigint",
-    **{f"{part}_{column}": _type(column) for part, columns in _COLUMNS.items() for column in columns},
-}
-_CALL = f"SELECT pg_temp.write_batch({', '.join(f'${n}' for n, _ in enumerate(_PARAMETERS, 1))})"
-_FUNCTION = """
-    #variable_conflict use_column
-    DECLARE
-        touched bigint;
-    BEGIN
-        UPDATE positions p
-           SET next_offset = m.now, moved_at = clock_timestamp(), record_at = coalesce(m.record_at, p.record_at)
-          FROM unnest(moved_topic, moved_partition, moved_was, moved_now, moved_record_at)
-               AS m (topic, partition, was, now, record_at)
-         WHERE p.topic = m.topic AND p.partition = m.partition AND p.next_offset = m.was AND p.owner = token;
-        GET DIAGNOSTICS touched = ROW_COUNT;
-        IF touched <> cardinality(moved_topic) THEN
-            RAISE 'another member owns one of % now',
-                  (SELECT string_agg(m.topic || '-' || m.partition, ', ')
-                     FROM unnest(moved_topic, moved_partition) AS m (topic, partition))
-                  USING ERRCODE = 'PJ001';
-        END IF;
-
-        -- A batch that parks keeps requests out until its end. One that brings requests keeps parking out, but not
-        -- other requests. Without it a request and an early result, on two partitions at once, would each not see the
-        -- other (decision 0004).
-        IF cardinality(parked_topic) > 0 THEN
-            PERFORM pg_advisory_xact_lock(hashtext('delegations projector: parking'));
-        ELSIF cardinality(requested_delegation_id) > 0 THEN
-            PERFORM pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'));
-        END IF;
-
-        -- What has no rows is left alone: whoever has locked the view, or put triggers on it, is none of its.
-        IF cardinality(inserted_delegation_id) > 0 THEN
-            INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
-                                     deadline, result_preview, error_detail, retry_count, created_at, updated_at,
-                                     idempotency_key)
-            SELECT r.delegation_id, r.caller_id::uuid, r.callee_id::uuid, r.task_preview, r.status, r.last_heartbeat,
-                   r.deadline, r.result_preview, r.error_detail, r.retry_count, r.created_at, r.updated_at,
-                   r.idempotency_key
-              FROM unnest(inserted_delegation_id, inserted_caller_id, inserted_callee_id, inserted_task_preview,
-                          inserted_status, inserted_last_heartbeat, inserted_deadline, inserted_result_preview,
-                          inserted_error_detail, inserted_retry_count, inserted_created_at, inserted_updated_at,
-                          inserted_idempotency_key)
-                   AS r (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline,
-                         result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key)
-             ORDER BY r.delegation_id
-            ON CONFLICT DO NOTHING;
-            GET DIAGNOSTICS touched = ROW_COUNT;
-            IF touched <> cardinality(inserted_delegation_id) THEN
-                RAISE 'a delegation was inserted by another writer' USING ERRCODE = 'serialization_failure';
-            END IF;
-        END IF;
-
-        IF cardinality(updated_delegation_id) > 0 THEN
-            UPDATE delegations d
-               SET status = r.status, last_heartbeat = r.last_heartbeat, result_preview = r.result_preview,
-                   error_detail = r.error_detail, updated_at = r.updated_at
-              FROM unnest(updated_delegation_id, updated_version, updated_status, updated_last_heartbeat,
-                          updated_result_preview, updated_error_detail, updated_updated_at)
-                   AS r (delegation_id, version, status, last_heartbeat, result_preview, error_detail, updated_at)
-             WHERE d.delegation_id = r.delegation_id AND d.xmin = r.version::xid
-               AND (d.status = r.status OR d.status IN ('queued', 'dispatched', 'in_progress'));
-            GET DIAGNOSTICS touched = ROW_COUNT;
-            IF touched <> cardinality(updated_delegation_id) THEN
-                RAISE 'a delegation was changed by another writer' USING ERRCODE = 'serialization_failure';
-            END IF;
-        END IF;
-
-        IF cardinality(remembered_row_id) > 0 THEN
-            INSERT INTO large_rows AS known (row_id, delegation_id)
-            SELECT r.row_id::uuid, r.delegation_id
-              FROM unnest(remembered_row_id, remembered_delegation_id) AS r (row_id, delegation_id) ORDER BY r.row_id
-            ON CONFLICT (row_id) DO UPDATE SET delegation_id = excluded.delegation_id
-              WHERE known.delegation_id <> excluded.delegation_id;
-        END IF;
-
-        IF cardinality(requested_delegation_id) > 0 THEN
-            DELETE FROM parked WHERE delegation_id = ANY (requested_delegation_id);
-            GET DIAGNOSTICS touched = ROW_COUNT;
-            IF touched <> released THEN
-                RAISE 'an event was parked while its delegation was being inserted'
-                      USING ERRCODE = 'serialization_failure';
-            END IF;
-        END IF;
-
-        IF cardinality(parked_topic) > 0 THEN
-            IF EXISTS (SELECT FROM delegations WHERE delegation_id = ANY (parked_delegation_id)) THEN
-                RAISE 'a delegation was requested while its early event was being parked'
-                      USING ERRCODE = 'serialization_failure';
-            END IF;
-            INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview,
-                                error_detail)
-            SELECT p.topic, p.partition, p."offset", p.delegation_id,
-                   CASE WHEN p.status IS NULL THEN 'heartbeat' ELSE 'status' END, p.status, p.at, p.result_preview,
-                   p.error_detail
-              FROM unnest(parked_topic, parked_partition, parked_offset, parked_delegation_id, parked_status,
-                          parked_at, parked_result_preview, parked_error_detail) WITH ORDINALITY
-                   AS p (topic, partition, "offset", delegation_id, status, at, result_preview, error_detail, n)
-             ORDER BY p.n
-            ON CONFLICT DO NOTHING;
-        END IF;
-
-        IF cardinality(dead_topic) > 0 THEN
-            INSERT INTO dead_letters (topic, partition, "offset", record_at, key, value, reason, field)
-            SELECT d.topic, d.partition, d."offset", d.record_at, d.key, d.value, d.reason, d.field
-              FROM unnest(dead_topic, dead_partition, dead_offset, dead_record_at, dead_key, dead_value, dead_reason,
-                          dead_field) AS d (topic, partition, "offset", record_at, key, value, reason, field)
-            ON CONFLICT DO NOTHING;
-        END IF;
-    END
-"""
+_TYPES = ["uuid", "bigint", *(_type(column) for columns in _COLUMNS.values() for column in columns)]
 
 
 def prepare(conn: Connection) -> None:
-    """Make the session's function, and have its statements find rows by their keys, however few or many there are.
-
-    A plan that reads the whole view looks cheap while that is small, and would be kept while it grows.
-    """
-    declared = ", ".join(f"{name} {kind}" for name, kind in _PARAMETERS.items())
+    """Make the session's function, and have all statements find rows by their keys, however few or many there are."""
     with reactions():
-        conn.execute(
-            f"""
-            SET enable_seqscan = off;
-            SET enable_hashjoin = off;
-            SET enable_mergejoin = off;
-            SET jit = off;
-            CREATE OR REPLACE FUNCTION pg_temp.write_batch({declared}) RETURNS void
-            LANGUAGE plpgsql AS $function${_FUNCTION}$function$
-            """.encode()  # bytes, since it is made of more than literals
-        )
+        conn.execute(_SESSION)
 
 
 def write(
@@ -209,7 +86,18 @@ def write(
         "dead": list(map(_dead, dead)),
     }
     columns = (column for part, names in _COLUMNS.items() for column in _columns(rows[part], len(names)))
-    return send(conn, _CALL, list(_PARAMETERS.values()), [gate and gate.token, changes.released, *columns])
+    return send(
+        conn,
+        """
+        SELECT pg_temp.write_batch(
+            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+            $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42,
+            $43, $44, $45, $46
+        )
+        """,
+        _TYPES,
+        [gate and gate.token, changes.released, *columns],
+    )
 
 
 def _columns(rows: Collection[Sequence[object]], width: int) -> Iterator[list[object]]:

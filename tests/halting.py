@@ -1,4 +1,4 @@
-"""Members that are halted at a chosen point of their transaction, until the test lets go."""
+"""Members whose batch is halted at a chosen point of its transaction on the server, until the test lets go."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from scene import Scene, until
 
 POINTS: dict[str, LiteralString] = {
     "before the write": "SELECT FROM projector.positions FOR UPDATE",  # the gate waits, nothing is written yet
-    "before the commit": "SELECT pg_advisory_xact_lock(4712)",  # the gate is passed, its rows are being written
+    "in the write": "SELECT pg_advisory_xact_lock(4712)",  # the gate is passed, its rows are being written
     "in the commit": "SELECT pg_advisory_xact_lock(4711)",
 }
 
 TRIGGERS: dict[str, LiteralString] = {
-    "before the commit": """
+    "in the write": """
     CREATE FUNCTION public.wait_at_rows() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_advisory_xact_lock_shared(4712);

@@ -1,4 +1,4 @@
-"""A connection that is cut in the COMMIT: whether it happened, only the position's row can tell."""
+"""A connection that is cut in the call that commits: whether it happened, only the position's row can tell."""
 
 from urllib.parse import urlsplit
 
@@ -9,24 +9,40 @@ from scene import Scene, until
 
 from projector.demo.platform import Mix
 
-COMMIT = b"COMMIT"
+CALL = b"SELECT pg_temp.write_batch"
+SYNC = b"S\x00\x00\x00\x04"
+"""The end of what libpq sends for a statement, upon which the server commits."""
+
+
+class Calls:
+    """Looks at what a member sends."""
+
+    def __init__(self) -> None:
+        self._within = False
+
+    def ends(self, sent: bytes) -> bool:
+        """Whether this is the last of what a batch's call consists of."""
+        within = self._within or CALL in sent
+        ended = within and sent.endswith(SYNC)
+        self._within = within and not ended
+        return ended
 
 
 @pytest.mark.parametrize("verdict", ["cut before", "cut after"])
-def test_a_commit_that_nobody_answered_is_looked_up_in_the_position(scene: Scene, verdict: Verdict) -> None:
+def test_a_call_that_nobody_answered_is_looked_up_in_the_position(scene: Scene, verdict: Verdict) -> None:
     scene.watch_positions()
     with Proxy(_server(scene)) as proxy:
         member = scene.member(database_url=_through(scene, proxy))
         member.says("partition claimed", times=3)
-        cut: list[Verdict] = []
+        cut, calls = list[Verdict](), Calls()
 
         def once(sent: bytes) -> Verdict:
-            if COMMIT not in sent or cut:
+            if not calls.ends(sent) or cut:
                 return "pass"
             cut.append(verdict)
             return verdict
 
-        proxy.look_at = once  # from here on each transaction is one of a batch
+        proxy.look_at = once
         scene.play(Mix(delegations=60))
         scene.caught_up()
         assert cut == [verdict]
@@ -35,12 +51,12 @@ def test_a_commit_that_nobody_answered_is_looked_up_in_the_position(scene: Scene
         scene.end()
 
 
-def test_connections_that_are_cut_in_many_commits_lose_nothing_and_repeat_nothing(scene: Scene, chance: Round) -> None:
+def test_connections_that_are_cut_in_many_calls_lose_nothing_and_repeat_nothing(scene: Scene, chance: Round) -> None:
     scene.watch_positions()
-    rng, cuts, done = chance.chances(), chance.repeats(4, 100), list[Verdict]()
+    rng, cuts, done, calls = chance.chances(), chance.repeats(4, 100), list[Verdict](), Calls()
 
     def sometimes(sent: bytes) -> Verdict:
-        if COMMIT not in sent or rng.random() < 0.7 or len(done) == cuts:
+        if not calls.ends(sent) or rng.random() < 0.7 or len(done) == cuts:
             return "pass"
         done.append(rng.choice(["cut before", "cut after"]))
         return done[-1]

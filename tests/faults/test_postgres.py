@@ -79,12 +79,12 @@ def test_a_session_that_is_ended_at_a_point_of_its_transaction_is_taken_up_from_
 def test_a_deadlock_is_tried_again_and_loses_nothing(scene: Scene) -> None:
     """Another writer holds what the rows wait for, and wants the position that the member holds."""
     scene.watch_positions()
-    prepare(scene, "before the commit")
+    prepare(scene, "in the write")
     member = scene.member(lock_timeout_ms="20000")
     member.says("partition claimed", times=3)
     with psycopg.connect(scene.database_url) as other:
         other.execute("SET deadlock_timeout = '100s'")  # so that it is the member who is turned down
-        other.execute(POINTS["before the commit"])
+        other.execute(POINTS["in the write"])
         scene.play(Mix(delegations=60))
         until_halted(scene)
         other.execute("SELECT FROM projector.positions FOR UPDATE")  # ours as soon as Postgres ended the deadlock
@@ -105,10 +105,10 @@ def _deadlocks(conn: psycopg.Connection) -> int:
 
 def test_a_lock_that_is_held_too_long_is_given_up_and_waited_for(scene: Scene) -> None:
     scene.watch_positions()
-    prepare(scene, "before the commit")
+    prepare(scene, "in the write")
     member = scene.member(lock_timeout_ms="200")
     member.says("partition claimed", times=3)
-    with halting(scene, "before the commit"):
+    with halting(scene, "in the write"):
         scene.play(Mix(delegations=60))
         assert "lock timeout" in member.says("waiting for Postgres")["reason"]
         assert scene.projected() == 0

@@ -43,10 +43,10 @@ def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Sce
 
 
 def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(scene: Scene) -> None:
-    prepare(scene, "before the commit")
+    prepare(scene, "in the write")
     member = scene.member(lock_timeout_ms="20000")
     member.says("partition claimed", times=3)
-    with halting(scene, "before the commit"):
+    with halting(scene, "in the write"):
         scene.play(Mix(delegations=60))
         until_halted(scene)
         member.signal(signal.SIGTERM).says("stopping")

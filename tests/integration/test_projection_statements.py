@@ -5,12 +5,14 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from given import log
-from projecting import asked, claimed, connected, gate, position
+from projecting import asked, claimed, connected, gate, position, table
 from rows import answer, delegate
+from scene import until
 
 from projector import writing
 from projector.errors import Fenced
-from projector.projection import project
+from projector.fold import read
+from projector.projection import Projecting, project
 from projector.session import Connection
 
 UNRELATED = {"activity_type": "llm_call"}
@@ -69,3 +71,22 @@ def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
         session.execute("SET lock_timeout = '200ms'")
         with pytest.raises(Fenced):
             project(session, log(told), gate(stale, (0, 0, 1)))
+
+
+def test_batch_is_committed_before_anybody_asks_how_it_ended(session: Connection, database_url: str) -> None:
+    told = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
+    projecting = Projecting(session, told, read(told), gate(claimed(session), (0, 0, 3)))
+    with connected(database_url) as other:
+        until(lambda: position(other) == 3, "the position of the batch")
+        assert len(table(other)) == 1
+    assert projecting.outcomes() == {"inserted": 1, "dead_letter": 1, "parked": 1}
+
+
+def test_batch_that_cannot_be_written_says_so_when_it_is_asked(session: Connection) -> None:
+    session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
+    told = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
+    projecting = Projecting(session, told, read(told), gate(claimed(session), (0, 0, 2)))
+    assert projecting.outcomes() == {"inserted": 1, "dead_letter": 1}
+    [reason] = asked(session, "SELECT reason FROM dead_letters")
+    assert "no_one" in reason
+    assert "write_batch" not in reason

@@ -41,10 +41,10 @@ def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Ca
     real = writing.write
     acted: list[object] = []
 
-    def late(conn: Connection, *arguments: Any, **named: Any) -> None:
+    def late(conn: Connection, *arguments: Any, **named: Any) -> Callable[[], None]:
         if conn is member and not acted:
             acted.append(act())
-        real(conn, *arguments, **named)
+        return real(conn, *arguments, **named)
 
     monkeypatch.setattr(projection, "write", late)
 

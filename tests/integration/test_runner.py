@@ -8,14 +8,16 @@ import pytest
 from kafka import TopicPartition
 from scene import Scene, until
 
+from projector import runner
 from projector.broker import SourceSettings
 from projector.demo.platform import Mix
 from projector.runner import Member, RunSettings
 from projector.source import KafkaSource
 
 
-@pytest.fixture
-def member(scene: Scene) -> Iterator[Member]:
+@pytest.fixture(params=[500, 1], ids=["small batches awaited", "each read ahead of"])
+def member(scene: Scene, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Member]:
+    monkeypatch.setattr(runner, "_WORTH_READING_AHEAD", request.param)
     source = KafkaSource(SourceSettings(scene.bootstrap_servers, scene.topic, f"group-{scene.topic}"))
     member = Member(source, RunSettings(scene.database_url, stalled_after_seconds=1.0, heartbeat_seconds=0.1))
     yield member
@@ -28,6 +30,16 @@ def stepping(member: Member, scene: Scene) -> None:
         return scene.ends().items() <= scene.positions().items()
 
     until(caught_up, "positions at the end")
+
+
+def writing(member: Member) -> None:
+    """Steps until Postgres has a batch that nobody awaited yet."""
+
+    def is_writing() -> bool:
+        member.step()
+        return member._projecting is not None
+
+    until(is_writing, "a batch that is being written")
 
 
 def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Member, scene: Scene) -> None:
@@ -82,3 +94,28 @@ def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: M
     stepping(member, scene)
     assert member.source._consumer is not broken
     scene.view_equals_log()
+
+
+def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outcome(
+    member: Member, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_WORTH_READING_AHEAD", 1)
+    scene.play(Mix(delegations=20))
+    writing(member)
+    member.source._consumer._fetcher = None
+    member.step()
+    assert not member.source.is_open
+    stepping(member, scene)
+    member.stop()
+    assert member.outcomes.total() == len(scene.acknowledged)
+    scene.view_equals_log()
+
+
+def test_member_that_is_stopped_while_a_batch_is_written_knows_how_it_ended(
+    member: Member, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "_WORTH_READING_AHEAD", 1)
+    scene.play(Mix(delegations=20))
+    writing(member)
+    member.stop()
+    assert member.outcomes.total() == scene.projected() > 0
