@@ -112,7 +112,8 @@ def _profile(field: Field, url: str, timers: bool) -> Profile:
 def time_all(watch: Stopwatch) -> None:
     """Put the timers in; a function that was renamed since fails loudly."""
     watch.time(KafkaSource, "poll", "poll", row_if_empty="waiting for records")
-    watch.time(translate, "open_value", "parse")
+    for name in ("is_unrelated", "open_value"):
+        watch.time(translate, name, "parse")
     watch.time(runner, "read", "translate")
     for name in ("_recall", "_read_view"):
         watch.time(projection, name, "read rows")
