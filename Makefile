@@ -16,9 +16,9 @@ help: ## show this
 demo: $(INSTALLED) ## see it work; ARGS='--keep' leaves it running
 	@$(BIN)/projector demo $(ARGS)
 
-test: lint ## lint, and every test with the coverage of branches
+test: lint ## lint, and every test with the coverage of branches; ARGS=-n0 runs them one by one
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.*  # what a process was writing when a test killed it
 	$(BIN)/coverage report

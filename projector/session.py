@@ -86,18 +86,22 @@ def snapshot(conn: Connection) -> Iterator[None]:
             conn.isolation_level = None
 
 
+def oid(name: str) -> int:
+    """How Postgres' protocol calls one of its own types, or an array of it: `text[]`."""
+    return psycopg.postgres.types.get_oid(name)
+
+
 def send(
-    conn: Connection, statement: LiteralString, types: Sequence[str], values: Sequence[object]
+    conn: Connection, statement: LiteralString, types: Sequence[int], values: Sequence[object]
 ) -> Callable[[], None]:
     """Send a statement whose rows nobody wants, with $1, $2, … of these types; what is returned waits for its end.
 
     Until then the session is good for nothing else, and our processor for anything.
     """
     dumping = Transformer(conn)
-    oids = [conn.adapters.types.get_oid(each) for each in types]
-    dumping.set_dumper_types(oids, psycopg.pq.Format.BINARY)
+    dumping.set_dumper_types(types, psycopg.pq.Format.BINARY)
     with reactions():
-        conn.pgconn.send_query_params(statement.encode(), dumping.dump_sequence(values, ()), oids, dumping.formats)
+        conn.pgconn.send_query_params(statement.encode(), dumping.dump_sequence(values, ()), types, dumping.formats)
         conn.wait(generators.send(conn.pgconn))
 
     def wait() -> None:

@@ -13,7 +13,7 @@ from events.fields import recorded_at
 from projector.fold import Changes, DeadLetter, Parked
 from projector.lifecycle import Delegation
 from projector.positions import Gate, Move
-from projector.session import Connection, reactions, send
+from projector.session import Connection, oid, reactions, send
 
 _SESSION = resources.files(__package__).joinpath("writing.sql").read_bytes()
 _TIMES = frozenset({"record_at", "last_heartbeat", "deadline", "created_at", "updated_at", "at"})
@@ -41,7 +41,7 @@ def _type(column: str) -> str:
     return "bigint[]" if column in _NUMBERS else "text[]"
 
 
-_TYPES = ["uuid", "bigint", *(_type(column) for columns in _COLUMNS.values() for column in columns)]
+_TYPES = [oid("uuid"), oid("bigint"), *(oid(_type(column)) for columns in _COLUMNS.values() for column in columns)]
 
 
 def prepare(conn: Connection) -> None:

@@ -1,5 +1,6 @@
 """Postgres and Kafka as processes of this machine: Postgres from a wheel, Kafka from Maven's jars on the Java here."""
 
+import fcntl
 import importlib.util
 import os
 import re
@@ -210,24 +211,25 @@ def maven_jars(what: str, folder: str, *artifacts: str) -> Path:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "projector"
     jars = cache / folder
-    if jars.exists():
-        return jars
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "resolving").open("w") as resolving:
+        fcntl.flock(resolving, fcntl.LOCK_EX)  # whoever comes second finds what the first one resolved
+        if not jars.exists():
+            _resolve(what, artifacts, jars)
+    return jars
+
+
+def _resolve(what: str, artifacts: Sequence[str], jars: Path) -> None:
     maven = shutil.which("mvn")
     if maven is None:
         raise NoParts(f"{what}'s jars are not in {jars} yet, and there is no Maven (mvn) on the PATH to resolve them")
-    cache.mkdir(parents=True, exist_ok=True)
     # Resolved aside and renamed, so that an interrupted download leaves nothing half.
-    with tempfile.TemporaryDirectory(dir=cache, prefix="resolving-") as aside:
+    with tempfile.TemporaryDirectory(dir=jars.parent, prefix="resolving-") as aside:
         pom, found = Path(aside) / "pom.xml", Path(aside) / "jars"
         pom.write_text(POM.format("\n".join(map(_dependency, [*artifacts, LOGGER]))))
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={found}", "-DincludeScope=runtime"]
-        _run([maven, "-q", "-B", "-f", str(pom), *goal], "Maven", cwd=cache)
-        try:
-            found.rename(jars)
-        except OSError:
-            if not jars.exists():  # else another process was faster
-                raise
-    return jars
+        _run([maven, "-q", "-B", "-f", str(pom), *goal], "Maven", cwd=jars.parent)
+        found.rename(jars)
 
 
 def _dependency(artifact: str) -> str:
