@@ -1,4 +1,4 @@
-"""Members whose batch is halted at a chosen point of its transaction on the server, until the test lets go."""
+"""Members that are halted at a chosen point of their transaction on the server, until the test lets go."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,10 +7,14 @@ from typing import LiteralString
 import psycopg
 from scene import Scene, until
 
-POINTS: dict[str, LiteralString] = {
+POINTS = ("before the write", "in the write", "in the commit")
+"""Those of a batch."""
+
+LOCKS: dict[str, LiteralString] = {
     "before the write": "SELECT FROM projector.positions FOR UPDATE",  # the gate waits, nothing is written yet
     "in the write": "SELECT pg_advisory_xact_lock(4712)",  # the gate is passed, its rows are being written
     "in the commit": "SELECT pg_advisory_xact_lock(4711)",
+    "in the claim": "SELECT pg_advisory_xact_lock(4713)",  # the position's row is locked
 }
 
 TRIGGERS: dict[str, LiteralString] = {
@@ -31,6 +35,15 @@ TRIGGERS: dict[str, LiteralString] = {
     CREATE CONSTRAINT TRIGGER wait_in_commit AFTER UPDATE ON projector.positions DEFERRABLE INITIALLY DEFERRED
         FOR EACH ROW WHEN (OLD.next_offset <> NEW.next_offset) EXECUTE FUNCTION public.wait_in_commit()
     """,
+    "in the claim": """
+    CREATE FUNCTION public.wait_in_claim() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(4713);
+        RETURN NEW;
+    END $$;
+    CREATE TRIGGER wait_in_claim BEFORE UPDATE ON projector.positions
+        FOR EACH ROW WHEN (OLD.owner IS DISTINCT FROM NEW.owner) EXECUTE FUNCTION public.wait_in_claim()
+    """,
 }
 
 
@@ -38,7 +51,7 @@ TRIGGERS: dict[str, LiteralString] = {
 def halting(scene: Scene, point: str) -> Iterator[None]:
     """Whoever projects within is halted there, and goes on behind it."""
     with psycopg.connect(scene.database_url) as blocker:
-        blocker.execute(POINTS[point])
+        blocker.execute(LOCKS[point])
         yield
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from halting import POINTS, end_sessions, halting, prepare, until_halted
+from halting import LOCKS, POINTS, end_sessions, halting, prepare, until_halted
 from psycopg import sql
 from scene import Scene, until
 
@@ -84,7 +84,7 @@ def test_a_deadlock_is_tried_again_and_loses_nothing(scene: Scene) -> None:
     member.says("partition claimed", times=3)
     with psycopg.connect(scene.database_url) as other:
         other.execute("SET deadlock_timeout = '100s'")  # so that it is the member who is turned down
-        other.execute(POINTS["in the write"])
+        other.execute(LOCKS["in the write"])
         scene.play(Mix(delegations=60))
         until_halted(scene)
         other.execute("SELECT FROM projector.positions FOR UPDATE")  # ours as soon as Postgres ended the deadlock

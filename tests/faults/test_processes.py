@@ -81,3 +81,20 @@ def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Scene) -> No
     frozen.says("partition claimed", times=4)
     scene.view_equals_log()
     scene.nothing_twice()
+
+
+def test_a_member_frozen_while_it_claims_holds_nothing_up_for_long(scene: Scene) -> None:
+    scene.play(Mix(delegations=60))
+    prepare(scene, "in the claim")
+    with halting(scene, "in the claim"):
+        frozen = scene.member(lock_timeout_ms="5000")
+        until_halted(scene)
+        frozen.signal(signal.SIGSTOP)
+    until(lambda: not sessions(scene), "its claim is never committed, and its session is ended")
+    scene.member()
+    scene.caught_up()
+    scene.view_equals_log()
+    frozen.signal(signal.SIGCONT)
+    frozen.says("waiting for Postgres")
+    frozen.says("Postgres is back")
+    scene.view_equals_log()
