@@ -95,6 +95,7 @@ class FromRecordings(_WithoutOffsets):
         for path in self.paths:
             done = shadow.reached(into.conn, str(path))[0]
             _fold_lines(into, str(path), islice(recording.read(path), done, None), done)
+        into.finish()
         self._until = shadow.latest_change(view)
 
     def covered(self, view: Connection, begun: Coverage) -> Coverage:
