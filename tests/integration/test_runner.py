@@ -32,8 +32,10 @@ def stepping(member: Member, scene: Scene) -> None:
     until(caught_up, "positions at the end")
 
 
-def writing(member: Member) -> None:
-    """Steps until Postgres has a batch that nobody awaited yet."""
+def writing(member: Member, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a platform write, and step until Postgres has a batch that nobody awaited yet."""
+    monkeypatch.setattr(runner, "_WORTH_READING_AHEAD", 1)
+    scene.play(Mix(delegations=20))
 
     def is_writing() -> bool:
         member.step()
@@ -99,9 +101,7 @@ def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: M
 def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outcome(
     member: Member, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_WORTH_READING_AHEAD", 1)
-    scene.play(Mix(delegations=20))
-    writing(member)
+    writing(member, scene, monkeypatch)
     member.source._consumer._fetcher = None
     member.step()
     assert not member.source.is_open
@@ -114,8 +114,6 @@ def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outc
 def test_member_that_is_stopped_while_a_batch_is_written_knows_how_it_ended(
     member: Member, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "_WORTH_READING_AHEAD", 1)
-    scene.play(Mix(delegations=20))
-    writing(member)
+    writing(member, scene, monkeypatch)
     member.stop()
     assert member.outcomes.total() == scene.projected() > 0
