@@ -95,8 +95,8 @@ def heal(view: Connection, fold_in: Connection) -> None:
             if before := rows.get(each.event.delegation_id):
                 rows[before.delegation_id] = evolve(before, each.event).after or before
         changed = [row for each, row in rows.items() if row != seen[each].delegation]
-        written = write(fold_in, Changes([], changed, [], [], 0), {each: known.version for each, known in seen.items()})
-        written()
+        await_written = write(fold_in, Changes([], changed, [], [], 0), {each: at.version for each, at in seen.items()})
+        await_written()
 
 
 def _wanted_key(sides: Sides) -> tuple[str, str] | None:
