@@ -17,7 +17,7 @@ from kafka.errors import (
 )
 
 from projector.errors import BrokerAway, LogGap, Misconfigured, ProjectorError
-from projector.kafka_security import Client
+from projector.kafka_client import Client
 from projector.positions import remedy
 
 KNOCK_SECONDS = 2.0

@@ -1,12 +1,8 @@
 """How to log in to Kafka: the settings as the client's arguments."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
-from kafka.errors import KafkaError, SaslAuthenticationFailedError
-from kafka.net.compat import KafkaNetClient
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from projector.errors import Misconfigured
@@ -56,40 +52,3 @@ class _Token(AbstractTokenProvider):  # type: ignore[misc]  # the client ships n
 
     def token(self) -> str:
         return self._path.read_text().strip() if self._path else self._token
-
-
-_RECEIVE_BYTES = 65_536
-
-
-class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
-    """Hears why a broker refuses a login, which 3.0.12 does not, and receives more at a time.
-
-    That one throws away what it receives together with the end of the connection, and while it looks for its first
-    broker it logs a refusal and tries again: `refusal` is the last one. It receives 4,096 bytes at a time, which costs
-    us more of a record's time than to fold it.
-    """
-
-    def __init__(self, **configs: Any) -> None:
-        super().__init__(**configs)
-        self.refusal: KafkaError | None = None
-        self._build = self._manager._build_transport
-        self._manager._build_transport = self._build_attentive
-
-    async def _build_attentive(self, *arguments: Any, **more: Any) -> Any:
-        transport = await self._build(*arguments, **more)
-        receive, abort = transport._sock_recv, transport.abort
-
-        def receive_all() -> tuple[bytes, Exception | None]:
-            pieces: list[bytes] = []
-            with suppress(Exception):  # nothing is left, or the connection ended: `receive` tells which
-                while piece := transport._sock.recv(_RECEIVE_BYTES):
-                    pieces.append(piece)
-            return (b"".join(pieces), None) if pieces else receive()  # an end comes again at the next reading
-
-        def note_why(error: Exception | None = None) -> object:
-            if isinstance(error, SaslAuthenticationFailedError):
-                self.refusal = error
-            return abort(error)
-
-        transport._sock_recv, transport.abort = receive_all, note_why
-        return transport

@@ -65,12 +65,13 @@ class Projecting:
 
 def _persisted(attempt: Callable[[], Outcomes]) -> Outcomes:
     """Write, and again where another writer got in between."""
-    for _ in range(_TRIES):
-        try:
+    for _ in range(_TRIES - 1):
+        with suppress(Contested):
             return attempt()
-        except Contested as error:
-            contested = error
-    raise Contested(f"gave up after {_TRIES} tries: {contested}") from contested
+    try:
+        return attempt()
+    except Contested as error:
+        raise Contested(f"gave up after {_TRIES} tries: {error}") from error
 
 
 def _split(conn: Connection, records: Sequence[Record], gate: Gate | None, error: Unwritable) -> Outcomes:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import psycopg
 import pytest
+from circles import none_of
 from given import log, record
 from projecting import asked, claimed, connected, exclude_parking, expected_of, gate, position, table
 from racing import race
@@ -67,6 +68,15 @@ def test_row_that_another_writer_moved_meanwhile_is_read_again(
     assert asked(session, "SELECT status, error_detail, result_preview FROM delegations") == [
         ("failed", "theirs", None)
     ]
+
+
+def test_batch_that_was_tried_again_is_not_held_on_to(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    project(session, log(delegate(0)))
+    ledger.heartbeat(other, "d-1")
+    with none_of(Contested):
+        race(database_url, projecting(log(answer(1, "completed"))), release=other.commit)
 
 
 def test_change_that_was_rolled_back_meanwhile_never_happened(

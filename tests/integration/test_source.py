@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from circles import none_of
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
 from scene import until
 from topics import create_topic
 
@@ -83,6 +85,15 @@ def test_nothing_is_read_before_it_has_a_seat(source: KafkaSource, producer: Any
 
     until(at_the_ends, "the ends")
     assert offsets(seen) == {0: [4, 5, 6, 7, 8, 9], 1: list(range(10)), 2: []}
+
+
+def test_poll_that_waits_in_vain_holds_on_to_nothing(source: KafkaSource) -> None:
+    """The client's error of it holds itself, and with that all that its callers polled, unless we step in."""
+    assigned(source)
+    seat_all(source, {})
+    with none_of(KafkaError):
+        for patient in (False, True, True, True):
+            assert source.poll(wait=patient) == []
 
 
 def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
