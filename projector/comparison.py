@@ -6,7 +6,7 @@ from typing import NamedTuple
 from projector import shadow, store
 from projector.difference import Coverage, Difference, Report, Sides, Verdict, difference, verdict
 from projector.fold import Changes, Parked
-from projector.lifecycle import Delegation, evolve
+from projector.lifecycle import Delegation, Progress, Row, evolve
 from projector.session import Connection
 from projector.writing import write
 
@@ -89,12 +89,14 @@ def heal(view: Connection, fold_in: Connection) -> None:
     """Fold what is parked in the view for suspects onto their rows in the shadow: the source may know nothing of it."""
     for ids in shadow.suspects(view):
         parked = store.read_parked(view, ids)
-        seen = {each.delegation.delegation_id: each for each in store.read_delegations(fold_in, ids)} if parked else {}
-        rows = {each: known.delegation for each, known in seen.items()}
+        seen = {each.progress.delegation_id: each for each in store.read_progress(fold_in, ids)} if parked else {}
+        rows: dict[str, Row] = {each: known.progress for each, known in seen.items()}
         for each in parked:
             if before := rows.get(each.event.delegation_id):
                 rows[before.delegation_id] = evolve(before, each.event).after or before
-        changed = [row for each, row in rows.items() if row != seen[each].delegation]
+        changed = [
+            row for row in rows.values() if isinstance(row, Progress) and row != seen[row.delegation_id].progress
+        ]
         await_written = write(fold_in, Changes([], changed, [], [], 0), {each: at.version for each, at in seen.items()})
         await_written()
 
@@ -109,4 +111,4 @@ def _wanted_key(sides: Sides) -> tuple[str, str] | None:
 
 
 def _rows(conn: Connection, ids: Sequence[str]) -> dict[str, Delegation]:
-    return {seen.delegation.delegation_id: seen.delegation for seen in store.read_delegations(conn, ids)}
+    return {each.delegation_id: each for each in store.read_delegations(conn, ids)}

@@ -103,7 +103,7 @@ def _kept(conn: Connection, topic: str, delegation_id: str) -> Kept:
     with kept.snapshot(conn):
         seen = store.read_delegations(conn, [delegation_id])
         return Kept(
-            seen[0].delegation if seen else None,
+            seen[0] if seen else None,
             {each.partition: each.next_offset for each in views.positions(conn, topic=topic)},
             views.parked(conn, delegation_id=delegation_id, limit=AT_MOST),
             kept.large_rows(conn, delegation_id),

@@ -5,7 +5,7 @@ The fold is the projector's own, over nothing but these records.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from events.delegation import Beat
 from events.envelope import Activity, Record, open_value
@@ -78,7 +78,7 @@ def tell(
     """
     telling = _Telling(delegation_id, found, holders or {})
     entries = [telling.entry(each, is_projected=_is_projected(each.record, positions)) for each in found]
-    return Story(entries, telling.view.rows.get(delegation_id), telling.holder)
+    return Story(entries, telling.rows.get(delegation_id), telling.holder)
 
 
 def reached(found: Iterable[Found], positions: Mapping[int, int]) -> list[Found]:
@@ -105,12 +105,17 @@ class _Telling:
         self.holder: str | None = None
         self._parked = 0
 
+    @property
+    def rows(self) -> dict[str, Delegation]:
+        """All of them were made here, so they are whole."""
+        return cast("dict[str, Delegation]", self.view.rows)
+
     def entry(self, found: Found, *, is_projected: bool) -> Entry:
         """Fold one record, and say what came of it."""
         record, meaning = found
-        before = self.view.rows.get(self.delegation_id)
+        before = self.rows.get(self.delegation_id)
         outcome = self._apply(record, meaning)
-        after = self.view.rows.get(self.delegation_id)
+        after = self.rows.get(self.delegation_id)
         activity = _opened(record)
         return Entry(
             *_place(record),
@@ -161,8 +166,7 @@ class _Telling:
         if request is None or request.idempotency_key is None:
             return None
         key = (request.caller_id, request.idempotency_key)
-        rows = self.view.rows.values()
-        here = (row.delegation_id for row in rows if (row.caller_id, row.idempotency_key) == key)
+        here = (row.delegation_id for row in self.rows.values() if (row.caller_id, row.idempotency_key) == key)
         return next(here, None) or self._elsewhere.get(key)
 
 

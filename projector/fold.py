@@ -7,7 +7,7 @@ from typing import NamedTuple
 from events.delegation import Beat, Reported, Requested
 from events.envelope import Record
 from events.unreadable import Unreadable
-from projector.lifecycle import Delegation, Outcome, evolve
+from projector.lifecycle import Delegation, Outcome, Progress, Row, evolve
 from projector.translate import Translation, never_seen_whole, translate
 
 
@@ -95,7 +95,7 @@ class Changes(NamedTuple):
     """What a batch writes, each row once."""
 
     inserted: list[Delegation]
-    updated: list[Delegation]
+    updated: list[Progress]
     parked: list[Parked]
     requested: list[str]
     """Ids of the delegations whose request came, and whose parked events are applied by now."""
@@ -104,17 +104,20 @@ class Changes(NamedTuple):
 
 
 class View:
-    """The part of the view that a batch touches: as it was read, then as the fold leaves it."""
+    """The part of the view that a batch touches: as it was read, then as the fold leaves it.
+
+    In `rows` what was read is a Progress, and what was made here a Delegation.
+    """
 
     def __init__(
         self,
-        rows: Iterable[Delegation] = (),
+        rows: Iterable[Progress] = (),
         holders: Mapping[tuple[str, str], str] | None = None,
         parked: Iterable[Parked] = (),
     ) -> None:
         """`holders`: (caller, idempotency key) → the delegation that holds it; `parked` in the order of parking."""
-        self.rows = {row.delegation_id: row for row in rows}
-        self._before = dict(self.rows)
+        self._read = {row.delegation_id: row for row in rows}
+        self.rows: dict[str, Row] = dict(self._read)
         self._holders = dict(holders or {})
         self._waiting: dict[str, list[Parked]] = {}
         for waiting in parked:
@@ -169,10 +172,9 @@ class View:
         """What the fold changed, against the view as it was read."""
         inserted, updated = [], []
         for delegation_id, row in self.rows.items():
-            before = self._before.get(delegation_id)
-            if before is None:
+            if isinstance(row, Delegation):
                 inserted.append(row)
-            elif row is not before and row != before:
+            elif row is not (before := self._read[delegation_id]) and row != before:
                 updated.append(row)
         parked = [waiting for events in self._arrived.values() for waiting in events]
         return Changes(inserted, updated, parked, self._requested, self._released)

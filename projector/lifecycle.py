@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import NamedTuple, TypeAlias, assert_never
 
 from events.delegation import Beat, Reported, Requested, Status
 
@@ -48,14 +48,29 @@ class Delegation(NamedTuple):
     idempotency_key: str | None
 
 
-class Step(NamedTuple):
-    """What an event did: the delegation afterwards (the same object where nothing changed), and the outcome."""
+class Progress(NamedTuple):
+    """What moves of a row, and by which row it does; all else stays as the request made it."""
 
-    after: Delegation | None
+    delegation_id: str
+    status: Status
+    last_heartbeat: datetime | None
+    result_preview: str | None
+    error_detail: str | None
+    updated_at: datetime
+
+
+Row: TypeAlias = Delegation | Progress
+"""A row as it was made, or as much of one as a later event needs."""
+
+
+class Step(NamedTuple):
+    """What an event did: the row afterwards (the same object where nothing changed), and the outcome."""
+
+    after: Row | None
     outcome: Outcome
 
 
-def evolve(before: Delegation | None, event: Requested | Reported | Beat) -> Step:
+def evolve(before: Row | None, event: Requested | Reported | Beat) -> Step:
     """Apply one event to a delegation, or to none; whether an idempotency key is taken is the caller's to know."""
     if isinstance(event, Requested):
         return Step(requested(event), Outcome.INSERTED) if before is None else Step(before, Outcome.DUPLICATE)
@@ -87,7 +102,7 @@ def requested(event: Requested) -> Delegation:
     )
 
 
-def _report(before: Delegation, event: Reported) -> Step:
+def _report(before: Row, event: Reported) -> Step:
     if event.status is before.status:
         return _fill(before, event)
     if before.status not in IN_FLIGHT:
@@ -103,7 +118,7 @@ def _report(before: Delegation, event: Reported) -> Step:
     return Step(after, Outcome.ADVANCED)
 
 
-def _fill(before: Delegation, event: Reported) -> Step:
+def _fill(before: Row, event: Reported) -> Step:
     updated_at = max(before.updated_at, event.at)
     if event.status is Status.COMPLETED and event.result_preview and not before.result_preview:
         return Step(before._replace(result_preview=event.result_preview, updated_at=updated_at), Outcome.FILLED)
@@ -112,7 +127,7 @@ def _fill(before: Delegation, event: Reported) -> Step:
     return Step(before, Outcome.DUPLICATE)
 
 
-def _beat(before: Delegation, event: Beat) -> Step:
+def _beat(before: Row, event: Beat) -> Step:
     if before.status not in IN_FLIGHT:
         return Step(before, Outcome.REFUSED)
     last = max(before.last_heartbeat or event.at, event.at)

@@ -10,29 +10,42 @@ from typing import NamedTuple
 
 from events.delegation import Beat, Reported, Status
 from projector.fold import Parked
-from projector.lifecycle import Delegation
+from projector.lifecycle import Delegation, Progress
 from projector.session import Connection
 
 
 class Seen(NamedTuple):
     """A row as it was read, and the version of it (`xmin`) that a later write must still find."""
 
-    delegation: Delegation
+    progress: Progress
     version: str
 
 
-def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Seen]:
-    """The rows of these delegations, without locks."""
+def read_progress(conn: Connection, ids: Sequence[str]) -> list[Seen]:
+    """What a fold needs of the rows of these delegations; the task of each, which it does not, may be long."""
     rows = conn.execute(
         """
-        SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,
-               result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key, xmin::text
+        SELECT delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, xmin::text
           FROM delegations WHERE delegation_id = ANY(%(ids)b)
         """,
         {"ids": ids},
         binary=True,
     ).fetchall()
-    return [Seen(Delegation._make((*row[:4], Status(row[4]), *row[5:13])), row[13]) for row in rows]
+    return [Seen(Progress(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
+
+
+def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
+    """The rows of these delegations."""
+    rows = conn.execute(
+        """
+        SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,
+               result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key
+          FROM delegations WHERE delegation_id = ANY(%(ids)b)
+        """,
+        {"ids": ids},
+        binary=True,
+    ).fetchall()
+    return [Delegation._make((*row[:4], Status(row[4]), *row[5:])) for row in rows]
 
 
 def read_holders(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -38,4 +38,4 @@ def view(conn: Connection) -> list[Delegation]:
     """The rows of the view by their ids."""
     with conn.transaction():
         ids = [row[0] for row in conn.execute("SELECT delegation_id FROM delegations ORDER BY 1")]
-        return sorted(seen.delegation for seen in store.read_delegations(conn, ids))
+        return sorted(store.read_delegations(conn, ids))

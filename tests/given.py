@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from events.delegation import Beat, Reported, Requested, Status
 from projector import fold
 from projector.fold import Changes, View
-from projector.lifecycle import Delegation, Outcome, Step, evolve
+from projector.lifecycle import Delegation, Outcome, Progress, Row, Step, evolve
 from projector.recording import Line
 from projector.translate import Translation
 
@@ -32,8 +32,13 @@ def request(delegation_id: str = "d-1", minute: float = 0, **fields: Any) -> Req
 def row(status: Status = Status.QUEUED, **columns: Any) -> Delegation:
     """A row as a request at ten makes it, in any status."""
     made = evolve(None, request()).after
-    assert made is not None
+    assert isinstance(made, Delegation)
     return made._replace(status=status, **columns)
+
+
+def progress(row: Delegation) -> Progress:
+    """As much of a row as a later batch reads."""
+    return Progress._make(getattr(row, name) for name in Progress._fields)
 
 
 def report(status: Status, minute: float = 1, *, delegation_id: str = "d-1", **texts: str | None) -> Reported:
@@ -48,9 +53,9 @@ class Then(NamedTuple):
     """What came of it: how each event ended the first time, and the row after the last time."""
 
     outcomes: list[Outcome]
-    row: Delegation | None
+    row: Row | None
 
-    def and_the_row_is(self, expected: Delegation | None) -> Self:
+    def and_the_row_is(self, expected: Row | None) -> Self:
         assert self.row == expected
         return self
 
@@ -59,7 +64,7 @@ class Then(NamedTuple):
         return self
 
 
-def given(before: Delegation | None, *events: Requested | Reported | Beat, times: int = 2) -> Then:
+def given(before: Row | None, *events: Requested | Reported | Beat, times: int = 2) -> Then:
     """Apply the events to a row, or to none, so many times over; from the second time on nothing may change."""
     first = _applied(before, events)
     again = first[-1].after if first else before
@@ -69,7 +74,7 @@ def given(before: Delegation | None, *events: Requested | Reported | Beat, times
     return Then([step.outcome for step in first], again)
 
 
-def _applied(before: Delegation | None, events: Sequence[Requested | Reported | Beat]) -> list[Step]:
+def _applied(before: Row | None, events: Sequence[Requested | Reported | Beat]) -> list[Step]:
     steps: list[Step] = []
     for event in events:
         steps.append(evolve(steps[-1].after if steps else before, event))
@@ -102,7 +107,7 @@ class Memory:
         """Fold one batch; the outcomes of the records that say something in their order, then those of the others."""
         reading = fold.recall(fold.read(batch), self.remembered)
         self.dead_letters += reading.dead_letters
-        view = View(self.rows.values(), self._holders(), self.parked.values())
+        view = View(map(progress, self.rows.values()), self._holders(), self.parked.values())
         outcomes = [view.apply(record, translation) for record, translation in reading.said]
         self._write(view.changes())
         return outcomes + list(reading.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(reading.dead_letters)
@@ -112,7 +117,9 @@ class Memory:
         return {(row.caller_id, row.idempotency_key): row.delegation_id for row in rows if row.idempotency_key}
 
     def _write(self, changes: Changes) -> None:
-        self.rows.update({row.delegation_id: row for row in changes.inserted + changes.updated})
+        self.rows.update({row.delegation_id: row for row in changes.inserted})
+        for row in changes.updated:
+            self.rows[row.delegation_id] = self.rows[row.delegation_id]._replace(**row._asdict())
         healed = set(changes.requested)
         self.parked = {at: each for at, each in self.parked.items() if each.event.delegation_id not in healed}
         for each in changes.parked:

@@ -143,7 +143,7 @@ class Log:
 
     def rows(self) -> dict[str, Delegation]:
         ids = rows_of(self.conn, "SELECT delegation_id FROM delegations")
-        rows = sorted(seen.delegation for seen in store.read_delegations(self.conn, ids))
+        rows = sorted(store.read_delegations(self.conn, ids))
         return {row.delegation_id: row for row in rows}
 
     def statuses(self) -> dict[str, str]:

@@ -20,8 +20,8 @@ CUT = "x" + "é" * 2047
 
 
 def read(conn: Connection, delegation_id: str = "d-1") -> Delegation:
-    (seen,) = store.read_delegations(conn, [delegation_id])
-    return seen.delegation
+    (row,) = store.read_delegations(conn, [delegation_id])
+    return row
 
 
 def inserted(conn: Connection, delegation_id: str = "d-1", **options: Any) -> ledger.Inserted | AlreadyThere:

@@ -68,8 +68,8 @@ def project(conn: Connection, *rows: Columns) -> list[Outcome]:
 
 
 def read(conn: Connection, delegation_id: str) -> Delegation:
-    (seen,) = store.read_delegations(conn, [delegation_id])
-    return seen.delegation
+    (row,) = store.read_delegations(conn, [delegation_id])
+    return row
 
 
 def timeless(row: Delegation) -> dict[str, Any]:

@@ -33,8 +33,8 @@ def standing(conn: Connection, status: str) -> Connection:
 
 
 def row(conn: Connection) -> Delegation:
-    (seen,) = store.read_delegations(conn, ["d-0"])
-    return seen.delegation
+    (row,) = store.read_delegations(conn, ["d-0"])
+    return row
 
 
 def test_one_of_five_inserts_of_an_id_makes_the_row(database_url: str, conn: Connection) -> None:
