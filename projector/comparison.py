@@ -1,12 +1,12 @@
 """The view beside its shadow, at one position: which suspects differ, and what of that is drift."""
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from projector import shadow, store
 from projector.difference import Coverage, Difference, Report, Sides, Verdict, difference, verdict
 from projector.fold import Changes, Parked
-from projector.lifecycle import Delegation, Progress, Row, evolve
+from projector.lifecycle import Delegation, State, evolve
 from projector.session import Connection
 from projector.writing import write
 
@@ -89,14 +89,12 @@ def heal(view: Connection, fold_in: Connection) -> None:
     """Fold what is parked in the view for suspects onto their rows in the shadow: the source may know nothing of it."""
     for ids in shadow.suspects(view):
         parked = store.read_parked(view, ids)
-        seen = {each.progress.delegation_id: each for each in store.read_progress(fold_in, ids)} if parked else {}
-        rows: dict[str, Row] = {each: known.progress for each, known in seen.items()}
+        seen = {each.state.delegation_id: each for each in store.read_states(fold_in, ids)} if parked else {}
+        rows = {each: known.state for each, known in seen.items()}
         for each in parked:
             if before := rows.get(each.event.delegation_id):
-                rows[before.delegation_id] = evolve(before, each.event).after or before
-        changed = [
-            row for row in rows.values() if isinstance(row, Progress) and row != seen[row.delegation_id].progress
-        ]
+                rows[before.delegation_id] = cast(State, evolve(before, each.event).after)
+        changed = [row for each, row in rows.items() if row != seen[each].state]
         await_written = write(fold_in, Changes([], changed, [], [], 0), {each: at.version for each, at in seen.items()})
         await_written()
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from events.delegation import Beat, Reported, Requested
 from events.envelope import Record
 from events.unreadable import Unreadable
-from projector.lifecycle import Delegation, Outcome, Progress, Row, evolve
+from projector.lifecycle import Delegation, Outcome, Row, State, evolve
 from projector.translate import Translation, never_seen_whole, translate
 
 
@@ -95,7 +95,7 @@ class Changes(NamedTuple):
     """What a batch writes, each row once."""
 
     inserted: list[Delegation]
-    updated: list[Progress]
+    updated: list[State]
     parked: list[Parked]
     requested: list[str]
     """Ids of the delegations whose request came, and whose parked events are applied by now."""
@@ -106,12 +106,12 @@ class Changes(NamedTuple):
 class View:
     """The part of the view that a batch touches: as it was read, then as the fold leaves it.
 
-    In `rows` what was read is a Progress, and what was made here a Delegation.
+    In `rows` what was read is a State, and what was made here a Delegation.
     """
 
     def __init__(
         self,
-        rows: Iterable[Progress] = (),
+        rows: Iterable[State] = (),
         holders: Mapping[tuple[str, str], str] | None = None,
         parked: Iterable[Parked] = (),
     ) -> None:

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import Any
 
-from kafka.errors import KafkaError, SaslAuthenticationFailedError
+from kafka.errors import KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
@@ -11,7 +11,7 @@ _RECEIVE_BYTES = 65_536
 
 
 class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
-    """Hears why a broker refuses a login, receives more at a time, and leaves no garbage behind.
+    """Hears why a broker refuses a login, receives more at a time, and waits in vain without a trace.
 
     The library throws away what it receives together with the end of the connection, and while it looks for its first
     broker it logs a refusal and tries again: `refusal` is the last one. It receives 4,096 bytes at a time, which costs
@@ -45,14 +45,16 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
 
 
 class _Network(NetworkSelector):  # type: ignore[misc]  # the client ships no types
-    """Raises an error without where it came from: that leads back to the error, in a circle.
+    """Lets go of whoever waited in vain.
 
-    A poll that waited in vain is such an error, and the circle holds on to its callers and to all that they had polled
-    or were about to poll: it kept some 6 MiB of 200,000 records, until the next full garbage collection.
+    A poll does, each time that it brings nothing. The error of it, kept where it was awaited, leads by its traceback to
+    that place and to all callers, with what they had polled: a circle, until the next full collection of garbage.
     """
 
     def run(self, coro: Any, *arguments: Any) -> Any:
         try:
             return super().run(coro, *arguments)
-        except KafkaError as error:
-            raise error.with_traceback(None)  # noqa: B904 - it is the same error
+        except KafkaTimeoutError as error:
+            error.__traceback__ = None
+            said = error.args
+        raise KafkaTimeoutError(*said)

@@ -48,8 +48,8 @@ class Delegation(NamedTuple):
     idempotency_key: str | None
 
 
-class Progress(NamedTuple):
-    """What moves of a row, and by which row it does; all else stays as the request made it."""
+class State(NamedTuple):
+    """What moves of a row, and whose row it is; all else stays as the request made it."""
 
     delegation_id: str
     status: Status
@@ -59,7 +59,7 @@ class Progress(NamedTuple):
     updated_at: datetime
 
 
-Row: TypeAlias = Delegation | Progress
+Row: TypeAlias = Delegation | State
 """A row as it was made, or as much of one as a later event needs."""
 
 

@@ -168,15 +168,15 @@ def _recall(conn: Connection, reading: Reading) -> tuple[Reading, dict[str, str]
 def _read_view(conn: Connection, reading: Reading) -> tuple[View, dict[str, str]]:
     ids = list({translation.delegation_id for _, translation in reading.said})
     requests = [translation.request for _, translation in reading.said if translation.request]
-    seen = store.read_progress(conn, ids) if ids else []
-    known = {each.progress.delegation_id: each.version for each in seen}
+    seen = store.read_states(conn, ids) if ids else []
+    known = {each.state.delegation_id: each.version for each in seen}
     keys = [
         (request.caller_id, request.idempotency_key)
         for request in requests
         if request.idempotency_key and request.delegation_id not in known
     ]
     view = View(
-        (each.progress for each in seen),
+        (each.state for each in seen),
         store.read_holders(conn, keys) if keys else {},
         store.read_parked(conn, [request.delegation_id for request in requests]) if requests else (),
     )

@@ -10,19 +10,19 @@ from typing import NamedTuple
 
 from events.delegation import Beat, Reported, Status
 from projector.fold import Parked
-from projector.lifecycle import Delegation, Progress
+from projector.lifecycle import Delegation, State
 from projector.session import Connection
 
 
 class Seen(NamedTuple):
-    """A row as it was read, and the version of it (`xmin`) that a later write must still find."""
+    """What a row said when it was read, and the version of it (`xmin`) that a later write must still find."""
 
-    progress: Progress
+    state: State
     version: str
 
 
-def read_progress(conn: Connection, ids: Sequence[str]) -> list[Seen]:
-    """What a fold needs of the rows of these delegations; the task of each, which it does not, may be long."""
+def read_states(conn: Connection, ids: Sequence[str]) -> list[Seen]:
+    """What a fold needs of the rows of these delegations: not their tasks, which may be long."""
     rows = conn.execute(
         """
         SELECT delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, xmin::text
@@ -31,11 +31,11 @@ def read_progress(conn: Connection, ids: Sequence[str]) -> list[Seen]:
         {"ids": ids},
         binary=True,
     ).fetchall()
-    return [Seen(Progress(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
+    return [Seen(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
 
 
 def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
-    """The rows of these delegations."""
+    """The rows of these delegations, whole: for whoever compares or shows them."""
     rows = conn.execute(
         """
         SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,

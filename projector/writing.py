@@ -11,7 +11,7 @@ from importlib import resources
 from events.delegation import Reported
 from events.fields import recorded_at
 from projector.fold import Changes, DeadLetter, Parked
-from projector.lifecycle import Delegation
+from projector.lifecycle import Delegation, State
 from projector.positions import Gate, Move
 from projector.session import Connection, oid, reactions, send
 
@@ -19,13 +19,12 @@ _SESSION = resources.files(__package__).joinpath("writing.sql").read_bytes()
 _TIMES = frozenset({"record_at", "last_heartbeat", "deadline", "created_at", "updated_at", "at"})
 _BYTES = frozenset({"key", "value"})
 _NUMBERS = frozenset({"partition", "was", "now", "offset", "retry_count"})
-_UPDATED = ("delegation_id", "version", "status", "last_heartbeat", "result_preview", "error_detail", "updated_at")
 _PARKED = ("topic", "partition", "offset", "delegation_id", "status", "at", "result_preview", "error_detail")
 _DEAD = ("topic", "partition", "offset", "record_at", "key", "value", "reason", "field")
 _COLUMNS = {
     "moved": Move._fields,
     "inserted": Delegation._fields,
-    "updated": _UPDATED,
+    "updated": (*State._fields, "version"),
     "remembered": ("row_id", "delegation_id"),
     "requested": ("delegation_id",),
     "parked": _PARKED,
@@ -68,18 +67,7 @@ def write(
     rows: dict[str, Collection[Sequence[object]]] = {
         "moved": gate.moves if gate else (),
         "inserted": changes.inserted,
-        "updated": [
-            (
-                row.delegation_id,
-                versions[row.delegation_id],
-                row.status,
-                row.last_heartbeat,
-                row.result_preview,
-                row.error_detail,
-                row.updated_at,
-            )
-            for row in changes.updated
-        ],
+        "updated": [(*row, versions[row.delegation_id]) for row in changes.updated],
         "remembered": list((remembered or {}).items()),
         "requested": [(delegation_id,) for delegation_id in changes.requested],
         "parked": list(map(_parked, changes.parked)),

@@ -15,9 +15,9 @@ CREATE OR REPLACE FUNCTION pg_temp.write_batch(
     inserted_deadline timestamptz[], inserted_result_preview text[], inserted_error_detail text[],
     inserted_retry_count bigint[], inserted_created_at timestamptz[],
     inserted_updated_at timestamptz[], inserted_idempotency_key text[],
-    updated_delegation_id text[], updated_version text[], updated_status text[],
-    updated_last_heartbeat timestamptz[], updated_result_preview text[], updated_error_detail text[],
-    updated_updated_at timestamptz[],
+    updated_delegation_id text[], updated_status text[], updated_last_heartbeat timestamptz[],
+    updated_result_preview text[], updated_error_detail text[], updated_updated_at timestamptz[],
+    updated_version text[],
     remembered_row_id text[], remembered_delegation_id text[],
     requested_delegation_id text[],
     parked_topic text[], parked_partition bigint[], parked_offset bigint[],
@@ -78,9 +78,9 @@ BEGIN
         UPDATE delegations d
            SET status = r.status, last_heartbeat = r.last_heartbeat, result_preview = r.result_preview,
                error_detail = r.error_detail, updated_at = r.updated_at
-          FROM unnest(updated_delegation_id, updated_version, updated_status, updated_last_heartbeat,
-                      updated_result_preview, updated_error_detail, updated_updated_at)
-               AS r (delegation_id, version, status, last_heartbeat, result_preview, error_detail, updated_at)
+          FROM unnest(updated_delegation_id, updated_status, updated_last_heartbeat, updated_result_preview,
+                      updated_error_detail, updated_updated_at, updated_version)
+               AS r (delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, version)
          WHERE d.delegation_id = r.delegation_id AND d.xmin = r.version::xid
            AND (d.status = r.status OR d.status IN ('queued', 'dispatched', 'in_progress'));
         GET DIAGNOSTICS touched = ROW_COUNT;

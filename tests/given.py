@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from events.delegation import Beat, Reported, Requested, Status
 from projector import fold
 from projector.fold import Changes, View
-from projector.lifecycle import Delegation, Outcome, Progress, Row, Step, evolve
+from projector.lifecycle import Delegation, Outcome, Row, State, Step, evolve
 from projector.recording import Line
 from projector.translate import Translation
 
@@ -36,9 +36,9 @@ def row(status: Status = Status.QUEUED, **columns: Any) -> Delegation:
     return made._replace(status=status, **columns)
 
 
-def progress(row: Delegation) -> Progress:
+def progress(row: Delegation) -> State:
     """As much of a row as a later batch reads."""
-    return Progress._make(getattr(row, name) for name in Progress._fields)
+    return State._make(getattr(row, name) for name in State._fields)
 
 
 def report(status: Status, minute: float = 1, *, delegation_id: str = "d-1", **texts: str | None) -> Reported:

@@ -76,7 +76,8 @@ def test_batch_that_was_tried_again_is_not_held_on_to(
     project(session, log(delegate(0)))
     ledger.heartbeat(other, "d-1")
     with none_of(Contested):
-        race(database_url, projecting(log(answer(1, "completed"))), release=other.commit)
+        told = race(database_url, projecting(log(answer(1, "completed"))), release=other.commit)
+    assert told == [{"advanced": 1}]
 
 
 def test_change_that_was_rolled_back_meanwhile_never_happened(
