@@ -1,5 +1,6 @@
 """How Kafka is reached: the client's settings, its start, and the reaction that each of its errors asks for."""
 
+import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from projector.kafka_client import Client
 from projector.positions import remedy
 
 KNOCK_SECONDS = 2.0
-CLOSE_MS = 5_000
+_CLOSE_MS = 5_000
 FETCH_BYTES = 8 * 1024 * 1024
 """What one fetch may bring of all partitions of a broker, compressed; a poll drains it, and inflates it."""
 
@@ -97,6 +98,17 @@ def consumer(configs: Mapping[str, object]) -> Any:
                 f"speaks something else there than {configs.get('security_protocol', 'PLAINTEXT')}"
             ) from error
         raise
+
+
+def close(client: Any) -> None:
+    """Close a consumer, whatever it has on its way: to call that off is no error, and it would log it as one."""
+    log = logging.getLogger("kafka")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        client.close(autocommit=False, timeout_ms=_CLOSE_MS)
+    finally:
+        log.setLevel(level)
 
 
 def arguments(settings: SourceSettings) -> dict[str, object]:

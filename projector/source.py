@@ -14,7 +14,7 @@ from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.batch import Polled
-from projector.broker import CLOSE_MS, SourceSettings, Span, arguments, consumer, knock, no_topic, reactions, spans
+from projector.broker import SourceSettings, Span, arguments, close, consumer, knock, no_topic, reactions, spans
 from projector.errors import BrokerAway, LogGap
 from projector.positions import remedy
 
@@ -64,7 +64,7 @@ class KafkaSource:
         if consumer is None:
             return
         try:
-            consumer.close(autocommit=False, timeout_ms=CLOSE_MS)
+            close(consumer)
         except Exception as error:  # whatever it is, we are leaving
             log.warning("closing the consumer failed", extra={"error": repr(error)})
 

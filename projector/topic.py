@@ -10,7 +10,7 @@ from kafka.errors import OffsetOutOfRangeError
 from kafka.partitioner.default import murmur2
 
 from projector.batch import Polled
-from projector.broker import CLOSE_MS, SourceSettings, Span, arguments, consumer, knock, no_topic, reactions, spans
+from projector.broker import SourceSettings, Span, arguments, close, consumer, knock, no_topic, reactions, spans
 from projector.errors import BrokerAway, LogGap
 
 POLL_MS = 500
@@ -138,4 +138,4 @@ def open_topic(settings: SourceSettings, *, fetch_bytes: int | None = None) -> I
             raise BrokerAway(no_topic(settings.topic))
         yield topic
     finally:
-        client.close(autocommit=False, timeout_ms=CLOSE_MS)
+        close(client)

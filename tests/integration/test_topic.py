@@ -1,5 +1,7 @@
 """The topic read from outside of the group, on a real broker: ranges, markers, gaps, times."""
 
+import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -152,3 +154,15 @@ def test_topic_made_anew_has_another_id(kafka: str, topic: str) -> None:
         assert one.topic_id != other.topic_id
         assert None not in (one.topic_id, other.topic_id)
         assert (one.partitions, other.partitions) == ([0, 1, 2], [0])
+
+
+def test_what_is_on_its_way_when_the_topic_is_closed_is_no_error(
+    kafka: str, topic: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING), opened(kafka, topic) as found:
+        cluster = found._client._cluster
+        cluster.request_update()
+        give_up_at = time.monotonic() + 30
+        while not cluster.metadata_refresh_in_progress:  # no sleep: it is over in a millisecond
+            assert time.monotonic() < give_up_at
+    assert caplog.messages == []
