@@ -112,7 +112,7 @@ class _Parent:
         if number is None:
             return  # process 1 of a container gets other people's children too
         self._codes.append(max(code, 0))
-        if code < 0:
+        if code < 0 and not (self._told and code == -signal.SIGTERM):  # ours reached it where it had nothing in hand
             ended = f"member {number} (process {pid}) was ended by {signal.Signals(-code).name}"
             self._failure = self._failure or f"{ended}; the others were stopped"
         if self._told:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,16 @@ def test_a_parent_that_is_killed_leaves_no_member_behind(scene: Scene) -> None:
     parent.kill()
     until(lambda: not any(map(is_there, processes)), "the end of both members")
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
+
+
+def test_a_member_that_is_told_to_stop_on_its_own_way_out_does_not_change_the_exit_code() -> None:
+    """Its signals are the system's again by then, and before it has begun."""
+    script = """
+import sys, time
+from projector.members import run_members
+sys.exit(run_members(2, lambda number: 4 if number == 1 else time.sleep(60), None))
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 4
 
 
 def test_a_gap_in_the_log_ends_all_with_its_exit_code(scene: Scene) -> None:
