@@ -36,7 +36,7 @@ def row(status: Status = Status.QUEUED, **columns: Any) -> Delegation:
     return made._replace(status=status, **columns)
 
 
-def progress(row: Delegation) -> State:
+def state(row: Delegation) -> State:
     """As much of a row as a later batch reads."""
     return State._make(getattr(row, name) for name in State._fields)
 
@@ -107,7 +107,7 @@ class Memory:
         """Fold one batch; the outcomes of the records that say something in their order, then those of the others."""
         reading = fold.recall(fold.read(batch), self.remembered)
         self.dead_letters += reading.dead_letters
-        view = View(map(progress, self.rows.values()), self._holders(), self.parked.values())
+        view = View(map(state, self.rows.values()), self._holders(), self.parked.values())
         outcomes = [view.apply(record, translation) for record, translation in reading.said]
         self._write(view.changes())
         return outcomes + list(reading.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(reading.dead_letters)
