@@ -9,7 +9,6 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
         > requirements.txt \
     && pip --python /opt/projector install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY README.md ./
-COPY events events
 COPY projector projector
 COPY schema schema
 # pip below 25.3 takes what builds the wheel from PIP_CONSTRAINT too, a later one from the other.

@@ -14,7 +14,7 @@ help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(INSTALLED) ## see it work; ARGS='--keep' leaves it running
-	@$(BIN)/projector demo $(ARGS)
+	@$(BIN)/python -m testbed.demo $(ARGS)
 
 test: lint ## lint, and every test with the coverage of branches; ARGS=-n0 runs them one by one
 	$(BIN)/coverage erase

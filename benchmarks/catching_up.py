@@ -13,7 +13,7 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import quix as quix_streams
-from benchmarks.field import Field, Servers, demo_mix, servers
+from benchmarks.environment import Environment, Servers, demo_mix, servers
 from benchmarks.jdbc_sink import CONNECT, DEBEZIUM, TASKS, folded, jdbc_sink
 from benchmarks.measured import Contender, Measured, NotHere
 from benchmarks.projecting import projector_rebuild, projector_run
@@ -45,7 +45,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
 
 def _recorded(
     places: Servers, arguments: Namespace, console: Console
-) -> tuple[tuple[Field, ...], dict[str, Contender]]:
+) -> tuple[tuple[Environment, ...], dict[str, Contender]]:
     count, seconds = arguments.records, arguments.naive_seconds
     bare = places.field("bare-rows", made(count), console)
     debezium = places.field("debezium", made(count, debezium=True), console)
@@ -66,7 +66,7 @@ def _recorded(
     return (bare, debezium, rows), {each.name: each for each in listed}
 
 
-def _demo(places: Servers, arguments: Namespace, console: Console) -> tuple[Field, dict[str, Contender]]:
+def _demo(places: Servers, arguments: Namespace, console: Console) -> tuple[Environment, dict[str, Contender]]:
     field = places.field("demo-mix", demo_mix(arguments.records // 2), console)
     tenth = places.field("demo-mix-tenth", demo_mix(arguments.records // 20), console)
     listed = [
@@ -107,7 +107,7 @@ def _print(
     title: str,
     found: dict[str, list[Measured] | NotHere],
     contenders: dict[str, Contender],
-    field: Field,
+    field: Environment,
 ) -> None:
     medians = {name: _median(each) for name, each in found.items() if not isinstance(each, NotHere)}
     rows: list[Sequence[str]] = []
@@ -136,7 +136,7 @@ def _median(measured: list[Measured]) -> float:
     return statistics.median(each.events_per_second for each in measured)
 
 
-def _told(field: Field) -> dict[str, float]:
+def _told(field: Environment) -> dict[str, float]:
     return {
         "records": field.records,
         "events": field.events,

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks.field import Field, servers
+from benchmarks.environment import Environment, servers
 from benchmarks.measured import Measured
 from benchmarks.projecting import catch_up
 from benchmarks.recording import made
@@ -51,7 +51,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
     keep("growth", {"records": field.records, "rows_before": measured}, versions)
 
 
-def _filled(field: Field, rows: int, console: Console) -> str:
+def _filled(field: Environment, rows: int, console: Console) -> str:
     """The address of a database that holds so many rows, vacuumed."""
     url = field.database()
     began = time.monotonic()
@@ -73,7 +73,7 @@ def _filled(field: Field, rows: int, console: Console) -> str:
     return url
 
 
-def _copy(field: Field, template: str) -> str:
+def _copy(field: Environment, template: str) -> str:
     """The address of a copy of the database there: each round finds the same rows."""
     name = f"growth_{time.time_ns()}"
     of = urlsplit(template).path.removeprefix("/")

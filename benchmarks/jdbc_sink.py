@@ -20,14 +20,14 @@ from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient
 
-from benchmarks.field import Field
+from benchmarks.environment import Environment
 from benchmarks.measured import Measured, NotHere
 from benchmarks.projecting import GIVEN_UP_AFTER_SECONDS
 from benchmarks.quix import committed
 from benchmarks.recording import Made
-from projector.demo.parts_local import QUIET, Process, java_command, maven_jars
-from projector.demo.parts_server import NoParts, free_port
-from projector.fold import View, read
+from projector.domain.fold import WorkingSet, translate_batch
+from testbed.servers.processes import QUIET, Process, java_command, maven_jars
+from testbed.servers.server import NoServers, free_port
 
 CONNECT = "4.3.0"
 DEBEZIUM = "3.5.0.Final"
@@ -72,9 +72,9 @@ class _Polled(NamedTuple):
 
 def folded(log: Iterable[Made]) -> Iterator[Made]:
     """The rows of the view, one for each event of a delegation that has one, as they are after it."""
-    view = View()
+    view = WorkingSet()
     for number, record in enumerate(log):
-        for polled, said in read([_Polled("folded", number, *record)]).said:
+        for polled, said in translate_batch([_Polled("folded", number, *record)]).said:
             view.apply(polled, said)
             if row := view.rows.get(said.delegation_id):
                 yield record._replace(value=json.dumps(row._asdict(), default=_iso, ensure_ascii=False).encode())
@@ -84,11 +84,11 @@ def _iso(value: Any) -> str:
     return str(value.isoformat())
 
 
-def jdbc_sink(field: Field) -> Measured:
+def jdbc_sink(field: Environment) -> Measured:
     """The field holds folded rows."""
     try:
         java = [java_command(), *_JVM, QUIET, "-cp", f"{maven_jars('The JDBC sink', _FOLDER, *ARTIFACTS)}/*"]
-    except NoParts as reason:
+    except NoServers as reason:
         raise NotHere(f"the Debezium JDBC sink is not to be had: {' '.join(str(reason).split())[:300]}") from reason
     url = field.database()
     try:
@@ -101,7 +101,7 @@ def jdbc_sink(field: Field) -> Measured:
 _FOLDER = f"connect-{CONNECT}-debezium-jdbc-{DEBEZIUM}"
 
 
-def _measured(field: Field, java: list[str], url: str, folder: Path) -> Measured:
+def _measured(field: Environment, java: list[str], url: str, folder: Path) -> Measured:
     name = f"sink-{time.time_ns()}"
     files = [folder / "worker.properties", folder / "sink.properties"]
     for file, settings in zip(files, (_worker(field, folder), _sink(name, field, url)), strict=True):
@@ -118,7 +118,7 @@ def _measured(field: Field, java: list[str], url: str, folder: Path) -> Measured
         worker.end()
 
 
-def _progress(field: Field, group: str, worker: Process, log: Path) -> list[tuple[float, int]]:
+def _progress(field: Environment, group: str, worker: Process, log: Path) -> list[tuple[float, int]]:
     """(when, how many rows were written by then), each time that there are more of them."""
     found = [(time.monotonic(), 0)]
     with closing(KafkaAdminClient(bootstrap_servers=field.bootstrap_servers)) as admin:
@@ -148,7 +148,7 @@ def _error(log: Path) -> str:
     return " / ".join(told[:1] + told[-1:])[:400]
 
 
-def _worker(field: Field, folder: Path) -> dict[str, object]:
+def _worker(field: Environment, folder: Path) -> dict[str, object]:
     schema = {"type": "struct", "optional": False, "fields": [_described(*each) for each in _COLUMNS.items()]}
     return {
         "bootstrap.servers": field.bootstrap_servers,
@@ -171,7 +171,7 @@ def _described(name: str, kind: dict[str, str]) -> dict[str, object]:
     return {"field": name, "optional": name != "delegation_id", **kind}
 
 
-def _sink(name: str, field: Field, url: str) -> dict[str, object]:
+def _sink(name: str, field: Environment, url: str) -> dict[str, object]:
     place = urlsplit(url)
     return {
         "name": name,

@@ -21,7 +21,7 @@ import psycopg
 from kafka import KafkaProducer
 from rich.console import Console
 
-from benchmarks.field import Field, Servers, create_topic, servers
+from benchmarks.environment import Environment, Servers, create_topic, servers
 from benchmarks.projecting import running, wait_until_projected
 from benchmarks.recording import PARTITIONS, Made, made
 from benchmarks.report import keep, percentile, table
@@ -79,8 +79,8 @@ def _how(found: dict[str, float]) -> list[str]:
     ]
 
 
-def _field(places: Servers, topic: str, records: int = 0) -> Field:
-    return Field(places.bootstrap_servers, places.postgres_url, topic, records, 0, 0, 0)
+def _field(places: Servers, topic: str, records: int = 0) -> Environment:
+    return Environment(places.bootstrap_servers, places.postgres_url, topic, records, 0, 0, 0)
 
 
 def _under_load(places: Servers, rate: int, seconds: float) -> dict[str, float]:

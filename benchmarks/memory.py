@@ -15,7 +15,7 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
-from benchmarks.field import Field, publish, servers
+from benchmarks.environment import Environment, publish, servers
 from benchmarks.projecting import Command, peak_mebibytes, resident_mebibytes, running
 from benchmarks.recording import PARTITIONS, Made, Shape, made
 from benchmarks.report import keep, slope, table
@@ -70,7 +70,7 @@ def one_delegation(heartbeats: int) -> Iterator[Made]:
         yield record(row._replace(row_id=ids[3], method="heartbeat", status="ok", created_at=beat_at), ms)
 
 
-def _once(field: Field) -> dict[str, float]:
+def _once(field: Environment) -> dict[str, float]:
     url = field.database()
     began = time.monotonic()
     with running(field, url) as member, psycopg.connect(url, autocommit=True) as conn:
@@ -80,7 +80,7 @@ def _once(field: Field) -> dict[str, float]:
     return found
 
 
-def _long_run(field: Field, records: int, console: Console) -> dict[str, float]:
+def _long_run(field: Environment, records: int, console: Console) -> dict[str, float]:
     url = field.database()
     began, length, done = time.monotonic(), field.records, 0
     points: list[tuple[float, float]] = []
@@ -113,7 +113,7 @@ def _pass(
         time.sleep(LOOK_EVERY_SECONDS)
 
 
-def _begin_again(conn: psycopg.Connection[tuple[int]], field: Field) -> int:
+def _begin_again(conn: psycopg.Connection[tuple[int]], field: Environment) -> int:
     """An empty view, all positions at the beginning, and a record more in each partition; how many those are."""
     with conn.transaction():
         conn.execute("UPDATE projector.positions SET next_offset = 0, owner = NULL")

@@ -13,18 +13,20 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmarks.field import Field, servers
+from benchmarks.environment import Environment, servers
 from benchmarks.measured import in_a_fresh_process
 from benchmarks.recording import made
 from benchmarks.report import keep, table
 from benchmarks.stopwatch import Stopwatch
-from projector import projection, runner, translate
-from projector.commands import run
-from projector.garbage import collect_garbage_rarely
-from projector.projection import Projecting
-from projector.runner import Member
+from projector.cli import run
+from projector.contract import translate
+from projector.kafka.consumer import GroupConsumer
+from projector.process import tune_gc
+from projector.projection import transaction
+from projector.projection.transaction import PendingBatch
 from projector.settings import load
-from projector.source import KafkaSource
+from projector.worker import loop
+from projector.worker.loop import Worker
 
 REST = "the member's loop: cutting batches, ticks"
 ROWS = {
@@ -78,7 +80,7 @@ def _told(found: Profile) -> list[tuple[str, float]]:
     return [(name, found.rows.get(name, 0.0)) for name in ROWS]
 
 
-def _profiled(field: Field, *, timers: bool) -> Profile:
+def _profiled(field: Environment, *, timers: bool) -> Profile:
     url = field.database()
     try:
         return in_a_fresh_process(_profile, field, url, timers)
@@ -86,7 +88,7 @@ def _profiled(field: Field, *, timers: bool) -> Profile:
         field.drop(url)
 
 
-def _profile(field: Field, url: str, timers: bool) -> Profile:
+def _profile(field: Environment, url: str, timers: bool) -> Profile:
     settings = load(
         {
             "database_url": url,
@@ -95,9 +97,9 @@ def _profile(field: Field, url: str, timers: bool) -> Profile:
             "group_id": f"profile-{time.time_ns()}",
         }
     )
-    member = Member(run.source(settings), run.run_settings(settings))
-    collect_garbage_rarely()
-    while not member.source.seated:
+    member = Worker(run.source(settings), run.worker_settings(settings))
+    tune_gc()
+    while not member.source.active:
         member.step()
     watch, processor = Stopwatch(REST), time.process_time()
     if timers:
@@ -111,12 +113,12 @@ def _profile(field: Field, url: str, timers: bool) -> Profile:
 
 def time_all(watch: Stopwatch) -> None:
     """Put the timers in; a function that was renamed since fails loudly."""
-    watch.time(KafkaSource, "poll", "poll", row_if_empty="waiting for records")
+    watch.time(GroupConsumer, "poll", "poll", row_if_empty="waiting for records")
     for name in ("is_unrelated", "open_value"):
         watch.time(translate, name, "parse")
-    watch.time(runner, "read", "translate")
-    for name in ("_recall", "_read_view"):
-        watch.time(projection, name, "read rows")
-    watch.time(projection, "_send", "fold")
-    watch.time(projection, "write", "send")
-    watch.time(Projecting, "outcomes", "await")
+    watch.time(loop, "translate_batch", "translate")
+    for name in ("_resolve_unavailable", "_read_working_set"):
+        watch.time(transaction, name, "read rows")
+    watch.time(transaction, "_send", "fold")
+    watch.time(transaction, "write", "send")
+    watch.time(PendingBatch, "wait", "await")

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from benchmarks.field import Field
+from benchmarks.environment import Environment
 from benchmarks.measured import Measured, NotHere
 
 GIVEN_UP_AFTER_SECONDS = 1800.0
@@ -23,7 +23,7 @@ GIVEN_UP_AFTER_SECONDS = 1800.0
 class Command:
     """A command of the projector as it is installed, and what it logged: a dictionary a line."""
 
-    def __init__(self, command: Sequence[str], field: Field, url: str, log: Path) -> None:
+    def __init__(self, command: Sequence[str], field: Environment, url: str, log: Path) -> None:
         settings = {
             "PROJECTOR_DATABASE_URL": url,
             "PROJECTOR_BOOTSTRAP_SERVERS": field.bootstrap_servers,
@@ -35,7 +35,7 @@ class Command:
         self._name, self._log = command[0], log
         with log.open("wb") as said:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "projector.cli", *command],
+                [sys.executable, "-m", "projector", *command],
                 env={**inherited, **settings},
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -114,7 +114,7 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(field: Field, url: str, *arguments: str) -> Iterator[Command]:
+def running(field: Environment, url: str, *arguments: str) -> Iterator[Command]:
     """`projector run`, ended at the end of the block."""
     with tempfile.TemporaryDirectory(prefix="bench-log-") as folder:
         member = Command(["run", *arguments], field, url, Path(folder) / "log")
@@ -126,7 +126,7 @@ def running(field: Field, url: str, *arguments: str) -> Iterator[Command]:
                 member.process.wait()
 
 
-def projector_run(field: Field, *, members: int = 1) -> Measured:
+def projector_run(field: Environment, *, members: int = 1) -> Measured:
     """From the first claim that a member logs to the last commit by the server's clock, which is this machine's."""
     url = field.database()
     try:
@@ -135,7 +135,7 @@ def projector_run(field: Field, *, members: int = 1) -> Measured:
         field.drop(url)
 
 
-def catch_up(field: Field, url: str, *, members: int = 1) -> Measured:
+def catch_up(field: Environment, url: str, *, members: int = 1) -> Measured:
     """Project the field into this database."""
     with running(field, url, "--members", str(members)) as member:
         ended_at = wait_until_projected(url, field.records, member)
@@ -145,7 +145,7 @@ def catch_up(field: Field, url: str, *, members: int = 1) -> Measured:
     return Measured(field.events / (ended_at - began_at), peak)
 
 
-def projector_rebuild(field: Field) -> Measured:
+def projector_rebuild(field: Environment) -> Measured:
     """Of a view in which one row in a hundred was edited; from the beginning of its fold to the end of the process."""
     url = field.database()
     try:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient
 
-from benchmarks.field import Field
+from benchmarks.environment import Environment
 from benchmarks.measured import Measured, NotHere
 from benchmarks.projecting import GIVEN_UP_AFTER_SECONDS
 
@@ -24,7 +24,7 @@ COMMIT_EVERY = 20_000
 _HERE = Path(__file__).parent
 
 
-def quix(field: Field, *, processes: int = 1) -> Measured:
+def quix(field: Environment, *, processes: int = 1) -> Measured:
     """From the first record that a process sees to the end of the last write, less what that one waited for records."""
     python = _python()
     url = field.database()
@@ -36,7 +36,7 @@ def quix(field: Field, *, processes: int = 1) -> Measured:
         field.drop(url)
 
 
-def _measured(field: Field, python: list[str], url: str, logs: list[Path]) -> Measured:
+def _measured(field: Environment, python: list[str], url: str, logs: list[Path]) -> Measured:
     group = f"quix-{time.time_ns()}"
     workers = [_started(python, field, url, group, log) for log in logs]
     try:
@@ -51,7 +51,7 @@ def _measured(field: Field, python: list[str], url: str, logs: list[Path]) -> Me
     return Measured(field.events / seconds)
 
 
-def _started(python: list[str], field: Field, url: str, group: str, log: Path) -> subprocess.Popen[bytes]:
+def _started(python: list[str], field: Environment, url: str, group: str, log: Path) -> subprocess.Popen[bytes]:
     place = urlsplit(url)
     told = {
         "bootstrap_servers": field.bootstrap_servers,
@@ -72,7 +72,9 @@ def _started(python: list[str], field: Field, url: str, group: str, log: Path) -
         return subprocess.Popen(command, cwd=log.parent, stdout=said, stderr=subprocess.STDOUT)
 
 
-def _wait_until_committed(field: Field, group: str, workers: list[subprocess.Popen[bytes]], logs: list[Path]) -> None:
+def _wait_until_committed(
+    field: Environment, group: str, workers: list[subprocess.Popen[bytes]], logs: list[Path]
+) -> None:
     until = time.monotonic() + GIVEN_UP_AFTER_SECONDS
     with closing(KafkaAdminClient(bootstrap_servers=field.bootstrap_servers)) as admin:
         while committed(admin, group) < field.records:

@@ -9,34 +9,34 @@ import psycopg
 from kafka import KafkaConsumer, TopicPartition
 from pydantic_core import from_json
 
-from benchmarks.field import Field
+from benchmarks.environment import Environment
 from benchmarks.measured import Measured, in_a_fresh_process
 from benchmarks.naive import write
 
 _EVERYTHING = 2**31 - 1
 
 
-def polling(field: Field) -> Measured:
+def polling(field: Environment) -> Measured:
     """kafka-python's consumer and nothing else: the ceiling of whatever is built on it."""
     return Measured(in_a_fresh_process(_poll_all, field) * field.events / field.records)
 
 
-def parsing(field: Field) -> Measured:
+def parsing(field: Environment) -> Measured:
     """And each value made into Python's values: the ceiling of whatever reads JSON in one Python process."""
     return Measured(in_a_fresh_process(_parse_all, field) * field.events / field.records)
 
 
-def naive(field: Field, *, seconds: float) -> Measured:
+def naive(field: Environment, *, seconds: float) -> Measured:
     """A pydantic model and one autocommitted statement an event, for so many seconds."""
     return _written(field, _write_each, seconds)
 
 
-def naive_by_poll(field: Field, *, seconds: float) -> Measured:
+def naive_by_poll(field: Environment, *, seconds: float) -> Measured:
     """The same with one transaction for what a poll brought, 500 records at most."""
     return _written(field, _write_polls, seconds)
 
 
-def _written(field: Field, work: Callable[[Field, str, float], float], seconds: float) -> Measured:
+def _written(field: Environment, work: Callable[[Environment, str, float], float], seconds: float) -> Measured:
     url = field.database()
     try:
         return Measured(in_a_fresh_process(work, field, url, seconds) * field.events / field.records)
@@ -45,7 +45,7 @@ def _written(field: Field, work: Callable[[Field, str, float], float], seconds: 
 
 
 @contextmanager
-def consumer(field: Field) -> Iterator[Any]:
+def consumer(field: Environment) -> Iterator[Any]:
     """A consumer at the beginning of every partition, in no group."""
     found = KafkaConsumer(
         bootstrap_servers=field.bootstrap_servers,
@@ -60,7 +60,7 @@ def consumer(field: Field) -> Iterator[Any]:
     found.close()
 
 
-def _poll_all(field: Field) -> float:
+def _poll_all(field: Environment) -> float:
     with consumer(field) as source:
         began, seen = time.monotonic(), 0
         while seen < field.records:
@@ -68,7 +68,7 @@ def _poll_all(field: Field) -> float:
         return seen / (time.monotonic() - began)
 
 
-def _parse_all(field: Field) -> float:
+def _parse_all(field: Environment) -> float:
     with consumer(field) as source:
         began, seen = time.monotonic(), 0
         while seen < field.records:
@@ -83,7 +83,7 @@ def _parse(value: bytes | None) -> object:
     return None if value is None else from_json(value)
 
 
-def _write_each(field: Field, url: str, seconds: float) -> float:
+def _write_each(field: Environment, url: str, seconds: float) -> float:
     with consumer(field) as source, psycopg.connect(url, autocommit=True) as conn:
         began, seen = time.monotonic(), 0
         while seen < field.records and time.monotonic() - began < seconds:
@@ -91,7 +91,7 @@ def _write_each(field: Field, url: str, seconds: float) -> float:
         return seen / (time.monotonic() - began)
 
 
-def _write_polls(field: Field, url: str, seconds: float) -> float:
+def _write_polls(field: Environment, url: str, seconds: float) -> float:
     with consumer(field) as source, psycopg.connect(url, autocommit=True) as conn:
         began, seen = time.monotonic(), 0
         while seen < field.records and time.monotonic() - began < seconds:

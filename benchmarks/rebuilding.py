@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
-from benchmarks.field import Field, servers
+from benchmarks.environment import Environment, servers
 from benchmarks.memory import LOOK_EVERY_SECONDS
 from benchmarks.projecting import Command, peak_mebibytes, resident_mebibytes
 from benchmarks.recording import made
@@ -34,7 +34,7 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
     keep("rebuilding", {"rebuild": found}, versions)
 
 
-def _rebuilt(field: Field) -> dict[str, float]:
+def _rebuilt(field: Environment) -> dict[str, float]:
     url = field.database()
     with tempfile.TemporaryDirectory(prefix="bench-log-") as folder:
         rebuilding = Command(["rebuild"], field, url, Path(folder) / "log")

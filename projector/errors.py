@@ -9,15 +9,15 @@ class Unavailable(ProjectorError):
     """A server is away or busy: wait, then try again."""
 
 
-class BrokerAway(Unavailable):
+class BrokerUnavailable(Unavailable):
     """Kafka is away, or its client broke: close the consumer, wait, open another."""
 
 
-class DatabaseAway(Unavailable):
+class DatabaseUnavailable(Unavailable):
     """Postgres is away or busy: drop the session, keep polling so that the group keeps us, claim again."""
 
 
-class Contested(DatabaseAway):
+class WriteConflict(DatabaseUnavailable):
     """Another writer changed a row between our read and our write: roll back and do it again."""
 
 

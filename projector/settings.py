@@ -107,7 +107,7 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _time_outs_in_order(self) -> "Settings":
+    def _timeouts_in_order(self) -> "Settings":
         if self.heartbeat_interval_ms >= self.session_timeout_ms:
             raise ValueError("heartbeat_interval_ms must be below session_timeout_ms")
         if self.idle_in_transaction_timeout_ms >= self.session_timeout_ms:

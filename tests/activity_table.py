@@ -5,9 +5,9 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from projector import store
-from projector.ledger import Connection
-from projector.lifecycle import Delegation
+from projector.domain.lifecycle import Delegation
+from projector.ledger.rows import Connection
+from projector.postgres import delegations
 
 SEARCH_PATH = "-c search_path=projector,public -c TimeZone=UTC"
 
@@ -38,4 +38,4 @@ def view(conn: Connection) -> list[Delegation]:
     """The rows of the view by their ids."""
     with conn.transaction():
         ids = [row[0] for row in conn.execute("SELECT delegation_id FROM delegations ORDER BY 1")]
-        return sorted(store.read_delegations(conn, ids))
+        return sorted(delegations.read_delegations(conn, ids))

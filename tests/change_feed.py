@@ -3,18 +3,18 @@
 from typing import Literal
 
 import psycopg
+from cluster import Cluster, until
 from connect_worker import ConnectWorker, connector_config
 from platform_script import Platform
-from scene import Scene, until
 from topic_log import TopicLog
 
-from projector.demo.judge import differences, stored_rows
+from testbed.oracle import differences, stored_rows
 
 
 class Feed:
     """A connector from the scene's database to its topic, with the platform in front and the view behind it."""
 
-    def __init__(self, scene: Scene, conn: psycopg.Connection, log: TopicLog) -> None:
+    def __init__(self, scene: Cluster, conn: psycopg.Connection, log: TopicLog) -> None:
         self.conn, self.log = conn, log
         self.platform = Platform(conn)
         self._scene = scene

@@ -24,7 +24,7 @@ class Ended(NamedTuple):
 def projector(*arguments: str, stdin: str = "", **settings: str) -> Ended:
     """Run a command; `settings` without the prefix. Nothing of our own environment's settings reaches it."""
     done = subprocess.run(
-        [sys.executable, "-m", "projector.cli", *arguments],
+        [sys.executable, "-m", "projector", *arguments],
         input=stdin,
         env=environment(settings),
         capture_output=True,

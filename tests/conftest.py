@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from cluster import Cluster
 from psycopg import Connection, sql
-from scene import Scene
 from topics import create_topic
 
-from projector import migrations
-from projector.demo.parts import Postgres, start_kafka, start_postgres
+from projector.postgres import migrations
+from testbed.servers.start import Postgres, start_kafka, start_postgres
 
-pytest_plugins = ["rounds", "far_away"]
+pytest_plugins = ["repetitions", "proxied_kafka"]
 
 
 @pytest.fixture(scope="session")
@@ -92,9 +92,9 @@ def topic(kafka: str) -> str:
 
 
 @pytest.fixture
-def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Scene]:
+def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Cluster]:
     """A platform, members and a judge, on the shared Kafka and a database of its own."""
-    scene = Scene(database_url, kafka, topic, tmp_path)
+    scene = Cluster(database_url, kafka, topic, tmp_path)
     yield scene
     scene.end()
 

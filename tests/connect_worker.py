@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from projector.demo.parts_local import QUIET, Process, java_command, maven_jars
-from projector.demo.parts_server import NoParts, free_port, wait_until
+from testbed.servers.processes import QUIET, Process, java_command, maven_jars
+from testbed.servers.server import NoServers, free_port, wait_until
 
 CONNECT = "4.1.1"
 DEBEZIUM = "3.5.0.Final"
@@ -100,9 +100,9 @@ def _java_with_connect() -> list[str]:
     try:
         jars = maven_jars("Kafka Connect", f"connect-{CONNECT}-debezium-{DEBEZIUM}", *artifacts, debezium)
         return [java_command(), *JVM, QUIET, "-cp", f"{jars}/*"]
-    except NoParts as reason:
+    except NoServers as reason:
         remedy = "Install Java 17 or later and Maven: Kafka Connect is a process here, wherever Kafka and Postgres run"
-        raise NoParts(f"{remedy}. What was tried: {reason}") from reason
+        raise NoServers(f"{remedy}. What was tried: {reason}") from reason
 
 
 def connector_config(database_url: str, *, slot: str, topic: str) -> dict[str, str]:

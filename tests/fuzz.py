@@ -5,7 +5,7 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
-from odd import KEYS, real_values, written
+from strategies import KEYS, real_values, written
 
 NUMBERS = [0, -1, 2**31, 2**63, -(2**63), 10**400, 1e308, 5e-324, -0.0, 253_402_300_800_000, True]
 TEXTS = [

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.types.json import Jsonb
 
-from projector.demo.judge import Row
-from projector.demo.judge.fold import preview
+from testbed.oracle import Row
+from testbed.oracle.fold import preview
 
 TABLE = Path(__file__).parent.parent / "deploy" / "activity_logs.sql"
 CALLEE = "ca11ee00-0000-4000-8000-000000000000"

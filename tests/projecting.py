@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any, LiteralString
 
-from given import cut
+from builders import cut
 
-from projector import positions, session, writing
-from projector.demo.judge import Row, judge, stored_rows
-from projector.positions import Claim, Gate, Move
-from projector.projection import Outcomes, project
-from projector.recording import Line
-from projector.session import Connection
+from projector.domain.positions import Fence, Move
+from projector.postgres import connection, positions, write_batch
+from projector.postgres.connection import Connection
+from projector.postgres.positions import Claim
+from projector.projection.transaction import Outcomes, project
+from projector.recordings.file import RecordedRecord
+from testbed.oracle import Row, fold_log, stored_rows
 
 TOPIC = "activity-log"
 
@@ -21,12 +22,12 @@ TOPIC = "activity-log"
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
     """A session as the projector opens it, ready to project."""
-    with session.connect(url, synchronous_commit=False) as conn:
-        writing.prepare(conn)
+    with connection.connect(url, synchronous_commit=False) as conn:
+        write_batch.prepare(conn)
         yield conn
 
 
-def in_batches(conn: Connection, records: Sequence[Line], size: int) -> Outcomes:
+def in_batches(conn: Connection, records: Sequence[RecordedRecord], size: int) -> Outcomes:
     """Project in batches of so many records; how they ended in all."""
     outcomes = Outcomes()
     for batch in cut(records, range(0, len(records), size)):
@@ -45,9 +46,9 @@ def table(conn: Connection) -> list[tuple[Any, ...]]:
     return sorted(map(astuple, stored_rows(conn).values()))
 
 
-def expected_of(records: Sequence[Line]) -> list[tuple[Any, ...]]:
+def expected_of(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
     """What the judge says the table must hold."""
-    rows: dict[str, Row] = judge(records).rows
+    rows: dict[str, Row] = fold_log(records).rows
     return sorted(map(astuple, rows.values()))
 
 
@@ -58,14 +59,14 @@ def dead_letters(conn: Connection) -> list[tuple[Any, ...]]:
 def claimed(conn: Connection, partition: int = 0, *, beginning: int = 0) -> uuid.UUID:
     """Own a partition; returns the token."""
     token = uuid.uuid4()
-    with session.transaction(conn):
+    with connection.transaction(conn):
         assert positions.claim(conn, Claim(TOPIC, partition, token, "topic-1", beginning, 1, "test")) is not None
     return token
 
 
-def gate(token: uuid.UUID, *moves: tuple[int, int, int]) -> Gate:
+def fence(token: uuid.UUID, *moves: tuple[int, int, int]) -> Fence:
     """A gate of moves given as partition, was, now."""
-    return Gate(token, [Move(TOPIC, *move) for move in moves])
+    return Fence(token, [Move(TOPIC, *move) for move in moves])
 
 
 def exclude_parking(conn: Connection) -> None:

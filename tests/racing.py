@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import psycopg
 
-from projector.ledger import Connection
+from projector.ledger.rows import Connection
 
 T = TypeVar("T")
 

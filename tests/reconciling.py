@@ -12,22 +12,25 @@ from projecting import asked as rows_of
 from projecting import connected
 from rows import CALLEE, CALLER, Columns, at, delegate
 
-from projector import positions, rebuild, session, shadow, store, topic
-from projector.batch import Polled, batches
-from projector.broker import SourceSettings, Span
-from projector.comparison import Wish
-from projector.folding import Sizes, Source
-from projector.from_topic import FromTopic
-from projector.lifecycle import Delegation
-from projector.positions import Claim, Gate
-from projector.projection import project
-from projector.rebuild import Done, Progress, reconcile
-from projector.session import Connection
-from projector.topic import Topic, open_topic
-from projector.writing import prepare
+from projector.domain.lifecycle import Delegation
+from projector.domain.positions import Fence, LogRange, Polled
+from projector.kafka import reader
+from projector.kafka.connection import KafkaSettings
+from projector.kafka.reader import TopicReader, open_topic
+from projector.postgres import connection, delegations, positions
+from projector.postgres.connection import Connection
+from projector.postgres.positions import Claim
+from projector.postgres.write_batch import prepare
+from projector.projection.batch import batches
+from projector.projection.transaction import project
+from projector.rebuild import reconcile, shadow
+from projector.rebuild.comparison import Options
+from projector.rebuild.from_topic import FromTopic
+from projector.rebuild.reconcile import Progress, Result
+from projector.rebuild.source import BatchLimits, RebuildSource
 
-rebuild.FEED_SECONDS = 0.0  # no test of these has a feed
-topic.OPENING_RECORDS = 1  # they are all that these logs have
+reconcile.FEED_SECONDS = 0.0  # no test of these has a feed
+reader.OPENING_RECORDS = 1  # they are all that these logs have
 
 
 def asked(minute: int, of: str, **columns: Any) -> Columns:
@@ -47,7 +50,7 @@ class Log:
         self._producer = KafkaProducer(bootstrap_servers=kafka, linger_ms=0)
         self._opened.callback(self._producer.close)
         self._token = uuid4()
-        self._topic: Topic | None = None
+        self._topic: TopicReader | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -56,9 +59,9 @@ class Log:
         self._opened.close()
 
     @property
-    def topic(self) -> Topic:
+    def topic(self) -> TopicReader:
         if self._topic is None:
-            self._topic = self._opened.enter_context(open_topic(SourceSettings(self.kafka, self.name, "nobody")))
+            self._topic = self._opened.enter_context(open_topic(KafkaSettings(self.kafka, self.name, "nobody")))
         return self._topic
 
     def made_anew(self) -> None:
@@ -90,8 +93,8 @@ class Log:
         """Own every partition anew; partition → where to go on."""
         self._token = uuid4()
         found = {}
-        with session.transaction(self.conn):
-            for number, span in self.topic.spans().items():
+        with connection.transaction(self.conn):
+            for number, span in self.topic.log_ranges().items():
                 place = Claim(self.name, number, self._token, self.topic.topic_id, span.beginning, 1, "test")
                 offset = positions.claim(self.conn, place)
                 assert offset is not None
@@ -100,8 +103,8 @@ class Log:
 
     def polled(self) -> Iterator[Sequence[Polled]]:
         """Claim, and read up to the end."""
-        reached, spans = self.claim(), self.topic.spans()
-        yield from self.topic.read({number: Span(reached[number], span.end) for number, span in spans.items()})
+        reached, spans = self.claim(), self.topic.log_ranges()
+        yield from self.topic.read({number: LogRange(reached[number], span.end) for number, span in spans.items()})
 
     def projected(self) -> Self:
         """Project up to the end of the log."""
@@ -111,39 +114,49 @@ class Log:
 
     def write(self, polled: Sequence[Polled]) -> None:
         for batch in batches(polled, max_records=5000, max_bytes=2**23):
-            project(self.conn, batch.records, Gate(self._token, batch.moves))
+            project(self.conn, batch.records, Fence(self._token, batch.moves))
 
     # --- what is compared
 
     def reconcile(
-        self, source: Source | None = None, *, progress: Progress | None = None, batch: int = 5000, **wish: Any
-    ) -> Done:
+        self,
+        source: RebuildSource | None = None,
+        *,
+        progress: Progress | None = None,
+        batch: int = 5000,
+        **options: Any,
+    ) -> Result:
         """Verify, or with `mend=True` rebuild, in sessions as the commands open them."""
-        with self.sessions() as (view, fold_in):
-            return reconcile(
-                view, fold_in, source or FromTopic(self.topic), Wish(**wish), sizes=Sizes(batch), progress=progress
+        with self.sessions() as (view, shadow_conn):
+            return reconcile.reconcile(
+                view,
+                shadow_conn,
+                source or FromTopic(self.topic),
+                Options(**options),
+                sizes=BatchLimits(batch),
+                progress=progress,
             )
 
     @contextmanager
     def sessions(self) -> Iterator[tuple[Connection, Connection]]:
-        with session.connect(self.url) as view, session.connect(self.url, schema=shadow.SCHEMA) as fold_in:
-            prepare(fold_in)
-            yield view, fold_in
+        with connection.connect(self.url) as view, connection.connect(self.url, schema=shadow.SCHEMA) as shadow_conn:
+            prepare(shadow_conn)
+            yield view, shadow_conn
 
-    def verify(self, **wish: Any) -> dict[str, int]:
+    def verify(self, **options: Any) -> dict[str, int]:
         """How much of each kind has drifted."""
-        report = self.reconcile(**wish).report
+        report = self.reconcile(**options).report
         return {str(kind): count for kind, count in report.kinds.items()}
 
-    def rebuild(self, source: Source | None = None, **wish: Any) -> tuple[int, int, int] | None:
+    def rebuild(self, source: RebuildSource | None = None, **options: Any) -> tuple[int, int, int] | None:
         """How many rows were inserted, updated and deleted; none where nothing had drifted."""
-        return self.reconcile(source, mend=True, **wish).applied
+        return self.reconcile(source, repair=True, **options).applied
 
     # --- what the database holds
 
     def rows(self) -> dict[str, Delegation]:
         ids = rows_of(self.conn, "SELECT delegation_id FROM delegations")
-        rows = sorted(store.read_delegations(self.conn, ids))
+        rows = sorted(delegations.read_delegations(self.conn, ids))
         return {row.delegation_id: row for row in rows}
 
     def statuses(self) -> dict[str, str]:

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from projector.demo.acknowledged import read_recording
-from projector.demo.judge import Judge, Row
+from testbed.oracle import Oracle, Row
+from testbed.recording import read_recording
 
 FOLDER = Path(__file__).parent.parent / "events" / "recorded"
 RECORDINGS = sorted(FOLDER.glob("*.jsonl.gz"))
@@ -28,7 +28,7 @@ def shown(row: Row) -> dict[str, object]:
 
 def judged(recording: Path) -> dict[str, object]:
     """What the independent judge makes of a recording, record by record in the order of its lines."""
-    judging = Judge()
+    judging = Oracle()
     outcomes = Counter(judging.see(record) for record in read_recording(recording))
     verdict = judging.verdict()
     return {

@@ -4,8 +4,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from projector.demo.acknowledged import Acknowledged
-from projector.demo.judge import Judge, Row
+from testbed.oracle import Oracle, Row
+from testbed.recording import AcknowledgedRecord
 
 CALLER = "c1c1c1c1-0000-4000-8000-000000000001"
 CALLEE = "c2c2c2c2-0000-4000-8000-000000000002"
@@ -41,17 +41,17 @@ def updated(row: Columns, minute: int) -> Columns:
     return {"op": "u", "before": None, "after": row, "source": {"ts_ms": ms}}
 
 
-def logged(offset: int, value: object, timestamp: int | None = None) -> Acknowledged:
+def logged(offset: int, value: object, timestamp: int | None = None) -> AcknowledgedRecord:
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Acknowledged("activity-log", 0, offset, timestamp, None, content)
+    return AcknowledgedRecord("activity-log", 0, offset, timestamp, None, content)
 
 
 def told(*values: object) -> tuple[list[str], dict[str, Row]]:
     """The outcome of each record, and the table after them."""
-    judging = Judge()
+    judging = Oracle()
     outcomes = [judging.see(logged(offset, value)) for offset, value in enumerate(values)]
     return outcomes, judging.verdict().rows
 
 
 def outcome(value: object, timestamp: int | None = None) -> str:
-    return Judge().see(logged(0, value, timestamp))
+    return Oracle().see(logged(0, value, timestamp))

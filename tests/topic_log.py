@@ -8,14 +8,14 @@ from typing import Any, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
-from projector.demo.acknowledged import Acknowledged
+from testbed.recording import AcknowledgedRecord
 
 
 class TopicLog:
     """`records` are in the order of each partition."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
-        self.records: list[Acknowledged] = []
+        self.records: list[AcknowledgedRecord] = []
         self._consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
         places = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic)]
         self._consumer.assign(places)
@@ -23,7 +23,9 @@ class TopicLog:
 
     def read_on(self) -> Self:
         for found in self._consumer.poll(timeout_ms=100).values():
-            self.records += [Acknowledged(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in found]
+            self.records += [
+                AcknowledgedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in found
+            ]
         return self
 
     def holds(self, row_ids: Iterable[str]) -> bool:
@@ -39,7 +41,7 @@ class TopicLog:
         self._consumer.close()
 
 
-def changes(records: Iterable[Acknowledged]) -> list[dict[str, Any]]:
+def changes(records: Iterable[AcknowledgedRecord]) -> list[dict[str, Any]]:
     """The change events, tombstones left out."""
     return [json.loads(record.value) for record in records if record.value is not None]
 

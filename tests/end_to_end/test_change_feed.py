@@ -14,15 +14,15 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from change_feed import Feed
+from cluster import Cluster, until
 from connect_worker import ConnectWorker
 from platform_script import CALLERS, TABLE
 from platform_stories import answers_in_two_steps, incompressible, tells_everything, tells_large, tells_old_rows
 from psycopg import sql
-from scene import Scene, until
 from topic_log import TopicLog, change_id, changes, ops
 
-from projector import migrations
-from projector.demo.parts import Postgres, start_postgres
+from projector.postgres import migrations
+from testbed.servers.start import Postgres, start_postgres
 
 LEFT_OUT = "__debezium_unavailable_value"
 SIZES = (0, 1_450, 1_900, 2_100, 60_000, 1_500_000)  # about what a page holds of a row, and about Kafka's usual limit
@@ -66,7 +66,7 @@ def database_url(logical_postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def feed(scene: Scene) -> Iterator[Feed]:
+def feed(scene: Cluster) -> Iterator[Feed]:
     scene.member()
     with (
         psycopg.connect(scene.database_url, autocommit=True) as conn,

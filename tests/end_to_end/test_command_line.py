@@ -11,10 +11,10 @@ from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from rows import CALLER, answer, beat, delegate
 
-from projector.demo.parts import Postgres
-from projector.demo.parts_server import free_port
-from projector.lifecycle import Outcome
-from projector.recording import Line, to_line
+from projector.domain.outcomes import Outcome
+from projector.recordings.file import RecordedRecord, dumps
+from testbed.servers.server import free_port
+from testbed.servers.start import Postgres
 
 NOWHERE = f"127.0.0.1:{free_port()}"
 KEYED = {"source_id": CALLER}
@@ -43,8 +43,11 @@ COMMANDS = [
 def recording(folder: Path, *values: object, partition: int = 0) -> Path:
     file = folder / "recording.jsonl"
     contents = [value if isinstance(value, bytes) else json.dumps(value).encode() for value in values]
-    lines = [Line("activity-log", partition, n, 1_777_975_200_123, b"c1", value) for n, value in enumerate(contents)]
-    file.write_bytes(b"".join(map(to_line, lines)))
+    lines = [
+        RecordedRecord("activity-log", partition, n, 1_777_975_200_123, b"c1", value)
+        for n, value in enumerate(contents)
+    ]
+    file.write_bytes(b"".join(map(dumps, lines)))
     return file
 
 

@@ -15,14 +15,14 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
-from projector.demo.parts import Postgres
+from testbed.servers.start import Postgres
 
 
 @contextmanager
 def demo(postgres: Postgres, kafka: str, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """A small demo on the tests' own servers, where it makes a database and a topic for itself."""
     there = {"PROJECTOR_TEST_DATABASE_URL": postgres.url, "PROJECTOR_TEST_BOOTSTRAP_SERVERS": kafka, **variables}
-    command = [sys.executable, "-m", "projector.cli", "demo", "--delegations", "300", *arguments]
+    command = [sys.executable, "-m", "testbed.demo", "--delegations", "300", *arguments]
     running = subprocess.Popen(
         command, env={**os.environ, **there}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from cluster import Cluster, until
 from commands import Ended, projector
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from projecting import connected
 from rows import CALLER, LEFT_OUT, TEN, answer, beat, delegate, updated
-from scene import Scene, until
 from topics import create_topic
 
-from projector.demo.parts_server import free_port
-from projector.projection import project
-from projector.recording import Line, to_line
+from projector.projection.transaction import project
+from projector.recordings.file import RecordedRecord, dumps
+from testbed.servers.server import free_port
 
 NOWHERE = f"127.0.0.1:{free_port()}"
 TEN_MS = int(TEN.timestamp() * 1000)
@@ -36,15 +36,15 @@ class Log(NamedTuple):
 
     def send(
         self, value: object, key: bytes | None = BY_CALLER, *, minute: float = 0, partition: int | None = None
-    ) -> Line:
+    ) -> RecordedRecord:
         """Send one record; as the log then holds it."""
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
         at = TEN_MS + int(minute * 60_000)
         with closing(KafkaProducer(bootstrap_servers=self.bootstrap_servers)) as producer:
             sent = producer.send(self.topic, content, key, partition=partition, timestamp_ms=at).get(10)
-        return Line(self.topic, sent.partition, sent.offset, at, key, content)
+        return RecordedRecord(self.topic, sent.partition, sent.offset, at, key, content)
 
-    def project(self, *lines: Line) -> None:
+    def project(self, *lines: RecordedRecord) -> None:
         """Project records as a member would, and move their positions."""
         with connected(self.database_url) as conn:
             project(conn, lines)
@@ -322,8 +322,8 @@ def test_what_is_in_the_log_does_not_steer_the_terminal(log: Log) -> None:
 
 def test_recordings_are_read_in_place_of_the_topic(log: Log, tmp_path: Path) -> None:
     file = tmp_path / "recording.jsonl"
-    lines = [Line("elsewhere", 0, n, TEN_MS, None, json.dumps(each).encode()) for n, each in enumerate(_LIFE)]
-    file.write_bytes(b"".join(map(to_line, lines)))
+    lines = [RecordedRecord("elsewhere", 0, n, TEN_MS, None, json.dumps(each).encode()) for n, each in enumerate(_LIFE)]
+    file.write_bytes(b"".join(map(dumps, lines)))
     projector("replay", str(file), database_url=log.database_url)
     done = projector(
         "explain", "d-1", "--recording", str(file), database_url=log.database_url, bootstrap_servers=NOWHERE
@@ -340,7 +340,7 @@ def test_recordings_are_read_in_place_of_the_topic(log: Log, tmp_path: Path) -> 
 _LIFE = (delegate(0), beat(1), answer(2, "completed"))
 
 
-def test_what_a_member_projected_is_equal(scene: Scene) -> None:
+def test_what_a_member_projected_is_equal(scene: Cluster) -> None:
     log = Log(scene.bootstrap_servers, scene.topic, scene.database_url)
     places = [log.send(value, minute=minute) for minute, value in enumerate(_LIFE)]
     scene.member()

@@ -9,10 +9,10 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
+from cluster import Cluster, until
 from commands import Ended, environment, projector
-from scene import Scene, until
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 PLAYED = Mix(delegations=300)
 DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
@@ -54,7 +54,7 @@ DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
 
 
 @pytest.fixture
-def projected(scene: Scene) -> Scene:
+def projected(scene: Cluster) -> Cluster:
     """A platform's records, projected, with a member that is still there."""
     scene.play(PLAYED)
     scene.member()
@@ -62,16 +62,16 @@ def projected(scene: Scene) -> Scene:
     return scene
 
 
-def settings(scene: Scene, **others: str) -> dict[str, str]:
+def settings(scene: Cluster, **others: str) -> dict[str, str]:
     named = {"database_url": scene.database_url, "bootstrap_servers": scene.bootstrap_servers, "topic": scene.topic}
     return {**named, **others}
 
 
-def command(scene: Scene, *arguments: str) -> Ended:
+def command(scene: Cluster, *arguments: str) -> Ended:
     return projector(*arguments, **settings(scene))
 
 
-def damage(scene: Scene, statement: LiteralString) -> list[str]:
+def damage(scene: Cluster, statement: LiteralString) -> list[str]:
     """Change the view by hand; the ids of what was changed."""
     with psycopg.connect(scene.database_url, autocommit=True) as conn:
         ids = [row[0] for row in conn.execute(statement)]
@@ -79,23 +79,23 @@ def damage(scene: Scene, statement: LiteralString) -> list[str]:
     return ids
 
 
-def folded(scene: Scene) -> int:
+def folded(scene: Cluster) -> int:
     """How many records the shadow holds by now."""
     with psycopg.connect(scene.database_url) as conn:
         row = conn.execute("SELECT coalesce(sum(next_offset), 0) FROM projector_shadow.positions").fetchone()
     return int(row[0]) if row else 0
 
 
-def reach(scene: Scene, records: int) -> None:
+def reach(scene: Cluster, records: int) -> None:
     """Wait until the shadow holds so many records."""
     until(lambda: folded(scene) >= records, f"a shadow of {records} records")
 
 
 @contextmanager
-def rebuilding(scene: Scene, **others: str) -> Iterator[subprocess.Popen[bytes]]:
+def rebuilding(scene: Cluster, **others: str) -> Iterator[subprocess.Popen[bytes]]:
     """A rebuild under way, in batches so small that it takes its time."""
     started = subprocess.Popen(
-        [sys.executable, "-m", "projector.cli", "rebuild"], env=environment(settings(scene, batch_records="100"))
+        [sys.executable, "-m", "projector", "rebuild"], env=environment(settings(scene, batch_records="100"))
     )
     try:
         yield started
@@ -104,7 +104,7 @@ def rebuilding(scene: Scene, **others: str) -> Iterator[subprocess.Popen[bytes]]
         started.wait()
 
 
-def test_view_that_was_never_touched_is_equal(projected: Scene) -> None:
+def test_view_that_was_never_touched_is_equal(projected: Cluster) -> None:
     ended = command(projected, "verify", "--json")
     assert ended.code == 0, ended.err
     assert ended.json()["drift"] == 0
@@ -112,7 +112,7 @@ def test_view_that_was_never_touched_is_equal(projected: Scene) -> None:
 
 
 @pytest.mark.parametrize("planted", DAMAGES)
-def test_drift_is_found_told_and_mended(projected: Scene, planted: str) -> None:
+def test_drift_is_found_told_and_mended(projected: Cluster, planted: str) -> None:
     statement, kind, columns = DAMAGES[planted]
     ids = damage(projected, statement)
     found = command(projected, "verify", "--json")
@@ -127,7 +127,7 @@ def test_drift_is_found_told_and_mended(projected: Scene, planted: str) -> None:
     projected.view_equals_log()
 
 
-def test_rebuild_under_live_traffic_goes_on_after_two_kills(projected: Scene) -> None:
+def test_rebuild_under_live_traffic_goes_on_after_two_kills(projected: Cluster) -> None:
     projected.play(Mix(delegations=1500, seed=7))
     projected.caught_up()
     for statement, _, _ in DAMAGES.values():

@@ -12,12 +12,12 @@ from typing import Any
 import psycopg
 import pytest
 from activity_table import create_activity_table
+from cluster import Cluster
 from commands import Ended, environment, projector
 from projecting import asked as told
 from psycopg import sql
 from reconciling import Log, asked, change, plant
 from rows import CALLER, answer
-from scene import Scene
 
 ESCAPE = "\x1b[2J\nnot a line of its own"
 
@@ -30,7 +30,7 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
 
 
 @pytest.fixture
-def drifted(log: Log) -> Log:
+def advanced_without_records(log: Log) -> Log:
     change(log, "UPDATE delegations SET status = 'queued', result_preview = 'x' WHERE delegation_id = 'a'")
     change(log, "DELETE FROM delegations WHERE delegation_id <> 'a'")
     plant(log, "planted", 60)
@@ -169,7 +169,7 @@ def test_second_one_is_told_who_is_at_it(log: Log) -> None:
 def test_dropping_asks_on_a_terminal(log: Log, typed: str, code: int) -> None:
     plant(log, "adopted", -60)
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "projector.cli", "rebuild", "--drop-uncovered", "--json"]
+    command = [sys.executable, "-m", "projector", "rebuild", "--drop-uncovered", "--json"]
     asking = subprocess.Popen(
         command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(settings(log))
     )
@@ -228,7 +228,7 @@ def test_table_is_looked_for_where_the_setting_says(log: Log, platform: str) -> 
     assert (found["source"], found["drift"], found["not_covered"]) == ("table activity_logs", 0, 1)
 
 
-def test_gap_stops_a_member_and_the_command_that_it_names_mends_it(scene: Scene, log: Log, platform: str) -> None:
+def test_gap_stops_a_member_and_the_command_that_it_names_mends_it(scene: Cluster, log: Log, platform: str) -> None:
     gone = [answer(10, "completed", of="b", text="two"), asked(11, "lost")]
     write(platform, asked(0, "a", status="completed", response_body={"text": "one"}), asked(1, "b"), *gone)
     log.say(*gone, asked(12, "next")).shorten({0: 7})

@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from cluster import until
 from commands import environment, projector
 from kafka import KafkaProducer
 from rows import CALLER, answer, delegate
-from scene import until
 
-from projector import recording
+from projector.recordings.file import RecordedRecord, read_recording
 
 KEYED = {"source_id": CALLER}
 KEY = "sixteen characters at the least"
@@ -122,12 +122,12 @@ def test_file_that_is_there_is_refused_before_anything_is_read(tmp_path: Path) -
 
 
 def test_redaction_repeats_itself_under_a_key_of_ones_own_alone(kafka: str, filled: str, tmp_path: Path) -> None:
-    def redacted(**settings: str) -> list[recording.Line]:
+    def redacted(**settings: str) -> list[RecordedRecord]:
         out = tmp_path / "shown.jsonl"
         flags = ["--out", str(out), "--force", "--redact"]
         assert projector("record", *flags, bootstrap_servers=kafka, topic=filled, **settings).code == 0
         assert "count to three" not in out.read_text()
-        return sorted(recording.read(out))
+        return sorted(read_recording(out))
 
     assert redacted(redact_key=KEY) == redacted(redact_key=KEY)
     assert redacted() != redacted()
@@ -146,11 +146,11 @@ def test_killed_recording_leaves_nothing_under_its_name(kafka: str, topic: str, 
     for number, left in ((signal.SIGKILL, 1), (signal.SIGTERM, 0)):
         folder = tmp_path / number.name
         folder.mkdir()
-        command = [sys.executable, "-m", "projector.cli", "record", "--redact", "--out", str(folder / "all.gz")]
-        recording = subprocess.Popen(command, env=settings)
+        command = [sys.executable, "-m", "projector", "record", "--redact", "--out", str(folder / "all.gz")]
+        file = subprocess.Popen(command, env=settings)
         until(partial(os.listdir, folder), "a file")
-        recording.send_signal(number)
-        assert recording.wait(timeout=60) in (-number, 128 + number)
+        file.send_signal(number)
+        assert file.wait(timeout=60) in (-number, 128 + number)
         names = [path.name for path in folder.iterdir()]
         assert len(names) == left
         assert all(name.startswith(".all.") for name in names)
@@ -158,9 +158,9 @@ def test_killed_recording_leaves_nothing_under_its_name(kafka: str, topic: str, 
 
 def test_bar_is_shown_on_a_terminal_alone(kafka: str, filled: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "projector.cli", "record", "--out", str(tmp_path / "all.gz")]
+    command = [sys.executable, "-m", "projector", "record", "--out", str(tmp_path / "all.gz")]
     settings = environment({"bootstrap_servers": kafka, "topic": filled}) | {"TERM": "xterm", "COLUMNS": "100"}
-    recording = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=settings)
+    file = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=settings)
     os.close(theirs)
     shown = b""
     try:
@@ -169,7 +169,7 @@ def test_bar_is_shown_on_a_terminal_alone(kafka: str, filled: str, tmp_path: Pat
     except OSError:  # Linux's word for the end
         pass
     os.close(ours)
-    out, _ = recording.communicate(timeout=60)
+    out, _ = file.communicate(timeout=60)
     assert b"recording" in shown
     assert b"100%" in shown
     assert out.startswith(b"recorded 3 of 3 records")

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from projector.demo.acknowledged import write_recording
-from projector.demo.platform import Mix, logged, records
+from testbed.recording import write_recording
+from testbed.workload import Mix, logged, records
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
@@ -20,7 +20,7 @@ def test_bar_moves_to_its_end_and_leaves_the_summary_alone(database_url: str, tm
     for seed, path in enumerate(paths):
         write_recording(path, logged(records(Mix(delegations=300, seed=seed)), topic=path.name, partitions=2))
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "projector.cli", "replay", *map(str, paths)]
+    command = [sys.executable, "-m", "projector", "replay", *map(str, paths)]
     settings = {"PROJECTOR_DATABASE_URL": database_url, "TERM": "xterm", "COLUMNS": "100"}
     replaying = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, **settings})
     os.close(theirs)

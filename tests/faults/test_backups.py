@@ -4,11 +4,11 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from cluster import Cluster
 from commands import projector
 from psycopg import sql
-from scene import Scene
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 BACK: dict[str, LiteralString] = {
     "older": "UPDATE projector.positions SET next_offset = next_offset / 2, owner = NULL",
@@ -17,7 +17,7 @@ BACK: dict[str, LiteralString] = {
 
 
 @pytest.fixture
-def projected(scene: Scene) -> Scene:
+def projected(scene: Cluster) -> Cluster:
     """All is projected, and nobody runs."""
     scene.play(Mix(delegations=300))
     scene.member()
@@ -26,7 +26,7 @@ def projected(scene: Scene) -> Scene:
     return scene
 
 
-def rows(scene: Scene) -> list[tuple[object, ...]]:
+def rows(scene: Cluster) -> list[tuple[object, ...]]:
     """Every row with its version."""
     with psycopg.connect(scene.database_url) as conn:
         return conn.execute("SELECT d.*, d.xmin::text FROM delegations d ORDER BY delegation_id").fetchall()
@@ -34,7 +34,7 @@ def rows(scene: Scene) -> list[tuple[object, ...]]:
 
 @pytest.mark.parametrize("positions", BACK)
 def test_positions_that_are_older_than_the_rows_are_made_up_for_without_a_change(
-    projected: Scene, positions: str
+    projected: Cluster, positions: str
 ) -> None:
     before = rows(projected)
     with psycopg.connect(projected.database_url) as conn:
@@ -46,7 +46,7 @@ def test_positions_that_are_older_than_the_rows_are_made_up_for_without_a_change
     projected.nothing_dropped()
 
 
-def test_a_database_restored_from_yesterday_is_brought_up_to_today(scene: Scene) -> None:
+def test_a_database_restored_from_yesterday_is_brought_up_to_today(scene: Cluster) -> None:
     """Rows and positions are of one moment; what the group was told since then counts for nothing."""
     scene.play(Mix(delegations=100))
     scene.member()
@@ -71,7 +71,7 @@ def test_a_database_restored_from_yesterday_is_brought_up_to_today(scene: Scene)
         conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(yesterday)))
 
 
-def test_rows_that_are_older_than_the_positions_are_found_by_verify_and_mended_by_rebuild(scene: Scene) -> None:
+def test_rows_that_are_older_than_the_positions_are_found_by_verify_and_mended_by_rebuild(scene: Cluster) -> None:
     scene.play(Mix(delegations=100))
     scene.member()
     scene.caught_up()

@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from far_away import Distant
-from rounds import Round
-from scene import Process, Scene, until
+from cluster import Cluster, Process, until
+from proxied_kafka import Distant
+from repetitions import Round
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 
 def recent(delegations: int, seed: int = 7) -> Mix:
@@ -15,7 +15,7 @@ def recent(delegations: int, seed: int = 7) -> Mix:
     return Mix(delegations=delegations, seed=seed, start=datetime.now(UTC) - timedelta(hours=2))
 
 
-def all_is_well(scene: Scene) -> None:
+def all_is_well(scene: Cluster) -> None:
     scene.caught_up()
     scene.view_equals_log()
     scene.nothing_dropped()
@@ -33,7 +33,7 @@ class Health:
         until(lambda: self.path.exists() and wanted in self.path.read_text(), f"a health file with {wanted}")
 
 
-def started(scene: Scene, health: Health) -> Process:
+def started(scene: Cluster, health: Health) -> Process:
     member = scene.member(health_file=str(health.path))
     member.says("partition claimed", times=3)
     health.becomes(True)
@@ -41,7 +41,7 @@ def started(scene: Scene, health: Health) -> Process:
 
 
 def test_a_broker_that_is_killed_and_started_again_under_load_is_waited_for(
-    far: Scene, broker: Distant, chance: Round
+    far: Cluster, broker: Distant, chance: Round
 ) -> None:
     far.member(batch_records="100")
     kills = chance.repeats(1, 10)
@@ -54,7 +54,7 @@ def test_a_broker_that_is_killed_and_started_again_under_load_is_waited_for(
 
 
 def test_a_broker_that_freezes_is_told_by_the_health_and_waited_for(
-    far: Scene, broker: Distant, tmp_path: Path, chance: Round
+    far: Cluster, broker: Distant, tmp_path: Path, chance: Round
 ) -> None:
     health = Health(tmp_path)
     started(far, health)
@@ -74,7 +74,7 @@ def test_a_broker_that_freezes_is_told_by_the_health_and_waited_for(
 
 
 def test_a_network_that_is_cut_is_told_by_the_health_and_waited_for(
-    far: Scene, broker: Distant, tmp_path: Path
+    far: Cluster, broker: Distant, tmp_path: Path
 ) -> None:
     health = Health(tmp_path)
     started(far, health)
@@ -88,7 +88,7 @@ def test_a_network_that_is_cut_is_told_by_the_health_and_waited_for(
 
 
 def test_connections_that_are_cut_again_and_again_under_load_cost_nothing(
-    far: Scene, broker: Distant, chance: Round
+    far: Cluster, broker: Distant, chance: Round
 ) -> None:
     far.member(batch_records="100")
     cuts = chance.repeats(3, 100)
@@ -100,7 +100,7 @@ def test_connections_that_are_cut_again_and_again_under_load_cost_nothing(
     far.each_ended_once()
 
 
-def test_connections_that_stay_and_carry_nothing_any_more_are_given_up(far: Scene, broker: Distant) -> None:
+def test_connections_that_stay_and_carry_nothing_any_more_are_given_up(far: Cluster, broker: Distant) -> None:
     member = far.member()
     member.says("partition claimed", times=3)
     far.play(recent(30))
@@ -111,7 +111,7 @@ def test_connections_that_stay_and_carry_nothing_any_more_are_given_up(far: Scen
     far.each_ended_once()
 
 
-def test_a_tenth_of_a_second_on_each_round_trip_is_no_outage(far: Scene, broker: Distant, tmp_path: Path) -> None:
+def test_a_tenth_of_a_second_on_each_round_trip_is_no_outage(far: Cluster, broker: Distant, tmp_path: Path) -> None:
     broker.proxy.seconds_each_way = 0.05
     health = Health(tmp_path)
     member = started(far, health)

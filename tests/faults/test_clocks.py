@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from odd import written
+from cluster import Cluster
 from rows import answer, beat, delegate
-from scene import Scene
+from strategies import written
 
 import projector
-from projector.demo.platform import Mix, Record
+from testbed.workload import Mix, Record
 
 JUMPING = """
 import itertools, time
@@ -19,11 +19,11 @@ time.time = lambda: _true_time() + next(_jumps)
 time.time_ns = lambda: int(time.time() * 1e9)
 """
 PAST, FUTURE = "1970-01-01T00:00:00Z", "9999-12-31T17:59:59.999999Z"
-LOOKERS = {"health", "logs"}
+LOOKERS = {"projector.worker.health", "projector.logs"}
 """Modules of a member that may look at a wall clock: they say when they said something."""
 
 
-def test_events_of_1970_and_9999_and_those_that_go_backwards_make_the_table_that_the_log_says(scene: Scene) -> None:
+def test_events_of_1970_and_9999_and_those_that_go_backwards_make_the_table_that_the_log_says(scene: Cluster) -> None:
     scene.watch_positions()
     scene.member()
     scene.play(_timeless())
@@ -47,7 +47,7 @@ def _timeless() -> Iterator[Record]:
 
 
 def test_a_machine_whose_clock_jumps_by_a_day_makes_the_same_table(
-    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each look at the clock is a day off the one before; Python runs this file before the member's first line."""
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
@@ -66,9 +66,9 @@ def test_a_machine_whose_clock_jumps_by_a_day_makes_the_same_table(
 
 def test_no_module_that_projects_looks_at_a_wall_clock() -> None:
     folder = Path(projector.__file__).parent
-    for name in _reached_from("runner", folder) - LOOKERS:
-        looks = [ast.unparse(node) for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())) if _looks(node)]
-        assert looks == [], f"projector/{name}.py looks at the clock: {looks}"
+    for name in _reached_from("projector.worker.loop", folder) - LOOKERS:
+        looks = [ast.unparse(node) for node in ast.walk(ast.parse(_file(name, folder).read_text())) if _looks(node)]
+        assert looks == [], f"{name} looks at the clock: {looks}"
 
 
 def _looks(node: ast.AST) -> bool:
@@ -80,16 +80,21 @@ def _looks(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and "now()" in node.value
 
 
+def _file(name: str, folder: Path) -> Path:
+    """The source of a module of ours."""
+    path = folder.parent.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 def _reached_from(name: str, folder: Path) -> set[str]:
-    """The modules that a module imports, and those that they import."""
+    """The modules of ours that a module imports, and those that they import."""
     found, left = {name}, [name]
     while left:
-        tree = ast.parse((folder / f"{left.pop()}.py").read_text())
-        for node in ast.walk(tree):
+        for node in ast.walk(ast.parse(_file(left.pop(), folder).read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("projector"):
-                parts = (node.module or "").split(".")
-                names = {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-                new = {each for each in names if (folder / f"{each}.py").exists()} - found
+                module = node.module or ""
+                names = {module, *(f"{module}.{alias.name}" for alias in node.names)}
+                new = {each for each in names if _file(each, folder).exists()} - found
                 found |= new
                 left += new
     return found

@@ -3,11 +3,11 @@
 from urllib.parse import urlsplit
 
 import pytest
+from cluster import Cluster, until
 from proxy import Proxy, Verdict
-from rounds import Round
-from scene import Scene, until
+from repetitions import Round
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 CALL = b"SELECT pg_temp.write_batch"
 SYNC = b"S\x00\x00\x00\x04"
@@ -29,7 +29,7 @@ class Calls:
 
 
 @pytest.mark.parametrize("verdict", ["cut before", "cut after"])
-def test_a_call_that_nobody_answered_is_looked_up_in_the_position(scene: Scene, verdict: Verdict) -> None:
+def test_a_call_that_nobody_answered_is_looked_up_in_the_position(scene: Cluster, verdict: Verdict) -> None:
     scene.watch_positions()
     with Proxy(_server(scene)) as proxy:
         member = scene.member(database_url=_through(scene, proxy))
@@ -51,7 +51,7 @@ def test_a_call_that_nobody_answered_is_looked_up_in_the_position(scene: Scene, 
         scene.end()
 
 
-def test_connections_that_are_cut_in_many_calls_lose_nothing_and_repeat_nothing(scene: Scene, chance: Round) -> None:
+def test_connections_that_are_cut_in_many_calls_lose_nothing_and_repeat_nothing(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
     rng, cuts, done, calls = chance.chances(), chance.repeats(4, 100), list[Verdict](), Calls()
 
@@ -70,17 +70,17 @@ def test_connections_that_are_cut_in_many_calls_lose_nothing_and_repeat_nothing(
         scene.end()
 
 
-def _all_is_well(scene: Scene) -> None:
+def _all_is_well(scene: Cluster) -> None:
     scene.caught_up()
     scene.view_equals_log()
     scene.nothing_dropped()
     scene.nothing_twice()
 
 
-def _server(scene: Scene) -> str:
+def _server(scene: Cluster) -> str:
     return urlsplit(scene.database_url).netloc.rpartition("@")[2]
 
 
-def _through(scene: Scene, proxy: Proxy) -> str:
+def _through(scene: Cluster, proxy: Proxy) -> str:
     parts = urlsplit(scene.database_url)
     return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl()

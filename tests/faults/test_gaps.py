@@ -3,17 +3,17 @@
 from pathlib import Path
 
 import pytest
+from cluster import Cluster, Process, until
 from kafka import KafkaAdminClient, TopicPartition
-from scene import Process, Scene, until
 from topics import create_topic
 
-from projector.demo.parts import start_kafka
-from projector.demo.platform import Mix
+from testbed.servers.start import start_kafka
+from testbed.workload import Mix
 
 REMEDY = "projector rebuild --from activity-logs"
 
 
-def stops_for_good(scene: Scene, member: Process, reason: str) -> None:
+def stops_for_good(scene: Cluster, member: Process, reason: str) -> None:
     """With the exit code of a gap and the remedy; and started again it does the same, from where it was."""
     before = scene.positions()
     for each in (member, scene.member()):
@@ -23,7 +23,7 @@ def stops_for_good(scene: Scene, member: Process, reason: str) -> None:
     assert scene.positions() == before
 
 
-def test_retention_that_passed_the_position_stops_the_projector_with_the_remedy(scene: Scene) -> None:
+def test_retention_that_passed_the_position_stops_the_projector_with_the_remedy(scene: Cluster) -> None:
     scene.play(Mix(delegations=100))
     scene.member()
     scene.caught_up()
@@ -33,7 +33,7 @@ def test_retention_that_passed_the_position_stops_the_projector_with_the_remedy(
     stops_for_good(scene, scene.member(), "gone for sure")
 
 
-def test_a_topic_made_anew_under_the_old_name_stops_the_projector(scene: Scene) -> None:
+def test_a_topic_made_anew_under_the_old_name_stops_the_projector(scene: Cluster) -> None:
     scene.play(Mix(delegations=50))
     scene.member()
     scene.caught_up()
@@ -48,7 +48,7 @@ def test_a_topic_made_anew_under_the_old_name_stops_the_projector(scene: Scene) 
 
 
 def test_a_log_that_was_truncated_under_a_running_member_stops_it(
-    scene: Scene, tmp_path_factory: pytest.TempPathFactory
+    scene: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """What a broker does that lost its last writes in a crash: it comes back with a shorter log."""
     folder = tmp_path_factory.mktemp("truncated")
@@ -73,7 +73,7 @@ def _halve(log: Path) -> None:
         file.truncate(log.stat().st_size // 2)
 
 
-def _delete_records(scene: Scene, before: dict[int, int]) -> None:
+def _delete_records(scene: Cluster, before: dict[int, int]) -> None:
     """What retention does, at once."""
     admin = KafkaAdminClient(bootstrap_servers=scene.bootstrap_servers)
     admin.delete_records({TopicPartition(scene.topic, partition): offset for partition, offset in before.items()})

@@ -2,15 +2,15 @@
 
 import signal
 
+from cluster import Cluster, until
 from kafka import KafkaAdminClient, KafkaConsumer
-from rounds import Round
-from scene import Scene, until
+from repetitions import Round
 from topics import create_topic
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 
-def test_a_second_member_takes_its_share_and_gives_it_back(scene: Scene) -> None:
+def test_a_second_member_takes_its_share_and_gives_it_back(scene: Cluster) -> None:
     scene.watch_positions()
     with scene.playing(Mix(delegations=400), per_second=1000):
         first = scene.member()
@@ -26,7 +26,7 @@ def test_a_second_member_takes_its_share_and_gives_it_back(scene: Scene) -> None
     scene.each_ended_once()
 
 
-def test_of_two_processes_with_one_name_each_record_is_written_by_one_though_both_are_fed(scene: Scene) -> None:
+def test_of_two_processes_with_one_name_each_record_is_written_by_one_though_both_are_fed(scene: Cluster) -> None:
     scene.watch_positions()
     with scene.playing(Mix(delegations=300), per_second=600):
         first = scene.member(group_instance_id="twin", batch_records="20")
@@ -40,7 +40,7 @@ def test_of_two_processes_with_one_name_each_record_is_written_by_one_though_bot
     scene.nothing_twice()
 
 
-def test_no_partition_stands_still_in_a_storm_of_members_that_come_and_go(scene: Scene, chance: Round) -> None:
+def test_no_partition_stands_still_in_a_storm_of_members_that_come_and_go(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
     rng = chance.chances()
     scene.member()
@@ -55,7 +55,7 @@ def test_no_partition_stands_still_in_a_storm_of_members_that_come_and_go(scene:
     scene.nothing_twice()
 
 
-def test_rebalances_that_leave_a_member_what_it_had_cost_it_no_partition(scene: Scene, chance: Round) -> None:
+def test_rebalances_that_leave_a_member_what_it_had_cost_it_no_partition(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
     elsewhere = create_topic(scene.bootstrap_servers)
     member = scene.member()
@@ -70,7 +70,7 @@ def test_rebalances_that_leave_a_member_what_it_had_cost_it_no_partition(scene: 
     scene.each_ended_once()
 
 
-def _come_and_go(scene: Scene, topic: str) -> None:
+def _come_and_go(scene: Cluster, topic: str) -> None:
     """A member of the group that wants another topic: everybody joins anew, nobody's partitions change."""
     guest = KafkaConsumer(topic, bootstrap_servers=scene.bootstrap_servers, group_id=f"group-{scene.topic}")
 
@@ -82,7 +82,7 @@ def _come_and_go(scene: Scene, topic: str) -> None:
     guest.close()
 
 
-def test_partitions_added_under_load_are_read_from_their_start(scene: Scene) -> None:
+def test_partitions_added_under_load_are_read_from_their_start(scene: Cluster) -> None:
     scene.watch_positions()
     scene.member(metadata_max_age_ms="1000").says("partition claimed", times=3)
     with scene.playing(Mix(delegations=300), per_second=1000):

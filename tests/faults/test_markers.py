@@ -5,31 +5,31 @@ import json
 from collections.abc import Iterator
 
 import psycopg
+from cluster import Cluster, until
 from commands import projector
-from far_away import Distant
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
-from rounds import Round
-from scene import Scene, until
+from proxied_kafka import Distant
+from repetitions import Round
 from topics import create_topic
 
-from projector.demo.platform import Mix, Record
+from testbed.workload import Mix, Record
 
 UNRELATED = json.dumps({"activity_type": "agent_log", "summary": "s" * 100}).encode()
 LONG_AGO_MS = 1_746_439_200_000
 
 
-def status(scene: Scene) -> list[dict[str, int]]:
+def status(scene: Cluster) -> list[dict[str, int]]:
     """Each partition's position, end and lag, as `projector status` tells them."""
     settings = {name: getattr(scene, name) for name in ("database_url", "bootstrap_servers", "topic")}
     told = projector("status", "--json", **settings).json()["partitions"]
     return [{name: each[name] for name in ("partition", "position", "end", "lag_records")} for each in told]
 
 
-def lag_ends(scene: Scene) -> None:
+def lag_ends(scene: Cluster) -> None:
     until(lambda: [each["lag_records"] for each in status(scene)] == [0, 0, 0], "no lag")
 
 
-def test_aborted_transactions_at_the_end_and_amid_the_log_leave_no_lag(scene: Scene) -> None:
+def test_aborted_transactions_at_the_end_and_amid_the_log_leave_no_lag(scene: Cluster) -> None:
     scene.play(Mix(delegations=30))
     scene.member()
     _abort(scene)
@@ -44,7 +44,7 @@ def test_aborted_transactions_at_the_end_and_amid_the_log_leave_no_lag(scene: Sc
     scene.each_ended_once()
 
 
-def _abort(scene: Scene) -> None:
+def _abort(scene: Cluster) -> None:
     name = f"aborting-{scene.topic}"
     producer = KafkaProducer(bootstrap_servers=scene.bootstrap_servers, transactional_id=name, acks="all")
     producer.init_transactions()
@@ -56,7 +56,7 @@ def _abort(scene: Scene) -> None:
     producer.close()
 
 
-def test_holes_that_compaction_leaves_are_passed(far: Scene, broker: Distant) -> None:
+def test_holes_that_compaction_leaves_are_passed(far: Cluster, broker: Distant) -> None:
     config = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.01", "segment.ms": "100"}
     far.topic = create_topic(broker.bootstrap_servers, config=config)
     keys = [b"c%d" % n for n in range(10)]
@@ -69,7 +69,7 @@ def test_holes_that_compaction_leaves_are_passed(far: Scene, broker: Distant) ->
     far.nothing_twice()
 
 
-def _readable(scene: Scene) -> int:
+def _readable(scene: Cluster) -> int:
     """How many records a reader of the whole log still finds."""
     consumer = KafkaConsumer(bootstrap_servers=scene.bootstrap_servers, auto_offset_reset="earliest")
     places = [TopicPartition(scene.topic, partition) for partition in range(3)]
@@ -81,7 +81,7 @@ def _readable(scene: Scene) -> int:
     return found
 
 
-def test_a_long_run_of_unrelated_records_moves_position_and_lag(scene: Scene, chance: Round) -> None:
+def test_a_long_run_of_unrelated_records_moves_position_and_lag(scene: Cluster, chance: Round) -> None:
     count = chance.of(20_000, 1_000_000)
     scene.watch_positions()
     scene.member()

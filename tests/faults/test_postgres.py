@@ -8,17 +8,17 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from halting import LOCKS, POINTS, end_sessions, halting, prepare, until_halted
+from cluster import Cluster, until
+from pausing import LOCKS, POINTS, end_sessions, halting, prepare, until_halted
 from psycopg import sql
-from scene import Scene, until
 
-from projector import migrations
-from projector.demo.parts import Postgres, start_postgres
-from projector.demo.platform import Mix
+from projector.postgres import migrations
+from testbed.servers.start import Postgres, start_postgres
+from testbed.workload import Mix
 
 
 @pytest.fixture
-def server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server(scene: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A Postgres of the scene's own, with our schema."""
     with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
         with psycopg.connect(server.url) as conn:
@@ -28,14 +28,14 @@ def server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         scene.end()
 
 
-def all_is_well(scene: Scene) -> None:
+def all_is_well(scene: Cluster) -> None:
     scene.caught_up()
     scene.view_equals_log()
     scene.nothing_dropped()
     scene.nothing_twice()
 
 
-def test_postgres_that_is_shut_down_at_once_and_started_again_loses_nothing(scene: Scene, server: Postgres) -> None:
+def test_postgres_that_is_shut_down_at_once_and_started_again_loses_nothing(scene: Cluster, server: Postgres) -> None:
     scene.watch_positions()
     scene.member()
     with scene.playing(Mix(delegations=600), per_second=800):
@@ -47,7 +47,7 @@ def test_postgres_that_is_shut_down_at_once_and_started_again_loses_nothing(scen
     scene.end()
 
 
-def test_a_session_that_is_ended_in_mid_batch_is_opened_anew(scene: Scene) -> None:
+def test_a_session_that_is_ended_in_mid_batch_is_opened_anew(scene: Cluster) -> None:
     scene.watch_positions()
     member = scene.member(batch_records="50")
     with scene.playing(Mix(delegations=400), per_second=800):
@@ -60,7 +60,7 @@ def test_a_session_that_is_ended_in_mid_batch_is_opened_anew(scene: Scene) -> No
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_session_that_is_ended_at_a_point_of_its_transaction_is_taken_up_from_the_position(
-    scene: Scene, point: str
+    scene: Cluster, point: str
 ) -> None:
     scene.watch_positions()
     prepare(scene, point)
@@ -76,7 +76,7 @@ def test_a_session_that_is_ended_at_a_point_of_its_transaction_is_taken_up_from_
     scene.each_ended_once()
 
 
-def test_a_deadlock_is_tried_again_and_loses_nothing(scene: Scene) -> None:
+def test_a_deadlock_is_tried_again_and_loses_nothing(scene: Cluster) -> None:
     """Another writer holds what the rows wait for, and wants the position that the member holds."""
     scene.watch_positions()
     prepare(scene, "in the write")
@@ -103,7 +103,7 @@ def _deadlocks(conn: psycopg.Connection) -> int:
     return int(until(counted, "the deadlock is counted"))
 
 
-def test_a_lock_that_is_held_too_long_is_given_up_and_waited_for(scene: Scene) -> None:
+def test_a_lock_that_is_held_too_long_is_given_up_and_waited_for(scene: Cluster) -> None:
     scene.watch_positions()
     prepare(scene, "in the write")
     member = scene.member(lock_timeout_ms="200")
@@ -117,7 +117,7 @@ def test_a_lock_that_is_held_too_long_is_given_up_and_waited_for(scene: Scene) -
     scene.each_ended_once()
 
 
-def test_a_database_that_takes_no_writes_is_waited_for(scene: Scene, tmp_path: Path) -> None:
+def test_a_database_that_takes_no_writes_is_waited_for(scene: Cluster, tmp_path: Path) -> None:
     """As after a failover, while the address still leads to what is a replica by now."""
     scene.watch_positions()
     health = tmp_path / "health"
@@ -134,14 +134,14 @@ def test_a_database_that_takes_no_writes_is_waited_for(scene: Scene, tmp_path: P
     scene.each_ended_once()
 
 
-def _set_read_only(scene: Scene, value: str) -> None:
+def _set_read_only(scene: Cluster, value: str) -> None:
     with psycopg.connect(scene.database_url, autocommit=True) as conn:
         conn.execute("SET default_transaction_read_only = off")
         change = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
         conn.execute(change.format(sql.Identifier(conn.info.dbname), sql.SQL(value)))
 
 
-def test_a_disk_that_is_full_is_waited_for(scene: Scene, server: Postgres, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_is_waited_for(scene: Cluster, server: Postgres, tmp_path: Path) -> None:
     scene.watch_positions()
     with psycopg.connect(server.url, autocommit=True) as conn, _small_disk(tmp_path, conn) as disk:
         conn.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(disk)))

@@ -3,14 +3,14 @@
 import signal
 
 import pytest
-from halting import POINTS, halting, prepare, sessions, until_gone, until_halted
-from rounds import Round
-from scene import Scene, until
+from cluster import Cluster, until
+from pausing import POINTS, halting, prepare, sessions, until_gone, until_halted
+from repetitions import Round
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 
-def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene: Scene, chance: Round) -> None:
+def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
     rng, kills = chance.chances(), chance.repeats(4, 100)
     with scene.playing(Mix(delegations=150 * kills, seed=chance.seed), per_second=500):
@@ -27,7 +27,7 @@ def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_what_a_killed_member_has_sent_is_written_to_its_end_and_goes_on_from_there(scene: Scene, point: str) -> None:
+def test_what_a_killed_member_has_sent_is_written_to_its_end_and_goes_on_from_there(scene: Cluster, point: str) -> None:
     scene.watch_positions()
     prepare(scene, point)
     member = scene.member(lock_timeout_ms="20000")
@@ -47,7 +47,7 @@ def test_what_a_killed_member_has_sent_is_written_to_its_end_and_goes_on_from_th
     scene.nothing_twice()
 
 
-def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scene: Scene) -> None:
+def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scene: Cluster) -> None:
     scene.watch_positions()
     with scene.playing(Mix(delegations=400), per_second=800):
         zombie = scene.member(batch_records="20")
@@ -64,7 +64,7 @@ def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scen
     scene.nothing_twice()
 
 
-def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Scene) -> None:
+def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Cluster) -> None:
     scene.watch_positions()
     scene.play(Mix(delegations=60))
     prepare(scene, "in the write")
@@ -83,7 +83,7 @@ def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Scene) -> No
     scene.nothing_twice()
 
 
-def test_a_member_frozen_while_it_claims_holds_nothing_up_for_long(scene: Scene) -> None:
+def test_a_member_frozen_while_it_claims_holds_nothing_up_for_long(scene: Cluster) -> None:
     scene.play(Mix(delegations=60))
     prepare(scene, "in the claim")
     with halting(scene, "in the claim"):

@@ -7,19 +7,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
+from cluster import Cluster
 from commands import environment
-from odd import written
-from rounds import Round
+from repetitions import Round
 from rows import CALLEE, CALLER, delegate
-from scene import Scene
+from strategies import written
 
-from projector.demo.platform import Record
+from testbed.workload import Record
 
 MEGABYTES = 250
 """Far more than a process needs that takes a piece at a time, and far less than all of it at once."""
 
 
-def test_dead_letters_retried_all_at_once_are_taken_piece_by_piece(scene: Scene, chance: Round, tmp_path: Path) -> None:
+def test_dead_letters_retried_all_at_once_are_taken_piece_by_piece(
+    scene: Cluster, chance: Round, tmp_path: Path
+) -> None:
     count = chance.of(5_000, 100_000)
     with psycopg.connect(scene.database_url, autocommit=True) as conn:
         conn.execute(
@@ -47,7 +49,7 @@ def test_dead_letters_retried_all_at_once_are_taken_piece_by_piece(scene: Scene,
 def _peak_megabytes(arguments: list[str], folder: Path, **settings: str) -> int:
     """Run a command to its good end; the most memory that it ever had."""
     with (folder / "said").open("w") as said:
-        command = [sys.executable, "-m", "projector.cli", *arguments]
+        command = [sys.executable, "-m", "projector", *arguments]
         process = subprocess.Popen(command, env=environment(settings), stdout=said, stderr=said)
     # Not what the system tells of an ended child: that begins with the size of the process that forked it.
     peak = 0
@@ -58,7 +60,7 @@ def _peak_megabytes(arguments: list[str], folder: Path, **settings: str) -> int:
     return peak
 
 
-def test_events_parked_by_the_many_are_healed_batch_by_batch(scene: Scene, chance: Round) -> None:
+def test_events_parked_by_the_many_are_healed_batch_by_batch(scene: Cluster, chance: Round) -> None:
     """Ten of each delegation wait; then the requests come, as many to a batch as there are."""
     delegations = chance.of(2_000, 100_000)
     _park(scene, delegations, each=10)
@@ -74,7 +76,7 @@ def test_events_parked_by_the_many_are_healed_batch_by_batch(scene: Scene, chanc
     assert peak < MEGABYTES
 
 
-def _park(scene: Scene, delegations: int, each: int) -> None:
+def _park(scene: Cluster, delegations: int, each: int) -> None:
     with psycopg.connect(scene.database_url) as conn:
         conn.execute(
             """

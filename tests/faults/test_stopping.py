@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from halting import halting, prepare, until_halted
-from rounds import Round
-from scene import Process, Scene
+from cluster import Cluster, Process
+from pausing import halting, prepare, until_halted
+from repetitions import Round
 
-from projector import migrations
-from projector.demo.parts import Postgres, start_postgres
-from projector.demo.platform import Mix
+from projector.postgres import migrations
+from testbed.servers.start import Postgres, start_postgres
+from testbed.workload import Mix
 
 GRACE_SECONDS = 30
 """What Kubernetes gives a container, and compose.yaml ours, before it kills."""
@@ -25,7 +25,7 @@ def ended_in_time(member: Process) -> int:
         raise AssertionError(f"it does not end:\n{member.text()[-2000:]}") from None
 
 
-def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Scene, chance: Round) -> None:
+def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
     rng, times = chance.chances(), chance.repeats(2, 50)
     with scene.playing(Mix(delegations=100 * times, seed=chance.seed), per_second=400):
@@ -42,7 +42,7 @@ def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Sce
     scene.each_ended_once()
 
 
-def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(scene: Scene) -> None:
+def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(scene: Cluster) -> None:
     prepare(scene, "in the write")
     member = scene.member(lock_timeout_ms="20000")
     member.says("partition claimed", times=3)
@@ -57,7 +57,7 @@ def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(sce
 
 
 @pytest.fixture
-def server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server(scene: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
@@ -66,7 +66,7 @@ def server(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Iterator[P
         scene.end()
 
 
-def test_a_member_that_waits_for_postgres_stops_with_0(scene: Scene, server: Postgres) -> None:
+def test_a_member_that_waits_for_postgres_stops_with_0(scene: Cluster, server: Postgres) -> None:
     member = scene.member()
     member.says("partition claimed", times=3)
     server.stop("immediate")
@@ -75,7 +75,7 @@ def test_a_member_that_waits_for_postgres_stops_with_0(scene: Scene, server: Pos
 
 
 def test_a_member_that_a_frozen_postgres_does_not_answer_stops_within_the_grace_period(
-    scene: Scene, server: Postgres
+    scene: Cluster, server: Postgres
 ) -> None:
     member = scene.member(batch_records="20", stop_within_seconds="4")
     member.says("partition claimed", times=3)

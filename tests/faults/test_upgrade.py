@@ -7,12 +7,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cluster import Cluster
 from commands import projector
-from scene import Scene
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
-PACKAGES = ("projector", "events", "schema")
+PACKAGES = ("projector", "schema")
 HERE = Path(__file__).parents[2]
 UP = "ALTER TABLE delegations ADD COLUMN made_up TEXT NOT NULL DEFAULT 'by the later release';"
 DOWN = "ALTER TABLE delegations DROP COLUMN made_up;"
@@ -40,7 +40,7 @@ def instead(monkeypatch: pytest.MonkeyPatch, later: Path) -> Iterator[None]:
 
 
 def test_a_later_release_does_not_start_before_its_migration(
-    scene: Scene, later: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Cluster, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.play(Mix(delegations=20))
     with instead(monkeypatch, later):
@@ -55,7 +55,7 @@ def test_a_later_release_does_not_start_before_its_migration(
 
 
 def test_members_of_two_releases_share_the_work_during_a_rolling_upgrade(
-    scene: Scene, later: Path, monkeypatch: pytest.MonkeyPatch
+    scene: Cluster, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.watch_positions()
     old = scene.member(batch_records="50")

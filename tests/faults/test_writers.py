@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import psycopg
+from cluster import Cluster
 from psycopg import errors
-from rounds import Round
-from scene import Scene
+from repetitions import Round
 
-from projector import ledger
-from projector.demo.judge import judge, stored_rows
-from projector.demo.platform import Mix
+from projector.ledger import rows
+from testbed.oracle import fold_log, stored_rows
+from testbed.workload import Mix
 
 IN_FLIGHT = ["queued", "dispatched", "in_progress"]
 FORWARD_ONLY = """
@@ -65,7 +65,7 @@ def some_ids(conn: psycopg.Connection, rng: random.Random, count: int) -> list[s
     return rng.sample(found, min(len(found), count))
 
 
-def test_writers_on_the_same_rows_cost_no_record_and_no_step_forward(scene: Scene, chance: Round) -> None:
+def test_writers_on_the_same_rows_cost_no_record_and_no_step_forward(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
     with psycopg.connect(scene.database_url) as conn:
         conn.execute(FORWARD_ONLY)
@@ -74,8 +74,8 @@ def test_writers_on_the_same_rows_cost_no_record_and_no_step_forward(scene: Scen
     def by_ledger(conn: psycopg.Connection) -> None:
         for delegation_id in some_ids(conn, rng, 20):
             with conn.transaction():
-                ledger.set_status(conn, delegation_id, rng.choice(["dispatched", "in_progress"]))
-                ledger.heartbeat(conn, delegation_id)
+                rows.set_status(conn, delegation_id, rng.choice(["dispatched", "in_progress"]))
+                rows.heartbeat(conn, delegation_id)
 
     def by_hand(conn: psycopg.Connection) -> None:
         with conn.transaction():
@@ -94,14 +94,14 @@ def test_writers_on_the_same_rows_cost_no_record_and_no_step_forward(scene: Scen
     assert "gave up" not in member.text()
 
 
-def nothing_went_backwards(scene: Scene) -> None:
+def nothing_went_backwards(scene: Cluster) -> None:
     with psycopg.connect(scene.database_url) as conn:
         assert conn.execute("SELECT * FROM public.backwards").fetchall() == []
 
 
-def each_row_is_as_far_as_the_log_says(scene: Scene) -> None:
+def each_row_is_as_far_as_the_log_says(scene: Cluster) -> None:
     """At its end if the log tells of one, since the ledger ended none; else as far, or further by the ledger's word."""
-    expected = judge(scene.acknowledged).rows
+    expected = fold_log(scene.acknowledged).rows
     with psycopg.connect(scene.database_url) as conn:
         stored = stored_rows(conn)
     assert stored.keys() == expected.keys()

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scene import until
+from cluster import until
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 300.0

@@ -5,11 +5,11 @@ import random
 import uuid
 
 import psycopg
+from cluster import Cluster
 from kafka import KafkaConsumer, TopicPartition
 from psycopg.types.json import Jsonb
-from scene import Scene
 
-from projector.demo.acknowledged import Acknowledged
+from testbed.recording import AcknowledgedRecord
 
 # Larger than a page can hold, and than compression can help: Postgres moves it out of line.
 LARGE = 60_000
@@ -94,7 +94,7 @@ class Platform:
         return str(values["id"])
 
 
-def read_topic(scene: Scene, *, until_it_holds: str) -> list[Acknowledged]:
+def read_topic(scene: Cluster, *, until_it_holds: str) -> list[AcknowledgedRecord]:
     """All of the topic in the order of each partition; empty while nothing in it holds this text."""
     consumer = KafkaConsumer(bootstrap_servers=scene.bootstrap_servers, enable_auto_commit=False)
     try:
@@ -104,7 +104,9 @@ def read_topic(scene: Scene, *, until_it_holds: str) -> list[Acknowledged]:
         ends, found = consumer.end_offsets(places), []
         while any(consumer.position(place) < end for place, end in ends.items()):
             for records in consumer.poll(timeout_ms=500).values():
-                found += [Acknowledged(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in records]
+                found += [
+                    AcknowledgedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in records
+                ]
     finally:
         consumer.close()
     sought = json.dumps(until_it_holds).encode()

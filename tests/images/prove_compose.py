@@ -9,12 +9,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cluster import Cluster, until
 from engine import Stack, docker, exit_code, inspect, stop, well
 from feed import Platform, read_topic
-from scene import Scene, until
 
-from projector.demo.acknowledged import Acknowledged
-from projector.demo.platform import Mix
+from testbed.recording import AcknowledgedRecord
+from testbed.workload import Mix
 
 GRACE_SECONDS = 30
 
@@ -43,7 +43,7 @@ def plain(built: None) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def scene(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def scene(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     return scene_on(plain, tmp_path_factory.mktemp("scene"))
 
 
@@ -53,8 +53,8 @@ def cdc(built: None) -> Iterator[Stack]:
         yield stack
 
 
-def scene_on(stack: Stack, folder: Path) -> Scene:
-    return Scene(stack.database_url, stack.bootstrap_servers, "activity-log", folder)
+def scene_on(stack: Stack, folder: Path) -> Cluster:
+    return Cluster(stack.database_url, stack.bootstrap_servers, "activity-log", folder)
 
 
 # --- without the profile, one story in order
@@ -83,7 +83,7 @@ def test_the_projector_is_locked_down_and_hears_signals_itself(plain: Stack) -> 
     assert "CapEff:\t0000000000000000" in well(docker("exec", projector, "cat", "/proc/1/status"))
 
 
-def test_what_a_platform_publishes_becomes_rows(plain: Stack, scene: Scene) -> None:
+def test_what_a_platform_publishes_becomes_rows(plain: Stack, scene: Cluster) -> None:
     scene.play(Mix(delegations=500))
     scene.caught_up()
     scene.view_equals_log()
@@ -92,7 +92,7 @@ def test_what_a_platform_publishes_becomes_rows(plain: Stack, scene: Scene) -> N
     assert len(status["partitions"]) == 3
 
 
-def test_it_is_unwell_while_postgres_is_away(plain: Stack, scene: Scene) -> None:
+def test_it_is_unwell_while_postgres_is_away(plain: Stack, scene: Cluster) -> None:
     well(plain("stop", "postgres"))
     scene.play(Mix(delegations=50, seed=10))
     until(lambda: "waiting for Postgres" in plain.projector("health").err, "a report of the outage")
@@ -102,7 +102,7 @@ def test_it_is_unwell_while_postgres_is_away(plain: Stack, scene: Scene) -> None
     scene.view_equals_log()
 
 
-def test_sigterm_under_load_ends_it_with_0_and_up_goes_on_where_it_stood(plain: Stack, scene: Scene) -> None:
+def test_sigterm_under_load_ends_it_with_0_and_up_goes_on_where_it_stood(plain: Stack, scene: Cluster) -> None:
     with scene.playing(Mix(delegations=500, seed=8), per_second=2000):
         until(lambda: scene.projected() > sum(scene.ends().values()) - 2000, "the load")
         code, seconds = stop(plain.container("projector"), grace=GRACE_SECONDS)
@@ -117,7 +117,7 @@ def test_sigterm_under_load_ends_it_with_0_and_up_goes_on_where_it_stood(plain: 
     scene.view_equals_log()
 
 
-def test_three_share_the_work(plain: Stack, scene: Scene) -> None:
+def test_three_share_the_work(plain: Stack, scene: Cluster) -> None:
     plain.up("--scale", "projector=3")
     until(lambda: _owners(plain) == 3, "three owners of three partitions")
     scene.play(Mix(delegations=200, seed=9))
@@ -169,8 +169,8 @@ def _statuses(conn: psycopg.Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT delegation_id, status FROM delegations").fetchall())
 
 
-def _by_key(scene: Scene) -> list[list[Acknowledged]]:
-    found: dict[bytes | None, list[Acknowledged]] = {}
+def _by_key(scene: Cluster) -> list[list[AcknowledgedRecord]]:
+    found: dict[bytes | None, list[AcknowledgedRecord]] = {}
     for record in scene.acknowledged:
         found.setdefault(record.key, []).append(record)
     return list(found.values())

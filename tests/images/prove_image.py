@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from cluster import until
 from engine import ROOT, container, docker, health, inspect, stop, well
-from scene import until
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 TAG = "delegations-projector:test"

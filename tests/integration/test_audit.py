@@ -11,10 +11,12 @@ import pytest
 from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER, TEN, logged
 
-from projector import audit, projection, writing
-from projector.audit import Recorded, Written
-from projector.ledger import AlreadyThere, Connection, Effect, Inserted, InTheWay
-from projector.lifecycle import Delegation
+from projector.domain.lifecycle import Delegation
+from projector.ledger import audit
+from projector.ledger.audit import Recorded, Written
+from projector.ledger.rows import AlreadyExists, Conflict, Connection, Effect, Inserted
+from projector.postgres import write_batch
+from projector.projection import transaction
 
 TASK = "count to three\x00" + "é" * 5000
 
@@ -27,7 +29,7 @@ def platform(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def request(conn: Connection, **options: Any) -> Recorded[Inserted | AlreadyThere]:
+def request(conn: Connection, **options: Any) -> Recorded[Inserted | AlreadyExists]:
     return audit.record_request(conn, "d-1", CALLER, CALLEE, TASK, **options)
 
 
@@ -87,9 +89,9 @@ def test_each_fact_tells_what_became_of_either_row(platform: Connection) -> None
 
 def project_activities(conn: Connection) -> None:
     records = [logged(offset, json.dumps(row).encode()) for offset, row in enumerate(activities(conn))]
-    writing.prepare(conn)
+    write_batch.prepare(conn)
     conn.commit()
-    projection.project(conn, records)
+    transaction.project(conn, records)
 
 
 def test_the_events_of_the_activity_rows_change_nothing(platform: Connection) -> None:
@@ -123,7 +125,7 @@ def test_the_activity_row_is_the_older_one(platform: Connection) -> None:
 
 def test_a_second_request_is_an_activity_all_the_same(platform: Connection) -> None:
     request(platform)
-    assert request(platform).view == AlreadyThere("d-1", InTheWay.SAME_ID)
+    assert request(platform).view == AlreadyExists("d-1", Conflict.SAME_ID)
     assert len(activities(platform)) == 2
 
 

@@ -8,10 +8,10 @@ import pytest
 from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER
 
-from projector import audit
-from projector.audit import Failed, Recorded, Written
 from projector.errors import Misconfigured
-from projector.ledger import AlreadyThere, Connection, Effect, Inserted
+from projector.ledger import audit
+from projector.ledger.audit import Failed, Recorded, Written
+from projector.ledger.rows import AlreadyExists, Connection, Effect, Inserted
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def platform(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def request(conn: Connection) -> Recorded[Inserted | AlreadyThere]:
+def request(conn: Connection) -> Recorded[Inserted | AlreadyExists]:
     return audit.record_request(conn, "d-1", CALLER, CALLEE, "count to three")
 
 

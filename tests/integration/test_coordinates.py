@@ -6,9 +6,9 @@ from pathlib import Path
 from projecting import asked, connected
 from rows import answer, delegate
 
-from projector import retry
-from projector.dead_letters import Wanted
-from projector.replay import replay
+from projector.postgres.dead_letters import Filter
+from projector.projection import dead_letters
+from projector.recordings.replay import replay
 
 
 def export(folder: Path, delegation: str) -> Path:
@@ -36,6 +36,6 @@ def test_of_two_dead_letters_at_one_place_only_the_one_that_is_mended_leaves(dat
         replay(conn, exports, batch_records=10, batch_bytes=10_000)
         mended = json.dumps(delegate(0)).encode()
         conn.execute("UPDATE dead_letters SET value = %s WHERE encode(value, 'escape') LIKE '%%d-1'", [mended])
-        retry.retry(conn, Wanted(), retry.Most(10, 10_000))
+        dead_letters.retry(conn, Filter(), dead_letters.BatchLimits(10, 10_000))
         assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters") == ["no JSON of d-2"]
         assert asked(conn, "SELECT delegation_id, status FROM delegations") == [("d-1", "completed")]

@@ -9,18 +9,19 @@ import psycopg
 import pytest
 from rows import CALLEE, CALLER, answer, beat, delegate
 
-from projector import dead_letters, retry, session, views
-from projector.dead_letters import BEFORE_ALL, Place, Wanted
-from projector.errors import DatabaseAway
-from projector.fold import Changes, DeadLetter
-from projector.lifecycle import Outcome
-from projector.projection import Outcomes, project, project_dead_letters
-from projector.recording import Line
-from projector.retry import Most
-from projector.session import Connection, transaction
-from projector.writing import prepare, write
+from projector.domain.fold import Changes, DeadLetter
+from projector.domain.outcomes import Outcome
+from projector.errors import DatabaseUnavailable
+from projector.postgres import connection, dead_letters, queries
+from projector.postgres.connection import Connection, transaction
+from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter
+from projector.postgres.write_batch import prepare, write
+from projector.projection import dead_letters as retries
+from projector.projection.dead_letters import BatchLimits
+from projector.projection.transaction import Outcomes, project, project_dead_letters
+from projector.recordings.file import RecordedRecord
 
-EVERYTHING = Most(5_000, 8 * 1024 * 1024)
+EVERYTHING = BatchLimits(5_000, 8 * 1024 * 1024)
 KEYED = {"source_id": CALLER}
 
 
@@ -31,17 +32,19 @@ def ours(database_url: str) -> Iterator[Connection]:
 
 
 def opened(url: str) -> Connection:
-    conn = session.connect(url)
+    conn = connection.connect(url)
     prepare(conn)
     return conn
 
 
-def letter(offset: int, value: object, *, topic: str = "activity-log", partition: int = 0) -> Line:
+def letter(offset: int, value: object, *, topic: str = "activity-log", partition: int = 0) -> RecordedRecord:
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Line(topic, partition, offset, 1_777_975_200_123, b"c1", content)
+    return RecordedRecord(topic, partition, offset, 1_777_975_200_123, b"c1", content)
 
 
-def bury(conn: Connection, letters: Sequence[Line], reason: str = "an older release could not read it") -> None:
+def bury(
+    conn: Connection, letters: Sequence[RecordedRecord], reason: str = "an older release could not read it"
+) -> None:
     write(conn, Changes([], [], [], [], 0), {}, dead=[DeadLetter(each, reason, "status") for each in letters])()
 
 
@@ -56,14 +59,14 @@ def statuses(conn: Connection) -> dict[str, str]:
 
 def test_letter_that_can_be_read_now_leaves_and_its_row_is_there(ours: Connection) -> None:
     bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, answer(1, "completed", text="3"))])
-    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1}
+    assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1}
     assert (left(ours), statuses(ours)) == ([], {"d-1": "completed"})
 
 
 def test_letter_that_dies_again_stays_with_its_new_reason_and_its_old_time(ours: Connection) -> None:
     bury(ours, [letter(0, b"no json")])
     died_at = ours.execute("SELECT died_at FROM dead_letters").fetchall()
-    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.DEAD_LETTER: 1}
+    assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.DEAD_LETTER: 1}
     assert ours.execute("SELECT died_at FROM dead_letters").fetchall() == died_at
     ((_, reason),) = left(ours)
     assert reason.startswith("not JSON")
@@ -74,7 +77,7 @@ def test_letter_that_postgres_refuses_costs_its_neighbours_nothing(ours: Connect
     ours.execute("ALTER TABLE delegations ADD CONSTRAINT no_seven CHECK (delegation_id <> 'd-7')")
     asked = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(9)]
     bury(ours, [letter(n, row) for n, row in enumerate(asked)])
-    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.INSERTED: 8, Outcome.DEAD_LETTER: 1}
+    assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.INSERTED: 8, Outcome.DEAD_LETTER: 1}
     ((offset, reason),) = left(ours)
     assert offset == 7
     assert "no_seven" in reason
@@ -83,17 +86,17 @@ def test_letter_that_postgres_refuses_costs_its_neighbours_nothing(ours: Connect
 
 def test_letters_are_retried_in_log_order_however_small_the_pieces(ours: Connection) -> None:
     bury(ours, [letter(2, answer(3, "failed")), letter(0, delegate(0, **KEYED)), letter(1, answer(2, "completed"))])
-    outcomes = retry.retry(ours, Wanted(), Most(1, 1))
+    outcomes = retries.retry(ours, Filter(), BatchLimits(1, 1))
     assert outcomes == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1, Outcome.REFUSED: 1}
     assert statuses(ours) == {"d-1": "completed"}
 
 
 def test_early_event_is_parked_and_heals(ours: Connection) -> None:
     bury(ours, [letter(0, beat(1))])
-    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.PARKED: 1}
-    assert views.parked_queue(ours).events == 1
+    assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.PARKED: 1}
+    assert queries.parked_summary(ours).events == 1
     project(ours, [letter(1, delegate(0, **KEYED))])
-    assert views.parked_queue(ours).events == 0
+    assert queries.parked_summary(ours).events == 0
 
 
 def test_body_that_was_left_out_is_recalled_once_its_row_was_seen(ours: Connection) -> None:
@@ -102,13 +105,13 @@ def test_body_that_was_left_out_is_recalled_once_its_row_was_seen(ours: Connecti
     assert project(ours, [letter(1, left_out)]) == {Outcome.DEAD_LETTER: 1}
     whole = delegate(0, id=row_id, request_body={"delegation_id": "d-1", "task": "t" * 3_000}, **KEYED)
     project(ours, [letter(0, whole)])
-    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.ADVANCED: 1}
+    assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.ADVANCED: 1}
     assert left(ours) == []
 
 
 def test_only_the_places_that_were_named_are_retried(ours: Connection) -> None:
     bury(ours, [letter(n, delegate(0, **KEYED), topic=topic) for n in range(3) for topic in ("a", "b")])
-    outcomes = retry.retry(ours, Wanted("b", 0, [1, 2, 99]), Most(1, 1))
+    outcomes = retries.retry(ours, Filter("b", 0, [1, 2, 99]), BatchLimits(1, 1))
     assert outcomes == {Outcome.INSERTED: 1, Outcome.DUPLICATE: 1}
     assert [offset for offset, _ in left(ours)] == [0, 1, 2, 0]
 
@@ -116,7 +119,7 @@ def test_only_the_places_that_were_named_are_retried(ours: Connection) -> None:
 def test_no_position_moves(ours: Connection) -> None:
     ours.execute("INSERT INTO positions (topic, partition, next_offset) VALUES ('activity-log', 0, 5)")
     bury(ours, [letter(0, delegate(0, **KEYED))])
-    retry.retry(ours, Wanted(), EVERYTHING)
+    retries.retry(ours, Filter(), EVERYTHING)
     assert ours.execute("SELECT next_offset, moved_at FROM positions").fetchall() == [(5, None)]
 
 
@@ -124,18 +127,21 @@ def test_pieces_hold_so_many_bytes_and_always_one_letter(ours: Connection) -> No
     bury(ours, [letter(n, b"x" * size) for n, size in enumerate((40, 60, 1, 500, 20))])
     with transaction(ours):
         sizes, after = [], BEFORE_ALL
-        while places := dead_letters.places_after(ours, after, Wanted(), most_records=2, most_bytes=100):
+        while places := dead_letters.places_after(ours, after, Filter(), most_records=2, most_bytes=100):
             sizes.append([place.offset for place in places])
             after = places[-1]
     assert sizes == [[0, 1], [2], [3], [4]]
 
 
 def test_record_comes_back_as_it_was(ours: Connection) -> None:
-    buried = [Line("t", 2**31 - 1, 2**63 - 1, None, None, b"\xff\x00"), Line("t", 1, 1, 253_402_300_799_999, b"", b"")]
+    buried = [
+        RecordedRecord("t", 2**31 - 1, 2**63 - 1, None, None, b"\xff\x00"),
+        RecordedRecord("t", 1, 1, 253_402_300_799_999, b"", b""),
+    ]
     bury(ours, buried)
     with transaction(ours):
-        taken = dead_letters.take(ours, [Place("t", line.partition, line.offset) for line in buried])
-    assert [Line(*each[:6]) for each in taken] == sorted(buried)
+        taken = dead_letters.take(ours, [Coordinates("t", line.partition, line.offset) for line in buried])
+    assert [RecordedRecord(*each[:6]) for each in taken] == sorted(buried)
 
 
 def test_five_at_once_project_each_letter_once(database_url: str, ours: Connection) -> None:
@@ -147,7 +153,7 @@ def test_five_at_once_project_each_letter_once(database_url: str, ours: Connecti
     def once() -> None:
         with opened(database_url) as conn:
             together.wait()
-            ended.append(retry.retry(conn, Wanted(), Most(7, 1_000_000)))
+            ended.append(retries.retry(conn, Filter(), BatchLimits(7, 1_000_000)))
 
     threads = [threading.Thread(target=once) for _ in range(5)]
     for thread in threads:
@@ -165,10 +171,10 @@ def test_second_one_waits_for_the_first_and_goes_on_behind_it(database_url: str,
 
     def second() -> None:
         with opened(database_url) as conn:
-            ended.append(retry.retry(conn, Wanted(), Most(2, 1_000_000)))
+            ended.append(retries.retry(conn, Filter(), BatchLimits(2, 1_000_000)))
 
     with transaction(ours):
-        letters = dead_letters.take(ours, [Place("activity-log", 0, 0), Place("activity-log", 0, 1)])
+        letters = dead_letters.take(ours, [Coordinates("activity-log", 0, 0), Coordinates("activity-log", 0, 1)])
         thread = threading.Thread(target=second)
         thread.start()
         wait_until_somebody_waits_for(ours)
@@ -194,18 +200,18 @@ def test_death_in_the_middle_leaves_what_was_not_finished(database_url: str, our
         assert records == 1
         ours.execute("SELECT pg_terminate_backend(%s)", [victim.info.backend_pid])
 
-    with opened(database_url) as victim, pytest.raises(DatabaseAway):
-        retry.retry(victim, Wanted(), Most(1, 1), progress=die_after_the_first)
+    with opened(database_url) as victim, pytest.raises(DatabaseUnavailable):
+        retries.retry(victim, Filter(), BatchLimits(1, 1), progress=die_after_the_first)
     assert [offset for offset, _ in left(ours)] == [1]
-    assert retry.retry(ours, Wanted(), EVERYTHING) == {Outcome.DUPLICATE: 1}
+    assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.DUPLICATE: 1}
 
 
 def test_letters_of_an_unfinished_piece_are_all_still_there(ours: Connection) -> None:
     bury(ours, [letter(0, delegate(0, **KEYED))])
     ours.execute("CREATE FUNCTION die() RETURNS trigger AS $$ BEGIN RAISE admin_shutdown; END $$ LANGUAGE plpgsql")
     ours.execute("CREATE TRIGGER die BEFORE DELETE ON dead_letters EXECUTE FUNCTION die()")
-    with pytest.raises(DatabaseAway):
-        project_dead_letters(ours, [Place("activity-log", 0, 0)])
+    with pytest.raises(DatabaseUnavailable):
+        project_dead_letters(ours, [Coordinates("activity-log", 0, 0)])
     assert (len(left(ours)), statuses(ours)) == (1, {})
 
 
@@ -215,7 +221,7 @@ def test_letter_is_retried_while_the_ledger_makes_the_same_row(database_url: str
 
     def retried() -> None:
         with opened(database_url) as conn:
-            ended.append(retry.retry(conn, Wanted(), EVERYTHING))
+            ended.append(retries.retry(conn, Filter(), EVERYTHING))
 
     with transaction(ours):
         ours.execute(
@@ -232,27 +238,27 @@ def test_letter_is_retried_while_the_ledger_makes_the_same_row(database_url: str
 
 def test_discarded_letters_are_gone(ours: Connection) -> None:
     bury(ours, [letter(n, b"x", topic=topic) for n in range(5) for topic in ("a", "b")])
-    assert retry.discard(ours, Wanted("a", 0, [1, 3, 99]), Most(1, 1)) == 2
-    assert retry.discard(ours, Wanted("a"), Most(2, 1_000)) == 3
-    assert views.count_dead_letters(ours) == 5
-    assert retry.discard(ours, Wanted(), Most(2, 1_000)) == 5
+    assert retries.discard(ours, Filter("a", 0, [1, 3, 99]), BatchLimits(1, 1)) == 2
+    assert retries.discard(ours, Filter("a"), BatchLimits(2, 1_000)) == 3
+    assert queries.count_dead_letters(ours) == 5
+    assert retries.discard(ours, Filter(), BatchLimits(2, 1_000)) == 5
     assert left(ours) == []
 
 
 def test_listing_is_newest_first_and_tells_no_bytes(ours: Connection) -> None:
     for offset, partition in ((0, 0), (1, 1), (2, 0)):
         bury(ours, [letter(offset, b"abc", partition=partition)], reason=f"reason {offset}")
-    assert [each.offset for each in views.dead_letters(ours, limit=2)] == [2, 1]
-    (latest, *_) = views.dead_letters(ours, partition=0, limit=50)
+    assert [each.offset for each in queries.dead_letters(ours, limit=2)] == [2, 1]
+    (latest, *_) = queries.dead_letters(ours, partition=0, limit=50)
     assert (latest.offset, latest.size, latest.field, latest.reason) == (2, 3, "status", "reason 2")
-    assert views.dead_letters(ours, topic="another", limit=50) == []
-    assert views.count_dead_letters(ours, partition=0) == 2
+    assert queries.dead_letters(ours, topic="another", limit=50) == []
+    assert queries.count_dead_letters(ours, partition=0) == 2
 
 
 def test_letter_is_shown_whole(ours: Connection) -> None:
     bury(ours, [letter(4, b"\xff")])
-    found = views.dead_letter(ours, topic="activity-log", partition=0, offset=4)
+    found = queries.dead_letter(ours, topic="activity-log", partition=0, offset=4)
     assert found is not None
     assert (found.key, found.value) == (b"c1", b"\xff")
     assert found.record_at == datetime(2026, 5, 5, 10, 0, 0, 123_000, tzinfo=UTC)
-    assert views.dead_letter(ours, topic="activity-log", partition=0, offset=5) is None
+    assert queries.dead_letter(ours, topic="activity-log", partition=0, offset=5) is None

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from cluster import until
 from commands import environment, projector
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import UserScramCredentialUpsertion
 from rows import CALLER, delegate
-from scene import until
 from topics import create_topic
 
-from projector.demo.parts import Kafka, start_kafka
+from testbed.servers.start import Kafka, start_kafka
 
 PASSWORD = "open-sesame"
 SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -117,7 +117,7 @@ def token(lifetime: int = 600) -> str:
 def running(said: Path, **settings: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A `projector run` that logs all it can."""
     with said.open("wb") as out:
-        command = [sys.executable, "-m", "projector.cli", "run", "--log-level", "DEBUG"]
+        command = [sys.executable, "-m", "projector", "run", "--log-level", "DEBUG"]
         process = subprocess.Popen(command, env=environment(settings), stdout=out, stderr=out)
     try:
         yield process

@@ -10,10 +10,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rows import CALLEE, CALLER, Columns, answer, beat, delegate, logged
 
-from events.delegation import Beat, Reported, Requested, Status
-from projector import ledger, projection, store, writing
-from projector.ledger import AlreadyThere, Connection, Effect, Inserted
-from projector.lifecycle import FAILED, Delegation, Outcome, evolve
+from projector.contract.facts import FAILED, Heartbeat, Reported, Requested, Status
+from projector.domain.lifecycle import Delegation, evolve
+from projector.domain.outcomes import Outcome
+from projector.ledger import rows
+from projector.ledger.rows import AlreadyExists, Connection, Effect, Inserted
+from projector.postgres import delegations, write_batch
+from projector.projection import transaction
 
 
 class Told(NamedTuple):
@@ -44,8 +47,8 @@ STORIES = {
 
 def by_ledger(conn: Connection, delegation_id: str, told: Told) -> Effect:
     if told.status is None:
-        return ledger.heartbeat(conn, delegation_id)
-    return ledger.set_status(conn, delegation_id, told.status, result=told.result, error=told.error)
+        return rows.heartbeat(conn, delegation_id)
+    return rows.set_status(conn, delegation_id, told.status, result=told.result, error=told.error)
 
 
 def as_row(delegation_id: str, minute: int, told: Told) -> Columns:
@@ -62,13 +65,13 @@ def request(delegation_id: str, task: str = "count to three", key: str | None = 
 
 def project(conn: Connection, *rows: Columns) -> list[Outcome]:
     """The outcome of each row, projected one at a time."""
-    writing.prepare(conn)
-    outcomes = (projection.project(conn, [logged(offset, row)]) for offset, row in enumerate(rows))
+    write_batch.prepare(conn)
+    outcomes = (transaction.project(conn, [logged(offset, row)]) for offset, row in enumerate(rows))
     return [outcome for counted in outcomes for outcome in counted]
 
 
 def read(conn: Connection, delegation_id: str) -> Delegation:
-    (row,) = store.read_delegations(conn, [delegation_id])
+    (row,) = delegations.read_delegations(conn, [delegation_id])
     return row
 
 
@@ -81,7 +84,7 @@ def timeless(row: Delegation) -> dict[str, Any]:
 def assert_same_story(conn: Connection, story: list[Told], task: str = "count to three") -> None:
     """Through the ledger, through events, and then the events once more over what the ledger wrote."""
     direct, projected = f"ledger {uuid.uuid4()}", f"events {uuid.uuid4()}"
-    ledger.insert(conn, direct, CALLER, CALLEE, task)
+    rows.insert(conn, direct, CALLER, CALLEE, task)
     effects = [by_ledger(conn, direct, told) for told in story]
     outcomes = project(conn, request(projected, task), *(as_row(projected, n, told) for n, told in enumerate(story)))
     assert [str(effect) for effect in effects] == [str(outcome) for outcome in outcomes[1:]]
@@ -110,7 +113,7 @@ def test_any_story_gives_the_same_row_and_answers(conn: Connection, story: list[
 
 def test_a_request_makes_the_row_of_the_fold(conn: Connection) -> None:
     at = now(conn)
-    ledger.insert(conn, "d-1", CALLER, CALLEE, "count to three", idempotency_key="k")
+    rows.insert(conn, "d-1", CALLER, CALLEE, "count to three", idempotency_key="k")
     event = Requested("d-1", CALLER, CALLEE, "count to three", "k", at + timedelta(hours=6), at)
     assert read(conn, "d-1") == evolve(None, event).after
 
@@ -131,40 +134,40 @@ def test_each_cell_is_that_of_the_fold(conn: Connection, status: Status) -> None
         standing = met(conn, f"d-{n}", status, before)
         counts = after if told is Status.COMPLETED else None, after if told in FAILED else None
         step = evolve(standing, Reported(f"d-{n}", told, now(conn), *counts))
-        assert ledger.set_status(conn, f"d-{n}", told, result=after, error=after) == str(step.outcome)
+        assert rows.set_status(conn, f"d-{n}", told, result=after, error=after) == str(step.outcome)
         assert read(conn, f"d-{n}") == step.after
 
 
 @pytest.mark.parametrize("status", Status)
 def test_a_heartbeat_is_that_of_the_fold(conn: Connection, status: Status) -> None:
-    step = evolve(met(conn, "d-1", status), Beat("d-1", now(conn)))
-    assert ledger.heartbeat(conn, "d-1") == str(step.outcome)
+    step = evolve(met(conn, "d-1", status), Heartbeat("d-1", now(conn)))
+    assert rows.heartbeat(conn, "d-1") == str(step.outcome)
     assert read(conn, "d-1") == step.after
 
 
 def met(conn: Connection, delegation_id: str, status: Status, text: str | None = None) -> Delegation:
     """A row that stands at a status since yesterday."""
-    assert ledger.insert(conn, delegation_id, CALLER, CALLEE, "count") == Inserted(delegation_id)
-    ledger.set_status(conn, delegation_id, status, result=text, error=text)
+    assert rows.insert(conn, delegation_id, CALLER, CALLEE, "count") == Inserted(delegation_id)
+    rows.set_status(conn, delegation_id, status, result=text, error=text)
     conn.execute("UPDATE delegations SET updated_at = now() - interval '1 day'")
     return read(conn, delegation_id)
 
 
 def test_no_row_is_where_the_fold_parks(conn: Connection) -> None:
-    assert evolve(None, Beat("d-1", now(conn))).outcome is Outcome.PARKED
-    assert ledger.heartbeat(conn, "d-1") is ledger.set_status(conn, "d-1", "queued") is Effect.MISSING
+    assert evolve(None, Heartbeat("d-1", now(conn))).outcome is Outcome.PARKED
+    assert rows.heartbeat(conn, "d-1") is rows.set_status(conn, "d-1", "queued") is Effect.MISSING
 
 
 def test_the_key_s_second_request_loses_in_either_way(conn: Connection) -> None:
-    ledger.insert(conn, "d-1", CALLER, CALLEE, "count to three", idempotency_key="k")
-    assert isinstance(ledger.insert(conn, "d-2", CALLER, CALLEE, "count", idempotency_key="k"), AlreadyThere)
+    rows.insert(conn, "d-1", CALLER, CALLEE, "count to three", idempotency_key="k")
+    assert isinstance(rows.insert(conn, "d-2", CALLER, CALLEE, "count", idempotency_key="k"), AlreadyExists)
     assert project(conn, request("d-2", key="k"), request("d-1", key="k")) == [Outcome.DUPLICATE] * 2
     assert [row[0] for row in conn.execute("SELECT delegation_id FROM delegations")] == ["d-1"]
 
 
 def test_what_came_too_early_is_healed_by_the_event_of_a_row_that_the_ledger_made(conn: Connection) -> None:
     assert project(conn, as_row("d-1", 1, ANSWER)) == [Outcome.PARKED]
-    ledger.insert(conn, "d-1", CALLER, CALLEE, "count to three")
+    rows.insert(conn, "d-1", CALLER, CALLEE, "count to three")
     assert read(conn, "d-1").status is Status.QUEUED
     project(conn, request("d-1"))
     assert (read(conn, "d-1").status, read(conn, "d-1").result_preview) == ("completed", "1 2 3")

@@ -8,7 +8,7 @@ import pytest
 from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER
 
-from projector.ledger import Effect, InTheWay
+from projector.ledger.rows import Conflict, Effect
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 
@@ -32,4 +32,4 @@ def test_each_effect_has_its_line() -> None:
 
 
 def test_each_thing_in_the_way_is_named() -> None:
-    assert all(f"`{each}`" in PAGE for each in InTheWay)
+    assert all(f"`{each}`" in PAGE for each in Conflict)

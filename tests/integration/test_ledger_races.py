@@ -8,19 +8,20 @@ import pytest
 from racing import race
 from rows import CALLEE, CALLER
 
-from projector import ledger, store
-from projector.ledger import AlreadyThere, Connection, Effect, Inserted, InTheWay
-from projector.lifecycle import Delegation
+from projector.domain.lifecycle import Delegation
+from projector.ledger import rows
+from projector.ledger.rows import AlreadyExists, Conflict, Connection, Effect, Inserted
+from projector.postgres import delegations
 
 IDS = [f"d-{n}" for n in range(5)]
 
 
-def ask(conn: Connection, delegation_id: str = "d-0", key: str | None = None) -> Inserted | AlreadyThere:
-    return ledger.insert(conn, delegation_id, CALLER, CALLEE, "count to three", idempotency_key=key)
+def ask(conn: Connection, delegation_id: str = "d-0", key: str | None = None) -> Inserted | AlreadyExists:
+    return rows.insert(conn, delegation_id, CALLER, CALLEE, "count to three", idempotency_key=key)
 
 
 def say(conn: Connection, status: str, result: str | None = None, error: str | None = None) -> Effect:
-    return ledger.set_status(conn, "d-0", status, result=result, error=error)
+    return rows.set_status(conn, "d-0", status, result=result, error=error)
 
 
 def standing(conn: Connection, status: str) -> Connection:
@@ -33,14 +34,14 @@ def standing(conn: Connection, status: str) -> Connection:
 
 
 def row(conn: Connection) -> Delegation:
-    (row,) = store.read_delegations(conn, ["d-0"])
+    (row,) = delegations.read_delegations(conn, ["d-0"])
     return row
 
 
 def test_one_of_five_inserts_of_an_id_makes_the_row(database_url: str, conn: Connection) -> None:
     ask(conn)
     found = race(database_url, *[ask] * 5, release=conn.rollback)
-    assert Counter(found) == {Inserted("d-0"): 1, AlreadyThere("d-0", InTheWay.SAME_ID): 4}
+    assert Counter(found) == {Inserted("d-0"): 1, AlreadyExists("d-0", Conflict.SAME_ID): 4}
     assert [type(each) for each in found].count(Inserted) == 1
 
 
@@ -48,14 +49,14 @@ def test_one_of_five_inserts_with_a_key_makes_the_row(database_url: str, conn: C
     ask(conn, "first", "k")
     found = race(database_url, *(partial(ask, delegation_id=each, key="k") for each in IDS), release=conn.rollback)
     (winner,) = (each.delegation_id for each in found if isinstance(each, Inserted))
-    assert found.count(AlreadyThere(winner, InTheWay.SAME_KEY)) == 4
+    assert found.count(AlreadyExists(winner, Conflict.SAME_KEY)) == 4
     assert conn.execute("SELECT delegation_id FROM delegations").fetchall() == [(winner,)]
 
 
 def test_five_inserts_learn_of_a_row_that_was_committed_while_they_waited(database_url: str, conn: Connection) -> None:
     ask(conn, "first", "k")
     found = race(database_url, *(partial(ask, delegation_id=each, key="k") for each in IDS), release=conn.commit)
-    assert found == [AlreadyThere("first", InTheWay.SAME_KEY)] * 5
+    assert found == [AlreadyExists("first", Conflict.SAME_KEY)] * 5
 
 
 def test_one_of_five_makes_the_transition(database_url: str, conn: Connection) -> None:
@@ -109,14 +110,14 @@ def test_five_make_the_transition_that_another_took_back(database_url: str, conn
 def test_five_heartbeats_count_and_the_latest_stands(database_url: str, conn: Connection) -> None:
     standing(conn, "dispatched")
     before = row(conn).updated_at
-    found = race(database_url, *[partial(ledger.heartbeat, delegation_id="d-0")] * 5, release=conn.commit)
+    found = race(database_url, *[partial(rows.heartbeat, delegation_id="d-0")] * 5, release=conn.commit)
     assert found == [Effect.HEARTBEAT] * 5
     assert row(conn).last_heartbeat == row(conn).updated_at > before
 
 
 def test_five_heartbeats_are_refused_behind_an_end(database_url: str, conn: Connection) -> None:
     say(standing(conn, "dispatched"), "completed")
-    found = race(database_url, *[partial(ledger.heartbeat, delegation_id="d-0")] * 5, release=conn.commit)
+    found = race(database_url, *[partial(rows.heartbeat, delegation_id="d-0")] * 5, release=conn.commit)
     assert found == [Effect.REFUSED] * 5
     assert row(conn).last_heartbeat is None
 

@@ -5,14 +5,14 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from projecting import asked, claimed, connected, gate, position
+from projecting import asked, claimed, connected, fence, position
 from racing import race
 
-from projector import positions
 from projector.errors import Fenced, LogGap
-from projector.positions import Claim
-from projector.projection import project
-from projector.session import Connection, transaction
+from projector.postgres import positions
+from projector.postgres.connection import Connection, transaction
+from projector.postgres.positions import Claim
+from projector.projection.transaction import project
 
 WISH = Claim("activity-log", 3, uuid.uuid4(), "topic-1", 40, 5, "host:1")
 
@@ -23,9 +23,9 @@ def session(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def claim(conn: Connection, wish: Claim) -> int | None:
+def claim(conn: Connection, options: Claim) -> int | None:
     with transaction(conn):
-        return positions.claim(conn, wish)
+        return positions.claim(conn, options)
 
 
 def test_fresh_partition_starts_at_the_log_s_beginning(session: Connection) -> None:
@@ -37,13 +37,13 @@ def test_fresh_partition_starts_at_the_log_s_beginning(session: Connection) -> N
 
 def test_claim_finds_what_was_projected_whoever_claims(session: Connection) -> None:
     claim(session, WISH)
-    project(session, [], gate(WISH.token, (3, 40, 77)))
+    project(session, [], fence(WISH.token, (3, 40, 77)))
     thief = WISH._replace(token=uuid.uuid4(), beginning=60, generation=1, member="host:2")
     assert claim(session, WISH) == 77
     assert claim(session, thief) == 77
     with pytest.raises(Fenced):
-        project(session, [], gate(WISH.token, (3, 77, 78)))
-    project(session, [], gate(thief.token, (3, 77, 78)))
+        project(session, [], fence(WISH.token, (3, 77, 78)))
+    project(session, [], fence(thief.token, (3, 77, 78)))
     assert position(session, 3) == 78
     assert asked(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
 

@@ -11,35 +11,35 @@ import pytest
 from kafka import KafkaConsumer, TopicPartition
 from topics import create_topic
 
-from projector import writing
-from projector.demo.acknowledged import Acknowledged, read_recording
-from projector.demo.judge import differences, judge, stored_rows
-from projector.demo.parts import start_kafka
-from projector.demo.platform import Mix, logged, records
-from projector.demo.producer import paced, publish
-from projector.projection import project
-from projector.session import connect
+from projector.postgres import write_batch
+from projector.postgres.connection import connect
+from projector.projection.transaction import project
+from testbed.oracle import differences, fold_log, stored_rows
+from testbed.producer import paced, publish
+from testbed.recording import AcknowledgedRecord, read_recording
+from testbed.servers.start import start_kafka
+from testbed.workload import Mix, logged, records
 
 SMALL = Mix(delegations=400, live=40, repeat_every=1000)
 
 
-def whole_log(bootstrap_servers: str, topic: str) -> list[Acknowledged]:
+def whole_log(bootstrap_servers: str, topic: str) -> list[AcknowledgedRecord]:
     """Everything that the topic holds, by partition and offset."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
     consumer.assign(partitions)
     consumer.seek_to_beginning()
     ends = consumer.end_offsets(partitions)
-    log: list[Acknowledged] = []
+    log: list[AcknowledgedRecord] = []
     while any(consumer.position(partition) < ends[partition] for partition in partitions):
         for batch in consumer.poll(timeout_ms=500).values():
-            log += [Acknowledged(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in batch]
+            log += [AcknowledgedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in batch]
     consumer.close()
     return sorted(log)
 
 
 def test_the_books_hold_what_the_log_holds(kafka: str, topic: str) -> None:
-    books: list[Acknowledged] = []
+    books: list[AcknowledgedRecord] = []
     written = list(records(SMALL))
     assert publish(written, bootstrap_servers=kafka, topic=topic, keep=books.append) == len(written)
     assert sorted(books) == whole_log(kafka, topic)
@@ -47,10 +47,10 @@ def test_the_books_hold_what_the_log_holds(kafka: str, topic: str) -> None:
 
 
 def test_a_stopped_producer_leaves_complete_books(kafka: str, topic: str) -> None:
-    books: list[Acknowledged] = []
+    books: list[AcknowledgedRecord] = []
     stop = threading.Event()
 
-    def keep(record: Acknowledged) -> None:
+    def keep(record: AcknowledgedRecord) -> None:
         books.append(record)
         stop.set()
 
@@ -65,7 +65,7 @@ def test_a_broker_killed_in_between_costs_no_record(tmp_path: Path) -> None:
     with start_kafka(tmp_path, own=True) as server:
         topic = create_topic(server.bootstrap_servers)
         arguments = f"--topic {topic} --delegations 300 --per-second 1500 --into {kept}".split()
-        command = [sys.executable, "-m", "projector.demo.producer", "--bootstrap-servers", server.bootstrap_servers]
+        command = [sys.executable, "-m", "testbed.producer", "--bootstrap-servers", server.bootstrap_servers]
         with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as sending:
             while not kept.exists() or kept.stat().st_size < 500_000:
                 assert sending.poll() is None
@@ -78,17 +78,17 @@ def test_a_broker_killed_in_between_costs_no_record(tmp_path: Path) -> None:
     assert said == f"{len(books)} records acknowledged, kept in {kept}\n"
     assert [(r.key, r.value, r.timestamp) for r in books] == [tuple(r) for r in records(Mix(delegations=300))]
     assert set(books) <= set(log)
-    assert judge(books).rows == judge(log).rows
+    assert fold_log(books).rows == fold_log(log).rows
 
 
 def test_the_judge_agrees_with_the_projector_about_a_whole_platform(database_url: str) -> None:
     log = sorted(logged(records(SMALL)), key=lambda record: (record.partition, record.offset))
     outcomes: Counter[str] = Counter()
     with connect(database_url) as conn:
-        writing.prepare(conn)
+        write_batch.prepare(conn)
         for first in range(0, len(log), 700):
             outcomes += Counter({str(outcome): n for outcome, n in project(conn, log[first : first + 700]).items()})
-        verdict = judge(log)
+        verdict = fold_log(log)
         assert differences(verdict.rows, stored_rows(conn)) == []
     assert outcomes == verdict.outcomes
 

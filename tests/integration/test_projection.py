@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from given import at, cut, log, record
+from builders import at, cut, log, record
 from projecting import (
     asked,
     claimed,
     connected,
     dead_letters,
     expected_of,
-    gate,
+    fence,
     in_batches,
     position,
     table,
@@ -20,20 +20,20 @@ from projecting import (
 from rows import CALLEE, CALLER, LEFT_OUT, answer, delegate, updated
 from rows import beat as heartbeat
 
-from events.delegation import Status
-from projector import ledger
-from projector.demo.judge import judge
-from projector.demo.platform import Mix, records
-from projector.demo.platform.log import logged
+from projector.contract.facts import Status
+from projector.domain.outcomes import Outcome
+from projector.domain.positions import Fence, Move
 from projector.errors import Fenced
-from projector.lifecycle import Outcome
-from projector.positions import Gate, Move
-from projector.projection import project
-from projector.recording import Line
-from projector.session import Connection
+from projector.ledger import rows
+from projector.postgres.connection import Connection
+from projector.projection.transaction import project
+from projector.recordings.file import RecordedRecord
+from testbed.oracle import fold_log
+from testbed.workload import Mix, records
+from testbed.workload.log import logged
 
 PLATFORM = [
-    Line(*each)
+    RecordedRecord(*each)
     for each in logged(records(Mix(delegations=90, live=15, seed=5, repeat_every=300, longest_repeat=60)), partitions=3)
 ]
 LARGE = delegate(0, id=CALLER, request_body={"delegation_id": "d-1", "task": "t" * 1600})
@@ -48,7 +48,7 @@ def session(database_url: str) -> Iterator[Connection]:
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_batches_of_any_size_give_the_table_and_outcomes_of_the_judge(session: Connection, size: int) -> None:
-    verdict = judge(PLATFORM)
+    verdict = fold_log(PLATFORM)
     outcomes = in_batches(session, PLATFORM, size)
     assert {str(outcome): count for outcome, count in outcomes.items()} == dict(verdict.outcomes)
     assert outcomes.total() == len(PLATFORM)
@@ -128,7 +128,7 @@ def test_record_is_parked_once_however_often_it_is_read(session: Connection) -> 
 
 def test_row_that_the_ledger_made_heals_when_its_event_comes(session: Connection) -> None:
     project(session, EARLY[:2])
-    ledger.insert(session, "d-1", CALLER, CALLEE, "count to three")
+    rows.insert(session, "d-1", CALLER, CALLEE, "count to three")
     assert asked(session, "SELECT status FROM delegations") == ["queued"]
     project(session, EARLY[2:])
     assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "early")]
@@ -152,7 +152,7 @@ def test_body_that_was_left_out_is_recalled_across_batches_and_sessions(database
 
 def test_what_a_fenced_batch_remembers_is_forgotten(session: Connection) -> None:
     with pytest.raises(Fenced):
-        project(session, log(LARGE), gate(uuid.uuid4(), (0, 0, 1)))
+        project(session, log(LARGE), fence(uuid.uuid4(), (0, 0, 1)))
     assert asked(session, "SELECT * FROM large_rows") == []
 
 
@@ -190,7 +190,7 @@ def test_position_moves_with_the_rows(session: Connection) -> None:
     token = claimed(session)
     told = [each._replace(timestamp=1_746_439_200_000) for each in log(delegate(0), b"garbage", heartbeat(1))]
     moves = [Move("activity-log", 0, 0, 3, datetime(2025, 5, 5, 10, tzinfo=UTC))]
-    assert project(session, told, Gate(token, moves)) == {"inserted": 1, "dead_letter": 1, "heartbeat": 1}
+    assert project(session, told, Fence(token, moves)) == {"inserted": 1, "dead_letter": 1, "heartbeat": 1}
     assert asked(session, "SELECT next_offset, record_at, moved_at IS NOT NULL FROM positions") == [
         (3, datetime(2025, 5, 5, 10, tzinfo=UTC), True)
     ]
@@ -198,7 +198,7 @@ def test_position_moves_with_the_rows(session: Connection) -> None:
 
 def test_position_moves_past_what_holds_no_record(session: Connection) -> None:
     token = claimed(session)
-    assert project(session, [], gate(token, (0, 0, 17))) == {}
+    assert project(session, [], fence(token, (0, 0, 17))) == {}
     assert position(session) == 17
 
 
@@ -207,10 +207,10 @@ def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
     project(session, [record(answer(1, "failed", of="d-9"), 90)])
     token, other = claimed(session), claimed(session, 1)
     gates = {
-        "owner": gate(uuid.uuid4(), (0, 0, 5)),
-        "offset": gate(token, (0, 1, 5)),
-        "partition": gate(token, (7, 0, 5)),
-        "one of two": gate(token, (0, 0, 5), (1, 0, 5)),
+        "owner": fence(uuid.uuid4(), (0, 0, 5)),
+        "offset": fence(token, (0, 1, 5)),
+        "partition": fence(token, (7, 0, 5)),
+        "one of two": fence(token, (0, 0, 5), (1, 0, 5)),
     }
     again = delegate(3, id=CALLER, request_body={"delegation_id": "d-9", "task": "x" * 1600})
     told = log(delegate(0), b"garbage", answer(2, "failed", of="nobody"), again)
@@ -220,7 +220,7 @@ def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
     assert dead_letters(session) == asked(session, "SELECT * FROM large_rows") == []
     assert asked(session, "SELECT delegation_id FROM parked") == ["d-9"]
     assert asked(session, "SELECT next_offset FROM positions") == [0, 0]
-    assert project(session, told, gate(token, (0, 0, 4)))[Outcome.INSERTED] == 2
+    assert project(session, told, fence(token, (0, 0, 4)))[Outcome.INSERTED] == 2
     assert (position(session), position(session, 1)) == (4, 0)
     assert other != token
 

@@ -4,20 +4,22 @@ from collections.abc import Callable, Iterator, Sequence
 
 import psycopg
 import pytest
-from circles import none_of
-from given import log, record
-from projecting import asked, claimed, connected, exclude_parking, expected_of, gate, position, table
+from builders import log, record
+from projecting import asked, claimed, connected, exclude_parking, expected_of, fence, position, table
 from racing import race
+from reference_cycles import none_of
 from rows import CALLEE, CALLER, answer, delegate
 from rows import beat as heartbeat
 
-from projector import ledger, projection, writing
-from projector.errors import Contested, DatabaseAway, Fenced
-from projector.fold import Reading
-from projector.positions import Gate
-from projector.projection import Outcomes, project
-from projector.recording import Line
-from projector.session import Connection
+from projector.domain.fold import TranslatedBatch
+from projector.domain.positions import Fence
+from projector.errors import DatabaseUnavailable, Fenced, WriteConflict
+from projector.ledger import rows
+from projector.postgres import write_batch
+from projector.postgres.connection import Connection
+from projector.projection import transaction
+from projector.projection.transaction import Outcomes, project
+from projector.recordings.file import RecordedRecord
 
 Call = Callable[[Connection], Outcomes | None]
 FIVE = 5
@@ -36,14 +38,14 @@ def other(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
+def projecting(records: Sequence[RecordedRecord], fence: Fence | None = None) -> Call:
     """A racer that projects; it says none where it is fenced."""
 
     def call(conn: Connection) -> Outcomes | None:
         conn.execute("SET search_path TO projector, public")
-        writing.prepare(conn)
+        write_batch.prepare(conn)
         try:
-            return project(conn, records, gate)
+            return project(conn, records, fence)
         except Fenced:
             return None
 
@@ -52,7 +54,7 @@ def projecting(records: Sequence[Line], gate: Gate | None = None) -> Call:
 
 def parking_is_over(conn: Connection) -> None:
     """Take the lock that requests and parking exclude each other by, so that both wait with what they read."""
-    writing.exclude_requests(conn)
+    write_batch.exclude_requests(conn)
 
 
 # --- a row that is changed between our read and our write
@@ -62,7 +64,7 @@ def test_row_that_another_writer_moved_meanwhile_is_read_again(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
-    ledger.set_status(other, "d-1", "failed", error="theirs")
+    rows.set_status(other, "d-1", "failed", error="theirs")
     told = log(answer(1, "in_progress"), answer(2, "completed", text="ours"))
     assert race(database_url, projecting(told), release=other.commit) == [{"refused": 2}]
     assert asked(session, "SELECT status, error_detail, result_preview FROM delegations") == [
@@ -74,8 +76,8 @@ def test_batch_that_was_tried_again_is_not_held_on_to(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
-    ledger.heartbeat(other, "d-1")
-    with none_of(Contested):
+    rows.heartbeat(other, "d-1")
+    with none_of(WriteConflict):
         told = race(database_url, projecting(log(answer(1, "completed"))), release=other.commit)
     assert told == [{"advanced": 1}]
 
@@ -84,7 +86,7 @@ def test_change_that_was_rolled_back_meanwhile_never_happened(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
-    ledger.set_status(other, "d-1", "failed", error="theirs")
+    rows.set_status(other, "d-1", "failed", error="theirs")
     told = log(answer(2, "completed", text="ours"))
     assert race(database_url, projecting(told), release=other.rollback) == [{"advanced": 1}]
     assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "ours")]
@@ -94,7 +96,7 @@ def test_heartbeat_of_another_writer_is_not_overwritten(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
-    ledger.heartbeat(other, "d-1")
+    rows.heartbeat(other, "d-1")
     assert race(database_url, projecting(log(heartbeat(1))), release=other.commit) == [{"heartbeat": 1}]
     assert asked(session, "SELECT last_heartbeat > created_at + interval '1 day' FROM delegations") == [True]
 
@@ -104,10 +106,10 @@ def test_neighbours_and_position_wait_for_the_second_try(
 ) -> None:
     project(session, log(delegate(0)))
     token = claimed(session)
-    ledger.set_status(other, "d-1", "stuck")
+    rows.set_status(other, "d-1", "stuck")
     neighbour = delegate(1, request_body={"delegation_id": "d-2"})
     told = log(answer(1, "completed"), neighbour, b"garbage", answer(2, "completed", of="d-3"))
-    [outcomes] = race(database_url, projecting(told, gate(token, (0, 0, 4))), release=other.commit)
+    [outcomes] = race(database_url, projecting(told, fence(token, (0, 0, 4))), release=other.commit)
     assert outcomes == {"refused": 1, "inserted": 1, "dead_letter": 1, "parked": 1}
     assert asked(session, "SELECT status FROM delegations ORDER BY delegation_id") == ["stuck", "queued"]
     assert asked(session, "SELECT (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM parked)") == [(1, 1)]
@@ -120,14 +122,14 @@ def test_neighbours_and_position_wait_for_the_second_try(
 def test_row_that_another_writer_made_meanwhile_is_moved_on(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    ledger.insert(other, "d-1", CALLER, CALLEE, "theirs")
+    rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
     told = log(delegate(0, "dispatched"))
     assert race(database_url, projecting(told), release=other.commit) == [{"advanced": 1}]
     assert asked(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "theirs")]
 
 
 def test_row_whose_making_was_rolled_back_is_made(database_url: str, session: Connection, other: Connection) -> None:
-    ledger.insert(other, "d-1", CALLER, CALLEE, "theirs")
+    rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
     assert race(database_url, projecting(log(delegate(0))), release=other.rollback) == [{"inserted": 1}]
     assert table(session) == expected_of(log(delegate(0)))
 
@@ -135,7 +137,7 @@ def test_row_whose_making_was_rolled_back_is_made(database_url: str, session: Co
 def test_key_that_another_writer_took_meanwhile_makes_a_duplicate(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    ledger.insert(other, "d-9", CALLER, CALLEE, "theirs", idempotency_key="k")
+    rows.insert(other, "d-9", CALLER, CALLEE, "theirs", idempotency_key="k")
     told = log(delegate(0, "dispatched", idempotency_key="k"))
     assert race(database_url, projecting(told), release=other.commit) == [{"duplicate": 1}]
     assert asked(session, "SELECT delegation_id, status FROM delegations") == [("d-9", "queued")]
@@ -179,7 +181,7 @@ def test_requests_do_not_wait_for_each_other(database_url: str, session: Connect
 def test_of_five_with_the_same_gate_exactly_one_passes(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    one = gate(claimed(session), (0, 0, 2))
+    one = fence(claimed(session), (0, 0, 2))
     other.execute("SELECT FROM positions FOR UPDATE")
     told = log(delegate(0), heartbeat(1))
     outcomes = race(database_url, *[projecting(told, one)] * FIVE, release=other.commit)
@@ -192,7 +194,7 @@ def test_position_that_is_claimed_while_a_batch_waits_fences_it(
 ) -> None:
     token = claimed(session)
     other.execute("UPDATE positions SET owner = gen_random_uuid()")
-    assert race(database_url, projecting(log(delegate(0)), gate(token, (0, 0, 1))), release=other.commit) == [None]
+    assert race(database_url, projecting(log(delegate(0)), fence(token, (0, 0, 1))), release=other.commit) == [None]
     assert table(session) == []
     assert position(session) == 0
 
@@ -200,11 +202,11 @@ def test_position_that_is_claimed_while_a_batch_waits_fences_it(
 def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    ledger.insert(other, "d-1", CALLER, CALLEE, "count to three")
+    rows.insert(other, "d-1", CALLER, CALLEE, "count to three")
     request = log(answer(1, "completed"), delegate(0))[1:]
     with psycopg.connect(database_url, options="-c search_path=projector,public") as holder:
         # it parks without having seen the ledger's row, and is about to commit
-        writing.exclude_requests(holder)
+        write_batch.exclude_requests(holder)
         holder.execute(
             'INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview) '
             "VALUES ('activity-log', 0, 0, 'd-1', 'status', 'completed', %s, 'three')",
@@ -220,18 +222,18 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
 def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_gets_through(
     session: Connection, monkeypatch: pytest.MonkeyPatch, bearable: int
 ) -> None:
-    send = projection._send
+    send = transaction._send
 
-    def contested(conn: Connection, reading: Reading, gate: Gate | None) -> object:
+    def contested(conn: Connection, reading: TranslatedBatch, fence: Fence | None) -> object:
         if len(reading.said) > bearable:
-            raise Contested("a delegation was changed by another writer")
-        return send(conn, reading, gate)
+            raise WriteConflict("a delegation was changed by another writer")
+        return send(conn, reading, fence)
 
-    monkeypatch.setattr(projection, "_send", contested)
+    monkeypatch.setattr(transaction, "_send", contested)
     asking = [delegate(n, request_body={"delegation_id": f"d-{n}", "task": "count"}) for n in range(8)]
     told = log(*asking)
     token = claimed(session)
-    assert project(session, told, gate(token, (0, 0, 8))) == {"inserted": 8}
+    assert project(session, told, fence(token, (0, 0, 8))) == {"inserted": 8}
     assert table(session) == expected_of(told)
     assert position(session) == 8
 
@@ -240,11 +242,11 @@ def test_record_that_others_get_in_between_of_without_end_is_no_dead_letter(
     session: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def contested(*_: object) -> Outcomes:
-        raise Contested("a delegation was changed by another writer")
+        raise WriteConflict("a delegation was changed by another writer")
 
     token = claimed(session)
-    monkeypatch.setattr(projection, "_send", contested)
-    with pytest.raises(DatabaseAway, match="gave up after 10 tries"):
-        project(session, log(delegate(0), heartbeat(1)), gate(token, (0, 0, 2)))
+    monkeypatch.setattr(transaction, "_send", contested)
+    with pytest.raises(DatabaseUnavailable, match="gave up after 10 tries"):
+        project(session, log(delegate(0), heartbeat(1)), fence(token, (0, 0, 2)))
     assert asked(session, "SELECT count(*) FROM dead_letters") == [0]
     assert position(session) == 0

@@ -4,17 +4,17 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
-from given import log, record
-from projecting import asked, claimed, connected, dead_letters, expected_of, gate, position, table
+from builders import log, record
+from projecting import asked, claimed, connected, dead_letters, expected_of, fence, position, table
 from rows import Columns, answer, delegate
 from rows import beat as heartbeat
 
+from projector.domain.outcomes import Outcome
+from projector.domain.positions import Fence, Move
 from projector.errors import Fenced, Unwritable
-from projector.lifecycle import Outcome
-from projector.positions import Gate, Move
-from projector.projection import project
-from projector.recording import Line
-from projector.session import Connection
+from projector.postgres.connection import Connection
+from projector.projection.transaction import project
+from projector.recordings.file import RecordedRecord
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def asking(delegation_id: str, task: str = "fine") -> Columns:
     return delegate(0, request_body={"delegation_id": delegation_id, "task": task})
 
 
-def forbidden_at(*places: int, of: int, partition: int = 0) -> list[Line]:
+def forbidden_at(*places: int, of: int, partition: int = 0) -> list[RecordedRecord]:
     tasks = ["forbidden" if n in places else "fine" for n in range(of)]
     return [record(asking(f"d-{partition}-{n}", task), n, partition=partition) for n, task in enumerate(tasks)]
 
@@ -100,18 +100,18 @@ def test_positions_end_right_across_the_halves(session: Connection) -> None:
     at = datetime(2025, 5, 5, 10, tzinfo=UTC)
     moves = [Move("activity-log", n, 0, end, at) for n, end in enumerate([9, 5, 7, 4])]
     told = [*forbidden_at(2, 4, of=5), *forbidden_at(of=5, partition=1), *forbidden_at(6, of=7, partition=2)]
-    outcomes = project(session, told, Gate(token, moves))
+    outcomes = project(session, told, Fence(token, moves))
     assert outcomes == {"inserted": 14, "dead_letter": 3}
     assert buried(session) == [(0, 2), (0, 4), (2, 6)]
     assert sorted(asked(session, "SELECT partition, next_offset, record_at FROM positions")) == [
-        (move.partition, move.now, move.record_at) for move in moves
+        (move.partition, move.next_offset, move.record_at) for move in moves
     ]
 
 
 def test_fenced_batch_buries_nobody(session: Connection) -> None:
     token = claimed(session)
     with pytest.raises(Fenced):
-        project(session, forbidden_at(1, of=3), gate(token, (0, 7, 9)))
+        project(session, forbidden_at(1, of=3), fence(token, (0, 7, 9)))
     assert buried(session) == []
     assert position(session) == 0
 
@@ -120,7 +120,7 @@ def test_dead_letter_that_postgres_refuses_too_stops_with_the_reason(session: Co
     session.execute("ALTER TABLE dead_letters ADD CONSTRAINT full_up CHECK (false) NOT VALID")
     token = claimed(session)
     with pytest.raises(Unwritable, match="full_up"):
-        project(session, forbidden_at(1, of=2), gate(token, (0, 0, 2)))
+        project(session, forbidden_at(1, of=2), fence(token, (0, 0, 2)))
     assert position(session) == 1
 
 
@@ -129,6 +129,6 @@ def test_refusal_that_no_record_causes_stops_with_the_reason(session: Connection
     session.execute("ALTER TABLE positions ADD CONSTRAINT halt CHECK (next_offset = 0) NOT VALID")
     for told in (forbidden_at(of=3), []):
         with pytest.raises(Unwritable, match="halt"):
-            project(session, told, gate(token, (0, 0, 3)))
+            project(session, told, fence(token, (0, 0, 3)))
     assert table(session) == []
     assert buried(session) == []

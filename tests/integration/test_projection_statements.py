@@ -4,16 +4,16 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from given import log
-from projecting import asked, claimed, connected, gate, position, table
+from builders import log
+from cluster import until
+from projecting import asked, claimed, connected, fence, position, table
 from rows import answer, delegate
-from scene import until
 
-from projector import writing
+from projector.domain.fold import translate_batch
 from projector.errors import Fenced
-from projector.fold import read
-from projector.projection import Projecting, project
-from projector.session import Connection
+from projector.postgres import write_batch
+from projector.postgres.connection import Connection
+from projector.projection.transaction import PendingBatch, project
 
 UNRELATED = {"activity_type": "llm_call"}
 
@@ -46,7 +46,7 @@ def test_batch_without_rows_does_not_touch_the_view(session: Connection, databas
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as making an index does
         session.execute("SET lock_timeout = '200ms'")
-        outcomes = project(session, told, gate(token, (0, 0, 3)))
+        outcomes = project(session, told, fence(token, (0, 0, 3)))
     assert outcomes == {"unrelated": 1, "dead_letter": 1, "parked": 1}
     assert position(session) == 3
 
@@ -67,26 +67,26 @@ def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
     stale = claimed(session)
     claimed(session)
     with psycopg.connect(database_url) as other:
-        writing.exclude_requests(other)
+        write_batch.exclude_requests(other)
         session.execute("SET lock_timeout = '200ms'")
         with pytest.raises(Fenced):
-            project(session, log(told), gate(stale, (0, 0, 1)))
+            project(session, log(told), fence(stale, (0, 0, 1)))
 
 
 def test_batch_is_committed_before_anybody_asks_how_it_ended(session: Connection, database_url: str) -> None:
     told = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
-    projecting = Projecting(session, told, read(told), gate(claimed(session), (0, 0, 3)))
+    projecting = PendingBatch(session, told, translate_batch(told), fence(claimed(session), (0, 0, 3)))
     with connected(database_url) as other:
         until(lambda: position(other) == 3, "the position of the batch")
         assert len(table(other)) == 1
-    assert projecting.outcomes() == {"inserted": 1, "dead_letter": 1, "parked": 1}
+    assert projecting.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
 
 
 def test_batch_that_cannot_be_written_says_so_when_it_is_asked(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
     told = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
-    projecting = Projecting(session, told, read(told), gate(claimed(session), (0, 0, 2)))
-    assert projecting.outcomes() == {"inserted": 1, "dead_letter": 1}
+    projecting = PendingBatch(session, told, translate_batch(told), fence(claimed(session), (0, 0, 2)))
+    assert projecting.wait() == {"inserted": 1, "dead_letter": 1}
     [reason] = asked(session, "SELECT reason FROM dead_letters")
     assert "no_one" in reason
     assert "write_batch" not in reason

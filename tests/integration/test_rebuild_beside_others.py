@@ -8,21 +8,23 @@ from typing import Any
 
 import psycopg
 import pytest
+from cluster import until
 from projecting import asked as told
 from projecting import exclude_parking
 from psycopg.errors import LockNotAvailable
 from reconciling import At, Log, asked, change, plant
 from rows import LEFT_OUT, Columns, answer, beat, updated
-from scene import until
 
-from projector import from_topic, projection, swap, writing
 from projector.errors import Fenced
-from projector.folding import Fold
-from projector.from_topic import FromTopic
-from projector.rebuild import Progress
-from projector.session import Connection
-from projector.swap import Applied
-from projector.topic import Topic
+from projector.kafka.reader import TopicReader
+from projector.postgres import write_batch
+from projector.postgres.connection import Connection
+from projector.projection import transaction
+from projector.rebuild import from_topic, repair
+from projector.rebuild.from_topic import FromTopic
+from projector.rebuild.reconcile import Progress
+from projector.rebuild.repair import Applied
+from projector.rebuild.source import ShadowProjector
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
 
 def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Callable[[], object]) -> None:
     """Let something happen when the member has read and folded a batch, and is about to write it."""
-    real = writing.write
+    real = write_batch.write
     acted: list[object] = []
 
     def late(conn: Connection, *arguments: Any, **named: Any) -> Callable[[], None]:
@@ -46,7 +48,7 @@ def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Ca
             acted.append(act())
         return real(conn, *arguments, **named)
 
-    monkeypatch.setattr(projection, "write", late)
+    monkeypatch.setattr(transaction, "write", late)
 
 
 def test_batch_that_was_read_before_the_swap_is_dropped_and_nothing_is_lost(
@@ -78,10 +80,10 @@ def swapping(log: Log) -> Iterator[None]:
     written, commit = threading.Event(), threading.Event()
 
     class Slow(FromTopic):
-        def hand_over(self, view: Connection, held: Mapping[int, int], **how: Any) -> None:
+        def release_positions(self, view: Connection, held: Mapping[int, int], **how: Any) -> None:
             written.set()
             assert commit.wait(30)
-            super().hand_over(view, held, **how)
+            super().release_positions(view, held, **how)
 
     thread = threading.Thread(target=log.rebuild, args=[Slow(log.topic)])
     thread.start()
@@ -114,7 +116,7 @@ def test_member_waits_before_its_gate_while_drift_is_written(log: Log) -> None:
 
 def before_it_writes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Let something happen when the drift is known and about to be written, the first time."""
-    real = swap.apply
+    real = repair.apply
     acted: list[object] = []
 
     def late(view: Connection, *, steps: bool) -> Applied:
@@ -122,7 +124,7 @@ def before_it_writes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object])
             acted.append(act())
         return real(view, steps=steps)
 
-    monkeypatch.setattr(swap, "apply", late)
+    monkeypatch.setattr(repair, "apply", late)
 
 
 def test_other_writers_are_kept_from_the_rows_that_are_judged(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,12 +197,12 @@ def test_nothing_is_locked_that_others_write_but_to_write_drift(log: Log) -> Non
     locks: list[Any] = []
 
     class Settling(FromTopic):
-        def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+        def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
             locks.append(locked(log))
-            return super().settle(into, held)
+            return super().catch_up(into, held)
 
     log.reconcile(Settling(log.topic))
-    log.reconcile(Settling(log.topic), mend=True, progress=At(lambda: locks.append(locked(log)), records=1), batch=1)
+    log.reconcile(Settling(log.topic), repair=True, progress=At(lambda: locks.append(locked(log)), records=1), batch=1)
     assert locks == [[], [], ["positions"]]
 
 
@@ -233,17 +235,17 @@ def test_no_transaction_of_the_fold_holds_more_than_a_batch(log: Log) -> None:
 
 
 def test_log_that_grows_while_it_is_looked_at_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = Topic.spans
+    real = TopicReader.log_ranges
     grown: list[bool] = []
 
-    def spans(topic: Topic, *partitions: Any) -> Any:
+    def log_ranges(topic: TopicReader, *partitions: Any) -> Any:
         found = real(topic, *partitions)
         if not grown:
             grown.append(True)
             log.say(asked(20, "f")).projected()
         return found
 
-    fold = At(lambda: monkeypatch.setattr(Topic, "spans", spans), "folding")
+    fold = At(lambda: monkeypatch.setattr(TopicReader, "log_ranges", log_ranges), "folding")
     assert log.reconcile(progress=fold).report.drift == 0
     assert grown
 
@@ -254,16 +256,16 @@ LEFT_OUT_OF = {**updated({**LARGE, "status": "completed", "request_body": LEFT_O
 
 @pytest.mark.parametrize("last", [answer(30, "completed", of="large"), LEFT_OUT_OF], ids=["whole", "left out"])
 @pytest.mark.parametrize("mend", [False, True])
-def test_row_that_drifts_after_it_was_compared_is_found(log: Log, last: Columns, mend: bool) -> None:
+def test_row_that_drifts_after_it_was_compared_is_found(log: Log, last: Columns, repair: bool) -> None:
     log.say(LARGE).projected()
 
     def drift() -> None:
         log.say(last).projected()
         change(log, "UPDATE delegations SET status = 'queued', updated_at = created_at WHERE delegation_id = 'large'")
 
-    done = log.reconcile(mend=mend, progress=At(drift, "mending" if mend else "looking again"))
+    done = log.reconcile(repair=repair, progress=At(drift, "mending" if repair else "looking again"))
     assert done.report.drift == 1
-    assert log.statuses()["large"] == ("completed" if mend else "queued")
+    assert log.statuses()["large"] == ("completed" if repair else "queued")
 
 
 def test_members_wait_for_a_short_tail_only(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,15 +273,15 @@ def test_members_wait_for_a_short_tail_only(log: Log, monkeypatch: pytest.Monkey
     settled: list[tuple[bool, int]] = []
 
     class Counted(FromTopic):
-        def settle(self, into: Fold, held: Mapping[int, int]) -> bool:
+        def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
             before = into.records
-            settled.append((super().settle(into, held), into.records - before))
+            settled.append((super().catch_up(into, held), into.records - before))
             return settled[-1][0]
 
     def go_on() -> None:
         log.say(*(asked(20 + n, f"late-{n}") for n in range(5))).projected()
         change(log, "DELETE FROM delegations WHERE delegation_id = 'late-3'")
 
-    done = log.reconcile(Counted(log.topic), mend=True, progress=At(go_on, "mending"))
+    done = log.reconcile(Counted(log.topic), repair=True, progress=At(go_on, "mending"))
     assert done.applied == (1, 0, 0)
     assert settled == [(False, 0), (True, 0)]

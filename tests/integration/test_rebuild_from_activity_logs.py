@@ -10,19 +10,20 @@ from uuid import uuid4
 
 import pytest
 from activity_table import create_activity_table
+from cluster import until
 from kafka import KafkaAdminClient
 from projecting import asked as told
 from reconciling import At, Log, asked, change, plant
 from rows import CALLER, TEN, Columns, answer, beat
-from scene import until
 from topics import create_topic
 
-from projector import recording, session
-from projector.difference import Verdict
 from projector.errors import LogGap, Misconfigured
-from projector.rebuild import Done
-from projector.recording import Line
-from projector.sources import FromActivityLogs, FromRecordings
+from projector.postgres import connection
+from projector.rebuild.drift import Classification
+from projector.rebuild.from_activity_logs import FromActivityLogs
+from projector.rebuild.from_recordings import FromRecordings
+from projector.rebuild.reconcile import Result
+from projector.recordings.file import RecordedRecord, write_recording
 
 
 @pytest.fixture
@@ -67,19 +68,19 @@ def now() -> int:
 
 @contextmanager
 def table(log: Log) -> Iterator[FromActivityLogs]:
-    with session.connect(log.url) as conn:
+    with connection.connect(log.url) as conn:
         yield FromActivityLogs(conn, log.topic)
 
 
-def compared(log: Log, **wish: Any) -> Done:
+def compared(log: Log, **options: Any) -> Result:
     with table(log) as source:
-        return log.reconcile(source, **wish)
+        return log.reconcile(source, **options)
 
 
-def counts(done: Done) -> tuple[int, int, int]:
+def counts(done: Result) -> tuple[int, int, int]:
     """Drift, not covered, ahead."""
     report = done.report
-    return report.drift, report.not_covered, report.verdicts[Verdict.AHEAD]
+    return report.drift, report.not_covered, report.verdicts[Classification.AHEAD]
 
 
 # --- what the table says
@@ -89,7 +90,7 @@ def test_view_equals_the_table(log: Log) -> None:
     """An early result, a key that was lost, a heartbeat and a row updated in place are in it."""
     moved(log, "early", "in_progress", 10)
     versions = log.versions()
-    done = compared(log, mend=True)
+    done = compared(log, repair=True)
     assert (counts(done), done.applied, done.report.records) == ((0, 0, 0), None, 7)
     assert log.versions() == versions
 
@@ -107,7 +108,7 @@ def test_each_kind_of_drift_is_found_and_mended(log: Log) -> None:
     rows = log.rows()
     change(log, "UPDATE delegations SET status = 'queued', result_preview = NULL WHERE delegation_id = 'done'")
     change(log, "DELETE FROM delegations WHERE delegation_id IN ('keyed', 'early')")
-    done = compared(log, mend=True)
+    done = compared(log, repair=True)
     assert (done.applied, done.report.columns) == ((2, 1, 0), {"status": 1, "result_preview": 1})
     without_times = [row._replace(updated_at=TEN) for row in log.rows().values()]
     assert without_times == [row._replace(updated_at=TEN) for row in rows.values()]
@@ -123,7 +124,7 @@ def test_times_of_steps_that_a_row_has_stay_where_they_are_later(log: Log) -> No
         """,
     )
     before = log.rows()
-    assert compared(log, mend=True).applied == (0, 3, 0)
+    assert compared(log, repair=True).applied == (0, 3, 0)
     for delegation_id, row in log.rows().items():
         assert row.task_preview == f"do {delegation_id}"
         assert (row.last_heartbeat, row.updated_at) == before[delegation_id][5:12:6]
@@ -133,9 +134,9 @@ def test_delegation_whose_activity_rows_were_deleted_is_not_covered(log: Log) ->
     change(log, "DELETE FROM activity_logs WHERE request_body->>'delegation_id' = 'done'")
     plant(log, "planted", 60)
     before = log.versions()
-    assert counts(compared(log, mend=True)) == (0, 2, 0)
+    assert counts(compared(log, repair=True)) == (0, 2, 0)
     assert log.versions() == before
-    assert compared(log, mend=True, drop_uncovered=True).applied == (0, 0, 2)
+    assert compared(log, repair=True, drop_uncovered=True).applied == (0, 0, 2)
 
 
 def test_row_that_changed_after_the_snapshot_is_ahead(log: Log) -> None:
@@ -143,7 +144,7 @@ def test_row_that_changed_after_the_snapshot_is_ahead(log: Log) -> None:
         log.say(answer(now() + 5, "completed", of="early"), asked(now() + 6, "new")).projected()
 
     with table(log) as source:
-        done = log.reconcile(source, mend=True, progress=At(go_on, "comparing"))
+        done = log.reconcile(source, repair=True, progress=At(go_on, "comparing"))
     assert counts(done) == (0, 1, 1)
     assert log.statuses() == {"done": "completed", "early": "completed", "keyed": "queued", "new": "queued"}
 
@@ -163,7 +164,7 @@ def test_what_is_parked_heals_the_row_that_was_lost(log: Log) -> None:
     log.say(answer(40, "completed", of="lost", text="the end"), asked(41, "kept")).projected()
     log.shorten({0: 8})
     assert [each[0] for each in log.parked()] == ["lost"]
-    assert compared(log, mend=True).applied == (1, 0, 0)
+    assert compared(log, repair=True).applied == (1, 0, 0)
     assert log.rows()["lost"].result_preview == "the end"
     assert log.parked() == []
 
@@ -182,11 +183,11 @@ def test_members_project_again_what_came_shortly_before_the_snapshot(log: Log) -
     log.say(asked(now() - 2, "just now"), asked(now() - 1, "now"), answer(now(), "failed", of="done")).projected()
     write(log, asked(now() - 60, "an hour ago"), asked(now() - 2, "just now"), asked(now() - 1, "now"))
     assert log.positions() == {0: 11, 1: 0, 2: 0}
-    assert compared(log, mend=True).applied is None
+    assert compared(log, repair=True).applied is None
     assert log.positions() == {0: 11, 1: 0, 2: 0}
     change(log, "DELETE FROM delegations WHERE delegation_id = 'done'")
     owners = log.owners()
-    assert compared(log, mend=True).applied == (1, 0, 0)
+    assert compared(log, repair=True).applied == (1, 0, 0)
     assert log.positions() == {0: 8, 1: 0, 2: 0}
     assert [owner for _, owner, _ in log.owners()] == [None] * 3 != [owner for _, owner, _ in owners]
     assert log.projected().verify() == {}
@@ -195,7 +196,7 @@ def test_members_project_again_what_came_shortly_before_the_snapshot(log: Log) -
 def test_positions_are_never_put_forward(log: Log) -> None:
     log.say(asked(now() - 60, "unread"), asked(now() - 1, "unread too"))
     change(log, "DELETE FROM delegations WHERE delegation_id = 'done'")
-    assert compared(log, mend=True).applied == (1, 0, 0)
+    assert compared(log, repair=True).applied == (1, 0, 0)
     assert log.positions() == {0: 7, 1: 0, 2: 0}
 
 
@@ -213,7 +214,7 @@ def gap(log: Log) -> Log:
 def test_gap_is_mended_from_the_table(gap: Log) -> None:
     with pytest.raises(LogGap, match=r"partition 0 .* offset 7.* 9 to 10\. .projector rebuild --from activity-logs."):
         gap.verify()
-    assert compared(gap, mend=True).applied == (2, 1, 0)
+    assert compared(gap, repair=True).applied == (2, 1, 0)
     assert gap.positions()[0] == 9
     gap.projected()
     assert counts(compared(gap)) == (0, 0, 0)
@@ -222,21 +223,21 @@ def test_gap_is_mended_from_the_table(gap: Log) -> None:
 
 
 def test_gap_of_records_that_changed_nothing_is_mended_too(gap: Log) -> None:
-    compared(gap, mend=True)
+    compared(gap, repair=True)
     change(gap, "UPDATE positions SET next_offset = 7 WHERE partition = 0")
-    assert compared(gap, mend=True).applied is None
+    assert compared(gap, repair=True).applied is None
     assert gap.positions()[0] == 9
 
 
 @pytest.mark.parametrize("wish", [{}, {"mend": True, "only": ["keyed"]}])
-def test_gap_stays_one_where_less_than_all_is_mended(gap: Log, wish: dict[str, Any]) -> None:
-    compared(gap, **wish)
+def test_gap_stays_one_where_less_than_all_is_mended(gap: Log, options: dict[str, Any]) -> None:
+    compared(gap, **options)
     assert gap.positions()[0] == 7
 
 
 def test_gap_stays_one_for_recordings_which_do_not_tell_what_they_lack(gap: Log, tmp_path: Path) -> None:
     path = tmp_path / "some.jsonl"
-    recording.write(path, [Line(gap.name, 0, 8, None, None, json.dumps(asked(11, "lost")).encode())])
+    write_recording(path, [RecordedRecord(gap.name, 0, 8, None, None, json.dumps(asked(11, "lost")).encode())])
     assert gap.rebuild(FromRecordings([path], gap.topic)) == (1, 0, 0)
     assert gap.positions()[0] == 7
 
@@ -254,7 +255,7 @@ def test_topic_that_was_made_anew_is_gone_on_with_at_its_beginning(log: Log, kaf
     happened(log, *(asked(20 + n, f"new-{n}") for n in range(9)))
     with pytest.raises(LogGap, match=r"made anew .*projector rebuild --from activity-logs"):
         log.verify()
-    assert compared(log, mend=True).applied == (9, 0, 0)
+    assert compared(log, repair=True).applied == (9, 0, 0)
     assert log.positions() == dict.fromkeys(range(partitions), 0)
     assert log.projected().verify() == {}
     assert told(log.conn, "SELECT count(DISTINCT topic_id) FROM positions") == [1]

@@ -9,11 +9,11 @@ import pytest
 from reconciling import At, Log, asked, change, plant
 from rows import answer, beat
 
-from projector import recording, shadow
-from projector.broker import Span
-from projector.difference import Verdict
-from projector.recording import Line
-from projector.sources import FromRecordings
+from projector.domain.positions import LogRange
+from projector.rebuild import candidates
+from projector.rebuild.drift import Classification
+from projector.rebuild.from_recordings import FromRecordings
+from projector.recordings.file import RecordedRecord, write_recording
 
 
 @pytest.fixture
@@ -26,19 +26,19 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
 def recorded(log: Log, path: Path, first: int = 0, end: int = 7) -> FromRecordings:
     """These records of the log, as `record` writes them."""
     lines = [
-        Line(log.name, 0, record.offset, record.timestamp, record.key, record.value)
-        for polled in log.topic.read({0: Span(first, end)})
+        RecordedRecord(log.name, 0, record.offset, record.timestamp, record.key, record.value)
+        for polled in log.topic.read({0: LogRange(first, end)})
         for part in polled
         for record in part.records
     ]
-    assert recording.write(path, lines) == end - first
+    assert write_recording(path, lines) == end - first
     return FromRecordings([path], log.topic)
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst"])
 def test_view_equals_a_recording_of_all(log: Log, tmp_path: Path, suffix: str) -> None:
     versions, reached = log.versions(), log.positions()
-    done = log.reconcile(recorded(log, tmp_path / f"all.{suffix}"), mend=True)
+    done = log.reconcile(recorded(log, tmp_path / f"all.{suffix}"), repair=True)
     assert (done.report.records, done.report.verdicts, done.applied) == (7, {}, None)
     assert (log.versions(), log.positions()) == (versions, reached)
     assert log.shadow_is_empty()
@@ -48,7 +48,7 @@ def test_drift_is_mended_step_by_step(log: Log, tmp_path: Path) -> None:
     rows = log.rows()
     change(log, "UPDATE delegations SET last_heartbeat = NULL, error_detail = NULL WHERE delegation_id = 'b'")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'd'")
-    done = log.reconcile(recorded(log, tmp_path / "all.jsonl"), mend=True)
+    done = log.reconcile(recorded(log, tmp_path / "all.jsonl"), repair=True)
     assert (done.applied, done.report.columns) == ((1, 1, 0), {"last_heartbeat": 1, "error_detail": 1})
     assert log.rows() == rows
     assert log.projected().verify() == {}
@@ -57,15 +57,15 @@ def test_drift_is_mended_step_by_step(log: Log, tmp_path: Path) -> None:
 def test_rows_that_went_on_after_a_recording_are_ahead_and_others_are_not_covered(log: Log, tmp_path: Path) -> None:
     plant(log, "planted", 2)
     versions = log.versions()
-    done = log.reconcile(recorded(log, tmp_path / "some.jsonl", end=5), mend=True)
+    done = log.reconcile(recorded(log, tmp_path / "some.jsonl", end=5), repair=True)
     assert done.applied is None
-    assert (done.report.verdicts, done.report.not_covered) == ({Verdict.AHEAD: 1}, 2)  # b; d and planted
+    assert (done.report.verdicts, done.report.not_covered) == ({Classification.AHEAD: 1}, 2)  # b; d and planted
     assert log.versions() == versions
 
 
 def test_recording_that_begins_late_knows_nothing_of_what_was_asked_before(log: Log, tmp_path: Path) -> None:
     versions = log.versions()
-    done = log.reconcile(recorded(log, tmp_path / "late.jsonl", first=3), mend=True)
+    done = log.reconcile(recorded(log, tmp_path / "late.jsonl", first=3), repair=True)
     assert done.report.not_covered == 2  # a and b
     assert log.versions() == versions
 
@@ -147,7 +147,7 @@ def test_sample_is_not_widened_by_what_comes_meanwhile(many: Log) -> None:
 
 def test_sample_finds_drift_within_it_alone(many: Log) -> None:
     change(many, "UPDATE delegations SET task_preview = 'edited'")
-    sample = [each for each in many.rows() if shadow.sampled(each, len(many.rows()) // 20)]
+    sample = [each for each in many.rows() if candidates.sampled(each, len(many.rows()) // 20)]
     assert 10 <= len(sample) <= 40
     report = many.reconcile(sample=20).report
     assert report.drift == len(sample)

@@ -8,11 +8,11 @@ from reconciling import At, Log, asked, change, plant
 from rows import LEFT_OUT, answer, beat, updated
 from topics import create_topic
 
-from projector import topic as topic_module
-from projector.difference import Kind, Verdict
 from projector.errors import LogGap, Misconfigured, ProjectorError
-from projector.from_topic import FromTopic
-from projector.rebuild import TooMuch
+from projector.kafka import reader as topic_module
+from projector.rebuild.drift import Classification, DriftKind
+from projector.rebuild.from_topic import FromTopic
+from projector.rebuild.reconcile import TooManyDeletions
 
 
 @pytest.fixture
@@ -172,14 +172,14 @@ def test_row_that_was_deleted_since_it_was_carried_over_is_not_made_again(shorte
     def delete() -> None:
         change(shortened, "DELETE FROM delegations WHERE delegation_id IN ('done', 'young')")
 
-    done = shortened.reconcile(mend=True, progress=At(delete, "comparing"))
+    done = shortened.reconcile(repair=True, progress=At(delete, "comparing"))
     assert done.applied == (1, 0, 0)
     assert shortened.rows().keys() == {"moving", "holder", "young"}
 
 
 def test_row_that_ended_long_ago_stays_as_it_is(shortened: Log) -> None:
     versions = shortened.versions()
-    report = shortened.reconcile(mend=True).report
+    report = shortened.reconcile(repair=True).report
     assert (report.drift, report.not_covered) == (0, 3)
     assert shortened.versions() == versions
     assert shortened.rows()["done"].result_preview == "long ago"
@@ -241,7 +241,7 @@ def test_key_that_a_row_older_than_the_log_holds_stays_with_it(shortened: Log) -
 def test_key_of_a_row_that_is_older_than_a_whole_log_stays_with_it(whole: Log) -> None:
     plant(whole, "adopted", -60, key="k")
     whole.say(asked(20, "repeat", idempotency_key="k"), answer(21, "completed", of="repeat")).projected()
-    report = whole.reconcile(mend=True).report
+    report = whole.reconcile(repair=True).report
     assert (report.drift, report.not_covered) == (0, 2)
     assert "repeat" not in whole.rows()
 
@@ -270,7 +270,7 @@ def test_body_that_was_left_out_is_that_of_a_row_that_is_gone(log: Log) -> None:
 
 def test_uncovered_rows_are_dropped_only_by_that_word(shortened: Log) -> None:
     change(shortened, "DELETE FROM delegations WHERE delegation_id = 'young'")
-    done = shortened.reconcile(drop_uncovered=True, mend=True)
+    done = shortened.reconcile(drop_uncovered=True, repair=True)
     assert done.applied == (1, 0, 3)
     assert done.report.not_covered == 0
     assert shortened.statuses() == {"young": "completed"}
@@ -300,16 +300,16 @@ def test_only_what_was_named_is_written(whole: Log) -> None:
 def test_row_whose_key_another_row_holds_is_left_out_unless_that_one_is_named_too(whole: Log) -> None:
     change(whole, "DELETE FROM delegations WHERE delegation_id = 'b'")
     change(whole, "UPDATE delegations SET idempotency_key = 'k-b' WHERE delegation_id = 'c'")
-    report = whole.reconcile(mend=True, only=["b"]).report
-    assert (report.drift, report.verdicts[Verdict.NOT_COVERED]) == (0, 1)
+    report = whole.reconcile(repair=True, only=["b"]).report
+    assert (report.drift, report.verdicts[Classification.NOT_COVERED]) == (0, 1)
     assert whole.rebuild(only=["b", "c"]) == (1, 1, 0)
     assert whole.verify() == {}
 
 
 def test_row_that_exchanged_its_key_is_left_out_unless_the_other_is_named_too(whole: Log) -> None:
     exchange_keys(whole)
-    report = whole.reconcile(mend=True, only=["b"]).report
-    assert (report.drift, report.verdicts[Verdict.NOT_COVERED]) == (0, 1)
+    report = whole.reconcile(repair=True, only=["b"]).report
+    assert (report.drift, report.verdicts[Classification.NOT_COVERED]) == (0, 1)
     assert whole.rebuild(only=["b", "c"]) == (0, 2, 0)
 
 
@@ -320,8 +320,8 @@ def test_ring_of_exchanged_keys_is_written_whole_or_not_at_all(whole: Log) -> No
     change(whole, "UPDATE delegations SET idempotency_key = 'k-f' WHERE delegation_id = 'b'")
     change(whole, "UPDATE delegations SET idempotency_key = 'k-c' WHERE delegation_id = 'f'")  # b → c → f → b
     for some in (["b"], ["b", "c"], ["c", "f"]):
-        report = whole.reconcile(mend=True, only=some).report
-        assert (report.drift, report.verdicts[Verdict.NOT_COVERED]) == (0, len(some))
+        report = whole.reconcile(repair=True, only=some).report
+        assert (report.drift, report.verdicts[Classification.NOT_COVERED]) == (0, len(some))
     assert whole.rebuild() == (0, 3, 0)
     assert whole.verify() == {}
 
@@ -365,7 +365,7 @@ def test_view_is_compared_where_it_is_and_not_where_the_log_ends(whole: Log) -> 
 
 def test_empty_topic_is_a_success_that_changes_nothing(log: Log) -> None:
     plant(log, "adopted", 0)
-    done = log.reconcile(mend=True)
+    done = log.reconcile(repair=True)
     assert (done.applied, done.report.drift, done.report.not_covered, done.report.empty) == (None, 0, 1, True)
     assert log.rows().keys() == {"adopted"}
 
@@ -373,7 +373,7 @@ def test_empty_topic_is_a_success_that_changes_nothing(log: Log) -> None:
 def test_topic_that_lost_every_record_is_empty_too(shortened: Log) -> None:
     rows = shortened.rows()
     shortened.shorten({0: 10})
-    done = shortened.reconcile(mend=True)
+    done = shortened.reconcile(repair=True)
     assert (done.applied, done.report.drift, done.report.not_covered, done.report.empty) == (None, 0, 4, True)
     assert shortened.rows() == rows
 
@@ -388,7 +388,7 @@ def test_gap_is_found_before_anything_is_copied(shortened: Log) -> None:
 def test_kinds_of_one_report_add_up(whole: Log) -> None:
     change(whole, "DELETE FROM delegations")
     report = whole.reconcile().report
-    assert report.kinds == {Kind.MISSING: 4}
+    assert report.kinds == {DriftKind.MISSING: 4}
     assert report.drift == 4
 
 
@@ -413,10 +413,10 @@ def test_rows_of_another_topic_are_not_unexpected(whole: Log, kafka: str, databa
 def test_much_of_the_view_is_not_deleted_unless_somebody_is_sure(whole: Log) -> None:
     for n in range(11):
         plant(whole, f"planted-{n}", 60)
-    with pytest.raises(TooMuch, match=r"11 of 15 rows would be deleted, .* nothing was written. .* say --yes"):
+    with pytest.raises(TooManyDeletions, match=r"11 of 15 rows would be deleted, .* nothing was written. .* say --yes"):
         whole.rebuild()
     assert len(whole.rows()) == 15
-    assert whole.rebuild(sure=True) == (0, 0, 11)
+    assert whole.rebuild(confirmed=True) == (0, 0, 11)
 
 
 def test_some_of_what_nobody_has_projected_yet_is_written_and_the_rest_is_left_to_members(log: Log) -> None:

@@ -11,23 +11,23 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from cluster import until
 from commands import environment
 from kafka import KafkaAdminClient
 from projecting import asked as told
 from reconciling import At, Log, asked, change
 from rows import answer
-from scene import until
 from topics import create_topic
 
-from projector import migrations
-from projector.demo.parts import start_postgres
-from projector.difference import Coverage
-from projector.errors import DatabaseAway
-from projector.folding import Source
-from projector.from_topic import FromTopic
-from projector.rebuild import Busy
-from projector.session import Connection
-from projector.sources import FromRecordings
+from projector.errors import DatabaseUnavailable
+from projector.postgres import migrations
+from projector.postgres.connection import Connection
+from projector.rebuild.drift import Coverage
+from projector.rebuild.from_recordings import FromRecordings
+from projector.rebuild.from_topic import FromTopic
+from projector.rebuild.reconcile import Busy
+from projector.rebuild.source import RebuildSource
+from testbed.servers.start import start_postgres
 
 RECORDS = 30
 
@@ -47,16 +47,16 @@ def stop() -> None:
     raise Stopped
 
 
-def interrupted(log: Log, source: Source | None = None, *, after: int = 10, **wish: Any) -> None:
+def interrupted(log: Log, source: RebuildSource | None = None, *, after: int = 10, **options: Any) -> None:
     with pytest.raises(Stopped):
-        log.reconcile(source, progress=At(stop, records=after), batch=1, **wish)
+        log.reconcile(source, progress=At(stop, records=after), batch=1, **options)
 
 
 def test_interrupted_fold_goes_on_where_it_was(log: Log) -> None:
     change(log, "DELETE FROM delegations WHERE delegation_id IN ('d-03', 'd-23')")
-    interrupted(log, mend=True)
-    interrupted(log, mend=True)
-    done = log.reconcile(mend=True)
+    interrupted(log, repair=True)
+    interrupted(log, repair=True)
+    done = log.reconcile(repair=True)
     assert (done.report.records, done.report.empty, done.applied) == (RECORDS - 20, False, (2, 0, 0))
     assert log.shadow_is_empty()
     assert log.verify() == {}
@@ -78,7 +78,7 @@ def test_fold_that_was_complete_goes_on_with_nothing_and_is_not_taken_for_empty(
 def test_rebuild_begins_anew_where_verify_left_a_shadow_behind(log: Log) -> None:
     """The two do not fold the same: verify passes over partitions that nobody has projected yet."""
     interrupted(log)
-    assert log.reconcile(mend=True).report.records == RECORDS
+    assert log.reconcile(repair=True).report.records == RECORDS
 
 
 @pytest.mark.parametrize("other", [{"drop_uncovered": True}, {"sample": 10}])
@@ -134,7 +134,7 @@ def test_shadow_of_a_topic_that_was_made_anew_begins_anew(log: Log, kafka: str) 
 def test_killed_process_is_gone_on_with(log: Log, kafka: str) -> None:
     log.say(*(asked(n, f"more-{n:04}") for n in range(3000))).projected()
     settings = {"database_url": log.url, "bootstrap_servers": kafka, "topic": log.name, "batch_records": "10"}
-    command = [sys.executable, "-m", "projector.cli", "verify"]
+    command = [sys.executable, "-m", "projector", "verify"]
     started = subprocess.Popen(command, env=environment(settings), stdout=subprocess.DEVNULL)
     until(lambda: folded(log) > 100, "more than a hundred records folded")
     started.kill()
@@ -171,7 +171,7 @@ def refusal(log: Log, when: str) -> str:
 
     def try_too() -> None:
         with pytest.raises(Busy) as refused:
-            log.reconcile(mend=True)
+            log.reconcile(repair=True)
         refusals.append(str(refused.value))
 
     source = Beginning(log.topic) if when == "begins" else FromTopic(log.topic)
@@ -211,9 +211,9 @@ def test_crash_of_the_server_empties_the_shadow_and_it_begins_anew(
             log.say(*(asked(n, f"d-{n:02}") for n in range(RECORDS))).projected()
             change(log, "DELETE FROM delegations WHERE delegation_id = 'd-03'")
             for crash in (At(server_restarts, "folding"), At(server_restarts, records=10)):
-                with pytest.raises(DatabaseAway):
-                    log.reconcile(mend=True, progress=crash, batch=1)
+                with pytest.raises(DatabaseUnavailable):
+                    log.reconcile(repair=True, progress=crash, batch=1)
         with Log(server.url, kafka, topic) as log:
-            done = log.reconcile(mend=True)
+            done = log.reconcile(repair=True)
             assert (done.report.records, done.applied) == (RECORDS, (1, 0, 0))
             assert log.verify() == {}

@@ -8,13 +8,13 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from rows import CALLEE, CALLER, LEFT_OUT, answer, beat, delegate, updated
 
-from projector import recording
-from projector.broker import SourceSettings, Span
+from projector.domain.positions import LogRange
 from projector.errors import LogGap, Misconfigured
-from projector.record import Bound, Recorder, Selection, ranges, writable
-from projector.recording import Line
-from projector.redaction import Redaction
-from projector.topic import open_topic
+from projector.kafka.connection import KafkaSettings
+from projector.kafka.reader import open_topic
+from projector.recordings.file import RecordedRecord, read_recording
+from projector.recordings.record import Bound, Recorder, Selection, ranges, writable
+from projector.recordings.redaction import Redaction
 
 TEN_MS = 1_746_439_200_000
 ROW_ID = "aaaaaaaa-0000-4000-8000-00000000000a"
@@ -43,17 +43,17 @@ def recorded(
     replace: bool = False,
     progress: Callable[[int], None] = lambda offsets: None,
     fetch_bytes: int | None = None,
-) -> list[Line]:
-    with open_topic(SourceSettings(kafka, topic, "nobody"), fetch_bytes=fetch_bytes) as log:
+) -> list[RecordedRecord]:
+    with open_topic(KafkaSettings(kafka, topic, "nobody"), fetch_bytes=fetch_bytes) as log:
         recorder = Recorder(log, selection or Selection(), redaction)
         recorder.record(ranges(log, first, end), out, replace=replace, progress=progress)
-    found = list(recording.read(out))
+    found = list(read_recording(out))
     assert recorder.records.total() == len(found)
     assert [path.name for path in out.parent.iterdir()] == [out.name]
     return found
 
 
-def places(lines: list[Line]) -> dict[int, list[int]]:
+def places(lines: list[RecordedRecord]) -> dict[int, list[int]]:
     """Partition → offsets."""
     return {
         partition: [line.offset for line in lines if line.partition == partition]
@@ -67,7 +67,10 @@ def test_records_are_there_byte_for_byte(kafka: str, topic: str, tmp_path: Path,
     fill(kafka, topic, *[(1, content or b"\xfe", content) for content in contents])
     moved: list[int] = []
     found = recorded(kafka, topic, tmp_path / f"all{suffix}", progress=moved.append)
-    lines = [Line(topic, 1, n, TEN_MS + 1000 * n, content or b"\xfe", content) for n, content in enumerate(contents)]
+    lines = [
+        RecordedRecord(topic, 1, n, TEN_MS + 1000 * n, content or b"\xfe", content)
+        for n, content in enumerate(contents)
+    ]
     assert found == lines
     assert sum(moved) == len(contents)
 
@@ -218,9 +221,9 @@ def test_gap_while_reading_leaves_no_file_behind(kafka: str, topic: str, tmp_pat
 
 def test_ranges_are_those_of_the_whole_log_unless_told(kafka: str, topic: str) -> None:
     fill(kafka, topic, (0, None, b"1"))
-    with open_topic(SourceSettings(kafka, topic, "nobody")) as log:
-        assert ranges(log, Bound(), Bound()) == {0: Span(0, 1), 1: Span(0, 0), 2: Span(0, 0)}
-        assert ranges(log, Bound({0: 1}), Bound(time=0)) == {0: Span(1, 1)}
+    with open_topic(KafkaSettings(kafka, topic, "nobody")) as log:
+        assert ranges(log, Bound(), Bound()) == {0: LogRange(0, 1), 1: LogRange(0, 0), 2: LogRange(0, 0)}
+        assert ranges(log, Bound({0: 1}), Bound(time=0)) == {0: LogRange(1, 1)}
 
 
 def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:

@@ -8,10 +8,10 @@ import pytest
 from projecting import asked, connected
 from recorded import RECORDINGS, expected, judged, shown
 
-from projector.demo.judge import stored_rows
-from projector.projection import Outcomes
-from projector.replay import replay
-from projector.session import Connection
+from projector.postgres.connection import Connection
+from projector.projection.transaction import Outcomes
+from projector.recordings.replay import replay
+from testbed.oracle import stored_rows
 
 DEFAULT = next(path for path in RECORDINGS if "default-identity" in path.name)
 # By hand from the records of the default identity; events/recorded/README.md tells what they say.

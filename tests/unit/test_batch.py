@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from projector.batch import Batch, Polled, batches
-from projector.positions import Move
-from projector.recording import Line
+from projector.domain.positions import Move, Polled
+from projector.projection.batch import Batch, batches
+from projector.recordings.file import RecordedRecord
 
 
-def line(partition: int, offset: int, size: int = 1) -> Line:
-    return Line("activity-log", partition, offset, offset * 1000, None, b"x" * size if size else None)
+def line(partition: int, offset: int, size: int = 1) -> RecordedRecord:
+    return RecordedRecord("activity-log", partition, offset, offset * 1000, None, b"x" * size if size else None)
 
 
 def polled(partition: int, was: int, *offsets: int, now: int | None = None, size: int = 1) -> Polled:
@@ -89,12 +89,12 @@ def test_moves_of_a_partition_meet_end_to_end_and_cover_its_records(parts: list[
     found = cut(*parts, max_records=records)
     for part in parts:
         moves = [(batch, move) for batch in found for move in batch.moves if move.partition == part.partition]
-        ends = [part.was, *(move.now for _, move in moves)]
-        assert [move.was for _, move in moves] == ends[:-1]
-        assert ends[-1] == part.now
+        ends = [part.start, *(move.next_offset for _, move in moves)]
+        assert [move.start for _, move in moves] == ends[:-1]
+        assert ends[-1] == part.next_offset
         for batch, move in moves:
             offsets = [record.offset for record in batch.records if record.partition == part.partition]
-            assert all(move.was <= offset < move.now for offset in offsets)
+            assert all(move.start <= offset < move.next_offset for offset in offsets)
         assert sum(len([r for r in b.records if r.partition == part.partition]) for b, _ in moves) == len(part.records)
     for batch in found:
         assert all(a.partition < b.partition for a, b in itertools.pairwise(batch.moves))

@@ -6,8 +6,10 @@ import pytest
 
 from benchmarks.profile import REST, ROWS, time_all
 from benchmarks.stopwatch import Stopwatch
-from projector import projection, runner, translate
-from projector.source import KafkaSource
+from projector.contract import translate
+from projector.kafka.consumer import GroupConsumer
+from projector.projection import transaction
+from projector.worker import loop
 
 
 def test_every_moment_is_charged_to_the_innermost_function_and_all_of_them_add_up() -> None:
@@ -58,7 +60,7 @@ def test_a_function_that_fails_is_charged_too_and_an_empty_answer_can_have_its_o
 
 
 def test_the_timers_find_every_function_and_charge_known_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner in (projection, runner, translate, KafkaSource, projection.Projecting):
+    for owner in (transaction, loop, translate, GroupConsumer, transaction.PendingBatch):
         for name, value in list(vars(owner).items()):
             if callable(value):
                 monkeypatch.setattr(owner, name, value)  # put back after the test

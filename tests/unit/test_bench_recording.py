@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from benchmarks.recording import Shape, made
-from projector.fold import View, read, recall
+from projector.domain.fold import WorkingSet, resolve_unavailable, translate_batch
 
 COUNT = 20_000
 
@@ -19,9 +19,9 @@ def outcomes(*, debezium: bool) -> Counter[Any]:
         SimpleNamespace(topic="t", offset=number, **record._asdict())
         for number, record in enumerate(made(COUNT, debezium=debezium))
     ]
-    reading = recall(read(log), {})
+    reading = resolve_unavailable(translate_batch(log), {})
     assert reading.dead_letters == []
-    view = View()
+    view = WorkingSet()
     return Counter(reading.outcomes) + Counter(view.apply(record, said) for record, said in reading.said)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from projector.demo.screen import SHOWN_DIFFERENCES, Screen
-from projector.demo.verdict import Told, read_log
-from projector.demo.watch import Seen
+from testbed.demo.screen import SHOWN_DIFFERENCES, Screen
+from testbed.demo.verdict import Told, read_log
+from testbed.demo.watch import Seen
 
 
 def test_a_terminal_shows_a_bar_that_is_full_when_the_view_has_caught_up() -> None:
@@ -33,8 +33,8 @@ def test_the_log_of_a_killed_projector_is_read_as_far_as_it_goes(tmp_path: Path)
 {"level": "info", "message": "partition claimed", "partition": 0, "offset": 40, "end": 90}
 /usr/lib/python: a warning of somebody else
 {"level": "info", "message": "partition claimed", "partition": 0, "offset": 55, "end": 90}
-{"level": "info", "logger": "projector.runner", "message": "summary", "seconds": 1.0, "records": 9, "inserted": 9}
-{"level": "info", "logger": "projector.runner", "message": "stopped", "seconds": 0.2, "records": 3, "parked": 3}
+{"level": "info", "logger": "projector.worker.loop", "message": "summary", "seconds": 1.0, "records": 9, "inserted": 9}
+{"level": "info", "logger": "projector.worker.loop", "message": "stopped", "seconds": 0.2, "records": 3, "parked": 3}
 {"level": "info", "messa"""
     )
     assert read_log(log) == Told({0: 40}, Counter(inserted=9, parked=3))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from projector import cli
+from projector.cli import main
 from projector.settings import Settings, variable
 
 OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
@@ -23,7 +23,7 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
             yield from commands(each)
 
 
-COMMANDS = {command.prog: command for command in commands(cli._parser())}
+COMMANDS = {command.prog: command for command in commands(main._parser())}
 
 
 def described(command: str) -> str:
@@ -74,7 +74,7 @@ def told_variables() -> set[str]:
 
 def test_every_exit_code_is_there() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", OPERATING, re.MULTILINE)}
-    assert {cli.DONE, cli.FAILED, cli.MISCONFIGURED, cli.LOG_GAP} <= told
+    assert {main.DONE, main.FAILED, main.MISCONFIGURED, main.LOG_GAP} <= told
 
 
 def test_links_within_the_page_lead_somewhere() -> None:

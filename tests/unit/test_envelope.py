@@ -5,14 +5,14 @@ import random
 from typing import Any
 
 import pytest
+from builders import Memory, dead, folded, log, outcome, said
 from fuzz import hostile
-from given import Memory, dead, folded, log, outcome, said
 from rows import CALLER, answer, beat, delegate, updated
 
-from events.delegation import Status
-from events.envelope import Activity, Envelope, is_unrelated, open_value
-from events.unreadable import Unreadable
-from projector.lifecycle import Outcome
+from projector.contract.envelope import Activity, Envelope, is_unrelated, open_value
+from projector.contract.facts import Status
+from projector.contract.unreadable import Unreadable
+from projector.domain.outcomes import Outcome
 
 ROW = delegate(0)
 FAST = b"plain"

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from given import at, dead, report_of, request_of
+from builders import at, dead, report_of, request_of
 from rows import TEN, answer, delegate, updated
 from rows import at as iso
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from events import fields
-from events.activity import read_body
-from events.unreadable import Unreadable
+from projector.contract import fields
+from projector.contract.envelope import read_body
+from projector.contract.unreadable import Unreadable
 
 UUID = "c1c1c1c1-0000-4000-8000-00000000000A"
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)

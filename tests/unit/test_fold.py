@@ -5,18 +5,19 @@ from dataclasses import astuple
 from functools import cache
 
 import pytest
-from given import Memory, at, cut, folded, folded_outcomes, log, record
+from builders import Memory, at, cut, folded, folded_outcomes, log, record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import CALLEE, CALLER, LEFT_OUT, Columns, answer, delegate, updated
 from rows import beat as heartbeat
 
-from events.delegation import Status
-from projector.demo.judge import judge
-from projector.demo.platform import Mix, records
-from projector.demo.platform.log import logged
-from projector.lifecycle import Delegation, Outcome
-from projector.recording import Line
+from projector.contract.facts import Status
+from projector.domain.lifecycle import Delegation
+from projector.domain.outcomes import Outcome
+from projector.recordings.file import RecordedRecord
+from testbed.oracle import fold_log
+from testbed.workload import Mix, records
+from testbed.workload.log import logged
 
 SMALL = Mix(delegations=50, live=12, unrelated_share=0.1, garbage_share=0.03, repeat_every=90, longest_repeat=40)
 STORY = log(heartbeat(1), answer(2, "completed", text="early"), delegate(3, "dispatched"), heartbeat(4))
@@ -157,8 +158,8 @@ def test_row_id_that_is_used_again_belongs_to_its_latest_delegation() -> None:
 
 
 @cache
-def platform(seed: int) -> list[Line]:
-    return [Line(*each) for each in logged(records(SMALL._replace(seed=seed)), partitions=1)]
+def platform(seed: int) -> list[RecordedRecord]:
+    return [RecordedRecord(*each) for each in logged(records(SMALL._replace(seed=seed)), partitions=1)]
 
 
 @cache
@@ -204,7 +205,7 @@ def test_any_prefix_replayed_gives_the_same_table(seed: int, length: int, size: 
 
 @pytest.mark.parametrize("seed", range(20, 26))
 def test_table_and_outcomes_are_those_of_the_judge(seed: int) -> None:
-    verdict, memory = judge(logged(records(SMALL._replace(seed=seed)), partitions=1)), Memory()
+    verdict, memory = fold_log(logged(records(SMALL._replace(seed=seed)), partitions=1)), Memory()
     outcomes = Counter(str(outcome) for batch in cut(platform(seed), [77]) for outcome in memory.project(batch))
     assert outcomes == verdict.outcomes
     assert sorted(map(tuple, memory.rows.values())) == sorted(map(astuple, verdict.rows.values()))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from projector.errors import Misconfigured, ProjectorError
-from projector.health import FRESH_SECONDS, Health, check
+from projector.worker.health import FRESH_SECONDS, Health, check
 
 
 def test_healthy_report_is_told_by_its_state(tmp_path: Path) -> None:

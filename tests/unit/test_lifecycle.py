@@ -3,12 +3,13 @@
 import itertools
 
 import pytest
-from given import at, beat, given, report, request, row
+from builders import at, beat, given, report, request, row
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
-from events.delegation import Beat, Reported, Requested, Status
-from projector.lifecycle import FAILED, IN_FLIGHT, RANK, TERMINAL, Delegation, Outcome, Row, evolve
+from projector.contract.facts import FAILED, IN_FLIGHT, RANK, TERMINAL, Heartbeat, Reported, Requested, Status
+from projector.domain.lifecycle import Delegation, Row, evolve
+from projector.domain.outcomes import Outcome
 
 # CONTRACT §4, in its own words. The product has it as ranks and sets; here it is a drawing.
 #           before         queued       dispatched   in_progress  completed    failed       stuck
@@ -179,7 +180,7 @@ def test_kinds_of_events_are_never_taken_for_each_other() -> None:
 
 
 @examples(st.lists(events, max_size=8))
-def test_no_story_moves_a_time_back_or_leaves_a_terminal_state(story: list[Requested | Reported | Beat]) -> None:
+def test_no_story_moves_a_time_back_or_leaves_a_terminal_state(story: list[Requested | Reported | Heartbeat]) -> None:
     before: Row = row()
     for event in story:
         after, _ = evolve(before, event)
@@ -192,6 +193,6 @@ def test_no_story_moves_a_time_back_or_leaves_a_terminal_state(story: list[Reque
 
 
 @examples(st.lists(events, min_size=1, max_size=8))
-def test_every_story_told_three_times_ends_as_told_once(story: list[Requested | Reported | Beat]) -> None:
+def test_every_story_told_three_times_ends_as_told_once(story: list[Requested | Reported | Heartbeat]) -> None:
     once = given(None, request(), *story, times=1).row
     given(None, request(), *story, times=3).and_the_row_is(once)

@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
-from events.delegation import Status
-from projector.lifecycle import IN_FLIGHT, RANK, TERMINAL, Delegation, Outcome
-from projector.translate import STATUS_OF_ROW
+from projector.contract.facts import IN_FLIGHT, RANK, TERMINAL, Status
+from projector.contract.translate import STATUS_OF_ROW
+from projector.domain.lifecycle import Delegation
+from projector.domain.outcomes import Outcome
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "delegations.md").read_text()

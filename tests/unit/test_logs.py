@@ -27,19 +27,19 @@ def said(form: str, level: str = "INFO") -> io.StringIO:
 
 def test_line_for_a_person_has_its_fields_behind_the_message() -> None:
     stream = said("human")
-    logging.getLogger("projector.runner").info("partition claimed", extra={"partition": 3, "offset": 7})
+    logging.getLogger("projector.worker.loop").info("partition claimed", extra={"partition": 3, "offset": 7})
     assert stream.getvalue()[8:] == " info    partition claimed  partition=3 offset=7\n"
 
 
 def test_line_for_a_machine_is_one_object() -> None:
     stream = said("json")
-    logging.getLogger("projector.runner").warning("waiting for %s", "Kafka", extra={"reason": "two\nlines"})
+    logging.getLogger("projector.worker.loop").warning("waiting for %s", "Kafka", extra={"reason": "two\nlines"})
     (line,) = stream.getvalue().splitlines()
     held = json.loads(line)
     assert held.pop("time").endswith("+00:00")
     assert held == {
         "level": "warning",
-        "logger": "projector.runner",
+        "logger": "projector.worker.loop",
         "message": "waiting for Kafka",
         "reason": "two\nlines",
     }

@@ -8,37 +8,36 @@ import pytest
 import zstandard
 from rows import CALLER, delegate
 
-from events.unreadable import Unreadable
-from projector import recording
+from projector.contract.translate import Translation, translate
+from projector.contract.unreadable import Unreadable
 from projector.errors import Misconfigured, ProjectorError
-from projector.recording import Line
-from projector.translate import Translation, translate
+from projector.recordings.file import RecordedRecord, dumps, read_recording, write_recording
 
 RECORDS = [
-    Line("activity-log", 3, 1041, 1_777_975_200_123, b"c1", b'{"activity_type": "x"}'),
-    Line("activity-log", 0, 2**63 - 1, None, None, None),
-    Line("caf\u00e9", 2**31 - 1, 0, 0, b"\xff\x00", b"\xfe\x00\n"),
-    Line("activity-log", 0, 1, -1, b"", b""),
-    Line("activity-log", 0, 2, 5, "\u00fc\n\u2028".encode(), "\U0001f600 \x00 \n".encode()),
+    RecordedRecord("activity-log", 3, 1041, 1_777_975_200_123, b"c1", b'{"activity_type": "x"}'),
+    RecordedRecord("activity-log", 0, 2**63 - 1, None, None, None),
+    RecordedRecord("caf\u00e9", 2**31 - 1, 0, 0, b"\xff\x00", b"\xfe\x00\n"),
+    RecordedRecord("activity-log", 0, 1, -1, b"", b""),
+    RecordedRecord("activity-log", 0, 2, 5, "\u00fc\n\u2028".encode(), "\U0001f600 \x00 \n".encode()),
 ]
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz", "all.jsonl.zst"])
 def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
-    assert recording.write(file, RECORDS) == len(RECORDS)
-    assert list(recording.read(file)) == RECORDS
+    assert write_recording(file, RECORDS) == len(RECORDS)
+    assert list(read_recording(file)) == RECORDS
 
 
 def test_suffix_says_how_a_file_is_compressed(tmp_path: Path) -> None:
     for suffix, opened in ((".gz", gzip.decompress), (".zst", zstandard.ZstdDecompressor().decompressobj().decompress)):
         file = tmp_path / f"all{suffix}"
-        recording.write(file, RECORDS)
+        write_recording(file, RECORDS)
         assert opened(file.read_bytes()).count(b"\n") == len(RECORDS)
 
 
 def test_line_is_the_form_of_the_contract() -> None:
-    assert json.loads(recording.to_line(RECORDS[0])) == {
+    assert json.loads(dumps(RECORDS[0])) == {
         "topic": "activity-log",
         "partition": 3,
         "offset": 1041,
@@ -46,13 +45,13 @@ def test_line_is_the_form_of_the_contract() -> None:
         "key": "c1",
         "value": '{"activity_type": "x"}',
     }
-    assert recording.to_line(RECORDS[2]).endswith(b'"key_base64": "/wA=", "value_base64": "/gAK"}\n')
+    assert dumps(RECORDS[2]).endswith(b'"key_base64": "/wA=", "value_base64": "/gAK"}\n')
 
 
-def read(tmp_path: Path, *lines: bytes) -> list[Line]:
+def read(tmp_path: Path, *lines: bytes) -> list[RecordedRecord]:
     file = tmp_path / "export.jsonl"
     file.write_bytes(b"\n".join(lines))
-    return list(recording.read(file))
+    return list(read_recording(file))
 
 
 def test_bare_row_is_at_the_offset_of_its_line(tmp_path: Path) -> None:
@@ -82,10 +81,10 @@ def test_bare_row_is_at_the_offset_of_its_line(tmp_path: Path) -> None:
     ids=lambda line: line[:40].decode(errors="replace"),
 )
 def test_line_that_is_no_record_becomes_a_dead_letter_at_its_number(tmp_path: Path, line: bytes) -> None:
-    good = recording.to_line(RECORDS[0]).strip()
+    good = dumps(RECORDS[0]).strip()
     first, bad, last = read(tmp_path, good, line, good)
     assert first == last == RECORDS[0]
-    assert bad == Line("export.jsonl", 0, 1, None, None, line)
+    assert bad == RecordedRecord("export.jsonl", 0, 1, None, None, line)
     with pytest.raises(Unreadable):
         translate(bad)
 
@@ -97,39 +96,39 @@ def test_lone_surrogates_are_let_through(tmp_path: Path) -> None:
 
 def test_damaged_gz_is_told_as_such(tmp_path: Path) -> None:
     file = tmp_path / "damaged.gz"
-    recording.write(file, RECORDS * 1000)
+    write_recording(file, RECORDS * 1000)
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ProjectorError, match=r"damaged\.gz is damaged or cut off"):
-        list(recording.read(file))
+        list(read_recording(file))
     file.write_bytes(whole[:50] + bytes(50) + whole[100:])
     with pytest.raises(ProjectorError, match=r"damaged\.gz is damaged or cut off"):
-        list(recording.read(file))
+        list(read_recording(file))
     file.write_bytes(b"no gz at all")
     with pytest.raises(ProjectorError, match=r"damaged\.gz is damaged or cut off"):
-        list(recording.read(file))
+        list(read_recording(file))
 
 
 def test_damaged_zst_is_told_as_such(tmp_path: Path) -> None:
     file = tmp_path / "damaged.zst"
-    recording.write(file, RECORDS * 1000)
+    write_recording(file, RECORDS * 1000)
     whole = file.read_bytes()
     file.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ProjectorError, match=r"damaged\.zst is damaged or cut off"):
-        list(recording.read(file))
+        list(read_recording(file))
     file.write_bytes(b"no zst at all")
     with pytest.raises(ProjectorError, match=r"damaged\.zst is damaged or cut off"):
-        list(recording.read(file))
+        list(read_recording(file))
 
 
 def test_file_that_is_not_there_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"nowhere\.jsonl cannot be opened: No such file"):
-        list(recording.read(tmp_path / "nowhere.jsonl"))
+        list(read_recording(tmp_path / "nowhere.jsonl"))
 
 
 def test_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
     file = tmp_path / "all.jsonl"
-    recording.write(file, RECORDS)
-    lines = recording.read(file)
+    write_recording(file, RECORDS)
+    lines = read_recording(file)
     assert next(lines) == RECORDS[0]
     lines.close()  # type: ignore[attr-defined]  # a generator

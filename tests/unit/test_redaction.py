@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from given import Memory, record
+from builders import Memory, record
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from odd import real_values, tampered, values, written
 from recorded import RECORDINGS
 from rows import CALLEE, CALLER, LEFT_OUT, answer, beat, delegate, updated
+from strategies import real_values, tampered, values, written
 
-from events import strict_json
-from events.unreadable import Unreadable
-from projector.recording import Line, read, to_line
-from projector.redaction import Redaction
+from projector.contract import strict_json
+from projector.contract.unreadable import Unreadable
+from projector.recordings.file import RecordedRecord, dumps, read_recording
+from projector.recordings.redaction import Redaction
 
 SAFE = ("created_at", "deadline", "activity_type", "method", "status")
 MANY = settings(max_examples=300, deadline=None)
@@ -31,7 +31,7 @@ def redacted(value: object) -> Any:
     return json.loads(redacted)
 
 
-def ends(records: Sequence[Line]) -> list[tuple[Any, ...]]:
+def ends(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
     """How each record ends, at which field if it is dead, and what of the rows any rule sees."""
     memory, found = Memory(), list[tuple[Any, ...]]()
     for each in records:
@@ -75,7 +75,7 @@ def free_texts(value: Any, name: str = "") -> list[str]:
 
 @pytest.mark.parametrize("path", RECORDINGS, ids=lambda path: path.name)
 def test_recorded_feed_ends_as_it_did_and_no_free_text_of_it_is_left(path: Any) -> None:
-    records = list(read(path))
+    records = list(read_recording(path))
     instead = [REDACTION.redacted(each) for each in records]
     assert ends(instead) == ends(records)
     assert [each._replace(key=None, value=None) for each in instead] == [
@@ -85,7 +85,7 @@ def test_recorded_feed_ends_as_it_did_and_no_free_text_of_it_is_left(path: Any) 
     bodies = [value.get("payload") or value if isinstance(value, dict) else value for value in values]
     texts = {text for text in free_texts(bodies) if len(text) > 8} - {LEFT_OUT, "-infinity"}  # a time too
     assert len(texts) > 10
-    held = b"".join(to_line(each) for each in instead).decode()
+    held = b"".join(dumps(each) for each in instead).decode()
     held += json.dumps([json.loads(each.value) for each in instead if each.value], ensure_ascii=False)
     assert [text for text in texts if text in held] == []
 
@@ -146,7 +146,7 @@ def with_a_secret(draw: st.DrawFn) -> Any:
 @given(with_a_secret(), st.booleans())
 def test_secret_is_gone_wherever_it_stood(value: Any, ascii_only: bool) -> None:
     content = written(value, ascii_only=ascii_only)
-    line = REDACTION.redacted(Line("t", 0, 0, None, content, content))
+    line = REDACTION.redacted(RecordedRecord("t", 0, 0, None, content, content))
     assert line.value is not None
     assert line.key is not None
     for each in (line.value.decode(), line.key.decode()):
@@ -257,6 +257,6 @@ def test_numbers_spaces_escapes_and_repeated_names_stay_as_they_were_written() -
     ],
 )
 def test_key_of_a_record_stays_where_it_is_an_id(key: bytes | None, kept: bool) -> None:
-    shown = REDACTION.redacted(Line("t", 0, 0, None, key, None)).key
+    shown = REDACTION.redacted(RecordedRecord("t", 0, 0, None, key, None)).key
     assert (shown == key) == kept
     assert len(shown or b"") == len(key or b"")

@@ -4,14 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from given import record
+from builders import record
 from rows import CALLER, LEFT_OUT, answer, beat, delegate, updated
 
-from events.delegation import Reported
-from projector.fold import DeadLetter
-from projector.lifecycle import Outcome
-from projector.search import Search, spellings
-from projector.translate import Translation
+from projector.contract.facts import Reported
+from projector.contract.translate import Translation
+from projector.domain.fold import DeadLetter
+from projector.domain.outcomes import Outcome
+from projector.explain.search import Search, spellings
 
 ROW = "a0a0a0a0-0000-4000-8000-000000000001"
 LONG = "x" * 2000

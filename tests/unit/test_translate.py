@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from given import at, dead, outcome, report_of, request_of, said
+from builders import at, dead, outcome, report_of, request_of, said
 from rows import CALLEE, CALLER, LEFT_OUT, answer, delegate
 from rows import beat as heartbeat
 
-from events.delegation import Beat, Reported, Requested, Status
-from projector.lifecycle import FAILED, Outcome
-from projector.translate import STATUS_OF_ROW, Translation
+from projector.contract.facts import FAILED, Heartbeat, Reported, Requested, Status
+from projector.contract.translate import STATUS_OF_ROW, Translation
+from projector.domain.outcomes import Outcome
 
 OTHER = "c3c3c3c3-0000-4000-8000-000000000003"
 # CONTRACT §3, in its own words.
@@ -167,7 +167,7 @@ def test_text_comes_with_completed_and_the_error_detail_or_else_the_body_s_error
 
 
 def test_heartbeat_is_for_the_id_in_its_request_alone() -> None:
-    assert said(heartbeat(4)) == Translation("d-1", None, Beat("d-1", at(4)))
+    assert said(heartbeat(4)) == Translation("d-1", None, Heartbeat("d-1", at(4)))
     assert outcome(heartbeat(4) | {"request_body": None, "response_body": {"delegation_id": "d-1"}}) == "uncorrelated"
 
 

@@ -4,14 +4,14 @@ import random
 from typing import Any
 
 import pytest
-from given import record
+from builders import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from odd import real_values, tampered, values, written
 from pydantic_core import from_json
+from strategies import real_values, tampered, values, written
 
-from events import strict_json
-from projector import fold
+from projector.contract import strict_json
+from projector.domain import fold
 
 MANY = settings(max_examples=400, deadline=None)
 BODIES = ("request_body", "response_body")
@@ -19,7 +19,7 @@ BODIES = ("request_body", "response_body")
 
 def ending(value: bytes) -> object:
     """How a record with this value ends; anything raised but Unreadable fails the test."""
-    reading = fold.read([record(value, timestamp=1_746_439_200_000)])
+    reading = fold.translate_batch([record(value, timestamp=1_746_439_200_000)])
     ended = [*reading.said, *reading.dead_letters, *reading.outcomes.elements()]
     assert len(ended) == 1
     return ended[0]
@@ -58,7 +58,7 @@ def test_value_that_must_go_the_long_way_means_the_same(value: Any) -> None:
 def _said(ended: object) -> object:
     if isinstance(ended, fold.DeadLetter):
         return ended.field
-    return ended.translation if isinstance(ended, fold.Said) else ended
+    return ended.translation if isinstance(ended, fold.TranslatedRecord) else ended
 
 
 @MANY

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from projector import fold
-from projector.demo.acknowledged import Acknowledged
-from projector.demo.judge import Judge
-from projector.demo.platform import Mix, logged, records
-from projector.demo.platform.hostile import dead_letters
+from projector.domain import fold
+from testbed.oracle import Oracle
+from testbed.recording import AcknowledgedRecord
+from testbed.workload import Mix, logged, records
+from testbed.workload.malformed import dead_letters
 
 LEFT_OUT = "__debezium_unavailable_value"
 UUIDS = [f"c1c1c1c1-0000-4000-8000-00000000000{digit}" for digit in range(4)]
@@ -82,21 +82,21 @@ def envelope(rng: random.Random, row: dict[str, Any]) -> object:
     )
 
 
-def odd_log(seed: int, count: int) -> Iterator[Acknowledged]:
+def odd_log(seed: int, count: int) -> Iterator[AcknowledgedRecord]:
     rng = random.Random(seed)
     for offset in range(count):
         value = bytearray(json.dumps(envelope(rng, row(rng))).encode())
         if rng.random() < 0.02:
             value[rng.randrange(len(value))] = rng.randrange(256)
-        yield Acknowledged("activity-log", 0, offset, rng.choice([None, -1, TEN_MS]), None, bytes(value))
+        yield AcknowledgedRecord("activity-log", 0, offset, rng.choice([None, -1, TEN_MS]), None, bytes(value))
 
 
-def agree(log: Iterator[Acknowledged]) -> None:
+def agree(log: Iterator[AcknowledgedRecord]) -> None:
     """Each record has the same outcome in both, and both make the same table."""
-    judging, view = Judge(), fold.View()
+    judging, view = Oracle(), fold.WorkingSet()
     remembered: dict[str, str] = {}
     for record in log:
-        reading = fold.recall(fold.read([record]), remembered)
+        reading = fold.resolve_unavailable(fold.translate_batch([record]), remembered)
         outcomes = [str(view.apply(*said)) for said in reading.said] + [str(outcome) for outcome in reading.outcomes]
         assert (outcomes or ["dead_letter"]) == [judging.see(record)], (record.value or b"")[:2000]
     assert {delegation_id: list(row) for delegation_id, row in view.rows.items()} == {
@@ -112,7 +112,7 @@ def test_of_odd_rows(seed: int) -> None:
 
 def test_of_hostile_values() -> None:
     values = enumerate(dead_letters(seed=2, count=3000))
-    agree(Acknowledged("activity-log", 0, offset, None, None, value) for offset, value in values)
+    agree(AcknowledgedRecord("activity-log", 0, offset, None, None, value) for offset, value in values)
 
 
 def test_of_a_whole_platform() -> None:

@@ -8,7 +8,7 @@ import pytest
 from psycopg import Connection, sql
 from psycopg.conninfo import make_conninfo
 
-from projector.demo.parts import Postgres
+from testbed.servers.start import Postgres
 
 Shape = dict[str, list[tuple[object, ...]]]
 

@@ -8,11 +8,12 @@ from projecting import asked, expected_of, in_batches, table
 from psycopg import Connection
 
 from migrating.conftest import Shape
-from projector import migrations, session, shadow, writing
-from projector.demo.platform import Mix, records
-from projector.demo.platform.log import logged
 from projector.errors import Misconfigured
-from projector.recording import Line
+from projector.postgres import connection, migrations, write_batch
+from projector.rebuild import shadow
+from projector.recordings.file import RecordedRecord
+from testbed.workload import Mix, records
+from testbed.workload.log import logged
 
 PLATFORMS_TABLE = """
     CREATE TABLE delegations (
@@ -60,7 +61,7 @@ def test_a_table_that_fits_is_adopted_as_it_is_with_its_rows(platforms: Connecti
     platforms.execute("COMMENT ON TABLE delegations IS 'the platform says this'")
     before = about_delegations(shape())
     migrations.up(platforms)
-    assert migrations.standing(platforms).adopted
+    assert migrations.status(platforms).adopted
     assert about_delegations(shape()) == before
     assert platforms.execute("SELECT delegation_id FROM delegations").fetchall() == [("theirs",)]
 
@@ -72,7 +73,7 @@ def test_the_table_of_our_own_migration_fits(empty: Connection, shape: Callable[
     empty.execute("DROP TABLE projector_schema_migrations")
     assert migrations.up(empty) == migrations.known()
     assert shape() == whole
-    assert not migrations.standing(empty).adopted
+    assert not migrations.status(empty).adopted
 
 
 def test_missing_indexes_are_made(platforms: Connection) -> None:
@@ -110,7 +111,7 @@ def test_what_stands_in_nobodys_way_is_no_misfit(platforms: Connection, change: 
 
 
 PLATFORM = [
-    Line(*each)
+    RecordedRecord(*each)
     for each in logged(records(Mix(delegations=60, live=15, seed=5, repeat_every=300, longest_repeat=60)), partitions=3)
 ]
 COLUMNS_OF_THEIRS = {
@@ -129,11 +130,11 @@ def test_the_log_is_folded_into_the_shadow_of_an_adopted_table_with_a_column_of_
 ) -> None:
     platforms.execute("ALTER TABLE delegations ADD " + column)
     migrations.up(platforms)
-    with session.connect(empty_url, schema=shadow.SCHEMA) as fold_in:
-        writing.prepare(fold_in)
-        in_batches(fold_in, PLATFORM, 200)
-        assert table(fold_in) == expected_of(PLATFORM)
-    with session.connect(empty_url) as view:
+    with connection.connect(empty_url, schema=shadow.SCHEMA) as shadow_conn:
+        write_batch.prepare(shadow_conn)
+        in_batches(shadow_conn, PLATFORM, 200)
+        assert table(shadow_conn) == expected_of(PLATFORM)
+    with connection.connect(empty_url) as view:
         assert shadow.carry_over(view, view.execute("SELECT now() + interval '1 hour'").fetchall()[0][0]) == 1
         assert asked(view, "SELECT delegation_id FROM delegations") == ["theirs"]
     found = platforms.execute("SELECT count(*) FROM projector_shadow.delegations").fetchone()
@@ -254,7 +255,7 @@ def test_down_leaves_an_adopted_table_to_whoever_made_it(platforms: Connection, 
     platforms.execute(PLATFORMS_INDEXES)
     before = shape()
     migrations.up(platforms)
-    assert migrations.at_stake(platforms) == {}
+    assert migrations.rows_to_be_lost(platforms) == {}
     assert migrations.down(platforms) == migrations.known()[::-1]
     assert shape() == before
     assert platforms.execute("SELECT delegation_id FROM delegations").fetchall() == [("theirs",)]

@@ -10,8 +10,8 @@ import pytest
 from psycopg import Connection
 
 from migrating.conftest import Shape
-from projector import migrations
 from projector.errors import Misconfigured
+from projector.postgres import migrations
 
 # As golang-migrate creates it, word for word.
 GOLANG_MIGRATE_TABLE = """
@@ -71,6 +71,12 @@ def test_a_version_that_cannot_be_gone_on_from_is_refused(
         "UPDATE projector_schema_migrations SET version = %(version)s, dirty = %(dirty)s",
         {"version": version, "dirty": dirty},
     )
-    for act in (migrations.up, migrations.down, migrations.at_stake, migrations.standing, migrations.require_current):
+    for act in (
+        migrations.up,
+        migrations.down,
+        migrations.rows_to_be_lost,
+        migrations.status,
+        migrations.require_current,
+    ):
         with pytest.raises(Misconfigured, match=sentence):
             act(empty)

@@ -1,10 +1,10 @@
 """The shadow is taken back and made again while a member projects: nothing of it is the member's concern."""
 
 import psycopg
+from cluster import Cluster
 from commands import projector
-from scene import Scene
 
-from projector.demo.platform import Mix
+from testbed.workload import Mix
 
 SOMEBODYS_SHADOW = """
     INSERT INTO projector_shadow.delegations (delegation_id, caller_id, callee_id, task_preview)
@@ -13,13 +13,13 @@ SOMEBODYS_SHADOW = """
 """
 
 
-def migrate(scene: Scene, *arguments: str) -> str:
+def migrate(scene: Cluster, *arguments: str) -> str:
     done = projector("migrate", *arguments, database_url=scene.database_url)
     assert done.code == 0, done.err
     return done.out
 
 
-def test_down_to_50_asks_nothing_and_neither_it_nor_up_again_disturbs_a_member(scene: Scene) -> None:
+def test_down_to_50_asks_nothing_and_neither_it_nor_up_again_disturbs_a_member(scene: Cluster) -> None:
     with psycopg.connect(scene.database_url) as conn:
         conn.execute(SOMEBODYS_SHADOW)
     member = scene.member()

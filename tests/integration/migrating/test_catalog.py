@@ -7,9 +7,8 @@ import psycopg
 import pytest
 from psycopg import Connection, errors
 
-from events.delegation import Status
-from projector import migrations
-from projector.lifecycle import IN_FLIGHT
+from projector.contract.facts import IN_FLIGHT, Status
+from projector.postgres import migrations
 
 INSERT = """
     INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, idempotency_key, status)

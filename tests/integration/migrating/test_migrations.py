@@ -10,8 +10,8 @@ import pytest
 from psycopg import Connection, sql
 
 from migrating.conftest import Shape
-from projector import migrations
 from projector.errors import Misconfigured, ProjectorError, Unavailable
+from projector.postgres import migrations
 
 FILL = """
     INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
@@ -52,7 +52,7 @@ def count(conn: Connection, table: str) -> int:
 def test_up_applies_what_is_pending_in_order_and_then_nothing(empty: Connection) -> None:
     assert names(migrations.up(empty)) == EVERY
     assert migrations.up(empty) == []
-    assert migrations.standing(empty) == migrations.Standing(applied=migrations.known(), pending=[], adopted=False)
+    assert migrations.status(empty) == migrations.SchemaStatus(applied=migrations.known(), pending=[], adopted=False)
 
 
 def test_five_at_once_apply_each_migration_once(empty_url: str) -> None:
@@ -95,7 +95,7 @@ def test_a_connection_without_autocommit_is_committed_and_left_idle(empty: Conne
     with psycopg.connect(empty_url, autocommit=False) as conn:
         migrations.up(conn)
         assert conn.info.transaction_status is psycopg.pq.TransactionStatus.IDLE
-        assert migrations.standing(empty).pending == []
+        assert migrations.status(empty).pending == []
 
 
 def test_a_connection_within_a_transaction_is_turned_away(empty: Connection) -> None:
@@ -127,7 +127,7 @@ def test_down_to_a_version_keeps_that_version(
     migrations.up(empty)
     whole = shape()
     assert names(migrations.down(empty, to=to)) == EVERY[kept:][::-1]
-    assert names(migrations.standing(empty).applied) == EVERY[:kept]
+    assert names(migrations.status(empty).applied) == EVERY[:kept]
     assert [migrations.down(empty, to=above) for above in (49, 50, 51) if above >= to] == [[]] * (4 - kept)
     assert names(migrations.up(empty)) == EVERY[kept:]
     assert shape() == whole
@@ -150,29 +150,29 @@ def test_down_to_no_version_of_ours_is_refused(empty: Connection, to: int) -> No
     migrations.up(empty)
     with pytest.raises(Misconfigured, match=rf"no version {to} to go down to: there are 49, 50, 51, and 0 for none"):
         migrations.down(empty, to=to)
-    assert migrations.standing(empty).pending == []
+    assert migrations.status(empty).pending == []
 
 
 def test_what_down_would_destroy_is_known_before(empty: Connection) -> None:
     migrations.up(empty)
-    assert migrations.at_stake(empty) == {}
+    assert migrations.rows_to_be_lost(empty) == {}
     empty.execute(FILL)
     own = dict.fromkeys(OWN, 1)
-    assert migrations.at_stake(empty) == own | {"delegations": 2}
-    assert migrations.at_stake(empty, to=49) == own
-    assert migrations.at_stake(empty, to=50) == {}
-    assert migrations.at_stake(empty, to=51) == {}
+    assert migrations.rows_to_be_lost(empty) == own | {"delegations": 2}
+    assert migrations.rows_to_be_lost(empty, to=49) == own
+    assert migrations.rows_to_be_lost(empty, to=50) == {}
+    assert migrations.rows_to_be_lost(empty, to=51) == {}
 
 
 def test_a_shadow_is_never_at_stake_however_much_it_holds(empty: Connection) -> None:
     migrations.up(empty)
     empty.execute(FILL)
-    before = migrations.at_stake(empty)
+    before = migrations.rows_to_be_lost(empty)
     empty.execute(FILL_SHADOW)
-    assert migrations.at_stake(empty) == before
-    assert migrations.at_stake(empty, to=50) == {}
+    assert migrations.rows_to_be_lost(empty) == before
+    assert migrations.rows_to_be_lost(empty, to=50) == {}
     migrations.down(empty, to=50)
-    assert migrations.at_stake(empty) == before
+    assert migrations.rows_to_be_lost(empty) == before
 
 
 def test_every_table_but_the_shadows_is_among_what_is_at_stake(empty: Connection, shape: Callable[[], Shape]) -> None:
@@ -181,7 +181,7 @@ def test_every_table_but_the_shadows_is_among_what_is_at_stake(empty: Connection
     tables = {f"{name}" for name, kind, *_ in shape()["relations"] if kind == "r"}
     shadows = {name for name in tables if name.startswith("projector_shadow.")}
     assert len(shadows) == 7
-    assert set(migrations.at_stake(empty)) == tables - shadows - {"projector_schema_migrations"}
+    assert set(migrations.rows_to_be_lost(empty)) == tables - shadows - {"projector_schema_migrations"}
 
 
 def test_a_failing_file_leaves_the_ones_before_it_and_nothing_of_its_own(empty: Connection) -> None:
@@ -189,7 +189,7 @@ def test_a_failing_file_leaves_the_ones_before_it_and_nothing_of_its_own(empty: 
     empty.execute("CREATE TABLE projector.dead_letters ()")
     with pytest.raises(ProjectorError, match=r'050_projector\.up\.sql: relation "dead_letters" already exists'):
         migrations.up(empty)
-    assert names(migrations.standing(empty).pending) == ["050_projector", "051_shadow"]
+    assert names(migrations.status(empty).pending) == ["050_projector", "051_shadow"]
     assert empty.execute("SELECT to_regclass('projector.positions')").fetchone() == (None,)
 
 
@@ -210,7 +210,7 @@ def test_down_takes_nothing_of_others_with_the_schema(
         f"{file}: the schema {schema} holds what the projector did not make, move it first: view {schema}.somebodys"
     )
     assert shape() == before
-    assert migrations.standing(empty).applied[-1].version == version
+    assert migrations.status(empty).applied[-1].version == version
 
 
 def test_what_others_built_on_the_shadow_stops_its_down(empty: Connection, shape: Callable[[], Shape]) -> None:
@@ -231,7 +231,7 @@ def test_schemas_made_beforehand_for_a_role_without_rights_are_used(empty: Conne
         with pytest.raises(Misconfigured, match=r"050_projector\.up\.sql: permission denied .* Use a role that may"):
             migrations.up(empty)
         empty.execute("RESET ROLE")
-        assert names(migrations.standing(empty).applied) == ["049_delegations"]
+        assert names(migrations.status(empty).applied) == ["049_delegations"]
         for schema in ("projector", "projector_shadow"):
             empty.execute(sql.SQL("CREATE SCHEMA {} AUTHORIZATION {}").format(sql.Identifier(schema), role))
         empty.execute(sql.SQL("SET ROLE {}").format(role))
@@ -253,8 +253,8 @@ def test_a_session_that_looks_into_the_projectors_schemas_first_migrates_alike(
     whole = shape()
     with psycopg.connect(empty_url, options=f"-c search_path={path}") as conn:
         assert migrations.up(conn) == []
-        assert migrations.standing(conn) == migrations.standing(empty)
-        assert migrations.at_stake(conn) == migrations.at_stake(empty)
+        assert migrations.status(conn) == migrations.status(empty)
+        assert migrations.rows_to_be_lost(conn) == migrations.rows_to_be_lost(empty)
         migrations.down(conn, to=49)
         migrations.up(conn)
         migrations.down(conn)
@@ -301,8 +301,8 @@ def test_nowhere_to_put_the_tables_is_said(empty_url: str) -> None:
 
 def test_looking_changes_nothing(empty: Connection, shape: Callable[[], Shape]) -> None:
     before = shape()
-    assert migrations.standing(empty) == migrations.Standing(applied=[], pending=migrations.known(), adopted=False)
-    assert migrations.at_stake(empty) == {}
+    assert migrations.status(empty) == migrations.SchemaStatus(applied=[], pending=migrations.known(), adopted=False)
+    assert migrations.rows_to_be_lost(empty) == {}
     assert shape() == before
 
 

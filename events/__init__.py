@@ -1,1 +1,0 @@
-"""The event contract: what a record on the activity-log topic is, and what it says."""

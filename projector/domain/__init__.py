@@ -1,0 +1,1 @@
+"""Pure rules: how a delegation evolves, and what a batch changes. No SQL, no Kafka, no clock."""

@@ -1,0 +1,113 @@
+"""The life of a delegation: its states, the moves between them, and `evolve`, the rule of CONTRACT §4."""
+
+from datetime import datetime
+from typing import NamedTuple, TypeAlias, assert_never
+
+from projector.contract.facts import FAILED, IN_FLIGHT, RANK, Heartbeat, Reported, Requested, Status
+from projector.domain.outcomes import Outcome
+
+
+class Delegation(NamedTuple):
+    """A row of `delegations`, in the table's order of columns."""
+
+    delegation_id: str
+    caller_id: str
+    callee_id: str
+    task_preview: str
+    status: Status
+    last_heartbeat: datetime | None
+    deadline: datetime
+    result_preview: str | None
+    error_detail: str | None
+    retry_count: int
+    created_at: datetime
+    updated_at: datetime
+    idempotency_key: str | None
+
+
+class State(NamedTuple):
+    """What moves of a row, and whose row it is; all else stays as the request made it."""
+
+    delegation_id: str
+    status: Status
+    last_heartbeat: datetime | None
+    result_preview: str | None
+    error_detail: str | None
+    updated_at: datetime
+
+
+Row: TypeAlias = Delegation | State
+"""A row as it was made, or as much of one as a later event needs."""
+
+
+class Step(NamedTuple):
+    """What an event did: the row afterwards (the same object where nothing changed), and the outcome."""
+
+    after: Row | None
+    outcome: Outcome
+
+
+def evolve(before: Row | None, event: Requested | Reported | Heartbeat) -> Step:
+    """Apply one event to a delegation, or to none; whether an idempotency key is taken is the caller's to know."""
+    if isinstance(event, Requested):
+        return Step(requested(event), Outcome.INSERTED) if before is None else Step(before, Outcome.DUPLICATE)
+    if before is None:
+        return Step(None, Outcome.PARKED)
+    if isinstance(event, Reported):
+        return _report(before, event)
+    if isinstance(event, Heartbeat):
+        return _heartbeat(before, event)
+    assert_never(event)
+
+
+def requested(event: Requested) -> Delegation:
+    """The row that a request makes."""
+    return Delegation(
+        delegation_id=event.delegation_id,
+        caller_id=event.caller_id,
+        callee_id=event.callee_id,
+        task_preview=event.task_preview,
+        status=Status.QUEUED,
+        last_heartbeat=None,
+        deadline=event.deadline,
+        result_preview=None,
+        error_detail=None,
+        retry_count=0,
+        created_at=event.created_at,
+        updated_at=event.created_at,
+        idempotency_key=event.idempotency_key,
+    )
+
+
+def _report(before: Row, event: Reported) -> Step:
+    if event.status is before.status:
+        return _fill(before, event)
+    if before.status not in IN_FLIGHT:
+        return Step(before, Outcome.REFUSED)
+    if event.status in IN_FLIGHT and RANK[event.status] < RANK[before.status]:
+        return Step(before, Outcome.STALE)
+    after = before._replace(
+        status=event.status,
+        updated_at=max(before.updated_at, event.at),
+        result_preview=event.result_preview if event.status is Status.COMPLETED else before.result_preview,
+        error_detail=event.error_detail if event.status in FAILED else before.error_detail,
+    )
+    return Step(after, Outcome.ADVANCED)
+
+
+def _fill(before: Row, event: Reported) -> Step:
+    updated_at = max(before.updated_at, event.at)
+    if event.status is Status.COMPLETED and event.result_preview and not before.result_preview:
+        return Step(before._replace(result_preview=event.result_preview, updated_at=updated_at), Outcome.FILLED)
+    if event.status in FAILED and event.error_detail and not before.error_detail:
+        return Step(before._replace(error_detail=event.error_detail, updated_at=updated_at), Outcome.FILLED)
+    return Step(before, Outcome.DUPLICATE)
+
+
+def _heartbeat(before: Row, event: Heartbeat) -> Step:
+    if before.status not in IN_FLIGHT:
+        return Step(before, Outcome.REFUSED)
+    last = max(before.last_heartbeat or event.at, event.at)
+    if last == before.last_heartbeat and event.at <= before.updated_at:
+        return Step(before, Outcome.HEARTBEAT)
+    return Step(before._replace(last_heartbeat=last, updated_at=max(before.updated_at, event.at)), Outcome.HEARTBEAT)

@@ -1,0 +1,1 @@
+"""`explain`: one delegation's records, and whether its row agrees with them."""

@@ -1,0 +1,1 @@
+"""For services that write to `delegations` themselves."""

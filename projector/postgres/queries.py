@@ -1,0 +1,212 @@
+"""Views: what operators ask of the database, as small read models; each function's SQL stands beside it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from psycopg.rows import class_row
+
+from projector.contract.facts import Status
+from projector.postgres.connection import Connection, mapped_errors
+
+
+class Position(NamedTuple):
+    """How far a partition is projected. `member` claimed it last; none if nobody did, or it was told to stop since."""
+
+    partition: int
+    next_offset: int
+    member: str | None
+    claimed_at: datetime | None
+    moved_at: datetime | None
+    record_at: datetime | None
+
+
+class Totals(NamedTuple):
+    """How many there are: rows of the view by status, parked events, dead letters."""
+
+    delegations: dict[Status, int]
+    parked: int
+    dead_letters: int
+
+
+class DeadLetterSummary(NamedTuple):
+    """A dead letter without its bytes; `size` is that of its value."""
+
+    topic: str
+    partition: int
+    offset: int
+    record_at: datetime | None
+    died_at: datetime
+    size: int
+    field: str | None
+    reason: str
+
+
+class DeadLetterDetail(NamedTuple):
+    """A dead letter, whole."""
+
+    topic: str
+    partition: int
+    offset: int
+    record_at: datetime | None
+    died_at: datetime
+    field: str | None
+    reason: str
+    key: bytes | None
+    value: bytes
+
+
+class ParkedEvent(NamedTuple):
+    """An event that waits for the request of its delegation; `age_seconds` by the database's clock."""
+
+    delegation_id: str
+    kind: str
+    status: Status | None
+    at: datetime
+    parked_at: datetime
+    age_seconds: float
+    topic: str
+    partition: int
+    offset: int
+
+
+class ParkedSummary(NamedTuple):
+    """All that waits: its events, the delegations that they belong to, and the age of the oldest event."""
+
+    events: int
+    delegations: int
+    oldest_parked_at: datetime | None
+    oldest_age_seconds: float | None
+
+
+def positions(conn: Connection, *, topic: str) -> list[Position]:
+    """The positions of a topic's partitions, in their order."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(Position)) as cursor:
+        return cursor.execute(
+            """
+            SELECT partition, next_offset, member, claimed_at, moved_at, record_at
+              FROM positions WHERE topic = %(topic)s ORDER BY partition
+            """,
+            {"topic": topic},
+        ).fetchall()
+
+
+def totals(conn: Connection) -> Totals:
+    """Counts over everything; every status is there, if with none."""
+    with mapped_errors():
+        by_status: dict[str, int] = dict(
+            conn.execute("SELECT status, count(*) FROM delegations GROUP BY status").fetchall()
+        )
+        parked, dead_letters = conn.execute(
+            "SELECT (SELECT count(*) FROM parked), (SELECT count(*) FROM dead_letters)"
+        ).fetchall()[0]
+    return Totals({status: by_status.get(status.value, 0) for status in Status}, parked, dead_letters)
+
+
+def dead_letters(
+    conn: Connection, *, topic: str | None = None, partition: int | None = None, limit: int
+) -> list[DeadLetterSummary]:
+    """The latest dead letters, newest first; None is any topic, any partition."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterSummary)) as cursor:
+        return cursor.execute(
+            """
+            SELECT topic, partition, "offset", record_at, died_at, octet_length(value) AS size, field, reason
+              FROM dead_letters
+             WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
+               AND (%(partition)s::int IS NULL OR partition = %(partition)s)
+             ORDER BY died_at DESC, topic, partition, "offset" LIMIT %(limit)s
+            """,
+            {"topic": topic, "partition": partition, "limit": limit},
+        ).fetchall()
+
+
+def count_dead_letters(
+    conn: Connection,
+    *,
+    topic: str | None = None,
+    partition: int | None = None,
+    offsets: Sequence[int] | None = None,
+) -> int:
+    """How many there are; None is any topic, any partition, any offset."""
+    with mapped_errors():
+        counted = conn.execute(
+            """
+            SELECT count(*) FROM dead_letters
+             WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
+               AND (%(partition)s::int IS NULL OR partition = %(partition)s)
+               AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
+            """,
+            {"topic": topic, "partition": partition, "offsets": offsets},
+        ).fetchone()
+    return counted[0] if counted else 0
+
+
+def dead_letter(conn: Connection, *, topic: str, partition: int, offset: int) -> DeadLetterDetail | None:
+    """One dead letter with its bytes."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterDetail)) as cursor:
+        return cursor.execute(
+            """
+            SELECT topic, partition, "offset", record_at, died_at, field, reason, key, value FROM dead_letters
+             WHERE topic = %(topic)s AND partition = %(partition)s AND "offset" = %(offset)s
+            """,
+            {"topic": topic, "partition": partition, "offset": offset},
+        ).fetchone()
+
+
+def parked(conn: Connection, *, delegation_id: str | None = None, limit: int) -> list[ParkedEvent]:
+    """The events that wait longest, in the order in which they were parked; None is any delegation."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(ParkedEvent)) as cursor:
+        return cursor.execute(
+            """
+            SELECT delegation_id, kind, status, at, parked_at, topic, partition, "offset",
+                   extract(epoch FROM clock_timestamp() - parked_at)::float AS age_seconds
+              FROM parked
+             WHERE %(delegation_id)s::text IS NULL OR delegation_id = %(delegation_id)s
+             ORDER BY seq LIMIT %(limit)s
+            """,
+            {"delegation_id": delegation_id, "limit": limit},
+        ).fetchall()
+
+
+def parked_summary(conn: Connection, *, delegation_id: str | None = None) -> ParkedSummary:
+    """How much waits, and how long the oldest has waited; None is any delegation."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(ParkedSummary)) as cursor:
+        return cursor.execute(
+            """
+            SELECT count(*) AS events, count(DISTINCT delegation_id) AS delegations,
+                   min(parked_at) AS oldest_parked_at,
+                   extract(epoch FROM clock_timestamp() - min(parked_at))::float AS oldest_age_seconds
+              FROM parked
+             WHERE %(delegation_id)s::text IS NULL OR delegation_id = %(delegation_id)s
+            """,
+            {"delegation_id": delegation_id},
+        ).fetchall()[0]
+
+
+class DeadLetterMention(NamedTuple):
+    """A dead letter that may be about the delegation."""
+
+    topic: str
+    partition: int
+    offset: int
+    record_at: datetime | None
+    died_at: datetime
+    field: str | None
+    reason: str
+    value: bytes
+
+
+def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> list[DeadLetterMention]:
+    """The dead letters whose bytes contain one of these, in log order."""
+    with mapped_errors():
+        rows = conn.execute(
+            """
+            SELECT topic, partition, "offset", record_at, died_at, field, reason, value FROM dead_letters
+             WHERE EXISTS (SELECT FROM unnest(%(spellings)s::bytea[]) AS wanted (text)
+                            WHERE position(wanted.text IN value) > 0)
+             ORDER BY topic, partition, "offset" LIMIT %(limit)s
+            """,
+            {"spellings": list(spellings), "limit": limit},
+            binary=True,
+        ).fetchall()
+    return [DeadLetterMention._make(row) for row in rows]

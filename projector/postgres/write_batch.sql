@@ -1,0 +1,134 @@
+-- What a session makes before it writes batches: `write_batch.py` explains why.
+
+-- A plan that reads the whole view looks cheap while that is small, and would be kept while it grows.
+SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET jit = off;
+
+CREATE OR REPLACE FUNCTION pg_temp.write_batch(
+    token uuid, released bigint,
+    moved_topic text[], moved_partition bigint[], moved_start bigint[], moved_next_offset bigint[],
+    moved_record_at timestamptz[],
+    inserted_delegation_id text[], inserted_caller_id text[], inserted_callee_id text[],
+    inserted_task_preview text[], inserted_status text[], inserted_last_heartbeat timestamptz[],
+    inserted_deadline timestamptz[], inserted_result_preview text[], inserted_error_detail text[],
+    inserted_retry_count bigint[], inserted_created_at timestamptz[],
+    inserted_updated_at timestamptz[], inserted_idempotency_key text[],
+    updated_delegation_id text[], updated_status text[], updated_last_heartbeat timestamptz[],
+    updated_result_preview text[], updated_error_detail text[], updated_updated_at timestamptz[],
+    updated_version text[],
+    remembered_row_id text[], remembered_delegation_id text[],
+    requested_delegation_id text[],
+    parked_topic text[], parked_partition bigint[], parked_offset bigint[],
+    parked_delegation_id text[], parked_status text[], parked_at timestamptz[],
+    parked_result_preview text[], parked_error_detail text[],
+    dead_topic text[], dead_partition bigint[], dead_offset bigint[], dead_record_at timestamptz[],
+    dead_key bytea[], dead_value bytea[], dead_reason text[], dead_field text[]
+) RETURNS void LANGUAGE plpgsql AS $function$
+#variable_conflict use_column
+DECLARE
+    touched bigint;
+BEGIN
+    UPDATE positions p
+       SET next_offset = m.next_offset, moved_at = clock_timestamp(), record_at = coalesce(m.record_at, p.record_at)
+      FROM unnest(moved_topic, moved_partition, moved_start, moved_next_offset, moved_record_at)
+           AS m (topic, partition, start, next_offset, record_at)
+     WHERE p.topic = m.topic AND p.partition = m.partition AND p.next_offset = m.start AND p.owner = token;
+    GET DIAGNOSTICS touched = ROW_COUNT;
+    IF touched <> cardinality(moved_topic) THEN
+        RAISE 'another member owns one of % now',
+              (SELECT string_agg(m.topic || '-' || m.partition, ', ')
+                 FROM unnest(moved_topic, moved_partition) AS m (topic, partition))
+              USING ERRCODE = 'PJ001';
+    END IF;
+
+    -- A batch that parks keeps requests out until its end. One that brings requests keeps parking out, but not
+    -- other requests. Without it a request and an early result, on two partitions at once, would each not see the
+    -- other (decision 0004).
+    IF cardinality(parked_topic) > 0 THEN
+        PERFORM pg_advisory_xact_lock(hashtext('delegations projector: parking'));
+    ELSIF cardinality(requested_delegation_id) > 0 THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'));
+    END IF;
+
+    -- What has no rows is left alone: whoever has locked the view, or put triggers on it, is none of its.
+    IF cardinality(inserted_delegation_id) > 0 THEN
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
+                                 deadline, result_preview, error_detail, retry_count, created_at, updated_at,
+                                 idempotency_key)
+        SELECT r.delegation_id, r.caller_id::uuid, r.callee_id::uuid, r.task_preview, r.status, r.last_heartbeat,
+               r.deadline, r.result_preview, r.error_detail, r.retry_count, r.created_at, r.updated_at,
+               r.idempotency_key
+          FROM unnest(inserted_delegation_id, inserted_caller_id, inserted_callee_id, inserted_task_preview,
+                      inserted_status, inserted_last_heartbeat, inserted_deadline, inserted_result_preview,
+                      inserted_error_detail, inserted_retry_count, inserted_created_at, inserted_updated_at,
+                      inserted_idempotency_key)
+               AS r (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, deadline,
+                     result_preview, error_detail, retry_count, created_at, updated_at, idempotency_key)
+         ORDER BY r.delegation_id
+        ON CONFLICT DO NOTHING;
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> cardinality(inserted_delegation_id) THEN
+            RAISE 'a delegation was inserted by another writer' USING ERRCODE = 'serialization_failure';
+        END IF;
+    END IF;
+
+    IF cardinality(updated_delegation_id) > 0 THEN
+        UPDATE delegations d
+           SET status = r.status, last_heartbeat = r.last_heartbeat, result_preview = r.result_preview,
+               error_detail = r.error_detail, updated_at = r.updated_at
+          FROM unnest(updated_delegation_id, updated_status, updated_last_heartbeat, updated_result_preview,
+                      updated_error_detail, updated_updated_at, updated_version)
+               AS r (delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, version)
+         WHERE d.delegation_id = r.delegation_id AND d.xmin = r.version::xid
+           AND (d.status = r.status OR d.status IN ('queued', 'dispatched', 'in_progress'));
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> cardinality(updated_delegation_id) THEN
+            RAISE 'a delegation was changed by another writer' USING ERRCODE = 'serialization_failure';
+        END IF;
+    END IF;
+
+    IF cardinality(remembered_row_id) > 0 THEN
+        INSERT INTO large_rows AS known (row_id, delegation_id)
+        SELECT r.row_id::uuid, r.delegation_id
+          FROM unnest(remembered_row_id, remembered_delegation_id) AS r (row_id, delegation_id) ORDER BY r.row_id
+        ON CONFLICT (row_id) DO UPDATE SET delegation_id = excluded.delegation_id
+          WHERE known.delegation_id <> excluded.delegation_id;
+    END IF;
+
+    IF cardinality(requested_delegation_id) > 0 THEN
+        DELETE FROM parked WHERE delegation_id = ANY (requested_delegation_id);
+        GET DIAGNOSTICS touched = ROW_COUNT;
+        IF touched <> released THEN
+            RAISE 'an event was parked while its delegation was being inserted'
+                  USING ERRCODE = 'serialization_failure';
+        END IF;
+    END IF;
+
+    IF cardinality(parked_topic) > 0 THEN
+        IF EXISTS (SELECT FROM delegations WHERE delegation_id = ANY (parked_delegation_id)) THEN
+            RAISE 'a delegation was requested while its early event was being parked'
+                  USING ERRCODE = 'serialization_failure';
+        END IF;
+        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview,
+                            error_detail)
+        SELECT p.topic, p.partition, p."offset", p.delegation_id,
+               CASE WHEN p.status IS NULL THEN 'heartbeat' ELSE 'status' END, p.status, p.at, p.result_preview,
+               p.error_detail
+          FROM unnest(parked_topic, parked_partition, parked_offset, parked_delegation_id, parked_status,
+                      parked_at, parked_result_preview, parked_error_detail) WITH ORDINALITY
+               AS p (topic, partition, "offset", delegation_id, status, at, result_preview, error_detail, n)
+         ORDER BY p.n
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    IF cardinality(dead_topic) > 0 THEN
+        INSERT INTO dead_letters (topic, partition, "offset", record_at, key, value, reason, field)
+        SELECT d.topic, d.partition, d."offset", d.record_at, d.key, d.value, d.reason, d.field
+          FROM unnest(dead_topic, dead_partition, dead_offset, dead_record_at, dead_key, dead_value, dead_reason,
+                      dead_field) AS d (topic, partition, "offset", record_at, key, value, reason, field)
+        ON CONFLICT DO NOTHING;
+    END IF;
+END
+$function$

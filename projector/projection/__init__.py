@@ -1,0 +1,1 @@
+"""Records to rows: one batch, one transaction."""

@@ -1,0 +1,1 @@
+"""`verify` and `rebuild`: the log folded again beside the view, compared, and written where it differs."""

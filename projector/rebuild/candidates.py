@@ -1,0 +1,99 @@
+"""Candidates: the delegations that may differ between the view and its shadow."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from projector.postgres.connection import Connection
+
+
+def add_differing(
+    conn: Connection, *, steps: bool, every: int, uncovered_before: datetime | None, proves_absence: bool
+) -> int:
+    """Note every row that differs between view and shadow; without `steps`, times of changes do not count.
+
+    `every` leaves all but a part of the ids out, as `sampled` does. Rows that the source does not have are only
+    counted where that says nothing, as there may be millions: created before `uncovered_before` or, unless the source
+    `proves_absence`, all of them.
+    """
+    row = conn.execute(
+        """
+        WITH different AS (
+        SELECT coalesce(d.delegation_id, s.delegation_id) AS delegation_id,
+               s.delegation_id IS NULL
+               AND (coalesce(d.created_at < %(before)s, false) OR NOT %(proves_absence)s) AS uncovered
+          FROM delegations d FULL JOIN projector_shadow.delegations s ON s.delegation_id = d.delegation_id
+         WHERE ('x' || left(md5(coalesce(d.delegation_id, s.delegation_id)), 8))::bit(32)::bigint %% %(every)s = 0
+           AND NOT coalesce(s.projector_carried_over, false)
+           AND (d.delegation_id IS NULL OR s.delegation_id IS NULL
+            OR (d.caller_id, d.callee_id, d.task_preview, d.status, d.deadline, d.result_preview, d.error_detail,
+                d.retry_count, d.created_at, d.idempotency_key)
+               IS DISTINCT FROM
+               (s.caller_id, s.callee_id, s.task_preview, s.status, s.deadline, s.result_preview, s.error_detail,
+                s.retry_count, s.created_at, s.idempotency_key)
+            OR (%(steps)s AND (d.last_heartbeat, d.updated_at) IS DISTINCT FROM (s.last_heartbeat, s.updated_at)))
+        ), noted AS (
+            INSERT INTO projector_shadow.suspects SELECT delegation_id FROM different WHERE NOT uncovered
+            ON CONFLICT DO NOTHING
+        )
+        SELECT count(*) FROM different WHERE uncovered
+        """,
+        {"steps": steps, "every": every, "before": uncovered_before, "proves_absence": proves_absence},
+    ).fetchone()
+    return int(row[0]) if row else 0
+
+
+def sampled(delegation_id: str, every: int) -> bool:
+    """Whether a delegation is in the sample of one in so many."""
+    return int(hashlib.md5(delegation_id.encode(), usedforsecurity=False).hexdigest()[:8], 16) % every == 0
+
+
+def add_parked(conn: Connection) -> None:
+    """Note every delegation for which not the same is parked."""
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.suspects (delegation_id)
+        SELECT DISTINCT delegation_id
+          FROM parked p FULL JOIN projector_shadow.parked s
+               USING (topic, partition, "offset", delegation_id, kind, at)
+         WHERE p.seq IS NULL OR s.seq IS NULL
+            OR (p.status, p.result_preview, p.error_detail)
+               IS DISTINCT FROM (s.status, s.result_preview, s.error_detail)
+        ON CONFLICT DO NOTHING
+        """
+    )
+
+
+def add(conn: Connection, ids: Sequence[str]) -> None:
+    """Note delegations that were written since the others were, but for those that were carried over."""
+    conn.execute(
+        """
+        INSERT INTO projector_shadow.suspects
+        SELECT id FROM unnest(%(ids)s::text[]) AS id
+         WHERE NOT EXISTS (SELECT FROM projector_shadow.delegations WHERE delegation_id = id AND projector_carried_over)
+        ON CONFLICT DO NOTHING
+        """,
+        {"ids": ids},
+    )
+
+
+def read(conn: Connection, size: int = 1000) -> Iterator[list[str]]:
+    """The ids that were noted, so many at a time."""
+    after = ""
+    while True:
+        rows = conn.execute(
+            """
+            SELECT delegation_id FROM projector_shadow.suspects WHERE delegation_id > %(after)s
+             ORDER BY delegation_id LIMIT %(size)s
+            """,
+            {"after": after, "size": size},
+        ).fetchall()
+        if not rows:
+            return
+        yield [row[0] for row in rows]
+        after = rows[-1][0]
+
+
+def clear(conn: Connection, ids: Sequence[str]) -> None:
+    """Forget suspects: what is left differs, and is to be written."""
+    conn.execute("DELETE FROM projector_shadow.suspects WHERE delegation_id = ANY(%(ids)s)", {"ids": ids})

@@ -1,0 +1,66 @@
+"""Recordings as what a shadow is folded from. Decision 0006 compares the sources."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from uuid import UUID
+
+from projector.contract.fields import storable
+from projector.kafka.reader import TopicReader
+from projector.postgres.connection import Connection
+from projector.rebuild import shadow
+from projector.rebuild.drift import Coverage
+from projector.rebuild.source import ShadowProjector, WithoutOffsets, fold_lines, rewind
+from projector.recordings.file import read_recording
+
+
+class FromRecordings(WithoutOffsets):
+    """Recordings: every step of what they hold, and nothing of what they do not; exports of `activity_logs` are as it.
+
+    Only such an export mends a gap in the log: of what else they lack recordings tell nothing.
+    """
+
+    def __init__(self, paths: Sequence[Path], topic: TopicReader | None) -> None:
+        self.paths = list(dict.fromkeys(paths))
+        self.topic = topic
+        self.name = "recordings " + ", ".join(map(str, self.paths))
+        self._exports = all(map(_is_export, self.paths))
+        self._until: datetime | None = None
+
+    def is_empty(self) -> bool:
+        return all(next(read_recording(path), None) is None for path in self.paths)
+
+    def can_resume(self, view: Connection) -> bool:
+        return all(shadow.source_ids(view, str(path)) == {_stamp(path)} for path in self.paths)
+
+    def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
+        for path in self.paths:
+            shadow.start_at(view, str(path), {0: 0}, token, _stamp(path))
+        return Coverage(proves_absence=False, is_log=False, steps=not self._exports), 0
+
+    def fold(self, view: Connection, into: ShadowProjector) -> None:
+        for path in self.paths:
+            done = shadow.reached(into.conn, str(path))[0]
+            fold_lines(into, str(path), islice(read_recording(path), done, None), done)
+        into.finish()
+        self._until = shadow.latest_change(view)
+
+    def coverage(self, view: Connection, begun: Coverage) -> Coverage:
+        return begun._replace(until=self._until)
+
+    def release_positions(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+        if self.topic is not None:
+            rewind(view, self.topic, self._until if wrote else None, over_gaps=whole and self._exports)
+
+
+def _is_export(path: Path) -> bool:
+    """Whether a file holds rows of the table and not records of a log, which have a topic of their own."""
+    first = next(read_recording(path), None)
+    return first is not None and first.topic == storable(path.name)
+
+
+def _stamp(path: Path) -> str:
+    """What tells a file from another one that was put in its place."""
+    found = path.stat()
+    return f"{found.st_ino}/{found.st_size}/{found.st_mtime_ns}"

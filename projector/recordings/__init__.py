@@ -1,0 +1,1 @@
+"""Files of records: written by `record`, read by `replay`."""

@@ -1,0 +1,1 @@
+"""`projector run`: the processes of the consumer group."""

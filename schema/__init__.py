@@ -1,1 +1,0 @@
-"""The numbered SQL files of the schema, append-only, as `projector migrate` and golang-migrate read them."""

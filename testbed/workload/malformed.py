@@ -1,0 +1,143 @@
+"""Records that nobody can read: each is a dead letter, and none may take a neighbour with it."""
+
+import json
+import random
+from collections.abc import Iterator
+
+from testbed.workload.feeds import LEFT_OUT, Feed, Row, choose_feed
+from testbed.workload.texts import iso, new_uuid
+
+FAR_TIMES = ["infinity", "-infinity", "+12345-06-07T08:09:10.123456Z", "-0043-03-15T12:00:00Z", "0000-01-01T00:00:00Z"]
+EDGE_TIMES = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:30:00-01:00", "9999-12-31T20:00:00Z"]
+WRONG_TIMES = ["yesterday", "", 1777975200123, True, {}, "2026-02-30T00:00:00Z", "2026-01-01T25:00:00Z", "12:00"]
+BYTES = [
+    b"",
+    b" ",
+    b"not json",
+    b"[]",
+    b"42",
+    b"true",
+    b'"activity_type"',
+    b"{}",
+    b"1],[2",
+    b"NaN",
+    b'{"activity_type": "delegation", "method": NaN}',
+    b'{"activity_type": "delegation"',
+    b'{"activity_type": "delegation",}',
+    b'{"activity_type": "a\x00b"}',
+    b'{"activity_type": "\xff"}',
+    b'{"activity_type": "\xed\xa0\x80"}',
+    b'\xef\xbb\xbf{"activity_type": "agent_log"}',
+    b'{"activity_type": "agent_log"}{"activity_type": "agent_log"}',
+    b'{"activity_type": null}',
+    b'{"activity_type": ["delegation"]}',
+    b'{"activity_type": "agent_log", "activity_type": 7}',
+    b'{"op": "c", "after": null}',
+    b'{"op": "u", "after": "row"}',
+    b'{"op": "c", "after": {"method": "delegate"}}',
+    b'{"op": "x", "after": {}}',
+    b'{"op": null}',
+    b'{"op": {"c": "c"}}',
+    b'{"schema": {}, "payload": {"op": "r"}}',
+    b'{"schema": {}, "payload": 17}',
+    b'{"specversion": "1.0"}',
+    b'{"specversion": "1.0", "data": "PGJpbmFyeT4="}',
+    b'{"specversion": "1.0", "data": []}',
+    b'{"status": "BEGIN"}',
+    b'{"ts_ms": 1777975200123, "more": 1}',
+]
+WRONG_COLUMNS: list[Row] = [
+    {"method": None},
+    {"method": "Delegate"},
+    {"method": 7},
+    {"method": ["delegate"]},
+    {"status": None},
+    {"status": "done"},
+    {"status": "Completed"},
+    {"status": 0},
+    {"status": {}},
+    {"source_id": "not-a-uuid"},
+    {"source_id": ""},
+    {"source_id": 12},
+    {"source_id": "{5b2e9f4e-31a1-4d3c-9f37-0a3f0c0a3f11}"},
+    {"source_id": "5b2e9f4e31a14d3c9f370a3f0c0a3f11"},
+    {"source_id": "5b2e9f4e-31a1-4d3c-9f37-0a3f0c0a3f1\u0661"},
+    {"source_id": None, "workspace_id": None},
+    {"source_id": None, "workspace_id": "everybody"},
+    {"target_id": None},
+    {"target_id": "\ud800"},
+    {"target_id": ["a", "b"]},
+    {"idempotency_key": 5},
+    {"idempotency_key": "k" * 513},
+    {"idempotency_key": "\x00" * 171},
+    {"request_body": None},
+    {"request_body": []},
+    {"request_body": "{'task': 1}"},
+    {"request_body": ""},
+    {"request_body": "1],[2"},
+    {"request_body": '"{}"'},
+    {"request_body": LEFT_OUT},
+    {"status": "completed", "response_body": LEFT_OUT},
+    {"status": "completed", "response_body": "{"},
+    {"status": "completed", "response_body": {"text": 17}},
+    {"status": "failed", "error_detail": ["broke"]},
+    {"status": "stuck", "error_detail": "", "response_body": {"error": False}},
+    *({"created_at": time} for time in [*FAR_TIMES, *EDGE_TIMES, *WRONG_TIMES]),
+]
+WRONG_REQUESTS: list[Row] = [
+    {"delegation_id": None},
+    {"delegation_id": ""},
+    {"delegation_id": 7},
+    {"delegation_id": {"id": 1}},
+    {"delegation_id": "d" * 513},
+    {"delegation_id": "\ud800" * 171},
+    {"delegation_id": "d" * 100_000},
+    {"task": 7},
+    {"task": ["a"]},
+    *({"deadline": time} for time in [*FAR_TIMES, *WRONG_TIMES, *EDGE_TIMES[:2]]),
+]
+
+
+def dead_letter(rng: random.Random, now: int) -> bytes:
+    """One of them, in any envelope; most have a row that is right but for one thing."""
+    if rng.random() < 0.3:
+        return rng.choice(BYTES)
+    feed = choose_feed(rng)._replace(bodies_as_text=False)
+    row = _right_row(rng, now)
+    if rng.random() < 0.7:
+        row |= rng.choice(WRONG_COLUMNS)
+    else:
+        row["request_body"] |= rng.choice(WRONG_REQUESTS)
+    return feed.value("c", row, now - now % 64 + 7) if rng.random() < 0.9 else _wrong_time(rng, feed, row, now)
+
+
+def dead_letters(seed: int, count: int, *, now: int = 1_746_439_200_000) -> Iterator[bytes]:
+    """Hostile values for tests, each kind of them in turn often enough."""
+    rng = random.Random(seed)
+    yield from BYTES[:count]
+    yield from (dead_letter(rng, now + tick) for tick in range(count - len(BYTES)))
+
+
+def _right_row(rng: random.Random, now: int) -> Row:
+    return {
+        "id": new_uuid(rng),
+        "workspace_id": new_uuid(rng),
+        "activity_type": "delegation",
+        "source_id": new_uuid(rng),
+        "target_id": new_uuid(rng),
+        "method": "delegate",
+        "request_body": {"delegation_id": f"hostile-{new_uuid(rng)}", "task": "none"},
+        "response_body": None,
+        "status": "pending",
+        "error_detail": None,
+        "idempotency_key": None,
+        "created_at": iso(now),
+    }
+
+
+def _wrong_time(rng: random.Random, feed: Feed, row: Row, now: int) -> bytes:
+    """A row that is right, or wrong in another way too, in an envelope whose own time is wrong."""
+    if feed.envelope == "cloudevents":
+        return json.dumps({"specversion": "1.0", "time": rng.choice(WRONG_TIMES + FAR_TIMES), "data": row}).encode()
+    wrong_ms = rng.choice([True, "1777975200123", 1.5, 10**17, -(10**17), {}])
+    return json.dumps({"op": "u", "after": row, "source": {"ts_ms": wrong_ms}}).encode()

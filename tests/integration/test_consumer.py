@@ -1,0 +1,234 @@
+"""The source on a real broker: seats, positions, gaps, and the client's traps."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from cluster import until
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
+from reference_cycles import none_of
+from topics import create_topic
+
+from projector.domain.positions import Polled
+from projector.errors import BrokerUnavailable, LogGap, Misconfigured
+from projector.kafka.connection import KafkaSettings, require_reachable
+from projector.kafka.consumer import GroupConsumer
+
+RECORDS = 3000
+
+
+@pytest.fixture
+def source(kafka: str, topic: str) -> Iterator[GroupConsumer]:
+    """An open source of its own group, whose fetches are so small that many are on their way."""
+    source = GroupConsumer(KafkaSettings(kafka, topic, f"group-{topic}", max_partition_fetch_bytes=2048))
+    source.open()
+    yield source
+    source.close()
+
+
+@pytest.fixture
+def producer(kafka: str) -> Iterator[Any]:
+    producer = KafkaProducer(bootstrap_servers=kafka, acks="all", linger_ms=2)
+    yield producer
+    producer.close()
+
+
+def fill(producer: Any, topic: str, records: int = RECORDS) -> None:
+    for number in range(records):
+        producer.send(topic, b"%d" % number, partition=number % 3)
+    producer.flush()
+
+
+def assigned(source: GroupConsumer) -> None:
+    def unclaimed() -> bool:
+        assert source.poll() == []
+        return source.unclaimed == [0, 1, 2]
+
+    until(unclaimed, "three partitions")
+
+
+def seat_all(source: GroupConsumer, offsets: dict[int, int]) -> None:
+    for partition in source.unclaimed:
+        source.start(partition, offsets.get(partition, 0), source.log_ranges([partition])[partition])
+
+
+def take(source: GroupConsumer, reached: dict[int, int], seen: list[Polled]) -> None:
+    for polled in source.poll():
+        assert polled.start == reached.get(polled.partition, 0)
+        reached[polled.partition] = polled.next_offset
+        seen.append(polled)
+
+
+def offsets(seen: list[Polled]) -> dict[int, list[int]]:
+    return {
+        partition: [record.offset for polled in seen if polled.partition == partition for record in polled.records]
+        for partition in (0, 1, 2)
+    }
+
+
+def test_nothing_is_read_before_it_has_a_seat(source: GroupConsumer, producer: Any, topic: str) -> None:
+    fill(producer, topic, 30)
+    assigned(source)
+    assert source.poll() == []
+    assert source.active == {}
+    seat_all(source, {0: 4, 1: 0, 2: 10})
+    assert source.active == {0: 4, 1: 0, 2: 10}
+    reached, seen = {0: 4, 1: 0, 2: 10}, list[Polled]()
+
+    def at_the_ends() -> bool:
+        take(source, reached, seen)
+        return reached == {0: 10, 1: 10, 2: 10}
+
+    until(at_the_ends, "the ends")
+    assert offsets(seen) == {0: [4, 5, 6, 7, 8, 9], 1: list(range(10)), 2: []}
+
+
+def test_poll_that_waits_in_vain_holds_on_to_nothing(source: GroupConsumer) -> None:
+    """The client's error of it holds itself, and with that all that its callers polled, unless we step in."""
+    assigned(source)
+    seat_all(source, {})
+    with none_of(KafkaTimeoutError):
+        for patient in (False, True, True, True):
+            assert source.poll(wait=patient) == []
+
+
+def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
+    source: GroupConsumer, producer: Any, topic: str
+) -> None:
+    """Trap T1: the client can forget a partition that was paused while half consumed."""
+    fill(producer, topic)
+    assigned(source)
+    reached: dict[int, int] = {}
+    seen: list[Polled] = []
+
+    def read_on() -> bool:
+        seat_all(source, reached)
+        take(source, reached, seen)
+        source.pause_all()
+        return sum(reached.values()) == RECORDS
+
+    until(read_on, "every record")
+    assert offsets(seen) == {partition: list(range(RECORDS // 3)) for partition in (0, 1, 2)}
+
+
+def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
+    source: GroupConsumer, producer: Any, kafka: str, topic: str
+) -> None:
+    fill(producer, topic, 30)
+    delete_before(kafka, topic, 0, 7)
+    assigned(source)
+    with pytest.raises(LogGap, match="4 records are gone for sure"):
+        source.start(0, 3, source.log_ranges([0])[0])
+    with pytest.raises(LogGap, match="2 projected records are no longer in it"):
+        source.start(1, 12, source.log_ranges([1])[1])
+    source.start(0, 7, source.log_ranges([0])[0])
+    source.start(1, 10, source.log_ranges([1])[1])
+
+
+def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
+    source: GroupConsumer, producer: Any, kafka: str, topic: str
+) -> None:
+    fill(producer, topic, 30)
+    assigned(source)
+    source.start(0, 0, source.log_ranges([0])[0])
+    delete_before(kafka, topic, 0, 5)
+
+    def poll() -> bool:
+        try:
+            source.poll()
+        except LogGap as gap:
+            return "5 records are gone for sure" in str(gap)
+        return False
+
+    until(poll, "the gap")
+
+
+def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
+    source = GroupConsumer(KafkaSettings(kafka, "no-such-topic", "nobody"))
+    with pytest.raises(BrokerUnavailable, match="create it"):
+        source.open()
+    assert not source.is_open
+
+
+def test_bootstrap_address_that_answers_is_enough(kafka: str) -> None:
+    require_reachable(f"127.0.0.1:1,{kafka}")
+    with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1: "):
+        require_reachable("127.0.0.1:1")
+    with pytest.raises(Misconfigured, match="not host:port"):
+        require_reachable("nowhere:")
+
+
+def test_closing_twice_is_harmless(source: GroupConsumer) -> None:
+    source.close()
+    source.close()
+    assert not source.is_open
+
+
+def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
+    admin = KafkaAdminClient(bootstrap_servers=kafka)
+    admin.delete_records({TopicPartition(topic, partition): offset})
+    admin.close()
+
+
+def test_partition_that_was_revoked_is_not_taken_back_while_the_group_settles(
+    source: GroupConsumer, producer: Any, topic: str
+) -> None:
+    fill(producer, topic, 30)
+    assigned(source)
+    seat_all(source, {})
+    source._seats.on_partitions_revoked([TopicPartition(topic, 1)])  # as the client does while others join
+    source.pause_all()
+    assert source.unclaimed == [0, 2]
+
+
+def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: GroupConsumer, producer: Any, topic: str) -> None:
+    assigned(source)
+    before = source.log_ranges([0])[0]
+    fill(producer, topic, 30)
+    source.start(0, 7, before)
+    assert source.active == {0: 7}
+
+
+def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, topic: str) -> None:
+    """Trap: the client begins a join because topics changed, and forgets it when they are again as they were."""
+    member = GroupConsumer(KafkaSettings(kafka, topic, f"group-{topic}", metadata_max_age_ms=200))
+    member.open()
+    assigned(member)
+    guest = KafkaConsumer(
+        create_topic(kafka), bootstrap_servers=kafka, group_id=f"group-{topic}", heartbeat_interval_ms=200
+    )
+
+    def guest_is_in() -> bool:
+        guest.poll(timeout_ms=100)
+        return bool(guest.assignment())
+
+    with playing(member):
+        until(guest_is_in, "the guest, whose topic the group's leader watches from now on")
+        # The leader joins anew for that topic, alone: the guest does not poll. Meanwhile it forgets the topic.
+        until(lambda: member.unclaimed == [], "the leader's own join")
+        time.sleep(1)  # several refreshes of its metadata
+        guest.close()
+        until(lambda: member.unclaimed == [0, 1, 2], "the leader's partitions")
+    member.close()
+
+
+@contextmanager
+def playing(source: GroupConsumer) -> Iterator[None]:
+    """Poll all the while, as a member does."""
+    over = threading.Event()
+
+    def poll() -> None:
+        while not over.is_set():
+            source.poll()
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()

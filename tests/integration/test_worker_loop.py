@@ -1,0 +1,119 @@
+"""A member in this process, where a test can reach into its consumer as a fault of the client would."""
+
+from collections.abc import Iterator
+from typing import LiteralString
+
+import psycopg
+import pytest
+from cluster import Cluster, until
+from kafka import TopicPartition
+
+from projector.kafka.connection import KafkaSettings
+from projector.kafka.consumer import GroupConsumer
+from projector.worker import loop
+from projector.worker.loop import Worker, WorkerSettings
+from testbed.workload import Mix
+
+
+@pytest.fixture(params=[500, 1], ids=["small batches awaited", "each read ahead of"])
+def member(scene: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    monkeypatch.setattr(loop, "_WORTH_READING_AHEAD", request.param)
+    source = GroupConsumer(KafkaSettings(scene.bootstrap_servers, scene.topic, f"group-{scene.topic}"))
+    member = Worker(source, WorkerSettings(scene.database_url, stalled_after_seconds=1.0, heartbeat_seconds=0.1))
+    yield member
+    member.stop()
+
+
+def stepping(member: Worker, scene: Cluster) -> None:
+    def caught_up() -> bool:
+        member.step()
+        return scene.ends().items() <= scene.positions().items()
+
+    until(caught_up, "positions at the end")
+
+
+def writing(member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a platform write, and step until Postgres has a batch that nobody awaited yet."""
+    monkeypatch.setattr(loop, "_WORTH_READING_AHEAD", 1)
+    scene.play(Mix(delegations=20))
+
+    def is_writing() -> bool:
+        member.step()
+        return member._projecting is not None
+
+    until(is_writing, "a batch that is being written")
+
+
+def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Worker, scene: Cluster) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    forgotten = member.source._consumer
+    forgotten.pause(TopicPartition(scene.topic, 1))
+    scene.play(Mix(delegations=20, seed=8))
+    stepping(member, scene)
+    assert member.source._consumer is not forgotten
+    scene.view_equals_log()
+
+
+def test_member_whose_positions_another_took_steps_back_and_claims_again(member: Worker, scene: Cluster) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    for _ in range(6):  # more often than a consumer is given
+        scene.take_positions()
+        scene.play(Mix(delegations=5))
+        stepping(member, scene)
+    scene.view_equals_log()
+
+
+@pytest.mark.parametrize("moved", ["owner = NULL", "next_offset = 0", "owner = NULL, next_offset = 0"])
+def test_member_without_anything_to_do_notices_that_its_positions_were_moved(
+    member: Worker, scene: Cluster, moved: LiteralString
+) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    with psycopg.connect(scene.database_url) as conn:
+        conn.execute("UPDATE projector.positions SET " + moved)
+
+    def owned() -> bool:
+        member.step()
+        with psycopg.connect(scene.database_url) as conn:
+            there = conn.execute(
+                "SELECT partition, next_offset FROM projector.positions WHERE owner = %s", [member.token]
+            ).fetchall()
+        return dict(there) == scene.ends()
+
+    until(owned, "positions at the end again, and ours")
+    scene.view_equals_log()
+
+
+def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: Worker, scene: Cluster) -> None:
+    scene.play(Mix(delegations=20))
+    stepping(member, scene)
+    broken = member.source._consumer
+    broken._fetcher = None  # what a defect of the library would do
+    member.step()
+    scene.play(Mix(delegations=5))
+    stepping(member, scene)
+    assert member.source._consumer is not broken
+    scene.view_equals_log()
+
+
+def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outcome(
+    member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing(member, scene, monkeypatch)
+    member.source._consumer._fetcher = None
+    member.step()
+    assert not member.source.is_open
+    stepping(member, scene)
+    member.stop()
+    assert member.outcomes.total() == len(scene.acknowledged)
+    scene.view_equals_log()
+
+
+def test_member_that_is_stopped_while_a_batch_is_written_knows_how_it_ended(
+    member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing(member, scene, monkeypatch)
+    member.stop()
+    assert member.outcomes.total() == scene.projected() > 0

@@ -1,0 +1,141 @@
+"""The test of the tester: how the independent judge reads records, straight from CONTRACT §1 to §3."""
+
+import json
+from datetime import timedelta
+
+import pytest
+from rows import CALLER, LEFT_OUT, TEN, Columns, answer, at, beat, delegate, logged, outcome, told, updated
+
+from testbed.oracle import Oracle
+from testbed.recording import AcknowledgedRecord
+
+
+def test_left_out_bodies_are_recalled_by_the_row() -> None:
+    row: Columns = {"id": CALLER.upper(), "request_body": {"delegation_id": "d-1", "task": "x" * 2000}}
+    update = updated(delegate(0, "dispatched", id=CALLER, request_body=LEFT_OUT), 4)
+    assert told(update)[0] == ["dead_letter"]
+    outcomes, rows = told(delegate(0, **row), update)
+    assert outcomes == ["inserted", "advanced"]
+    assert rows["d-1"].updated_at == TEN + timedelta(minutes=4)
+
+
+def test_small_rows_are_not_remembered() -> None:
+    update = updated(delegate(0, "dispatched", id=CALLER, request_body=LEFT_OUT), 4)
+    assert told(delegate(0, id=CALLER), update)[0] == ["inserted", "dead_letter"]
+
+
+def test_the_same_row_reads_the_same_in_each_envelope() -> None:
+    row = delegate(0)
+    as_text = row | {"request_body": json.dumps(row["request_body"])}
+    envelopes = [
+        row,
+        as_text | {"__deleted": "false", "__op": "c"},
+        {"op": "r", "after": as_text},
+        {"schema": {}, "payload": {"op": "c", "after": as_text}},
+        {"specversion": "1.0", "data": row | {"created_at": None}, "time": at(0)},
+    ]
+    tables = [told(envelope)[1] for envelope in envelopes]
+    assert all(table == told(row)[1] for table in tables)
+
+
+def test_event_time_is_the_change_s_for_updates() -> None:
+    unwrapped = beat(1) | {"__op": "u", "__source_ts_ms": int((TEN + timedelta(minutes=9)).timestamp() * 1000)}
+    cloud_event = {"specversion": "1.0", "time": at(12), "data": beat(1)}
+    beats = [
+        told(delegate(0), event)[1]["d-1"].last_heartbeat for event in (unwrapped, cloud_event, updated(beat(1), 7))
+    ]
+    assert beats == [TEN + timedelta(minutes=minute) for minute in (9, 12, 7)]
+
+
+def test_record_timestamp_stands_in_for_a_missing_time() -> None:
+    judging = Oracle()
+    judging.see(logged(0, delegate(0, created_at=None), timestamp=1_746_439_200_000))
+    assert judging.rows["d-1"].created_at == TEN
+    assert outcome(delegate(0, created_at=None), timestamp=-1) == "dead_letter"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"null",
+        {"op": "d", "before": {}, "after": None},
+        {"op": "t"},
+        {"op": "m"},
+        {"schema": {}, "payload": None},
+        {"ts_ms": 1, "ts_us": 1000},
+        {"schema": {}, "payload": {"ts_ms": 1}},
+        {"status": "END", "event_count": 2},
+        delegate(0) | {"__deleted": "true"},
+    ],
+)
+def test_what_means_nothing_is_a_tombstone(value: object) -> None:
+    assert outcome(value) == "tombstone"
+
+
+def test_a_null_marker_marks_nothing() -> None:
+    assert outcome(delegate(0) | {"op": None, "specversion": None, "payload": {"op": None}}) == "inserted"
+    assert outcome({"op": None, "specversion": "1.0", "data": delegate(0)}) == "inserted"
+
+
+def test_an_error_left_out_is_none() -> None:
+    outcomes, rows = told(delegate(0), answer(1, "failed", error_detail=LEFT_OUT))
+    assert outcomes == ["inserted", "advanced"]
+    assert rows["d-1"].error_detail is None
+
+
+def test_null_value_is_a_tombstone() -> None:
+    assert Oracle().see(AcknowledgedRecord("activity-log", 0, 0, None, b"key", None)) == "tombstone"
+
+
+def test_other_activities_are_unrelated_whatever_they_hold() -> None:
+    assert outcome(answer(0, "completed") | {"activity_type": "a2a_receive", "created_at": "infinity"}) == "unrelated"
+
+
+@pytest.mark.parametrize("row", [answer(0, "queued", response_body=None), beat(0) | {"request_body": "[]"}])
+def test_results_and_heartbeats_without_an_id_are_uncorrelated(row: Columns) -> None:
+    assert outcome(row) == "uncorrelated"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"",
+        b"{",
+        b"[1]",
+        b'{"activity_type": NaN}',
+        b'{"activity_type": "\xff"}',
+        {"ts_ms": 1, "other": 2},
+        {"op": "x"},
+        {"op": "c", "after": None},
+        {"specversion": "1.0", "data": "row"},
+        {"activity_type": 7},
+        delegate(0, method="phone"),
+        delegate(0, "done"),
+        answer(0, "done", response_body=None),
+        delegate(0, target_id=None),
+        delegate(0, workspace_id="me"),
+        delegate(0, request_body={"task": "no id"}),
+        delegate(0, request_body="{"),
+        delegate(0, request_body={"delegation_id": "d" * 513}),
+        delegate(0, request_body={"delegation_id": "d-1", "task": 3}),
+        delegate(0, request_body={"delegation_id": "d-1", "deadline": "soon"}),
+        delegate(0, idempotency_key="é" * 257),
+        delegate(0, created_at="infinity"),
+        delegate(0, created_at="9999-12-31T20:00:00Z"),
+        delegate(0, created_at="0001-01-01T00:00:00+01:00"),
+        answer(0, "completed", text=5),
+        updated(beat(0), 0) | {"source": {"ts_ms": True}},
+        updated(beat(0), 0) | {"source": 1_746_439_200_000},
+        updated(beat(0), 0) | {"source": {"ts_ms": 10**18}},
+    ],
+)
+def test_what_cannot_be_read_is_a_dead_letter(value: object) -> None:
+    assert outcome(value) == "dead_letter"
+
+
+def test_only_what_a_rule_uses_is_validated() -> None:
+    careless: Columns = {"workspace_id": 7, "target_id": "nobody", "error_detail": [], "idempotency_key": {}, "id": 0}
+    assert told(delegate(0), answer(1, "in_progress", text=5, **careless))[0] == ["inserted", "advanced"]
+    assert told(delegate(0, "failed", workspace_id=7, source_id=CALLER, error_detail="x", response_body="{"))[0] == [
+        "inserted"
+    ]
