@@ -15,7 +15,6 @@ from rows import CALLEE, CALLER, Columns, at, delegate
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import Fence, LogRange, Polled
 from projector.kafka import reader
-from projector.kafka.connection import KafkaSettings
 from projector.kafka.reader import TopicReader, open_topic
 from projector.postgres import connection, delegations, positions
 from projector.postgres.connection import Connection
@@ -27,10 +26,11 @@ from projector.rebuild import reconcile, shadow
 from projector.rebuild.comparison import Options
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress, Result
-from projector.rebuild.source import BatchLimits, RebuildSource
+from projector.rebuild.source import RebuildSource
+from projector.settings import BatchLimits, KafkaSettings, PostgresSettings
 
 reconcile.FEED_SECONDS = 0.0  # no test of these has a feed
-reader.OPENING_RECORDS = 1  # they are all that these logs have
+reader.FIRST_RECORDS = 1  # they are all that these logs have
 
 
 def asked(minute: int, of: str, **columns: Any) -> Columns:
@@ -61,7 +61,9 @@ class Log:
     @property
     def topic(self) -> TopicReader:
         if self._topic is None:
-            self._topic = self._opened.enter_context(open_topic(KafkaSettings(self.kafka, self.name, "nobody")))
+            self._topic = self._opened.enter_context(
+                open_topic(KafkaSettings(bootstrap_servers=self.kafka, topic=self.name, group_id="nobody"))
+            )
         return self._topic
 
     def made_anew(self) -> None:
@@ -113,7 +115,7 @@ class Log:
         return self
 
     def write(self, polled: Sequence[Polled]) -> None:
-        for batch in batches(polled, max_records=5000, max_bytes=2**23):
+        for batch in batches(polled, BatchLimits()):
             project(self.conn, batch.records, Fence(self._token, batch.moves))
 
     # --- what is compared
@@ -133,13 +135,14 @@ class Log:
                 shadow_conn,
                 source or FromTopic(self.topic),
                 Options(**options),
-                sizes=BatchLimits(batch),
+                limits=BatchLimits(batch_records=batch),
                 progress=progress,
             )
 
     @contextmanager
     def sessions(self) -> Iterator[tuple[Connection, Connection]]:
-        with connection.connect(self.url) as view, connection.connect(self.url, schema=shadow.SCHEMA) as shadow_conn:
+        settings = PostgresSettings(database_url=self.url)
+        with connection.connect(settings) as view, connection.connect(settings, schema=shadow.SCHEMA) as shadow_conn:
             prepare(shadow_conn)
             yield view, shadow_conn
 
@@ -170,7 +173,7 @@ class Log:
         return rows_of(self.conn, 'SELECT delegation_id, partition, "offset", status FROM parked ORDER BY 1, 2, 3')
 
     def positions(self) -> dict[int, int]:
-        return {number: offset for number, (offset, _) in positions.read(self.conn, self.name).items()}
+        return {number: position.offset for number, position in positions.read(self.conn, self.name).items()}
 
     def owners(self) -> list[Any]:
         return rows_of(self.conn, "SELECT partition, owner, member FROM positions ORDER BY 1")

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from projector.cli.output import as_json, columns, escape, when
-from projector.cli.run import kafka_settings, timeouts
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation
@@ -20,8 +19,7 @@ from projector.explain.report import Explanation, SearchedScope, from_recordings
 from projector.explain.scope import ScopeOptions
 from projector.explain.timeline import Change, Entry
 from projector.kafka.reader import open_topic
-from projector.postgres import migrations
-from projector.postgres.connection import Connection, connect
+from projector.postgres.connection import Connection, open_view
 from projector.settings import Settings
 
 _ABOUT = """\
@@ -67,8 +65,7 @@ def _uuid(text: str) -> str:
 
 def explain(settings: Settings, arguments: argparse.Namespace) -> int:
     """Ask Postgres and the log, and print what they know."""
-    with connect(settings.database_url.get_secret_value(), timeouts=timeouts(settings)) as conn:
-        migrations.require_current(conn)
+    with open_view(settings) as conn:
         report = _ask(conn, settings, arguments)
     if not report.is_known:
         raise ProjectorError(f"nobody knows delegation {escape(report.delegation_id)}: {nowhere(report.looked)}")
@@ -89,7 +86,7 @@ def _ask(conn: Connection, settings: Settings, arguments: argparse.Namespace) ->
 
         if arguments.recording:
             return from_recordings(conn, settings.topic, arguments.delegation, arguments.recording, tell)
-        with open_topic(kafka_settings(settings)) as topic:
+        with open_topic(settings) as topic:
             where = ScopeOptions(arguments.caller, arguments.everywhere)
             return from_topic(conn, topic, arguments.delegation, where, tell)
 

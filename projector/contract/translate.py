@@ -42,7 +42,7 @@ class Translation(NamedTuple):
     """What a record says of one delegation.
 
     Where a body was left out, `recalled` is the activity row's id, under which the delegation's id was remembered; if
-    `delegation_id` is empty, it is the one remembered. `remembered` is the row's id where later updates may leave
+    `delegation_id` is empty, it is the one remembered. `large_row_id` is the row's id where later updates may leave
     bodies out.
     """
 
@@ -50,7 +50,7 @@ class Translation(NamedTuple):
     request: Requested | None
     report: Reported | Heartbeat
     unavailable_row_id: str | None = None
-    remembered: str | None = None
+    large_row_id: str | None = None
 
 
 def translate(record: Record) -> Translation | NoEvent:
@@ -73,7 +73,7 @@ def translate(record: Record) -> Translation | NoEvent:
     if translation is None:
         return NoEvent.UNCORRELATED
     if record.value and len(record.value) > LARGE_ROW_BYTES and _is_large(row):
-        return translation._replace(remembered=_row_id(row))
+        return translation._replace(large_row_id=_row_id(row))
     return translation
 
 

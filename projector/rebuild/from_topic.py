@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from projector.contract.fields import recorded_at
-from projector.domain.positions import LogRange, log_gap_remedy
-from projector.errors import LogGap, Misconfigured, ProjectorError
+from projector.domain.positions import LogRange, require_no_log_gap
+from projector.errors import Misconfigured, ProjectorError
 from projector.kafka.reader import TopicReader
 from projector.postgres import positions
 from projector.postgres.connection import Connection
@@ -66,19 +66,9 @@ class FromTopic:
     def _require_no_gap(self, view: Connection) -> None:
         """Raises LogGap: with records missing between log and view, the log can no longer prove the view."""
         known = positions.read(view, self.topic.name)
-        spans = self.topic.log_ranges()  # after the positions, which move on: a log never ends before them
-        for partition, (offset, topic_id) in known.items():
-            if topic_id is not None and self.topic.topic_id is not None and topic_id != self.topic.topic_id:
-                raise LogGap(
-                    f"topic {self.topic.name} was deleted and made anew since it was projected: its log cannot tell "
-                    f"what the view holds. {log_gap_remedy()}"
-                )
-            span = spans.get(partition, LogRange(0, 0))
-            if not span.beginning <= offset <= span.end:
-                raise LogGap(
-                    f"partition {partition} of {self.topic.name} was projected up to offset {offset}, and its log "
-                    f"holds {span.beginning} to {span.end}. {log_gap_remedy()}"
-                )
+        spans = self.topic.log_ranges()  # after the positions, which advance: a partition never ends before them
+        for partition, position in known.items():
+            require_no_log_gap(position, self.topic.topic_id, spans.get(partition, LogRange(0, 0)))
 
     def _since(self, view: Connection, spans: Mapping[int, LogRange], *, is_whole: bool) -> datetime:
         """The time from which on the log is there; what was created before may have a history that it lacks.
@@ -140,7 +130,7 @@ class FromTopic:
             raise ProjectorError(f"partitions {sorted(unknown)} were added to {self.topic.name} meanwhile: begin again")
         spans = self.topic.log_ranges(set(self.topic.partitions) - known.keys())
         unclaimed = {partition: span.end if self._ahead else span.beginning for partition, span in spans.items()}
-        return {**unclaimed, **{partition: offset for partition, (offset, _) in known.items()}}
+        return {**unclaimed, **{partition: position.offset for partition, position in known.items()}}
 
     def _ranges(self, into: ShadowProjector, until: Mapping[int, int]) -> dict[int, LogRange]:
         reached = shadow.reached(into.conn, self.topic.name)

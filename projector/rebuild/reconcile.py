@@ -20,7 +20,8 @@ from projector.rebuild.comparison import Comparison, Options, apply_parked
 from projector.rebuild.drift import Coverage, DriftKind, DriftReport
 from projector.rebuild.repair import Applied
 from projector.rebuild.shadow import JobStart
-from projector.rebuild.source import BatchLimits, RebuildSource, ShadowProjector, dump_coverage, load_coverage
+from projector.rebuild.source import RebuildSource, ShadowProjector, dump_coverage, load_coverage
+from projector.settings import BatchLimits
 
 _TRIES = 20
 FEED_SECONDS = 1.0
@@ -73,7 +74,7 @@ def reconcile(
     source: RebuildSource,
     options: Options,
     *,
-    sizes: BatchLimits,
+    limits: BatchLimits,
     progress: Progress | None = None,
 ) -> Result:
     """Compare the view with what the source says and, if wished for, mend it.
@@ -89,7 +90,7 @@ def reconcile(
         sample = None if every == 1 else lambda delegation_id: candidates.sampled(delegation_id, every)
         job = _Job(
             view,
-            ShadowProjector(shadow_conn, uuid4(), sizes, sample=sample, progress=progress.folded),
+            ShadowProjector(shadow_conn, uuid4(), limits, sample=sample, progress=progress.folded),
             source,
             options,
             every,

@@ -3,12 +3,12 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from projector.contract.envelope import Record
 from projector.domain.fold import translate_batch
-from projector.domain.positions import Fence, Move, Polled
+from projector.domain.positions import Fence, Move, Polled, log_gap
 from projector.kafka.reader import TopicReader
 from projector.postgres import delegations, positions
 from projector.postgres.connection import Connection
@@ -16,13 +16,7 @@ from projector.projection.batch import batches, chunks
 from projector.projection.transaction import PendingBatch
 from projector.rebuild import repair
 from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
-
-
-class BatchLimits(NamedTuple):
-    """What a transaction holds at most."""
-
-    records: int = 5_000
-    bytes: int = 8 * 1024 * 1024
+from projector.settings import BatchLimits
 
 
 class ShadowProjector:
@@ -32,7 +26,7 @@ class ShadowProjector:
         self,
         conn: Connection,
         token: UUID,
-        sizes: BatchLimits,
+        limits: BatchLimits,
         *,
         sample: Callable[[str], bool] | None = None,
         progress: Callable[[int, int], object] = lambda done, total: None,
@@ -40,7 +34,7 @@ class ShadowProjector:
         self._conn = conn
         self._projecting: PendingBatch | None = None
         self.token = token
-        self.sizes = sizes
+        self.limits = limits
         self.sample = sample
         self.records = 0
         self.total = 0
@@ -71,11 +65,11 @@ class ShadowProjector:
 
     def polled(self, polled: Sequence[Polled]) -> None:
         """Fold what a poll gave."""
-        for batch in batches(polled, max_records=self.sizes.records, max_bytes=self.sizes.bytes):
+        for batch in batches(polled, self.limits):
             self.project(batch.records, batch.moves)
 
     def _spoken_of(self, records: Sequence[Record]) -> set[str]:
-        said = [each.translation for each in translate_batch(records).said]
+        said = [each.translation for each in translate_batch(records).records]
         left_out = [each.unavailable_row_id for each in said if each.unavailable_row_id and not each.delegation_id]
         unavailable_row_id = delegations.read_large_rows(self.conn, left_out).values() if left_out else ()
         ids = {each.delegation_id for each in said if each.delegation_id}.union(unavailable_row_id)
@@ -89,7 +83,7 @@ class ShadowProjector:
         assert self.sample is not None  # noqa: S101 - asked before
         return [
             record
-            for record, said in translate_batch(records).said
+            for record, said in translate_batch(records).records
             if not said.delegation_id
             or self.sample(said.delegation_id)
             or (said.request is not None and said.request.idempotency_key is not None)
@@ -164,9 +158,8 @@ def rewind(view: Connection, topic: TopicReader, at: datetime | None, *, over_ga
     after = {} if at is None else topic.offsets_at(dict.fromkeys(spans, _ms(at - CLOCKS_DIFFER_BY)))
     offsets = {}
     for partition, span in spans.items():
-        offset, topic_id = known[partition]
-        made_anew = topic_id is not None and topic.topic_id is not None and topic_id != topic.topic_id
-        if made_anew or not span.beginning <= offset <= span.end:
+        offset = known[partition].offset
+        if log_gap(known[partition], topic.topic_id, span):
             if over_gaps:
                 offsets[partition] = span.beginning
         elif at is not None:
@@ -180,7 +173,7 @@ def _ms(at: datetime) -> int:
 
 def fold_lines(into: ShadowProjector, topic: str, lines: Iterable[Record], done: int) -> None:
     """Fold records that have no log, with the number of them as the shadow's position."""
-    for piece in chunks(lines, max_records=into.sizes.records, max_bytes=into.sizes.bytes):
+    for piece in chunks(lines, into.limits):
         into.project(piece, [Move(topic, 0, done, done + len(piece))])
         done += len(piece)
 

@@ -236,11 +236,11 @@ def test_gap_stops_a_member_and_the_command_that_it_names_mends_it(scene: Cluste
     assert stopped.exit_code() == 4
     (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
     assert f"partition 0 of {log.name} was projected up to offset 5, and its log holds 7 to 8" in sentence
-    assert "2 records are gone for sure" in sentence
-    assert "`projector rebuild --from activity-logs` mends it" in sentence
+    assert "2 records were deleted by retention" in sentence
+    assert "`projector rebuild --from activity-logs` repairs it" in sentence
     refused = run(log, "verify")
     assert refused.code == 4
-    assert "`projector rebuild --from activity-logs` mends it" in refused.err
+    assert "`projector rebuild --from activity-logs` repairs it" in refused.err
     mended = run(log, "rebuild", "--from", "activity-logs", activity_database_url=platform)
     assert (mended.code, mended.out.splitlines()[-1]) == (
         0,

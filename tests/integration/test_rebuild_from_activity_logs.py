@@ -24,6 +24,7 @@ from projector.rebuild.from_activity_logs import FromActivityLogs
 from projector.rebuild.from_recordings import FromRecordings
 from projector.rebuild.reconcile import Result
 from projector.recordings.file import RecordedRecord, write_recording
+from projector.settings import PostgresSettings
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def now() -> int:
 
 @contextmanager
 def table(log: Log) -> Iterator[FromActivityLogs]:
-    with connection.connect(log.url) as conn:
+    with connection.connect(PostgresSettings(database_url=log.url)) as conn:
         yield FromActivityLogs(conn, log.topic)
 
 
@@ -253,7 +254,7 @@ def test_topic_that_was_made_anew_is_gone_on_with_at_its_beginning(log: Log, kaf
     create_topic(kafka, name=log.name, partitions=partitions)
     log.made_anew()
     happened(log, *(asked(20 + n, f"new-{n}") for n in range(9)))
-    with pytest.raises(LogGap, match=r"made anew .*projector rebuild --from activity-logs"):
+    with pytest.raises(LogGap, match=r"created again.*projector rebuild --from activity-logs"):
         log.verify()
     assert compared(log, repair=True).applied == (9, 0, 0)
     assert log.positions() == dict.fromkeys(range(partitions), 0)

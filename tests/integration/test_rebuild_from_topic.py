@@ -206,7 +206,7 @@ def test_row_of_a_time_to_come_says_nothing_of_its_age_and_stays(shortened: Log)
 
 
 def test_one_record_of_an_odd_time_does_not_move_the_horizon(shortened: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(topic_module, "OPENING_RECORDS", 20)
+    monkeypatch.setattr(topic_module, "FIRST_RECORDS", 20)
     shortened.say(asked(290, "gone"), asked(-900_000, "odd"), partition=1)
     shortened.say(*(asked(300 + n, f"new-{n}") for n in range(5)), partition=1).projected().shorten({1: 1})
     assert shortened.verify() == {}

@@ -58,18 +58,18 @@ def test_every_outcome_is_told_with_its_sentence() -> None:
     assert {entry.outcome for entry in entries} == set(Outcome)
     reason = 'unknown method "none": expected delegate, delegate_result or heartbeat'
     assert [f"{entry.outcome}: {entry.sentence}" for entry in entries] == [
-        "parked: the delegation has not been requested yet; the event is kept, and applied when the request comes",
+        f"parked: {MEANING[Outcome.PARKED]}",
         f"inserted: {MEANING[Outcome.INSERTED]} (parked before it: 1)",
         "duplicate: a repetition that changes nothing",
         "advanced: the status moved forward",
-        "stale: a status that the delegation has left behind (it was dispatched by then)",
+        f"stale: {MEANING[Outcome.STALE]} (it was dispatched)",
         "heartbeat: the delegation is in flight, and its callee was alive",
         "advanced: the status moved forward",
-        "filled: a terminal row without a result or an error got one from a later event that says the same status",
-        f"refused: {MEANING[Outcome.REFUSED]} (it was completed by then)",
+        f"filled: {MEANING[Outcome.FILLED]}",
+        f"refused: {MEANING[Outcome.REFUSED]} (it was completed)",
         f"uncorrelated: {MEANING[Outcome.UNCORRELATED]}",
-        "unrelated: an activity that is no delegation",
-        "tombstone: a record that means nothing: null values, deletes, the connector's own records",
+        f"unrelated: {MEANING[Outcome.UNRELATED]}",
+        f"tombstone: {MEANING[Outcome.TOMBSTONE]}",
         f"dead_letter: {MEANING[Outcome.DEAD_LETTER]}: {reason}",
     ]
 
