@@ -68,7 +68,7 @@ def explain(settings: Settings, arguments: argparse.Namespace) -> int:
     with open_view(settings) as conn:
         report = _ask(conn, settings, arguments)
     if not report.is_known:
-        raise ProjectorError(f"nobody knows delegation {escape(report.delegation_id)}: {nowhere(report.looked)}")
+        raise ProjectorError(f"nobody knows delegation {escape(report.delegation_id)}: {nowhere(report.scope)}")
     if arguments.json:
         print(json.dumps(_as_json(report)))
     else:
@@ -97,7 +97,7 @@ def _ask(conn: Connection, settings: Settings, arguments: argparse.Namespace) ->
 def _as_json(report: Explanation) -> dict[str, object]:
     return {
         "delegation_id": report.delegation_id,
-        "looked_at": _looked_as_json(report.looked),
+        "looked_at": _looked_as_json(report.scope),
         "records": [
             {**as_json(each), "changes": {change.column: _two(change) for change in each.changes}}
             for each in report.entries
@@ -131,14 +131,14 @@ _TOLD = {"status", "last_heartbeat", "result_preview", "error_detail"}
 def print_report(report: Explanation) -> None:
     """The story, what is kept of it, both rows, and the verdict."""
     print(f"delegation {escape(report.delegation_id)}")
-    for why in report.looked.widened:
+    for why in report.scope.widened:
         print(f"looked further than at first: {why}")
-    print(_place(report.looked))
+    print(_place(report.scope))
     _print_entries(report)
     _print_waiting(report)
     if report.folded or report.stored:
         print(f"\n{columns(('', 'column', 'as the log makes it', 'as it is stored'), _rows(report))}")
-    if report.verdict.differences and len(report.looked.ranges) < report.looked.partitions:
+    if report.verdict.differences and len(report.scope.ranges) < report.scope.partitions:
         print("\nthe other partitions were not looked at: --everywhere does")
     print(f"\n{escape(report.verdict.sentence)}")
 
@@ -152,7 +152,7 @@ def _print_entries(report: Explanation) -> None:
         for each in report.entries
     ]
     print(f"\n{columns(('partition offset', 'recorded (UTC)', 'envelope', 'said', 'outcome'), rows)}")
-    if len({(each.topic, each.partition) for each in report.entries}) > 1 and not report.looked.files:
+    if len({(each.topic, each.partition) for each in report.entries}) > 1 and not report.scope.files:
         print("between partitions there is no order: these are by the records' timestamps")
 
 

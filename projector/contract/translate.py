@@ -1,7 +1,7 @@
 """What an activity row means for a delegation: the rules of CONTRACT §3, from a record to events."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract import fields
@@ -16,10 +16,9 @@ from projector.contract.envelope import (
     open_value,
     read_body,
 )
-from projector.contract.facts import FAILED, Heartbeat, NoEvent, Reported, Requested, Status
+from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, NoEvent, Reported, Requested, Status
 from projector.contract.unreadable import Unreadable, shown
 
-DEFAULT_DEADLINE = timedelta(hours=6)
 LARGE_ROW_BYTES = 1500
 """From here on Postgres may move a body out of line, and a change feed may leave it out of an update."""
 

@@ -27,8 +27,7 @@ class Delegation(NamedTuple):
 
 def changed_columns(one: "Delegation", other: "Delegation") -> tuple[str, ...]:
     """The columns in which two rows differ, in the table's order."""
-    columns = zip(Delegation._fields, one, other, strict=True)
-    return tuple(name for name, mine, its in columns if mine != its)
+    return tuple(name for name, a, b in zip(Delegation._fields, one, other, strict=True) if a != b)
 
 
 class State(NamedTuple):
