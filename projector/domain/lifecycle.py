@@ -25,6 +25,11 @@ class Delegation(NamedTuple):
     idempotency_key: str | None
 
 
+def changed_columns(one: "Delegation", other: "Delegation") -> tuple[str, ...]:
+    """The columns in which two rows differ, in the table's order."""
+    return tuple(name for name, a, b in zip(Delegation._fields, one, other, strict=True) if a != b)
+
+
 class State(NamedTuple):
     """What moves of a row, and whose row it is; all else stays as the request made it."""
 
