@@ -141,7 +141,7 @@ def report_json(report: DriftReport) -> dict[str, Any]:
             records=report.records,
             drift=report.drift,
             not_covered=report.not_covered,
-            ahead=report.verdicts[Classification.AHEAD],
+            ahead=report.classified[Classification.AHEAD],
             kinds={str(kind): report.kinds[kind] for kind in DriftKind},
             columns=dict(report.columns.most_common()),
             examples=[_example(each) for each in report.examples],
@@ -180,7 +180,7 @@ def print_report(report: DriftReport) -> None:
         print("columns that differ: " + ", ".join(f"{name} {count:,}" for name, count in report.columns.most_common()))
     if report.not_covered:
         print(f"{report.not_covered:12,} not covered: the source lacks their history, they stay as they are")
-    if ahead := report.verdicts[Classification.AHEAD]:
+    if ahead := report.classified[Classification.AHEAD]:
         print(f"{ahead:12,} ahead: they changed after what the source tells, and stay as they are")
 
 

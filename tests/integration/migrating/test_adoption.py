@@ -136,7 +136,7 @@ def test_the_log_is_folded_into_the_shadow_of_an_adopted_table_with_a_column_of_
         in_batches(shadow_conn, PLATFORM, 200)
         assert table(shadow_conn) == expected_of(PLATFORM)
     with connection.connect(PostgresSettings(database_url=empty_url)) as view:
-        assert shadow.carry_over(view, view.execute("SELECT now() + interval '1 hour'").fetchall()[0][0]) == 1
+        assert shadow.carry_over_rows(view, view.execute("SELECT now() + interval '1 hour'").fetchall()[0][0]) == 1
         assert asked(view, "SELECT delegation_id FROM delegations") == ["theirs"]
     found = platforms.execute("SELECT count(*) FROM projector_shadow.delegations").fetchone()
     assert found == (len(expected_of(PLATFORM)) + 1,)
