@@ -27,7 +27,7 @@ from projector.rebuild.comparison import Options
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress, Result
 from projector.rebuild.source import RebuildSource
-from projector.settings import BatchLimits, KafkaSettings
+from projector.settings import BatchLimits, KafkaSettings, PostgresSettings
 
 reconcile.FEED_SECONDS = 0.0  # no change feed runs in these tests
 reader.FIRST_RECORDS = 1  # the logs of these tests are too short for more
