@@ -74,7 +74,7 @@ def folded(log: Iterable[Made]) -> Iterator[Made]:
     """The rows of the view, one for each event of a delegation that has one, as they are after it."""
     view = WorkingSet()
     for number, record in enumerate(log):
-        for polled, said in translate_batch([_Polled("folded", number, *record)]).said:
+        for polled, said in translate_batch([_Polled("folded", number, *record)]).records:
             view.apply(polled, said)
             if row := view.rows.get(said.delegation_id):
                 yield record._replace(value=json.dumps(row._asdict(), default=_iso, ensure_ascii=False).encode())

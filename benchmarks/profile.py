@@ -18,7 +18,6 @@ from benchmarks.measured import in_a_fresh_process
 from benchmarks.recording import made
 from benchmarks.report import keep, table
 from benchmarks.stopwatch import Stopwatch
-from projector.cli import run
 from projector.contract import translate
 from projector.kafka.consumer import GroupConsumer
 from projector.process import tune_gc
@@ -97,9 +96,9 @@ def _profile(field: Environment, url: str, timers: bool) -> Profile:
             "group_id": f"profile-{time.time_ns()}",
         }
     )
-    member = Worker(run.source(settings), run.worker_settings(settings))
+    member = Worker(settings)
     tune_gc()
-    while not member.source.active:
+    while not member.consumer.active:
         member.step()
     watch, processor = Stopwatch(REST), time.process_time()
     if timers:

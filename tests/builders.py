@@ -109,7 +109,7 @@ class Memory:
         reading = fold.resolve_unavailable(fold.translate_batch(batch), self.remembered)
         self.dead_letters += reading.dead_letters
         view = WorkingSet(map(state, self.rows.values()), self._holders(), self.parked.values())
-        outcomes = [view.apply(record, translation) for record, translation in reading.said]
+        outcomes = [view.apply(record, translation) for record, translation in reading.records]
         self._write(view.changes())
         return outcomes + list(reading.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(reading.dead_letters)
 
@@ -144,8 +144,8 @@ def cut(records: Sequence[RecordedRecord], places: Iterable[int]) -> Iterator[Se
 def said(value: object, timestamp: int | None = None) -> Translation:
     """What one record says of a delegation; fails where it says nothing."""
     reading = fold.translate_batch([record(value, timestamp=timestamp)])
-    assert reading.said, reading
-    return reading.said[0].translation
+    assert reading.records, reading
+    return reading.records[0].translation
 
 
 def outcome(value: object, timestamp: int | None = None) -> Outcome:

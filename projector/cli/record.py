@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from projector.cli.output import progress_bar
-from projector.cli.run import kafka_settings
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
@@ -57,7 +56,7 @@ def record(settings: Settings, arguments: argparse.Namespace) -> int:
         raise Misconfigured("--from-time is after --to-time: exchange them")
     selection = _selection(arguments)
     writable(arguments.out, replace=arguments.force)
-    with open_topic(kafka_settings(settings)) as topic, progress_bar() as progress:
+    with open_topic(settings) as topic, progress_bar() as progress:
         within = ranges(topic, first, end)
         recorder = Recorder(topic, selection, _redaction(settings) if arguments.redact else None)
         task = progress.add_task(

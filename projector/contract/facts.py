@@ -1,6 +1,6 @@
 """What happened to a delegation, as facts in the past tense."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -21,6 +21,8 @@ IN_FLIGHT = frozenset(RANK)
 TERMINAL = frozenset(Status) - IN_FLIGHT
 FAILED = TERMINAL - {Status.COMPLETED}
 """The terminal states that carry an error instead of a result."""
+DEFAULT_DEADLINE = timedelta(hours=6)
+"""How long after its request a delegation is due, if the request has no deadline."""
 
 
 class NoEvent(StrEnum):

@@ -1,7 +1,7 @@
 """What an activity row means for a delegation: the rules of CONTRACT §3, from a record to events."""
 
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract import fields
@@ -16,10 +16,9 @@ from projector.contract.envelope import (
     open_value,
     read_body,
 )
-from projector.contract.facts import FAILED, Heartbeat, NoEvent, Reported, Requested, Status
+from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, NoEvent, Reported, Requested, Status
 from projector.contract.unreadable import Unreadable, shown
 
-DEFAULT_DEADLINE = timedelta(hours=6)
 LARGE_ROW_BYTES = 1500
 """From here on Postgres may move a body out of line, and a change feed may leave it out of an update."""
 
@@ -42,7 +41,7 @@ class Translation(NamedTuple):
     """What a record says of one delegation.
 
     Where a body was left out, `recalled` is the activity row's id, under which the delegation's id was remembered; if
-    `delegation_id` is empty, it is the one remembered. `remembered` is the row's id where later updates may leave
+    `delegation_id` is empty, it is the one remembered. `large_row_id` is the row's id where later updates may leave
     bodies out.
     """
 
@@ -50,7 +49,7 @@ class Translation(NamedTuple):
     request: Requested | None
     report: Reported | Heartbeat
     unavailable_row_id: str | None = None
-    remembered: str | None = None
+    large_row_id: str | None = None
 
 
 def translate(record: Record) -> Translation | NoEvent:
@@ -73,7 +72,7 @@ def translate(record: Record) -> Translation | NoEvent:
     if translation is None:
         return NoEvent.UNCORRELATED
     if record.value and len(record.value) > LARGE_ROW_BYTES and _is_large(row):
-        return translation._replace(remembered=_row_id(row))
+        return translation._replace(large_row_id=_row_id(row))
     return translation
 
 

@@ -9,14 +9,14 @@ from projector.postgres.connection import Connection
 from projector.projection.batch import chunks
 from projector.projection.transaction import Outcomes, project
 from projector.recordings.file import open_file, read_recording
+from projector.settings import BatchLimits
 
 
 def replay(
     conn: Connection,
     paths: Iterable[Path],
     *,
-    batch_records: int,
-    batch_bytes: int,
+    limits: BatchLimits,
     opened: Callable[[Path], IO[bytes]] = open_file,
     progress: Callable[[int], object] = lambda records: None,
 ) -> Outcomes:
@@ -26,7 +26,7 @@ def replay(
     """
     outcomes: Outcomes = Counter()
     for path in paths:
-        for batch in chunks(read_recording(path, opened), max_records=batch_records, max_bytes=batch_bytes):
+        for batch in chunks(read_recording(path, opened), limits):
             outcomes += project(conn, batch)
             progress(outcomes.total())
     return outcomes

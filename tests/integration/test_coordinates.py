@@ -9,6 +9,7 @@ from rows import answer, delegate
 from projector.postgres.dead_letters import Filter
 from projector.projection import dead_letters
 from projector.recordings.replay import replay
+from projector.settings import BatchLimits
 
 
 def export(folder: Path, delegation: str) -> Path:
@@ -22,7 +23,7 @@ def test_records_of_two_exports_of_the_same_name_are_both_kept(database_url: str
     exports = [export(tmp_path / name, name) for name in ("d-1", "d-2")]
     with connected(database_url) as conn:
         for _ in range(2):
-            replay(conn, exports, batch_records=10, batch_bytes=10_000)
+            replay(conn, exports, limits=BatchLimits(batch_records=10, batch_bytes=10_000))
         assert asked(conn, "SELECT delegation_id FROM parked ORDER BY 1") == ["d-1", "d-2"]
         assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters ORDER BY 1") == [
             "no JSON of d-1",
@@ -33,9 +34,9 @@ def test_records_of_two_exports_of_the_same_name_are_both_kept(database_url: str
 def test_of_two_dead_letters_at_one_place_only_the_one_that_is_mended_leaves(database_url: str, tmp_path: Path) -> None:
     exports = [export(tmp_path / name, name) for name in ("d-1", "d-2")]
     with connected(database_url) as conn:
-        replay(conn, exports, batch_records=10, batch_bytes=10_000)
+        replay(conn, exports, limits=BatchLimits(batch_records=10, batch_bytes=10_000))
         mended = json.dumps(delegate(0)).encode()
         conn.execute("UPDATE dead_letters SET value = %s WHERE encode(value, 'escape') LIKE '%%d-1'", [mended])
-        dead_letters.retry(conn, Filter(), dead_letters.BatchLimits(10, 10_000))
+        dead_letters.retry(conn, Filter(), BatchLimits(batch_records=10, batch_bytes=10_000))
         assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters") == ["no JSON of d-2"]
         assert asked(conn, "SELECT delegation_id, status FROM delegations") == [("d-1", "completed")]

@@ -14,6 +14,7 @@ from strategies import real_values, written
 from projector.domain.outcomes import Outcome
 from projector.recordings.file import RecordedRecord
 from projector.recordings.replay import replay
+from projector.settings import BatchLimits
 from testbed.oracle import fold_log
 from testbed.workload import Mix, records
 from testbed.workload.malformed import dead_letters as hostile_values
@@ -79,7 +80,7 @@ def test_recorded_topics_that_no_table_can_hold_make_dead_letters_of_their_lines
     recording = tmp_path / os.fsdecode(b"\xff.jsonl")
     recording.write_text("\n".join(lines))
     with connected(database_url) as conn:
-        outcomes = replay(conn, [recording], batch_records=100, batch_bytes=10**7)
+        outcomes = replay(conn, [recording], limits=BatchLimits(batch_records=100, batch_bytes=10**7))
         assert outcomes == {"dead_letter": len(topics), "inserted": 1}
         kept = [("\ufffd.jsonl", 0, n, None, line.encode()) for n, line in enumerate(lines[:-1])]
         assert dead_letters(conn) == kept

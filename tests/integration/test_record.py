@@ -10,11 +10,11 @@ from rows import CALLEE, CALLER, LEFT_OUT, answer, beat, delegate, updated
 
 from projector.domain.positions import LogRange
 from projector.errors import LogGap, Misconfigured
-from projector.kafka.connection import KafkaSettings
 from projector.kafka.reader import open_topic
 from projector.recordings.file import RecordedRecord, read_recording
 from projector.recordings.record import Bound, Recorder, Selection, ranges, writable
 from projector.recordings.redaction import Redaction
+from projector.settings import KafkaSettings
 
 TEN_MS = 1_746_439_200_000
 ROW_ID = "aaaaaaaa-0000-4000-8000-00000000000a"
@@ -44,7 +44,9 @@ def recorded(
     progress: Callable[[int], None] = lambda offsets: None,
     fetch_bytes: int | None = None,
 ) -> list[RecordedRecord]:
-    with open_topic(KafkaSettings(kafka, topic, "nobody"), fetch_bytes=fetch_bytes) as log:
+    with open_topic(
+        KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="nobody"), fetch_bytes=fetch_bytes
+    ) as log:
         recorder = Recorder(log, selection or Selection(), redaction)
         recorder.record(ranges(log, first, end), out, replace=replace, progress=progress)
     found = list(read_recording(out))
@@ -221,7 +223,7 @@ def test_gap_while_reading_leaves_no_file_behind(kafka: str, topic: str, tmp_pat
 
 def test_ranges_are_those_of_the_whole_log_unless_told(kafka: str, topic: str) -> None:
     fill(kafka, topic, (0, None, b"1"))
-    with open_topic(KafkaSettings(kafka, topic, "nobody")) as log:
+    with open_topic(KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="nobody")) as log:
         assert ranges(log, Bound(), Bound()) == {0: LogRange(0, 1), 1: LogRange(0, 0), 2: LogRange(0, 0)}
         assert ranges(log, Bound({0: 1}), Bound(time=0)) == {0: LogRange(1, 1)}
 

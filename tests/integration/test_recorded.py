@@ -11,6 +11,7 @@ from recorded import RECORDINGS, expected, judged, shown
 from projector.postgres.connection import Connection
 from projector.projection.transaction import Outcomes
 from projector.recordings.replay import replay
+from projector.settings import BatchLimits
 from testbed.oracle import stored_rows
 
 DEFAULT = next(path for path in RECORDINGS if "default-identity" in path.name)
@@ -58,7 +59,7 @@ def session(database_url: str) -> Iterator[Connection]:
 
 
 def replayed(conn: Connection, recording: Path, batch_records: int) -> Outcomes:
-    return replay(conn, [recording], batch_records=batch_records, batch_bytes=8 * 1024 * 1024)
+    return replay(conn, [recording], limits=BatchLimits(batch_records=batch_records))
 
 
 def held(conn: Connection) -> dict[str, Any]:

@@ -22,7 +22,7 @@ def outcomes(*, debezium: bool) -> Counter[Any]:
     reading = resolve_unavailable(translate_batch(log), {})
     assert reading.dead_letters == []
     view = WorkingSet()
-    return Counter(reading.outcomes) + Counter(view.apply(record, said) for record, said in reading.said)
+    return Counter(reading.outcomes) + Counter(view.apply(record, said) for record, said in reading.records)
 
 
 def rows() -> list[dict[str, Any]]:

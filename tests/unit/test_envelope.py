@@ -75,7 +75,7 @@ def test_large_row_with_a_column_named_payload_is_read_and_remembered() -> None:
     row = delegate(
         0, id=CALLER, schema="public", payload="p", request_body={"delegation_id": "d-1", "task": "t" * 1600}
     )
-    assert said(row).remembered == CALLER
+    assert said(row).large_row_id == CALLER
 
 
 @pytest.mark.parametrize("by", [FAST, STRICT])

@@ -20,7 +20,7 @@ BODIES = ("request_body", "response_body")
 def ending(value: bytes) -> object:
     """How a record with this value ends; anything raised but Unreadable fails the test."""
     reading = fold.translate_batch([record(value, timestamp=1_746_439_200_000)])
-    ended = [*reading.said, *reading.dead_letters, *reading.outcomes.elements()]
+    ended = [*reading.records, *reading.dead_letters, *reading.outcomes.elements()]
     assert len(ended) == 1
     return ended[0]
 

@@ -97,7 +97,7 @@ def agree(log: Iterator[AcknowledgedRecord]) -> None:
     remembered: dict[str, str] = {}
     for record in log:
         reading = fold.resolve_unavailable(fold.translate_batch([record]), remembered)
-        outcomes = [str(view.apply(*said)) for said in reading.said] + [str(outcome) for outcome in reading.outcomes]
+        outcomes = [str(view.apply(*said)) for said in reading.records] + [str(outcome) for outcome in reading.outcomes]
         assert (outcomes or ["dead_letter"]) == [judging.see(record)], (record.value or b"")[:2000]
     assert {delegation_id: list(row) for delegation_id, row in view.rows.items()} == {
         delegation_id: [getattr(row, column) for column in view.rows[delegation_id]._fields]
