@@ -53,15 +53,24 @@ def is_there(path: str) -> bool:
     return any(ROOT.glob(PLACEHOLDER.sub("*", path).rstrip("/")))
 
 
+@cache
+def endings() -> set[str]:
+    """`tests/unit/test_fold.py`, `unit/test_fold.py`, `test_fold.py`, … of every file."""
+    paths = [file.relative_to(ROOT).parts for file in files()]
+    return {"/".join(parts[start:]) for parts in paths for start in range(len(parts))}
+
+
 def paths_in_code_spans(file: Path, text: str) -> Iterator[str]:
-    """`folder/file` from the root; `file.py` may also be relative to the page, or the end of a path."""
+    """A path from the root must exist. `file.py` may also be relative to the page, or the end of a path."""
     for span in CODE_SPAN.findall(text):
         path = span.partition("#")[0].partition("::")[0]
         if span in NOT_IN_A_CHECKOUT or not PATH.fullmatch(path):
             continue
-        at_root = "/" in path and path.partition("/")[0] in folders()
-        ends = not at_root and any(f"/{each.relative_to(ROOT)}".endswith(f"/{path}") for each in files())
-        if (at_root or SOURCE.fullmatch(path)) and not (is_there(path) or ends or (file.parent / path).exists()):
+        if "/" in path and path.partition("/")[0] in folders():
+            found = is_there(path)
+        else:
+            found = not SOURCE.fullmatch(path) or path in endings() or (file.parent / path).exists()
+        if not found:
             yield span
 
 
