@@ -64,23 +64,23 @@ def translate_batch(records: Iterable[Record]) -> TranslatedBatch:
     return TranslatedBatch(said, dead_letters, outcomes)
 
 
-def resolve_unavailable(reading: TranslatedBatch, remembered: dict[str, str]) -> TranslatedBatch:
-    """Give the records whose body was left out their delegation's id, from `remembered` (row id → delegation id).
+def resolve_unavailable(reading: TranslatedBatch, large_rows: dict[str, str]) -> TranslatedBatch:
+    """Give the records whose body was left out their delegation's id, from `large_rows` (row id → delegation id).
 
-    What the batch itself remembers is added to `remembered`. A row that was never seen whole becomes a dead letter.
+    What the batch itself remembers is added to `large_rows`. A row that was never seen whole becomes a dead letter.
     """
     said: list[TranslatedRecord] = []
     dead_letters = list(reading.dead_letters)
     for record, translation in reading.said:
         if translation.unavailable_row_id is not None:
-            if (delegation_id := remembered.get(translation.unavailable_row_id)) is None:
+            if (delegation_id := large_rows.get(translation.unavailable_row_id)) is None:
                 error = row_never_seen()
                 dead_letters.append(DeadLetter(record, error.reason, error.field))
                 continue
             if not translation.delegation_id:
                 translation = _with_delegation_id(translation, delegation_id)
-        if translation.remembered is not None:
-            remembered[translation.remembered] = translation.delegation_id
+        if translation.large_row_id is not None:
+            large_rows[translation.large_row_id] = translation.delegation_id
         said.append(TranslatedRecord(record, translation))
     return TranslatedBatch(said, dead_letters, reading.outcomes)
 

@@ -109,8 +109,8 @@ class Search:
         if not self._is_ours(translation):
             return translation if self._competes_for_key(translation) else None
         self._note_row(record)
-        if translation.unavailable_row_id is None and translation.remembered in self._provisional:
-            self._retract(self._provisional.pop(translation.remembered))
+        if translation.unavailable_row_id is None and translation.large_row_id in self._provisional:
+            self._retract(self._provisional.pop(translation.large_row_id))
         remembered = self._memory(translation)
         reading = resolve_unavailable(
             TranslatedBatch([TranslatedRecord(record, translation)], [], Counter()), remembered

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from projector.contract import fields
 from projector.contract.facts import Status
-from projector.contract.unreadable import Unreadable, shown
+from projector.contract.unreadable import Unreadable, quoted
 
 Uuid: TypeAlias = str | uuid.UUID
 T = TypeVar("T")
@@ -78,7 +78,7 @@ def status(value: str) -> Status:
     try:
         return Status(value)
     except ValueError:
-        raise ValueError(f"status must be one of {', '.join(Status)}: found {shown(value)}") from None
+        raise ValueError(f"status must be one of {', '.join(Status)}: found {quoted(value)}") from None
 
 
 def _read(rule: Callable[[object, str], T], value: object, name: str) -> T:

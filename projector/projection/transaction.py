@@ -148,7 +148,7 @@ class _PendingWrite(NamedTuple):
 def _send(conn: Connection, reading: TranslatedBatch, fence: Fence | None) -> _PendingWrite:
     """Read what the batch touches, without locks, fold it, and send what changes."""
     with mapped_errors():
-        reading, remembered = _resolve_unavailable(conn, reading)
+        reading, large_rows = _resolve_unavailable(conn, reading)
         view, versions = _read_working_set(conn, reading)
     outcomes = Counter(reading.outcomes)
     for record, translation in reading.said:
@@ -157,7 +157,7 @@ def _send(conn: Connection, reading: TranslatedBatch, fence: Fence | None) -> _P
     if dead:
         outcomes[Outcome.DEAD_LETTER] += len(dead)
     return _PendingWrite(
-        outcomes, dead, write(conn, view.changes(), versions, dead=dead, remembered=remembered, fence=fence)
+        outcomes, dead, write(conn, view.changes(), versions, dead=dead, remembered=large_rows, fence=fence)
     )
 
 
@@ -166,7 +166,7 @@ def _resolve_unavailable(conn: Connection, reading: TranslatedBatch) -> tuple[Tr
     wanted = [translation.unavailable_row_id for _, translation in reading.said if translation.unavailable_row_id]
     reading = resolve_unavailable(reading, delegations.read_large_rows(conn, wanted) if wanted else {})
     said = (translation for _, translation in reading.said)
-    return reading, {each.remembered: each.delegation_id for each in said if each.remembered}
+    return reading, {each.large_row_id: each.delegation_id for each in said if each.large_row_id}
 
 
 def _read_working_set(conn: Connection, reading: TranslatedBatch) -> tuple[WorkingSet, dict[str, str]]:

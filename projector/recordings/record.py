@@ -105,8 +105,8 @@ class Selection:
         delegation_id = meaning.delegation_id or self._rows.get(meaning.unavailable_row_id or "")
         if delegation_id not in self._delegations:
             return False
-        if meaning.remembered is not None:
-            self._rows[meaning.remembered] = delegation_id
+        if meaning.large_row_id is not None:
+            self._rows[meaning.large_row_id] = delegation_id
         return True
 
     def _is_of_caller(self, record: Record, meaning: Translation) -> bool:
