@@ -1,4 +1,4 @@
-"""Take the activity row out of a record's value, whatever envelope it is in (events/README.md, section 1).
+"""Take the activity row out of a record's value, in any envelope (events/README.md, section 1).
 
 Marker fields identify the envelope. They are looked for in this order: `op` (a Debezium change event), `specversion`
 (a CloudEvent), `activity_type` (a bare row).
