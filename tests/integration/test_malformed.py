@@ -16,9 +16,9 @@ from projector.recordings.file import RecordedRecord
 from projector.recordings.replay import replay
 from testbed.oracle import fold_log
 from testbed.workload import Mix, records
-from testbed.workload.malformed import dead_letters as hostile_values
+from testbed.workload.malformed import dead_letters as malformed_values
 
-HOSTILE = 10_000
+MALFORMED = 10_000
 SEED = 41
 VALID = Mix(delegations=400, live=60, seed=9, garbage_share=0, unrelated_share=0.2)
 """The records of a platform without errors."""
@@ -38,13 +38,14 @@ def mutations(rng: random.Random, count: int) -> Iterator[bytes]:
 def mixed_log() -> list[RecordedRecord]:
     """One partition with malformed records between the valid ones of the workload."""
     rng = random.Random(SEED)
-    hostile = [*hostile_values(SEED, HOSTILE // 2), *mutations(rng, HOSTILE // 2)]
-    rng.shuffle(hostile)
+    malformed = [*malformed_values(SEED, MALFORMED // 2), *mutations(rng, MALFORMED // 2)]
+    rng.shuffle(malformed)
     valid = [(record.key, record.value, record.timestamp) for record in records(VALID)]
-    per_valid = len(hostile) // len(valid) + 1
+    per_valid = len(malformed) // len(valid) + 1
     log: list[tuple[bytes | None, bytes | None, int | None]] = []
     for n, record in enumerate(valid):
-        log += [(rng.randbytes(3), value, rng.choice([None, -1, 0])) for value in hostile[n * per_valid :][:per_valid]]
+        before = malformed[n * per_valid :][:per_valid]
+        log += [(rng.randbytes(3), value, rng.choice([None, -1, 0])) for value in before]
         log.append(record)
     return [RecordedRecord("activity-log", 0, n, time, key, value) for n, (key, value, time) in enumerate(log)]
 
@@ -52,12 +53,12 @@ def mixed_log() -> list[RecordedRecord]:
 def test_malformed_records_do_not_affect_valid_ones(database_url: str) -> None:
     log = mixed_log()
     expected = fold_log(log)
-    assert len(log) > HOSTILE
+    assert len(log) > MALFORMED
     with connected(database_url) as conn:
         outcomes = in_batches(conn, log, 1000)
         assert outcomes.total() == len(log)
         assert {str(outcome): count for outcome, count in outcomes.items()} == dict(expected.outcomes)
-        assert outcomes[Outcome.DEAD_LETTER] > HOSTILE // 2
+        assert outcomes[Outcome.DEAD_LETTER] > MALFORMED // 2
         unreadable = {letter.offset for letter in expected.dead_letters}
         kept = [(record.topic, record.partition, record.offset, record.key, record.value) for record in log]
         assert dead_letters(conn) == [letter for letter in kept if letter[2] in unreadable]
