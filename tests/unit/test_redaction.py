@@ -37,7 +37,7 @@ def ends(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
     for each in records:
         outcomes = memory.project([each])
         died = [letter.field for letter in memory.dead_letters]
-        found.append((outcomes, died, sorted(memory.remembered.items()), sorted(memory.parked), rows(memory)))
+        found.append((outcomes, died, sorted(memory.large_rows.items()), sorted(memory.parked), rows(memory)))
         memory.dead_letters.clear()
     return found
 
