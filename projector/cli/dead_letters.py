@@ -15,7 +15,7 @@ from projector.postgres.queries import DeadLetterDetail, DeadLetterSummary
 from projector.postgres.write_batch import prepare
 from projector.projection.dead_letters import discard, retry
 from projector.projection.transaction import Outcomes
-from projector.recordings.file import as_text
+from projector.recordings.file import text_or_base64
 from projector.settings import Settings
 
 _ABOUT = """\
@@ -110,7 +110,7 @@ def _show(settings: Settings, arguments: argparse.Namespace) -> int:
         raise ProjectorError(f"there is no dead letter at {place}")
     if arguments.json:
         held = {name: value for name, value in as_json(letter).items() if name not in ("key", "value")}
-        print(json.dumps({**held, **as_text("key", letter.key), **as_text("value", letter.value)}))
+        print(json.dumps({**held, **text_or_base64("key", letter.key), **text_or_base64("value", letter.value)}))
     else:
         _print_whole(letter)
     return 0
@@ -123,7 +123,7 @@ def _print_whole(letter: DeadLetterDetail) -> None:
     print(f"reason     {escape(letter.reason)}")
     print(f"field      {letter.field or 'none in particular'}")
     for name, content in (("key", letter.key), ("value", letter.value)):
-        ((held, text),) = as_text(name, content).items()
+        ((held, text),) = text_or_base64(name, content).items()
         print(f"{held.replace('_', ' '):10} {'null' if text is None else escape(text, keep=chr(10) + chr(9))}")
 
 
