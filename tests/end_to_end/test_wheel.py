@@ -52,7 +52,7 @@ def test_wheel_holds_projector_alone(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"projector"}
     assert {"projector/py.typed", "projector/postgres/write_batch.sql"} <= set(names)
-    packed = {name.rpartition("/")[2] for name in names if name.startswith("projector/schema/")}
+    packed = {Path(name).name for name in names if Path(name).parent.name == "schema"}
     assert packed == {file.name for file in (ROOT / "schema").glob("*.sql")}
 
 
