@@ -75,7 +75,7 @@ def folded(log: Iterable[Record]) -> Iterator[Record]:
     """Yield the row of the view after each event of a delegation that has a row."""
     view = WorkingSet()
     for number, record in enumerate(log):
-        for polled, translation in translate_batch([_Polled("folded", number, *record)]).said:
+        for polled, translation in translate_batch([_Polled("folded", number, *record)]).records:
             view.apply(polled, translation)
             if row := view.rows.get(translation.delegation_id):
                 yield record._replace(value=json.dumps(row._asdict(), default=_iso, ensure_ascii=False).encode())

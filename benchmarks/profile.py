@@ -17,7 +17,6 @@ from benchmarks.measurement import run_in_new_process
 from benchmarks.recording import generate
 from benchmarks.report import table, write_results
 from benchmarks.stopwatch import Stopwatch
-from projector.cli import run
 from projector.contract import translate
 from projector.kafka.consumer import GroupConsumer
 from projector.process import tune_gc
@@ -98,9 +97,9 @@ def _profile(environment: Environment, url: str, timers: bool) -> Profile:
             "group_id": f"profile-{time.time_ns()}",
         }
     )
-    member = Worker(run.source(settings), run.worker_settings(settings))
+    member = Worker(settings)
     tune_gc()
-    while not member.source.active:
+    while not member.consumer.active:
         member.step()
     watch, cpu_before = Stopwatch(REST), time.process_time()
     if timers:

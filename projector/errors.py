@@ -1,24 +1,24 @@
-"""Errors by reaction: one class for each `except` that exists; what a caller does about it is its docstring."""
+"""Errors by reaction: one class per `except` clause that exists. Each docstring says what the caller does."""
 
 
 class ProjectorError(Exception):
-    """Something went wrong that one sentence explains."""
+    """Something failed, and the message explains it in one sentence: print it and exit with 1."""
 
 
 class Unavailable(ProjectorError):
-    """A server is away or busy: wait, then try again."""
+    """A server is down or busy: wait, then try again."""
 
 
 class BrokerUnavailable(Unavailable):
-    """Kafka is away, or its client broke: close the consumer, wait, open another."""
+    """Kafka is unavailable, or its client is broken: close the consumer, wait, create another one."""
 
 
 class DatabaseUnavailable(Unavailable):
-    """Postgres is away or busy: drop the session, keep polling so that the group keeps us, claim again."""
+    """Postgres is unavailable or busy: close the connection, keep polling to stay in the group, claim again."""
 
 
 class WriteConflict(DatabaseUnavailable):
-    """Another writer changed a row between our read and our write: roll back and do it again."""
+    """Another writer changed a row between our read and our write: roll back and repeat the batch."""
 
 
 class Fenced(ProjectorError):
@@ -26,12 +26,21 @@ class Fenced(ProjectorError):
 
 
 class LogGap(ProjectorError):
-    """Records between the position and the log are gone: stop and name the remedy."""
+    """Records between the position and the partition's first offset are gone: stop and print the remedy."""
+
+    REMEDY = (
+        "`projector rebuild --from activity-logs` repairs it: it restores from the platform's table what the topic "
+        "lost, and lets the projector continue at the beginning of the topic"
+    )
+
+    def __init__(self, gap: str, remedy: str = REMEDY) -> None:
+        """`gap` says what is lost, without a full stop."""
+        super().__init__(f"{gap}. {remedy}")
 
 
 class Misconfigured(ProjectorError):
-    """A setting, an argument or the environment is wrong: say which, exit with 2."""
+    """A setting, an argument or the environment is wrong: name it and exit with 2."""
 
 
 class Unwritable(ProjectorError):
-    """The database refuses what the data says: split the batch until the one record is alone, and dead-letter it."""
+    """Postgres refuses the content of a record: split the batch until it is alone, then keep it as a dead letter."""

@@ -1,4 +1,4 @@
-"""Lag: how far the view is behind the log, partition by partition."""
+"""Lag: how far the view is behind the topic, per partition."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -7,39 +7,39 @@ from typing import NamedTuple
 
 from projector.contract.fields import recorded_at
 from projector.domain.positions import LogRange
-from projector.kafka.connection import KafkaSettings
 from projector.kafka.reader import TopicReader, open_topic
-from projector.postgres.queries import Position
+from projector.postgres.queries import PositionDetail
+from projector.settings import KafkaSettings
 
-LOOK_SECONDS = 2.0
-_LOOK_BYTES = 64 * 1024
+WAIT_SECONDS = 2.0
+_FETCH_BYTES = 64 * 1024
 
 
 class Backlog(NamedTuple):
-    """What a partition's log holds, and the timestamp in ms of the first record behind a position, where one is."""
+    """The offsets that a partition holds, and the timestamp (ms) of the first record that is not projected, if any."""
 
-    span: LogRange
+    held: LogRange
     first_timestamp: int | None
 
 
 def backlog(settings: KafkaSettings, positions: Mapping[int, int]) -> dict[int, Backlog]:
-    """What each partition's log holds and what of it waits behind these positions; where there is none, all of it.
+    """Partition → what it holds beyond these positions (partition → offset). Without a position, all of it.
 
-    Joins no group. Raises BrokerAway where Kafka or the topic is not there, Misconfigured where we are turned away.
+    Joins no group. Raises BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
     """
-    with open_topic(settings, fetch_bytes=_LOOK_BYTES) as topic:
-        held = topic.log_ranges()
-        starts = {partition: max(positions.get(partition, 0), span.beginning) for partition, span in held.items()}
-        behind = {partition: LogRange(start, held[partition].end) for partition, start in starts.items()}
+    with open_topic(settings, fetch_bytes=_FETCH_BYTES) as topic:
+        ranges = topic.log_ranges()
+        starts = {partition: max(positions.get(partition, 0), held.beginning) for partition, held in ranges.items()}
+        behind = {partition: LogRange(start, ranges[partition].end) for partition, start in starts.items()}
         first = _first_timestamps(topic, behind)
-        return {partition: Backlog(span, first.get(partition)) for partition, span in held.items()}
+        return {partition: Backlog(held, first.get(partition)) for partition, held in ranges.items()}
 
 
 def _first_timestamps(topic: TopicReader, behind: Mapping[int, LogRange]) -> dict[int, int]:
-    """Partition → timestamp of the first record within these offsets, if it comes within two seconds."""
+    """Partition → timestamp of the first record in these offsets, if it arrives within two seconds."""
     found: dict[int, int] = {}
-    wanted = sum(span.beginning < span.end for span in behind.values())
-    until = time.monotonic() + LOOK_SECONDS
+    wanted = sum(held.beginning < held.end for held in behind.values())
+    until = time.monotonic() + WAIT_SECONDS
     for polled in topic.read(behind) if wanted else ():
         for part in polled:
             if part.records and part.records[0].timestamp is not None:
@@ -50,9 +50,9 @@ def _first_timestamps(topic: TopicReader, behind: Mapping[int, LogRange]) -> dic
 
 
 class Partition(NamedTuple):
-    """How a partition stands; what Kafka did not tell is None, and so is what does not exist yet.
+    """The lag of one partition. A value is None if Kafka does not answer or the value does not exist yet.
 
-    `lost_records` are gone from the log and were never projected: then `run` stops, and says what to do.
+    `lost_records` were deleted from the topic before they were projected: `run` stops there with the remedy.
     """
 
     partition: int
@@ -68,24 +68,27 @@ class Partition(NamedTuple):
     record_at: datetime | None
 
 
-def partitions(positions: Iterable[Position], log: Mapping[int, Backlog], *, at: datetime) -> list[Partition]:
-    """Every partition that has a position or a log, in order; lag in seconds is the age of what waits first."""
+def partitions(positions: Iterable[PositionDetail], log: Mapping[int, Backlog], *, at: datetime) -> list[Partition]:
+    """Every partition of the topic or with a position, in order.
+
+    `lag_seconds` is the age of the first record that is not projected.
+    """
     known = {position.partition: position for position in positions}
     return [_partition(number, known.get(number), log.get(number), at) for number in sorted(known.keys() | log.keys())]
 
 
-def _partition(number: int, position: Position | None, unread: Backlog | None, at: datetime) -> Partition:
+def _partition(number: int, position: PositionDetail | None, backlog: Backlog | None, at: datetime) -> Partition:
     offset = position.next_offset if position else None
-    span = unread.span if unread else None
-    lag = None if span is None else span.end - max(span.beginning if offset is None else offset, span.beginning)
+    held = backlog.held if backlog else None
+    lag = None if held is None else held.end - max(held.beginning if offset is None else offset, held.beginning)
     return Partition(
         partition=number,
         position=offset,
-        beginning=span.beginning if span else None,
-        end=span.end if span else None,
+        beginning=held.beginning if held else None,
+        end=held.end if held else None,
         lag_records=None if lag is None else max(lag, 0),
-        lag_seconds=_seconds(lag, position, unread, at),
-        lost_records=0 if span is None or offset is None else max(span.beginning - offset, 0),
+        lag_seconds=_seconds(lag, position, backlog, at),
+        lost_records=0 if held is None or offset is None else max(held.beginning - offset, 0),
         owner=position.member if position else None,
         claimed_at=position.claimed_at if position else None,
         moved_at=position.moved_at if position else None,
@@ -93,10 +96,10 @@ def _partition(number: int, position: Position | None, unread: Backlog | None, a
     )
 
 
-def _seconds(lag: int | None, position: Position | None, unread: Backlog | None, at: datetime) -> float | None:
-    if lag is None or unread is None:
+def _seconds(lag: int | None, position: PositionDetail | None, backlog: Backlog | None, at: datetime) -> float | None:
+    if lag is None or backlog is None:
         return None
     if lag <= 0:
         return 0.0
-    oldest = recorded_at(unread.first_timestamp) or (position.record_at if position else None)
+    oldest = recorded_at(backlog.first_timestamp) or (position.record_at if position else None)
     return None if oldest is None else max((at - oldest).total_seconds(), 0.0)

@@ -1,4 +1,4 @@
-"""Log lines: constant messages with fields, one line each, for a person or as JSON."""
+"""Log lines: constant messages with fields, one line each, for people or as JSON."""
 
 import json
 import logging
@@ -8,17 +8,19 @@ from datetime import UTC, datetime
 from typing import TextIO
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_KAFKA_QUIET_SECONDS = 60.0
+_KAFKA_INTERVAL_SECONDS = 60.0
 
 
-def configure(*, form: str, level: str, stream: TextIO = sys.stderr) -> None:
-    """Send every log line to `stream`; `form` is human or json."""
+def configure(*, log_format: str, log_level: str, stream: TextIO = sys.stderr) -> None:
+    """Send every log line to `stream`. `log_format` is human or json."""
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(_Json() if form == "json" else _Human())
-    handler.addFilter(_Quieter())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)  # it times its own tasks on a busy machine
+    handler.setFormatter(_Json() if log_format == "json" else _Human())
+    handler.addFilter(_KafkaRateLimit())
+    logging.basicConfig(level=log_level, handlers=[handler], force=True)
+    logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    logging.getLogger("kafka.net.selector").setLevel(
+        logging.ERROR
+    )  # it warns about its own slow tasks on a busy machine
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:
@@ -47,19 +49,19 @@ class _Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class _Quieter(logging.Filter):
-    """Lets the Kafka client say a thing once a minute: while a broker is away it says it twenty times a second."""
+class _KafkaRateLimit(logging.Filter):
+    """Passes each message of the Kafka client once per minute: during an outage it logs twenty lines per second."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._said_at: dict[str, float] = {}
+        self._passed_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("kafka"):
             return True
         now = time.monotonic()
-        said_at = self._said_at.get(str(record.msg))
-        if said_at is not None and now - said_at < _KAFKA_QUIET_SECONDS:
+        passed_at = self._passed_at.get(str(record.msg))
+        if passed_at is not None and now - passed_at < _KAFKA_INTERVAL_SECONDS:
             return False
-        self._said_at[str(record.msg)] = now
+        self._passed_at[str(record.msg)] = now
         return True

@@ -1,12 +1,79 @@
-"""The garbage collector, kept from walking through each batch."""
+"""The life of a process: signals, a grace period, interruptible sleep, and the garbage collector."""
 
 import gc
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 
-_ALLOCATIONS = 50_000
+log = logging.getLogger(__name__)
+
+_GC_ALLOCATIONS = 50_000
+_SLEEP_STEP_SECONDS = 0.05
+
+
+@contextmanager
+def on_stop(handle: Callable[[int], None]) -> Iterator[None]:
+    """Call `handle` with the signal's number at SIGTERM and SIGINT, within the block."""
+
+    def called(number: int, _: FrameType | None) -> None:
+        handle(number)
+
+    before = {number: signal.signal(number, called) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Shutdown:
+    """A flag that the first signal sets. A second signal, or the end of the grace period, ends the process at once.
+
+    Ending at once loses nothing: a batch is committed whole or not at all.
+    """
+
+    def __init__(self, grace_seconds: float) -> None:
+        self.requested = False
+        self._grace_seconds = grace_seconds
+        self._timer = threading.Timer(grace_seconds, self._end_process)
+        self._timer.daemon = True
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Handle signals within the block."""
+        with on_stop(self._handle):
+            yield
+
+    def completed(self) -> None:
+        """End the grace period: the process has nothing left to do."""
+        self._timer.cancel()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep until the time is over or shutdown is requested."""
+        until = time.monotonic() + seconds
+        while not self.requested and time.monotonic() < until:
+            time.sleep(_SLEEP_STEP_SECONDS)
+
+    def _handle(self, number: int) -> None:
+        if self.requested:
+            os._exit(128 + number)
+        log.info("stopping", extra={"signal": signal.Signals(number).name})
+        self.requested = True
+        self._timer.start()
+
+    def _end_process(self) -> None:
+        """A server that is frozen never answers, and no exception wakes the thread that waits for it."""
+        log.warning("shutdown timed out, exiting", extra={"after_seconds": self._grace_seconds})
+        os._exit(128 + signal.SIGTERM)
 
 
 def tune_gc() -> None:
-    """For a process that projects: a batch makes thousands of values, none of them in cycles, and all gone after it."""
+    """Collect garbage rarely. A batch makes thousands of values, none of them in cycles, and drops them all."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_ALLOCATIONS, 20, 100)
+    gc.set_threshold(_GC_ALLOCATIONS, 20, 100)

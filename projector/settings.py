@@ -1,4 +1,7 @@
-"""Settings: environment variables PROJECTOR_…; flags of the same names win; secrets are masked where they are shown."""
+"""Settings: environment variables PROJECTOR_…, flags of the same names, and files for secrets.
+
+Each part of the projector takes its own group: nothing is copied from one class to another.
+"""
 
 import difflib
 import os
@@ -6,29 +9,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from projector.errors import Misconfigured
 
 PREFIX = "PROJECTOR_"
 _KIBI = 1024
-_KEY_LENGTH = 16
+_MIN_REDACT_KEY = 16
+_SIMILAR = 0.85
 
 
-class Settings(BaseSettings):
-    """Everything that can be set. Any of them can come from a file instead, named by its variable with _FILE behind."""
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    database_url: SecretStr = Field(
-        SecretStr(""),
-        description="Postgres, as a URL or key=value text; what it leaves out comes from PGHOST, PGUSER, …",
-    )
-    activity_database_url: SecretStr = Field(
-        SecretStr(""),
-        description="the Postgres that holds activity_logs, for --from activity-logs; unless set, database_url",
-    )
+class KafkaSettings(_Group):
+    """How to reach the topic, and how long to wait for it."""
+
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, as host:port,host:port")
     topic: str = Field("activity-log", min_length=1, description="the topic of activity events")
     group_id: str = Field("delegations-projector", min_length=1, description="the consumer group; replicas share it")
@@ -58,16 +56,39 @@ class Settings(BaseSettings):
     max_partition_fetch_bytes: int = Field(
         _KIBI * _KIBI, ge=_KIBI, description="what one fetch may bring of a partition, compressed"
     )
-    stalled_after_seconds: int = Field(
-        60, ge=5, description="a partition with lag that stands still for so long gets a new consumer"
-    )
 
-    stop_within_seconds: int = Field(
-        20, ge=1, description="a member that is told to stop and gets no answer for so long ends at once"
-    )
+    @field_validator("bootstrap_servers")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        for address in value.split(","):
+            host, _, port = address.strip().rpartition(":")
+            if not host or not port.isdecimal():
+                raise ValueError(f"{address.strip()!r} is not host:port")
+        return value
 
-    batch_records: int = Field(5_000, ge=1, description="at most so many records a transaction")
-    batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="at most so many bytes of values a transaction")
+    @model_validator(mode="after")
+    def _login_complete(self) -> "KafkaSettings":
+        if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
+            raise ValueError(f"security_protocol {self.security_protocol} needs a sasl_mechanism")
+        if self.sasl_mechanism == "OAUTHBEARER" and self.sasl_oauth_token is None:
+            raise ValueError("sasl_mechanism OAUTHBEARER needs sasl_oauth_token, or better sasl_oauth_token_file")
+        by_password = self.sasl_mechanism is not None and self.sasl_mechanism != "OAUTHBEARER"
+        if by_password and not (self.sasl_username and self.sasl_password):
+            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_username and sasl_password")
+        return self
+
+
+class PostgresSettings(_Group):
+    """How to reach Postgres, and how long a session may block others."""
+
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="Postgres, as a URL or key=value text; what it leaves out comes from PGHOST, PGUSER, …",
+    )
+    activity_database_url: SecretStr = Field(
+        SecretStr(""),
+        description="the Postgres that holds activity_logs, for --from activity-logs; unless set, database_url",
+    )
     synchronous_commit: bool = Field(
         False, description="whether a commit waits for the disk; off loses nothing, the log is the truth"
     )
@@ -79,74 +100,84 @@ class Settings(BaseSettings):
         30_000, ge=100, description="a statement that takes longer is given up, and retried"
     )
 
-    redact_key: SecretStr | None = Field(
-        None, description="under one key, `record --redact` gives a text the same pseudonym in each run"
-    )
 
-    log_format: Literal["human", "json"] = Field("human", description="how log lines look")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from which level on to log")
+class BatchLimits(_Group):
+    """How much one transaction projects at most. A single record may be larger than `batch_bytes`."""
+
+    batch_records: int = Field(5_000, ge=1, description="at most so many records a transaction")
+    batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="at most so many bytes of values a transaction")
+
+
+class WorkerSettings(BatchLimits):
+    """How `projector run` works: batches, patience, reports."""
+
+    stalled_after_seconds: int = Field(
+        60, ge=5, description="a partition with lag that stands still for so long gets a new consumer"
+    )
+    stop_within_seconds: int = Field(
+        20, ge=1, description="a member that is told to stop and gets no answer for so long ends at once"
+    )
     summary_seconds: int = Field(60, ge=1, description="how often `run` sums up what it did")
     health_file: Path | None = Field(
         None, description="a file that `run` rewrites every second, for `projector health`; none unless set"
     )
 
-    @field_validator("bootstrap_servers")
-    @classmethod
-    def _host_and_port(cls, value: str) -> str:
-        for address in value.split(","):
-            host, _, port = address.strip().rpartition(":")
-            if not host or not port.isdecimal():
-                raise ValueError(f"{address.strip()!r} is not host:port")
-        return value
+
+class LogSettings(_Group):
+    """How log lines look."""
+
+    log_format: Literal["human", "json"] = Field("human", description="how log lines look")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from which level on to log")
+
+
+class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, BaseSettings):
+    """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX)
+
+    redact_key: SecretStr | None = Field(
+        None, description="under one key, `record --redact` gives a text the same pseudonym in each run"
+    )
 
     @field_validator("redact_key")
     @classmethod
     def _not_guessable(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value()) < _KEY_LENGTH:
-            raise ValueError(f"a key has at least {_KEY_LENGTH} characters, so that nobody guesses it")
+        if value is not None and len(value.get_secret_value()) < _MIN_REDACT_KEY:
+            raise ValueError(f"a key has at least {_MIN_REDACT_KEY} characters, so that it cannot be guessed")
         return value
 
     @model_validator(mode="after")
     def _timeouts_in_order(self) -> "Settings":
         if self.heartbeat_interval_ms >= self.session_timeout_ms:
             raise ValueError("heartbeat_interval_ms must be below session_timeout_ms")
+        # A frozen member must lose its locks before the group gives its partitions to another member.
         if self.idle_in_transaction_timeout_ms >= self.session_timeout_ms:
             raise ValueError(
                 "idle_in_transaction_timeout_ms must be below session_timeout_ms, or a frozen member's locks outlive it"
             )
         if self.statement_timeout_ms >= self.max_poll_interval_ms:
             raise ValueError(
-                "statement_timeout_ms must be below max_poll_interval_ms, or a slow statement costs the group"
+                "statement_timeout_ms must be below max_poll_interval_ms, or a slow statement costs the member its "
+                "place in the group"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _login_complete(self) -> "Settings":
-        if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
-            raise ValueError(f"security_protocol {self.security_protocol} needs a sasl_mechanism")
-        if self.sasl_mechanism == "OAUTHBEARER" and self.sasl_oauth_token is None:
-            raise ValueError("sasl_mechanism OAUTHBEARER needs sasl_oauth_token, or better sasl_oauth_token_file")
-        by_password = self.sasl_mechanism is not None and self.sasl_mechanism != "OAUTHBEARER"
-        if by_password and not (self.sasl_username and self.sasl_password):
-            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_username and sasl_password")
         return self
 
 
 def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in force; raises Misconfigured, naming each variable that is wrong and what was expected."""
+    """The settings in force. Raises Misconfigured, which names each variable that is wrong and what was expected."""
     try:
         return Settings(**{**_from_files(environment), **(flags or {})})
     except ValidationError as error:
         raise Misconfigured("; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors())) from None
 
 
-def unknown_variables(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Variables of our prefix that look like a setting's and are none: most likely a slip of the pen."""
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Variables that are almost a setting's name → that name. They are most likely typing errors."""
     known = [variable(name) for name in Settings.model_fields]
     known += [f"{name}_FILE" for name in known]
-    ours = [name for name in environment if name.startswith(PREFIX) and name not in known]
-    ours = [name for name in ours if not name.startswith(f"{PREFIX}TEST_")]  # what the tests' parts are told
-    return [name for name in ours if difflib.get_close_matches(name, known, cutoff=0.85)]
+    unknown = [name for name in environment if name.startswith(PREFIX) and name not in known]
+    similar = {name: difflib.get_close_matches(name, known, n=1, cutoff=_SIMILAR) for name in unknown}
+    return {name: matches[0] for name, matches in similar.items() if matches}
 
 
 def variable(name: str) -> str:
@@ -155,13 +186,13 @@ def variable(name: str) -> str:
 
 
 def token_file(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The file of the OAUTHBEARER token, if it comes from one: tokens expire, so it is read at every log-in."""
+    """The file of the OAUTHBEARER token, if there is one. Tokens expire, so each login reads the file again."""
     name = environment.get(f"{PREFIX}SASL_OAUTH_TOKEN_FILE")
     return Path(name) if name else None
 
 
 def shown(settings: Settings) -> dict[str, str]:
-    """Variable → value, with every secret masked."""
+    """Variable → value. Secrets are masked."""
     values = settings.model_dump(mode="json")
     return {variable(name): "" if value is None else str(value) for name, value in values.items()}
 
@@ -169,15 +200,15 @@ def shown(settings: Settings) -> dict[str, str]:
 def _from_files(environment: Mapping[str, str]) -> dict[str, str]:
     found = {}
     for name in Settings.model_fields:
-        where = f"{variable(name)}_FILE"
-        if where not in environment:
+        file_variable = f"{variable(name)}_FILE"
+        if file_variable not in environment:
             continue
         if variable(name) in environment:
-            raise Misconfigured(f"{variable(name)} and {where} are both set: leave one of them out")
+            raise Misconfigured(f"{variable(name)} and {file_variable} are both set: leave one of them out")
         try:
-            found[name] = Path(environment[where]).read_text().rstrip("\r\n")
+            found[name] = Path(environment[file_variable]).read_text().rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            raise Misconfigured(f"{where}: {environment[where]} cannot be read: {error}") from None
+            raise Misconfigured(f"{file_variable}: {environment[file_variable]} cannot be read: {error}") from None
     return found
 
 

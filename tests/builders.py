@@ -101,15 +101,15 @@ class Memory:
     def __init__(self) -> None:
         self.rows: dict[str, Delegation] = {}
         self.parked: dict[tuple[str, int, int], fold.Parked] = {}
-        self.remembered: dict[str, str] = {}
+        self.large_rows: dict[str, str] = {}
         self.dead_letters: list[fold.DeadLetter] = []
 
     def project(self, batch: Iterable[RecordedRecord]) -> list[Outcome]:
         """Fold one batch; returns the outcomes of the delegation events in order, then those of the other records."""
-        translated = fold.resolve_unavailable(fold.translate_batch(batch), self.remembered)
+        translated = fold.resolve_unavailable(fold.translate_batch(batch), self.large_rows)
         self.dead_letters += translated.dead_letters
         view = WorkingSet(map(state, self.rows.values()), self._holders(), self.parked.values())
-        outcomes = [view.apply(record, translation) for record, translation in translated.said]
+        outcomes = [view.apply(record, translation) for record, translation in translated.records]
         self._write(view.changes())
         return outcomes + list(translated.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(translated.dead_letters)
 
@@ -144,8 +144,8 @@ def cut(records: Sequence[RecordedRecord], places: Iterable[int]) -> Iterator[Se
 def said(value: object, timestamp: int | None = None) -> Translation:
     """Return the translation of one record; fails if it is no delegation event."""
     translated = fold.translate_batch([record(value, timestamp=timestamp)])
-    assert translated.said, translated
-    return translated.said[0].translation
+    assert translated.records, translated
+    return translated.records[0].translation
 
 
 def outcome(value: object, timestamp: int | None = None) -> Outcome:

@@ -14,6 +14,7 @@ from projector.postgres.connection import Connection
 from projector.postgres.positions import Claim
 from projector.projection.transaction import Outcomes, project
 from projector.recordings.file import RecordedRecord
+from projector.settings import PostgresSettings
 from testbed.oracle import Row, fold_log, stored_rows
 
 TOPIC = "activity-log"
@@ -22,7 +23,7 @@ TOPIC = "activity-log"
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
     """Open a connection as the projector does, with prepared statements."""
-    with connection.connect(url, synchronous_commit=False) as conn:
+    with connection.connect(PostgresSettings(database_url=url), synchronous_commit=False) as conn:
         write_batch.prepare(conn)
         yield conn
 

@@ -1,4 +1,4 @@
-"""A log on a real broker, the view that a member made of it, and the two compared in this process."""
+"""A topic on a real broker and the view projected from it, for tests that verify and rebuild in this process."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,14 +8,13 @@ from typing import Any, LiteralString, Self
 from uuid import uuid4
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from projecting import asked as rows_of
+from projecting import asked as query
 from projecting import connected
 from rows import CALLEE, CALLER, Columns, at, delegate
 
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import Fence, LogRange, Polled
 from projector.kafka import reader
-from projector.kafka.connection import KafkaSettings
 from projector.kafka.reader import TopicReader, open_topic
 from projector.postgres import connection, delegations, positions
 from projector.postgres.connection import Connection
@@ -27,19 +26,20 @@ from projector.rebuild import reconcile, shadow
 from projector.rebuild.comparison import Options
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress, Result
-from projector.rebuild.source import BatchLimits, RebuildSource
+from projector.rebuild.source import RebuildSource
+from projector.settings import BatchLimits, KafkaSettings, PostgresSettings
 
-reconcile.FEED_SECONDS = 0.0  # no test of these has a feed
-reader.OPENING_RECORDS = 1  # they are all that these logs have
+reconcile.FEED_SECONDS = 0.0  # no change feed runs in these tests
+reader.FIRST_RECORDS = 1  # the logs of these tests are too short for more
 
 
-def asked(minute: int, of: str, **columns: Any) -> Columns:
-    """A request of a delegation, whose id is also its task."""
+def request(minute: int, of: str, **columns: Any) -> Columns:
+    """The row of a request; its task is made of the delegation's id."""
     return delegate(minute, request_body={"delegation_id": of, "task": f"do {of}"}, **columns)
 
 
 class Log:
-    """A topic of three partitions, and a database whose view is projected when the test says so."""
+    """A topic of three partitions, and a database whose view is projected when a test calls `project`."""
 
     def __init__(self, url: str, kafka: str, name: str) -> None:
         self.url, self.name = url, name
@@ -61,62 +61,64 @@ class Log:
     @property
     def topic(self) -> TopicReader:
         if self._topic is None:
-            self._topic = self._opened.enter_context(open_topic(KafkaSettings(self.kafka, self.name, "nobody")))
+            self._topic = self._opened.enter_context(
+                open_topic(KafkaSettings(bootstrap_servers=self.kafka, topic=self.name, group_id="nobody"))
+            )
         return self._topic
 
-    def made_anew(self) -> None:
-        """Forget the topic that was there."""
+    def reopen_topic(self) -> None:
+        """Open the topic again at its next use, after it was recreated."""
         self._topic = None
 
-    # --- what the platform does, and the broker
+    # --- the platform and the broker
 
-    def say(self, *values: Columns | bytes, partition: int = 0, minute: int | None = None) -> Self:
-        """A record each, as old as what it tells unless `minute` tells otherwise."""
+    def produce(self, *values: Columns | bytes, partition: int = 0, minute: int | None = None) -> Self:
+        """Produce one record per value; its timestamp is `minute`, else the value's `created_at`."""
         for value in values:
             content = value if isinstance(value, bytes) else json.dumps(value).encode()
-            told = value.get("created_at") if minute is None and isinstance(value, dict) else at(minute or 0)
-            ms = int(datetime.fromisoformat(told or at(0)).timestamp() * 1000)
+            created_at = value.get("created_at") if minute is None and isinstance(value, dict) else at(minute or 0)
+            ms = int(datetime.fromisoformat(created_at or at(0)).timestamp() * 1000)
             self._producer.send(self.name, content, partition=partition, timestamp_ms=ms)
         self._producer.flush()
         return self
 
     def shorten(self, beginnings: Mapping[int, int]) -> Self:
-        """Let retention take what is before these offsets (partition → offset)."""
+        """Delete the records before these offsets, as retention does (partition → offset)."""
         admin = KafkaAdminClient(bootstrap_servers=self.kafka)
-        admin.delete_records({TopicPartition(self.name, number): offset for number, offset in beginnings.items()})
+        admin.delete_records({TopicPartition(self.name, partition): at for partition, at in beginnings.items()})
         admin.close()
         return self
 
-    # --- what a member does
+    # --- a member
 
     def claim(self) -> dict[int, int]:
-        """Own every partition anew; partition → where to go on."""
+        """Claim every partition under a new token; partition → next offset."""
         self._token = uuid4()
-        found = {}
+        offsets = {}
         with connection.transaction(self.conn):
-            for number, span in self.topic.log_ranges().items():
-                place = Claim(self.name, number, self._token, self.topic.topic_id, span.beginning, 1, "test")
-                offset = positions.claim(self.conn, place)
+            for partition, span in self.topic.log_ranges().items():
+                wanted = Claim(self.name, partition, self._token, self.topic.topic_id, span.beginning, 1, "test")
+                offset = positions.claim(self.conn, wanted)
                 assert offset is not None
-                found[number] = offset
-        return found
+                offsets[partition] = offset
+        return offsets
 
-    def polled(self) -> Iterator[Sequence[Polled]]:
-        """Claim, and read up to the end."""
-        reached, spans = self.claim(), self.topic.log_ranges()
-        yield from self.topic.read({number: LogRange(reached[number], span.end) for number, span in spans.items()})
+    def poll(self) -> Iterator[Sequence[Polled]]:
+        """Claim every partition and read it up to the end of its log."""
+        offsets, spans = self.claim(), self.topic.log_ranges()
+        yield from self.topic.read({each: LogRange(offsets[each], span.end) for each, span in spans.items()})
 
-    def projected(self) -> Self:
+    def project(self) -> Self:
         """Project up to the end of the log."""
-        for polled in self.polled():
+        for polled in self.poll():
             self.write(polled)
         return self
 
     def write(self, polled: Sequence[Polled]) -> None:
-        for batch in batches(polled, max_records=5000, max_bytes=2**23):
+        for batch in batches(polled, BatchLimits()):
             project(self.conn, batch.records, Fence(self._token, batch.moves))
 
-    # --- what is compared
+    # --- verify and rebuild
 
     def reconcile(
         self,
@@ -126,36 +128,37 @@ class Log:
         batch: int = 5000,
         **options: Any,
     ) -> Result:
-        """Verify, or with `mend=True` rebuild, in sessions as the commands open them."""
-        with self.sessions() as (view, shadow_conn):
+        """Verify, or rebuild with `repair=True`, over connections as the commands open them."""
+        with self.connections() as (view, shadow_conn):
             return reconcile.reconcile(
                 view,
                 shadow_conn,
                 source or FromTopic(self.topic),
                 Options(**options),
-                sizes=BatchLimits(batch),
+                limits=BatchLimits(batch_records=batch),
                 progress=progress,
             )
 
     @contextmanager
-    def sessions(self) -> Iterator[tuple[Connection, Connection]]:
-        with connection.connect(self.url) as view, connection.connect(self.url, schema=shadow.SCHEMA) as shadow_conn:
+    def connections(self) -> Iterator[tuple[Connection, Connection]]:
+        settings = PostgresSettings(database_url=self.url)
+        with connection.connect(settings) as view, connection.connect(settings, schema=shadow.SCHEMA) as shadow_conn:
             prepare(shadow_conn)
             yield view, shadow_conn
 
     def verify(self, **options: Any) -> dict[str, int]:
-        """How much of each kind has drifted."""
+        """How many delegations have drifted, by kind."""
         report = self.reconcile(**options).report
         return {str(kind): count for kind, count in report.kinds.items()}
 
     def rebuild(self, source: RebuildSource | None = None, **options: Any) -> tuple[int, int, int] | None:
-        """How many rows were inserted, updated and deleted; none where nothing had drifted."""
+        """How many rows were inserted, updated and deleted; None where nothing had drifted."""
         return self.reconcile(source, repair=True, **options).applied
 
-    # --- what the database holds
+    # --- the contents of the database
 
     def rows(self) -> dict[str, Delegation]:
-        ids = rows_of(self.conn, "SELECT delegation_id FROM delegations")
+        ids = query(self.conn, "SELECT delegation_id FROM delegations")
         rows = sorted(delegations.read_delegations(self.conn, ids))
         return {row.delegation_id: row for row in rows}
 
@@ -163,20 +166,20 @@ class Log:
         return {delegation_id: str(row.status) for delegation_id, row in sorted(self.rows().items())}
 
     def versions(self) -> dict[str, str]:
-        """Delegation → the transaction that wrote its row."""
-        return dict(rows_of(self.conn, "SELECT delegation_id, xmin::text FROM delegations ORDER BY 1"))
+        """Delegation → id of the transaction that wrote its row."""
+        return dict(query(self.conn, "SELECT delegation_id, xmin::text FROM delegations ORDER BY 1"))
 
     def parked(self) -> list[Any]:
-        return rows_of(self.conn, 'SELECT delegation_id, partition, "offset", status FROM parked ORDER BY 1, 2, 3')
+        return query(self.conn, 'SELECT delegation_id, partition, "offset", status FROM parked ORDER BY 1, 2, 3')
 
     def positions(self) -> dict[int, int]:
-        return {number: offset for number, (offset, _) in positions.read(self.conn, self.name).items()}
+        return {partition: position.offset for partition, position in positions.read(self.conn, self.name).items()}
 
     def owners(self) -> list[Any]:
-        return rows_of(self.conn, "SELECT partition, owner, member FROM positions ORDER BY 1")
+        return query(self.conn, "SELECT partition, owner, member FROM positions ORDER BY 1")
 
     def shadow_is_empty(self) -> bool:
-        tables = rows_of(
+        tables = query(
             self.conn,
             """
             SELECT relname FROM pg_class
@@ -187,7 +190,7 @@ class Log:
 
 
 class At(Progress):
-    """Does something once, where a phase begins or, with `records`, once so many are folded."""
+    """Calls `act` once: when `phase` begins, or as soon as `records` records are folded."""
 
     def __init__(self, act: Callable[[], object], phase: str | None = None, records: int | None = None) -> None:
         self._act, self._phase, self._records = act, phase, records
@@ -206,12 +209,12 @@ class At(Progress):
 
 
 def change(log: Log, statement: LiteralString) -> None:
-    """Change the view by hand."""
+    """Change the database by hand."""
     assert log.conn.execute(statement).rowcount > 0
 
 
 def plant(log: Log, delegation_id: str, minute: int, key: str | None = None) -> None:
-    """Put a row there by hand."""
+    """Insert a row into the view by hand."""
     log.conn.execute(
         """
         INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, idempotency_key, created_at,

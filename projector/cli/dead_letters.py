@@ -6,17 +6,16 @@ import sys
 from typing import Any
 
 from projector.cli.output import as_json, columns, escape, when
-from projector.cli.run import timeouts
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
-from projector.postgres import migrations, queries
-from projector.postgres.connection import Connection, connect
+from projector.postgres import queries
+from projector.postgres.connection import Connection, open_view
 from projector.postgres.dead_letters import Filter
 from projector.postgres.queries import DeadLetterDetail, DeadLetterSummary
 from projector.postgres.write_batch import prepare
-from projector.projection.dead_letters import BatchLimits, discard, retry
+from projector.projection.dead_letters import discard, retry
 from projector.projection.transaction import Outcomes
-from projector.recordings.file import as_text
+from projector.recordings.file import text_or_base64
 from projector.settings import Settings
 
 _ABOUT = """\
@@ -67,14 +66,7 @@ def _add_places(way: argparse.ArgumentParser) -> None:
 
 def _connect(settings: Settings) -> Connection:
     """A session that waits for another's retry as long as a statement may take."""
-    patient = timeouts(settings)._replace(lock_ms=settings.statement_timeout_ms)
-    conn = connect(settings.database_url.get_secret_value(), timeouts=patient)
-    try:
-        migrations.require_current(conn)
-    except BaseException:
-        conn.close()
-        raise
-    return conn
+    return open_view(settings.model_copy(update={"lock_timeout_ms": settings.statement_timeout_ms}))
 
 
 def _wanted(settings: Settings, arguments: argparse.Namespace) -> Filter:
@@ -118,7 +110,7 @@ def _show(settings: Settings, arguments: argparse.Namespace) -> int:
         raise ProjectorError(f"there is no dead letter at {place}")
     if arguments.json:
         held = {name: value for name, value in as_json(letter).items() if name not in ("key", "value")}
-        print(json.dumps({**held, **as_text("key", letter.key), **as_text("value", letter.value)}))
+        print(json.dumps({**held, **text_or_base64("key", letter.key), **text_or_base64("value", letter.value)}))
     else:
         _print_whole(letter)
     return 0
@@ -131,7 +123,7 @@ def _print_whole(letter: DeadLetterDetail) -> None:
     print(f"reason     {escape(letter.reason)}")
     print(f"field      {letter.field or 'none in particular'}")
     for name, content in (("key", letter.key), ("value", letter.value)):
-        ((held, text),) = as_text(name, content).items()
+        ((held, text),) = text_or_base64(name, content).items()
         print(f"{held.replace('_', ' '):10} {'null' if text is None else escape(text, keep=chr(10) + chr(9))}")
 
 
@@ -139,7 +131,7 @@ def _retry(settings: Settings, arguments: argparse.Namespace) -> int:
     wanted = _wanted(settings, arguments)
     with _connect(settings) as conn:
         prepare(conn)
-        outcomes = retry(conn, wanted, _most(settings))
+        outcomes = retry(conn, wanted, settings)
     counts = {str(outcome): outcomes[outcome] for outcome in Outcome}
     if arguments.json:
         print(json.dumps({"records": outcomes.total(), "outcomes": counts}))
@@ -161,7 +153,7 @@ def _discard(settings: Settings, arguments: argparse.Namespace) -> int:
     with _connect(settings) as conn:
         if not arguments.yes:
             _ask(queries.count_dead_letters(conn, **wanted._asdict()))
-        count = discard(conn, wanted, _most(settings))
+        count = discard(conn, wanted, settings)
     print(f"{count:,} dead letters discarded")
     return _found(count, arguments)
 
@@ -171,10 +163,6 @@ def _ask(count: int) -> None:
         raise ProjectorError(f"this would delete {count:,} dead letters for good: add --yes to do it")
     if input(f"This deletes {count:,} dead letters for good. Type yes to go on: ").strip() != "yes":
         raise ProjectorError("nothing was discarded")
-
-
-def _most(settings: Settings) -> BatchLimits:
-    return BatchLimits(settings.batch_records, settings.batch_bytes)
 
 
 def _found(count: int, arguments: argparse.Namespace) -> int:

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from projector.cli.output import as_json, columns, escape, when
-from projector.cli.run import kafka_settings, timeouts
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation
@@ -20,8 +19,7 @@ from projector.explain.report import Explanation, SearchedScope, from_recordings
 from projector.explain.scope import ScopeOptions
 from projector.explain.timeline import Change, Entry
 from projector.kafka.reader import open_topic
-from projector.postgres import migrations
-from projector.postgres.connection import Connection, connect
+from projector.postgres.connection import Connection, open_view
 from projector.settings import Settings
 
 _ABOUT = """\
@@ -67,11 +65,10 @@ def _uuid(text: str) -> str:
 
 def explain(settings: Settings, arguments: argparse.Namespace) -> int:
     """Ask Postgres and the log, and print what they know."""
-    with connect(settings.database_url.get_secret_value(), timeouts=timeouts(settings)) as conn:
-        migrations.require_current(conn)
+    with open_view(settings) as conn:
         report = _ask(conn, settings, arguments)
     if not report.is_known:
-        raise ProjectorError(f"nobody knows delegation {escape(report.delegation_id)}: {nowhere(report.looked)}")
+        raise ProjectorError(f"nobody knows delegation {escape(report.delegation_id)}: {nowhere(report.scope)}")
     if arguments.json:
         print(json.dumps(_as_json(report)))
     else:
@@ -89,7 +86,7 @@ def _ask(conn: Connection, settings: Settings, arguments: argparse.Namespace) ->
 
         if arguments.recording:
             return from_recordings(conn, settings.topic, arguments.delegation, arguments.recording, tell)
-        with open_topic(kafka_settings(settings)) as topic:
+        with open_topic(settings) as topic:
             where = ScopeOptions(arguments.caller, arguments.everywhere)
             return from_topic(conn, topic, arguments.delegation, where, tell)
 
@@ -100,7 +97,7 @@ def _ask(conn: Connection, settings: Settings, arguments: argparse.Namespace) ->
 def _as_json(report: Explanation) -> dict[str, object]:
     return {
         "delegation_id": report.delegation_id,
-        "looked_at": _looked_as_json(report.looked),
+        "looked_at": _looked_as_json(report.scope),
         "records": [
             {**as_json(each), "changes": {change.column: _two(change) for change in each.changes}}
             for each in report.entries
@@ -134,14 +131,14 @@ _TOLD = {"status", "last_heartbeat", "result_preview", "error_detail"}
 def print_report(report: Explanation) -> None:
     """The story, what is kept of it, both rows, and the verdict."""
     print(f"delegation {escape(report.delegation_id)}")
-    for why in report.looked.widened:
+    for why in report.scope.widened:
         print(f"looked further than at first: {why}")
-    print(_place(report.looked))
+    print(_place(report.scope))
     _print_entries(report)
     _print_waiting(report)
     if report.folded or report.stored:
         print(f"\n{columns(('', 'column', 'as the log makes it', 'as it is stored'), _rows(report))}")
-    if report.verdict.differences and len(report.looked.ranges) < report.looked.partitions:
+    if report.verdict.differences and len(report.scope.ranges) < report.scope.partitions:
         print("\nthe other partitions were not looked at: --everywhere does")
     print(f"\n{escape(report.verdict.sentence)}")
 
@@ -155,7 +152,7 @@ def _print_entries(report: Explanation) -> None:
         for each in report.entries
     ]
     print(f"\n{columns(('partition offset', 'recorded (UTC)', 'envelope', 'said', 'outcome'), rows)}")
-    if len({(each.topic, each.partition) for each in report.entries}) > 1 and not report.looked.files:
+    if len({(each.topic, each.partition) for each in report.entries}) > 1 and not report.scope.files:
         print("between partitions there is no order: these are by the records' timestamps")
 
 

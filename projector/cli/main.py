@@ -48,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = {name: value for name in Settings.model_fields if (value := getattr(parsed, name, None)) is not None}
     try:
         settings = load(flags)
-        logs.configure(form=settings.log_format, level=settings.log_level)
-        for name in unknown_variables():
-            log.warning("%s is set, and is no setting of ours: see `projector config`", name)
+        logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+        for name, similar in unknown_variables().items():
+            log.warning("unknown setting %s (did you mean %s?)", name, similar)
         code: int = parsed.command(settings, parsed)
     except Misconfigured as error:
         return _failed(error, MISCONFIGURED)

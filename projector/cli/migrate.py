@@ -32,7 +32,7 @@ def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
 
 
 def _connect(settings: Settings) -> Connection:
-    return connect(settings.database_url.get_secret_value())
+    return connect(settings)
 
 
 def _up(settings: Settings, _: argparse.Namespace) -> int:

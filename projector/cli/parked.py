@@ -5,9 +5,8 @@ import json
 from typing import Any
 
 from projector.cli.output import as_json, columns, duration, when
-from projector.cli.run import timeouts
-from projector.postgres import migrations, queries
-from projector.postgres.connection import connect
+from projector.postgres import queries
+from projector.postgres.connection import open_view
 from projector.postgres.queries import ParkedEvent, ParkedSummary
 from projector.settings import Settings
 
@@ -35,8 +34,7 @@ def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
 
 
 def _list(settings: Settings, arguments: argparse.Namespace) -> int:
-    with connect(settings.database_url.get_secret_value(), timeouts=timeouts(settings)) as conn:
-        migrations.require_current(conn)
+    with open_view(settings) as conn:
         waiting = queries.parked(conn, delegation_id=arguments.delegation, limit=arguments.limit)
         queue = queries.parked_summary(conn, delegation_id=arguments.delegation)
     if arguments.json:

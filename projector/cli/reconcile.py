@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from projector.cli.output import as_json, escape, progress_bar
-from projector.cli.run import kafka_settings
 from projector.errors import Misconfigured
 from projector.kafka.reader import TopicReader, open_topic
-from projector.postgres import migrations
-from projector.postgres.connection import Timeouts, connect
+from projector.postgres.connection import connect, open_view
 from projector.postgres.write_batch import prepare
 from projector.process import tune_gc
 from projector.rebuild import shadow
@@ -23,14 +21,14 @@ from projector.rebuild.from_activity_logs import FromActivityLogs
 from projector.rebuild.from_recordings import FromRecordings
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress, Result, reconcile
-from projector.rebuild.source import BatchLimits, RebuildSource
+from projector.rebuild.source import RebuildSource
 from projector.settings import Settings
 
 log = logging.getLogger(__name__)
 
 TOPIC, ACTIVITY_LOGS = "topic", "activity-logs"
-_PATIENT = Timeouts(idle_in_transaction_ms=120_000, lock_ms=10_000, statement_ms=0)
-"""A comparison takes as long as the view is large, and holds nobody up."""
+_TIMEOUTS = {"idle_in_transaction_timeout_ms": 120_000, "lock_timeout_ms": 10_000, "statement_timeout_ms": 0}
+"""A comparison takes as long as the view is large. It blocks nobody."""
 _LOG_SECONDS = 10.0
 
 
@@ -48,26 +46,17 @@ def add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def compare(settings: Settings, arguments: argparse.Namespace, options: Options) -> Result:
-    """Open what is needed, do as wished, and close it again."""
+    """Open the connections and the source, compare or repair, and close them again."""
     tune_gc()
+    patient = settings.model_copy(update=_TIMEOUTS)
     with ExitStack() as opened, _watch() as progress:
-        view, shadow_conn = (
-            opened.enter_context(_session(settings, schema)) for schema in ("projector", shadow.SCHEMA)
+        view = opened.enter_context(open_view(patient, synchronous_commit=settings.synchronous_commit))
+        shadow_conn = opened.enter_context(
+            connect(patient, synchronous_commit=settings.synchronous_commit, schema=shadow.SCHEMA)
         )
-        source = _source(settings, arguments.source, options, opened)
-        sizes = BatchLimits(settings.batch_records, settings.batch_bytes)
-        return reconcile(view, shadow_conn, source, options, sizes=sizes, progress=progress)
-
-
-@contextmanager
-def _session(settings: Settings, schema: str) -> Iterator[Any]:
-    url = settings.database_url.get_secret_value()
-    with connect(url, timeouts=_PATIENT, synchronous_commit=settings.synchronous_commit, schema=schema) as conn:
-        if schema == shadow.SCHEMA:
-            prepare(conn)
-        else:
-            migrations.require_current(conn)
-        yield conn
+        prepare(shadow_conn)
+        source = _source(patient, arguments.source, options, opened)
+        return reconcile(view, shadow_conn, source, options, limits=settings, progress=progress)
 
 
 def _source(settings: Settings, names: list[str], options: Options, opened: ExitStack) -> RebuildSource:
@@ -75,8 +64,10 @@ def _source(settings: Settings, names: list[str], options: Options, opened: Exit
         return FromTopic(_topic(settings, opened), ahead=options.repair)
     topic = _topic(settings, opened) if options.repair else None  # for the positions to agree with what is written
     if names == [ACTIVITY_LOGS]:
-        url = settings.activity_database_url.get_secret_value() or settings.database_url.get_secret_value()
-        return FromActivityLogs(opened.enter_context(connect(url, timeouts=_PATIENT)), topic)
+        platform = settings
+        if settings.activity_database_url.get_secret_value():
+            platform = settings.model_copy(update={"database_url": settings.activity_database_url})
+        return FromActivityLogs(opened.enter_context(connect(platform)), topic)
     paths = [Path(name) for name in names]
     for path in paths:
         if not path.is_file():
@@ -87,7 +78,7 @@ def _source(settings: Settings, names: list[str], options: Options, opened: Exit
 
 
 def _topic(settings: Settings, opened: ExitStack) -> TopicReader:
-    return opened.enter_context(open_topic(kafka_settings(settings)))
+    return opened.enter_context(open_topic(settings))
 
 
 # --- how it comes along
@@ -150,7 +141,7 @@ def report_json(report: DriftReport) -> dict[str, Any]:
             records=report.records,
             drift=report.drift,
             not_covered=report.not_covered,
-            ahead=report.verdicts[Classification.AHEAD],
+            ahead=report.classified[Classification.AHEAD],
             kinds={str(kind): report.kinds[kind] for kind in DriftKind},
             columns=dict(report.columns.most_common()),
             examples=[_example(each) for each in report.examples],
@@ -189,7 +180,7 @@ def print_report(report: DriftReport) -> None:
         print("columns that differ: " + ", ".join(f"{name} {count:,}" for name, count in report.columns.most_common()))
     if report.not_covered:
         print(f"{report.not_covered:12,} not covered: the source lacks their history, they stay as they are")
-    if ahead := report.verdicts[Classification.AHEAD]:
+    if ahead := report.classified[Classification.AHEAD]:
         print(f"{ahead:12,} ahead: they changed after what the source tells, and stay as they are")
 
 

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from projector.cli.output import progress_bar
-from projector.cli.run import kafka_settings
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
 from projector.errors import Misconfigured
 from projector.kafka.reader import open_topic
-from projector.recordings.record import Bound, Recorder, Selection, ranges, writable
+from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import Settings
 
@@ -56,8 +55,8 @@ def record(settings: Settings, arguments: argparse.Namespace) -> int:
     if first.time is not None and end.time is not None and first.time > end.time:
         raise Misconfigured("--from-time is after --to-time: exchange them")
     selection = _selection(arguments)
-    writable(arguments.out, replace=arguments.force)
-    with open_topic(kafka_settings(settings)) as topic, progress_bar() as progress:
+    require_writable(arguments.out, replace=arguments.force)
+    with open_topic(settings) as topic, progress_bar() as progress:
         within = ranges(topic, first, end)
         recorder = Recorder(topic, selection, _redaction(settings) if arguments.redact else None)
         task = progress.add_task(
@@ -82,11 +81,11 @@ def _redaction(settings: Settings) -> Redaction:
     return Redaction(secrets.token_bytes(32) if key is None else key.get_secret_value().encode())
 
 
-def _bound(side: str, arguments: argparse.Namespace) -> Bound:
+def _bound(side: str, arguments: argparse.Namespace) -> Boundary:
     at = getattr(arguments, f"{side}_time")
     if at is None:
-        return Bound(_offsets(f"--{side}-offset", getattr(arguments, f"{side}_offset")))
-    return Bound(time=_milliseconds(f"--{side}-time", at))
+        return Boundary(_offsets(f"--{side}-offset", getattr(arguments, f"{side}_offset")))
+    return Boundary(time=_milliseconds(f"--{side}-time", at))
 
 
 def _offsets(flag: str, places: Sequence[str]) -> dict[int | None, int]:

@@ -11,10 +11,8 @@ from typing import IO, Any, BinaryIO, cast
 from rich.progress import Progress, TaskID
 
 from projector.cli.output import progress_bar
-from projector.cli.run import timeouts
 from projector.domain.outcomes import Outcome
-from projector.postgres import migrations
-from projector.postgres.connection import connect
+from projector.postgres.connection import open_view
 from projector.postgres.write_batch import prepare
 from projector.process import tune_gc
 from projector.projection.transaction import Outcomes
@@ -43,16 +41,13 @@ def replay_files(settings: Settings, arguments: argparse.Namespace) -> int:
     """Replay the files and print how their records ended."""
     tune_gc()
     began = time.monotonic()
-    conn = connect(settings.database_url.get_secret_value(), timeouts=timeouts(settings))
-    with conn, progress_bar() as progress:
-        migrations.require_current(conn)
+    with open_view(settings) as conn, progress_bar() as progress:
         prepare(conn)
         task = progress.add_task("replaying", records=0)
         outcomes = replay(
             conn,
             arguments.files,
-            batch_records=settings.batch_records,
-            batch_bytes=settings.batch_bytes,
+            limits=settings,
             opened=_watched(progress, task, arguments.files),
             progress=lambda records: progress.update(task, records=records),
         )

@@ -3,13 +3,8 @@
 import argparse
 from typing import Any
 
-from projector.kafka.connection import KafkaSettings
-from projector.kafka.consumer import GroupConsumer
-from projector.kafka.security import security
-from projector.postgres.connection import Timeouts
 from projector.settings import Settings
-from projector.worker.health import Health
-from projector.worker.loop import Worker, WorkerSettings
+from projector.worker.loop import Worker
 from projector.worker.supervisor import member_file, run_members
 
 
@@ -40,7 +35,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _run_one(settings: Settings) -> int:
-    Worker(source(settings), worker_settings(settings), Health(settings.health_file)).run()
+    Worker(settings).run()
     return 0
 
 
@@ -58,45 +53,3 @@ def _at_least_one(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a number from 1 on, found {text}")
     return int(text)
-
-
-def source(settings: Settings) -> GroupConsumer:
-    """The topic, as the settings say."""
-    return GroupConsumer(kafka_settings(settings))
-
-
-def kafka_settings(settings: Settings) -> KafkaSettings:
-    """How to reach the topic."""
-    return KafkaSettings(
-        bootstrap_servers=settings.bootstrap_servers,
-        topic=settings.topic,
-        group_id=settings.group_id,
-        group_instance_id=settings.group_instance_id,
-        session_timeout_ms=settings.session_timeout_ms,
-        heartbeat_interval_ms=settings.heartbeat_interval_ms,
-        max_poll_interval_ms=settings.max_poll_interval_ms,
-        metadata_max_age_ms=settings.metadata_max_age_ms,
-        max_partition_fetch_bytes=settings.max_partition_fetch_bytes,
-        security=security(settings),
-    )
-
-
-def worker_settings(settings: Settings) -> WorkerSettings:
-    """A member's own settings."""
-    return WorkerSettings(
-        database_url=settings.database_url.get_secret_value(),
-        batch_records=settings.batch_records,
-        batch_bytes=settings.batch_bytes,
-        synchronous_commit=settings.synchronous_commit,
-        timeouts=timeouts(settings),
-        heartbeat_seconds=settings.heartbeat_interval_ms / 1000,
-        poll_within_seconds=settings.max_poll_interval_ms / 3000,
-        stalled_after_seconds=settings.stalled_after_seconds,
-        summary_seconds=settings.summary_seconds,
-        stop_within_seconds=settings.stop_within_seconds,
-    )
-
-
-def timeouts(settings: Settings) -> Timeouts:
-    """How long a session may hold things up."""
-    return Timeouts(settings.idle_in_transaction_timeout_ms, settings.lock_timeout_ms, settings.statement_timeout_ms)

@@ -10,11 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from projector.cli.output import ago, as_json, duration
-from projector.cli.run import kafka_settings, timeouts
 from projector.errors import BrokerUnavailable
 from projector.lag import Partition, backlog, partitions
-from projector.postgres import migrations, queries
-from projector.postgres.connection import connect
+from projector.postgres import queries
+from projector.postgres.connection import open_view
 from projector.postgres.queries import Totals
 from projector.settings import Settings
 
@@ -58,13 +57,12 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
 
 
 def _ask(settings: Settings) -> StatusReport:
-    with connect(settings.database_url.get_secret_value(), timeouts=timeouts(settings)) as conn:
-        migrations.require_current(conn)
+    with open_view(settings) as conn:
         positions = queries.positions(conn, topic=settings.topic)
         totals = queries.totals(conn)
     trouble, log = None, {}
     try:
-        log = backlog(kafka_settings(settings), {each.partition: each.next_offset for each in positions})
+        log = backlog(settings, {each.partition: each.next_offset for each in positions})
     except BrokerUnavailable as error:
         trouble = str(error)
     return StatusReport(settings.topic, trouble, partitions(positions, log, at=datetime.now(UTC)), totals)

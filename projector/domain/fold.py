@@ -1,4 +1,4 @@
-"""The fold: records in log order over the part of the view that they touch. No SQL, no Kafka, no clock."""
+"""The fold: a batch of records, applied in order to the rows that they touch. No SQL, no Kafka, no clock."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation, Row, State, evolve
 from projector.domain.outcomes import Outcome
 
-_OUTCOME_OF = {each: Outcome(each.value) for each in NoEvent}
+_OUTCOMES = {each: Outcome(each.value) for each in NoEvent}
 
 
 class DeadLetter(NamedTuple):
-    """A record that cannot be read, kept whole, and why."""
+    """A record that cannot be read, kept whole, and why. `field` is the path of the value at fault, if one is."""
 
     record: Record
     reason: str
@@ -23,7 +23,7 @@ class DeadLetter(NamedTuple):
 
 
 class Parked(NamedTuple):
-    """An event that came before its delegation was requested; the coordinates are its record's."""
+    """An event that came before its delegation was requested, with the coordinates of its record."""
 
     topic: str
     partition: int
@@ -32,57 +32,57 @@ class Parked(NamedTuple):
 
 
 class TranslatedRecord(NamedTuple):
-    """A record that says something of a delegation."""
+    """A record with an event of a delegation."""
 
     record: Record
     translation: Translation
 
 
 class TranslatedBatch(NamedTuple):
-    """A batch, read: what was said in log order, the dead letters, and the outcomes of the records that say nothing."""
+    """A translated batch: records with events in their order, dead letters, and outcomes of the other records."""
 
-    said: list[TranslatedRecord]
+    records: list[TranslatedRecord]
     dead_letters: list[DeadLetter]
     outcomes: Counter[Outcome]
 
 
 def translate_batch(records: Iterable[Record]) -> TranslatedBatch:
-    """Translate a batch; a record that cannot be read costs its neighbours nothing."""
-    said: list[TranslatedRecord] = []
+    """Translate a batch. A record that cannot be read becomes a dead letter and does not affect the others."""
+    translated: list[TranslatedRecord] = []
     dead_letters: list[DeadLetter] = []
     outcomes: Counter[Outcome] = Counter()
     for record in records:
         try:
-            meaning = translate(record)
+            translation = translate(record)
         except Unreadable as error:
             dead_letters.append(DeadLetter(record, error.reason, error.field))
         else:
-            if isinstance(meaning, Translation):
-                said.append(TranslatedRecord(record, meaning))
+            if isinstance(translation, Translation):
+                translated.append(TranslatedRecord(record, translation))
             else:
-                outcomes[_OUTCOME_OF[meaning]] += 1
-    return TranslatedBatch(said, dead_letters, outcomes)
+                outcomes[_OUTCOMES[translation]] += 1
+    return TranslatedBatch(translated, dead_letters, outcomes)
 
 
-def resolve_unavailable(reading: TranslatedBatch, remembered: dict[str, str]) -> TranslatedBatch:
-    """Give the records whose body was left out their delegation's id, from `remembered` (row id → delegation id).
+def resolve_unavailable(batch: TranslatedBatch, large_rows: dict[str, str]) -> TranslatedBatch:
+    """Give records whose body was left out the id of their delegation, from `large_rows` (row id → delegation id).
 
-    What the batch itself remembers is added to `remembered`. A row that was never seen whole becomes a dead letter.
+    Adds the batch's own large rows to `large_rows`. A row that never came whole becomes a dead letter.
     """
-    said: list[TranslatedRecord] = []
-    dead_letters = list(reading.dead_letters)
-    for record, translation in reading.said:
+    records: list[TranslatedRecord] = []
+    dead_letters = list(batch.dead_letters)
+    for record, translation in batch.records:
         if translation.unavailable_row_id is not None:
-            if (delegation_id := remembered.get(translation.unavailable_row_id)) is None:
+            if (delegation_id := large_rows.get(translation.unavailable_row_id)) is None:
                 error = row_never_seen()
                 dead_letters.append(DeadLetter(record, error.reason, error.field))
                 continue
             if not translation.delegation_id:
                 translation = _with_delegation_id(translation, delegation_id)
-        if translation.remembered is not None:
-            remembered[translation.remembered] = translation.delegation_id
-        said.append(TranslatedRecord(record, translation))
-    return TranslatedBatch(said, dead_letters, reading.outcomes)
+        if translation.large_row_id is not None:
+            large_rows[translation.large_row_id] = translation.delegation_id
+        records.append(TranslatedRecord(record, translation))
+    return TranslatedBatch(records, dead_letters, batch.outcomes)
 
 
 def _with_delegation_id(translation: Translation, delegation_id: str) -> Translation:
@@ -101,15 +101,15 @@ class Changes(NamedTuple):
     updated: list[State]
     parked: list[Parked]
     requested: list[str]
-    """Ids of the delegations whose request came, and whose parked events are applied by now."""
+    """Ids of the delegations whose request came. Their parked events are applied now."""
     unparked: int
-    """How many such events earlier batches had parked."""
+    """How many of those events earlier batches had parked."""
 
 
 class WorkingSet:
-    """The part of the view that a batch touches: as it was read, then as the fold leaves it.
+    """The part of the view that a batch touches: as it was read, then as the batch leaves it.
 
-    In `rows` what was read is a State, and what was made here a Delegation.
+    In `rows` a row that was read is a State, and a row that was inserted here is a Delegation.
     """
 
     def __init__(
@@ -118,31 +118,31 @@ class WorkingSet:
         holders: Mapping[tuple[str, str], str] | None = None,
         parked: Iterable[Parked] = (),
     ) -> None:
-        """`holders`: (caller, idempotency key) → the delegation that holds it; `parked` in the order of parking."""
+        """`holders`: (caller, idempotency key) → the delegation that holds it. `parked`: in the order of parking."""
         self._read = {row.delegation_id: row for row in rows}
         self.rows: dict[str, Row] = dict(self._read)
         self._holders = dict(holders or {})
-        self._waiting: dict[str, list[Parked]] = {}
-        for waiting in parked:
-            self._waiting.setdefault(waiting.event.delegation_id, []).append(waiting)
-        self._arrived: dict[str, list[Parked]] = {}
+        self._parked_before: dict[str, list[Parked]] = {}
+        for each in parked:
+            self._parked_before.setdefault(each.event.delegation_id, []).append(each)
+        self._parked_here: dict[str, list[Parked]] = {}
         self._requested: list[str] = []
-        self._released = 0
+        self._unparked = 0
 
     def apply(self, record: Record, translation: Translation) -> Outcome:
-        """Fold what one record says into the view."""
+        """Apply the events of one record. Returns how the record ends."""
         report = translation.report
         if translation.request is not None:
             return self._request(translation.request, report)
         outcome = self._report(report)
         if outcome is Outcome.PARKED:
             parked = Parked(record.topic, record.partition, record.offset, report)
-            self._arrived.setdefault(report.delegation_id, []).append(parked)
+            self._parked_here.setdefault(report.delegation_id, []).append(parked)
         return outcome
 
     def _request(self, request: Requested, report: Reported | Heartbeat) -> Outcome:
         before = self.rows.get(request.delegation_id)
-        if before is None and not self._claim_key(request):
+        if before is None and not self._take_key(request):
             return Outcome.DUPLICATE
         step = evolve(before, request)
         if before is None and step.after is not None:
@@ -151,7 +151,8 @@ class WorkingSet:
         outcome = self._report(report)
         return step.outcome if step.outcome is Outcome.INSERTED else outcome
 
-    def _claim_key(self, request: Requested) -> bool:
+    def _take_key(self, request: Requested) -> bool:
+        """Whether the request holds its idempotency key now, or has none."""
         if request.idempotency_key is None:
             return True
         key = (request.caller_id, request.idempotency_key)
@@ -164,20 +165,21 @@ class WorkingSet:
         return step.outcome
 
     def _apply_parked(self, delegation_id: str) -> None:
-        """Apply what was parked, in the order in which it was parked."""
+        """Apply the parked events, in the order in which they were parked."""
         self._requested.append(delegation_id)
-        waiting = self._waiting.pop(delegation_id, [])
-        self._released += len(waiting)
-        for parked in (*waiting, *self._arrived.pop(delegation_id, ())):
+        before = self._parked_before.pop(delegation_id, [])
+        self._unparked += len(before)
+        for parked in (*before, *self._parked_here.pop(delegation_id, ())):
             self._report(parked.event)
 
     def changes(self) -> Changes:
-        """What the fold changed, against the view as it was read."""
+        """The changes against the rows as they were read."""
         inserted, updated = [], []
         for delegation_id, row in self.rows.items():
             if isinstance(row, Delegation):
                 inserted.append(row)
+            # Identity first: most rows that did not change are still the same object.
             elif row is not (before := self._read[delegation_id]) and row != before:
                 updated.append(row)
-        parked = [waiting for events in self._arrived.values() for waiting in events]
-        return Changes(inserted, updated, parked, self._requested, self._released)
+        parked = [each for events in self._parked_here.values() for each in events]
+        return Changes(inserted, updated, parked, self._requested, self._unparked)

@@ -1,4 +1,4 @@
-"""The life of a delegation: its states, the moves between them, and `evolve`, the rule of CONTRACT §4."""
+"""The lifecycle of a delegation: `evolve` applies one event to its row (events/README.md, section 4)."""
 
 from datetime import datetime
 from typing import NamedTuple, TypeAlias, assert_never
@@ -25,8 +25,13 @@ class Delegation(NamedTuple):
     idempotency_key: str | None
 
 
+def changed_columns(one: "Delegation", other: "Delegation") -> tuple[str, ...]:
+    """The columns in which two rows differ, in the table's order."""
+    return tuple(name for name, a, b in zip(Delegation._fields, one, other, strict=True) if a != b)
+
+
 class State(NamedTuple):
-    """What moves of a row, and whose row it is; all else stays as the request made it."""
+    """The columns of a row that events change, and its id. The others stay as the request made them."""
 
     delegation_id: str
     status: Status
@@ -37,18 +42,18 @@ class State(NamedTuple):
 
 
 Row: TypeAlias = Delegation | State
-"""A row as it was made, or as much of one as a later event needs."""
+"""A row that was inserted here, or the part of a stored row that a later event needs."""
 
 
 class Step(NamedTuple):
-    """What an event did: the row afterwards (the same object where nothing changed), and the outcome."""
+    """What an event did: the row afterwards (the same object if nothing changed), and the outcome."""
 
     after: Row | None
     outcome: Outcome
 
 
 def evolve(before: Row | None, event: Requested | Reported | Heartbeat) -> Step:
-    """Apply one event to a delegation, or to none; whether an idempotency key is taken is the caller's to know."""
+    """Apply one event to a row, or to none. The caller checks first whether the idempotency key is free."""
     if isinstance(event, Requested):
         return Step(requested(event), Outcome.INSERTED) if before is None else Step(before, Outcome.DUPLICATE)
     if before is None:
@@ -61,7 +66,7 @@ def evolve(before: Row | None, event: Requested | Reported | Heartbeat) -> Step:
 
 
 def requested(event: Requested) -> Delegation:
-    """The row that a request makes."""
+    """The row that a request inserts."""
     return Delegation(
         delegation_id=event.delegation_id,
         caller_id=event.caller_id,

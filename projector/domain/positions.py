@@ -1,4 +1,4 @@
-"""Positions: what a partition's log holds, what a poll gave, and the fence under which a position moves."""
+"""Positions: what a partition holds, what a poll returned, and the fence under which a position moves."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,19 +6,24 @@ from typing import NamedTuple
 from uuid import UUID
 
 from projector.contract.envelope import Record
+from projector.errors import LogGap
 
 
 class LogRange(NamedTuple):
-    """What a partition's log holds: its first offset, and the offset after its last readable record."""
+    """Offsets of a partition: the first one, and the one after the last readable record."""
 
     beginning: int
     end: int
 
+    def __contains__(self, offset: object) -> bool:
+        """Whether reading can start at this offset. The end counts: the next record will have it."""
+        return isinstance(offset, int) and self.beginning <= offset <= self.end
+
 
 class Polled(NamedTuple):
-    """What one partition gave: the offset it was read from, its records, and the offset to read from next.
+    """What one partition returned: where reading started, the records, and the offset to read next.
 
-    The last is beyond the last record where transaction markers, aborted records or compaction gaps follow.
+    `next_offset` lies beyond the last record if transaction markers, aborted records or compacted offsets follow.
     """
 
     topic: str
@@ -29,7 +34,7 @@ class Polled(NamedTuple):
 
 
 class Move(NamedTuple):
-    """A partition's position, as it was read and as the batch leaves it; `record_at` is its last record's time."""
+    """A position before and after a batch. `record_at` is the timestamp of the last record."""
 
     topic: str
     partition: int
@@ -39,15 +44,44 @@ class Move(NamedTuple):
 
 
 class Fence(NamedTuple):
-    """What a batch must find unchanged to be written: its partitions' positions, under this owner's token."""
+    """What a batch must find unchanged when it is written: the positions, still owned by this token."""
 
     token: UUID
     moves: Sequence[Move]
 
 
-def log_gap_remedy() -> str:
-    """What an operator does about a gap in the log."""
-    return (
-        "`projector rebuild --from activity-logs` mends it: it brings back from the platform's table what the log "
-        "lost, and lets the projector go on at the beginning of the log"
+class Position(NamedTuple):
+    """The next offset to project of a partition, as stored. `topic_id` is Kafka's id of the topic, if known."""
+
+    topic: str
+    partition: int
+    offset: int
+    topic_id: str | None = None
+
+
+def log_gap(position: Position, topic_id: str | None, log: LogRange | None) -> str | None:
+    """What is lost between a stored position and the topic as it is now, in one sentence; None if nothing is.
+
+    `topic_id` and `log` describe the topic now. None leaves a check out: brokers before 2.8 have no topic ids.
+    """
+    place = f"partition {position.partition} of {position.topic} was projected up to offset {position.offset}"
+    if topic_id is not None and position.topic_id is not None and topic_id != position.topic_id:
+        return (
+            f"topic {position.topic} was deleted and created again: {place} of topic id {position.topic_id}, and the "
+            f"topic now has id {topic_id}"
+        )
+    if log is None or position.offset in log:
+        return None
+    missing = position.offset - log.end
+    lost = (
+        f"{log.beginning - position.offset} records were deleted by retention before they were projected"
+        if missing < 0
+        else f"{missing} projected records are no longer there: it was truncated, or created again"
     )
+    return f"{place}, and the partition holds {log.beginning} to {log.end}: {lost}"
+
+
+def require_no_log_gap(position: Position, topic_id: str | None, log: LogRange | None) -> None:
+    """Raise LogGap, with the remedy, if `log_gap` finds one."""
+    if gap := log_gap(position, topic_id, log):
+        raise LogGap(gap)

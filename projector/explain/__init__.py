@@ -1,1 +1,1 @@
-"""`explain`: one delegation's records, and whether its row agrees with them."""
+"""`projector explain`: the records of one delegation, and whether its row in the view matches them."""

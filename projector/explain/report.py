@@ -1,7 +1,4 @@
-"""`projector explain`: one delegation's story, looked for where it must be, and further where it is not.
-
-It looks again, further, until what was found accounts for the row or nothing is left to look at.
-"""
+"""The report: finds the records of one delegation, folds them, and compares the result with the row in the view."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -14,33 +11,37 @@ from projector.domain.lifecycle import Delegation
 from projector.domain.positions import LogRange
 from projector.explain.scope import KnownFacts, Ranges, ScopeOptions, initial_ranges, widen
 from projector.explain.search import Key, Match, Search, spellings
-from projector.explain.timeline import Entry, Timeline, build_timeline, in_order, reached
-from projector.explain.verdict import Evidence, PartitionLag, Verdict, verdict
+from projector.explain.timeline import Entry, Timeline, build_timeline, in_order, projected
+from projector.explain.verdict import Findings, PartitionLag, Verdict, build_verdict
 from projector.kafka.reader import TopicReader
 from projector.postgres import connection, delegations, queries
 from projector.postgres.connection import Connection, mapped_errors
-from projector.postgres.queries import DeadLetterMention, ParkedEvent
+from projector.postgres.queries import DeadLetterDetail, ParkedEvent
 from projector.recordings.file import read_recording
 
-AT_MOST = 100
-"""Parked events, and dead letters, that are shown."""
+LIMIT = 100
+"""The most parked events, and the most dead letters, in a report."""
 
 Progress: TypeAlias = Callable[[int], object]
+"""Called with the number of records read so far."""
 
 
 class StoredFacts(NamedTuple):
-    """What Postgres holds of the delegation, all of one moment; `positions` are those of the topic's partitions."""
+    """What Postgres holds of the delegation, read in one snapshot."""
 
     row: Delegation | None
     positions: dict[int, int]
+    """Partition of the topic → the next offset to project."""
     parked: list[ParkedEvent]
-    remembered: dict[str, str]
+    large_rows: dict[str, str]
+    """Activity row id → delegation id."""
 
 
 class SearchedScope(NamedTuple):
-    """Where the records were looked for: stretches of the topic's partitions, or files; `records` were read last.
+    """Where the records were searched: ranges of the topic's partitions, or files. `explain --json` prints the fields.
 
-    `widened` says for each look but the last one why it was not enough.
+    `records` is the number of records that the last search read. `widened` has a reason for each search that was not
+    enough.
     """
 
     ranges: dict[int, LogRange]
@@ -51,89 +52,89 @@ class SearchedScope(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """All that is known of a delegation, and where that was looked for."""
+    """The records of a delegation, its row as they make it and as it is stored, and where the records were searched."""
 
     delegation_id: str
-    looked: SearchedScope
+    scope: SearchedScope
     entries: list[Entry]
     parked: list[ParkedEvent]
-    dead_letters: list[DeadLetterMention]
+    dead_letters: list[DeadLetterDetail]
     folded: Delegation | None
     stored: Delegation | None
     verdict: Verdict
 
     @property
     def is_known(self) -> bool:
-        """Whether anything is known of the delegation at all."""
+        """Whether there is any trace of the delegation."""
         return bool(self.entries or self.parked or self.dead_letters or self.stored)
 
 
 def from_topic(
-    conn: Connection, topic: TopicReader, delegation_id: str, where: ScopeOptions, progress: Progress
+    conn: Connection, topic: TopicReader, delegation_id: str, options: ScopeOptions, progress: Progress
 ) -> Explanation:
-    """The story as the topic tells it. Raises BrokerAway, DatabaseAway, and LogGap where retention overtakes it."""
+    """Explain a delegation from the records of the topic.
+
+    The search is repeated in a larger scope until the records explain the row, or until the whole topic is read.
+    Raises BrokerUnavailable, DatabaseUnavailable, and LogGap if retention deletes records while they are read.
+    """
     delegation_id = storable(delegation_id)
-    of_it = _stored_facts(conn, topic.name, delegation_id)
-    held = topic.log_ranges()
-    ranges = initial_ranges(topic, held, where, KnownFacts(of_it.row, _partitions(of_it, topic.name)))
+    facts = _read_stored_facts(conn, topic.name, delegation_id)
+    log_ranges = topic.log_ranges()
+    parked_partitions = {event.partition for event in facts.parked if event.topic == topic.name}
+    ranges = initial_ranges(topic, log_ranges, options, KnownFacts(facts.row, parked_partitions))
     widened: list[str] = []
     while True:
-        search = _searched(conn, delegation_id, of_it, partial(_batches, topic, ranges), progress)
-        found = in_order(search.found)
-        story, judged = _judged(conn, search, found, of_it, held)
-        further = widen(search, ranges, held, story, judged)
-        if further is None:
-            looked = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
-            return _report(conn, search, story, of_it, looked, judged)
-        ranges, why = further
-        widened.append(why)
+        search = _search(delegation_id, facts, partial(_batches, topic, ranges), progress)
+        timeline, verdict = _compare(conn, search, in_order(search.matches), facts, log_ranges)
+        wider = widen(search, ranges, log_ranges, timeline, verdict)
+        if wider is None:
+            scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
+            return _explanation(conn, search, scope, timeline, facts, verdict)
+        ranges, reason = wider
+        widened.append(reason)
 
 
 def from_recordings(
     conn: Connection, topic: str, delegation_id: str, files: Sequence[Path], progress: Progress
 ) -> Explanation:
-    """The story as recordings tell it, in the order in which `replay` would read them; positions do not count."""
+    """Explain a delegation from recordings, read in the order in which `replay` reads them.
+
+    All their records count as projected: the positions are those of the topic and do not apply to files.
+    Raises DatabaseUnavailable, and Misconfigured or ProjectorError if a file cannot be read.
+    """
     delegation_id = storable(delegation_id)
-    of_it = _stored_facts(conn, topic, delegation_id)
-    search = _searched(conn, delegation_id, of_it, partial(map, read_recording, files), progress)
-    story, judged = _judged(conn, search, search.found, of_it, None)
-    looked = SearchedScope({}, 0, [str(file) for file in files], search.records, [])
-    return _report(conn, search, story, of_it, looked, judged)
+    facts = _read_stored_facts(conn, topic, delegation_id)
+    search = _search(delegation_id, facts, partial(map, read_recording, files), progress)
+    timeline, verdict = _compare(conn, search, search.matches, facts, None)
+    scope = SearchedScope({}, 0, [str(file) for file in files], search.records, [])
+    return _explanation(conn, search, scope, timeline, facts, verdict)
 
 
-def _stored_facts(conn: Connection, topic: str, delegation_id: str) -> StoredFacts:
+def _read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> StoredFacts:
     with connection.snapshot(conn):
-        seen = delegations.read_delegations(conn, [delegation_id])
+        rows = delegations.read_delegations(conn, [delegation_id])
         return StoredFacts(
-            seen[0] if seen else None,
-            {each.partition: each.next_offset for each in queries.positions(conn, topic=topic)},
-            queries.parked(conn, delegation_id=delegation_id, limit=AT_MOST),
+            rows[0] if rows else None,
+            {position.partition: position.next_offset for position in queries.positions(conn, topic=topic)},
+            queries.parked(conn, delegation_id=delegation_id, limit=LIMIT),
             delegations.read_large_rows_of(conn, delegation_id),
         )
 
 
-def _partitions(of_it: StoredFacts, topic: str) -> set[int]:
-    return {waiting.partition for waiting in of_it.parked if waiting.topic == topic}
+# --- reading records
 
 
-# --- looking
-
-
-def _searched(
-    conn: Connection,
-    delegation_id: str,
-    of_it: StoredFacts,
-    batches: Callable[[], Iterable[Iterable[Record]]],
-    progress: Progress,
+def _search(
+    delegation_id: str, facts: StoredFacts, batches: Callable[[], Iterable[Iterable[Record]]], progress: Progress
 ) -> Search:
-    """Look at the batches; and once more where the delegation turns out to have asked with an idempotency key."""
+    """Search the batches; read them again if a request has an idempotency key that was not known before."""
     keys: frozenset[Key] = frozenset()
-    if of_it.row is not None and of_it.row.idempotency_key is not None:
-        keys = frozenset({(of_it.row.caller_id, of_it.row.idempotency_key)})
+    if facts.row is not None and facts.row.idempotency_key is not None:
+        keys = frozenset({(facts.row.caller_id, facts.row.idempotency_key)})
     while True:
-        search = Search(delegation_id, remembered=of_it.remembered, keys=keys)
+        search = Search(delegation_id, large_rows=facts.large_rows, keys=keys)
         for records in batches():
-            search.see(records)
+            search.scan(records)
             progress(search.records)
         if not (unknown := search.unknown_keys()):
             return search
@@ -141,60 +142,61 @@ def _searched(
 
 
 def _batches(topic: TopicReader, ranges: Ranges) -> Iterable[Sequence[Record]]:
-    for _ in topic.read({}):  # lets go of the partitions: one that was read to its end stays paused while it is held
-        pass
     for polled in topic.read(ranges):
         for part in polled:
             yield part.records
 
 
-# --- what was found
+# --- comparing
 
 
-def _judged(
-    conn: Connection, search: Search, found: Sequence[Match], of_it: StoredFacts, held: Ranges | None
+def _compare(
+    conn: Connection, search: Search, matches: Sequence[Match], facts: StoredFacts, log_ranges: Ranges | None
 ) -> tuple[Timeline, Verdict]:
-    """The story and the verdict; `held` is the topic's log, none for recordings, of which everything is projected."""
+    """Fold the matches and compare the row; `log_ranges` is None for recordings, which count as projected."""
     with mapped_errors():
         holders = delegations.read_holders(conn, sorted(search.keys)) if search.keys else {}
-    positions = None if held is None else of_it.positions
-    story = build_timeline(search.delegation_id, found, holders=holders, positions=positions)
-    up_to_now = (
-        story if positions is None else build_timeline(search.delegation_id, reached(found, positions), holders=holders)
+    positions = None if log_ranges is None else facts.positions
+    timeline = build_timeline(search.delegation_id, matches, holders=holders, positions=positions)
+    projected_row = timeline.row
+    if positions is not None:
+        projected_matches = projected(matches, positions)
+        projected_row = build_timeline(search.delegation_id, projected_matches, holders=holders).row
+    findings = Findings(
+        folded=timeline.row,
+        projected=projected_row,
+        stored=facts.row,
+        lags=_lags(timeline, facts, log_ranges or {}),
+        holder=timeline.holder,
+        events=sum(entry.delegation_id == search.delegation_id for entry in timeline.entries),
+        is_cut_off=any(log.beginning > 0 for log in (log_ranges or {}).values()),
     )
-    evidence = Evidence(
-        folded=story.row,
-        reached=up_to_now.row,
-        stored=of_it.row,
-        behind=_behind(story, of_it, held or {}),
-        holder=story.holder,
-        events=sum(each.delegation_id == search.delegation_id for each in story.entries),
-        is_cut_off=any(span.beginning > 0 for span in (held or {}).values()),
-    )
-    return story, verdict(evidence)
+    return timeline, build_verdict(findings)
 
 
-def _behind(story: Timeline, of_it: StoredFacts, held: Ranges) -> list[PartitionLag]:
-    places = {each.partition for each in story.entries if not each.is_projected}
-    found = []
-    for partition in sorted(places & held.keys()):
-        position, span = of_it.positions.get(partition), held[partition]
-        found.append(PartitionLag(partition, position, span.end - max(position or 0, span.beginning)))
-    return found
+def _lags(timeline: Timeline, facts: StoredFacts, log_ranges: Ranges) -> list[PartitionLag]:
+    """The lag of each partition that has records of the delegation after its position."""
+    partitions = {entry.partition for entry in timeline.entries if not entry.is_projected}
+    lags = []
+    for partition in sorted(partitions & log_ranges.keys()):
+        position, log = facts.positions.get(partition), log_ranges[partition]
+        lags.append(PartitionLag(partition, position, log.end - max(position or 0, log.beginning)))
+    return lags
 
 
-def _report(
-    conn: Connection, search: Search, story: Timeline, of_it: StoredFacts, looked: SearchedScope, judged: Verdict
+def _explanation(
+    conn: Connection, search: Search, scope: SearchedScope, timeline: Timeline, facts: StoredFacts, verdict: Verdict
 ) -> Explanation:
-    texts = [search.delegation_id, *sorted(search.row_ids)]
-    letters = queries.mentions(conn, [each for text in texts for each in spellings(text)], limit=AT_MOST)
+    ids = [search.delegation_id, *sorted(search.row_ids)]
+    letters = queries.mentions(conn, [spelling for each in ids for spelling in spellings(each)], limit=LIMIT)
     return Explanation(
         search.delegation_id,
-        looked,
-        story.entries,
-        of_it.parked,
+        scope,
+        timeline.entries,
+        facts.parked,
+        # The query finds the bytes anywhere; the search compares whole words.
         [letter for letter in letters if search.is_mentioned(letter.value)],
-        story.row,
-        of_it.row,
-        judged,
+        timeline.row,
+        facts.row,
+        verdict,
     )

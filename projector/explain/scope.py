@@ -1,7 +1,7 @@
-"""Where a delegation's records are looked for: at the partition of its caller, then further where that is not all.
+"""The scope: the partitions and offsets in which the records of a delegation are searched.
 
-The first look begins a day before the row was made. A record is not older than its event where clocks are sane; where
-it is, what is found does not fit together, and the partition is read from its beginning.
+The first search reads the partition of the caller, beginning one day before the row was created. This is enough while
+the clocks of the producers are roughly right. If the records do not explain the row, `widen` names a larger scope.
 """
 
 from collections.abc import Mapping
@@ -18,68 +18,73 @@ from projector.explain.verdict import Agreement, Verdict
 from projector.kafka.reader import TopicReader
 
 MARGIN = timedelta(days=1)
-"""How much older a record's timestamp may be than the event in it: clocks that differ, not backfills."""
+"""How much older than its event a record's timestamp may be. It covers clocks that differ, but not backfills."""
 _AGREED = (Agreement.EQUAL, Agreement.BEHIND)
 
 Ranges: TypeAlias = Mapping[int, LogRange]
+"""Partition → the offsets in it."""
 
 
 class ScopeOptions(NamedTuple):
-    """Where to look: by this caller's key, where there is no row to tell the caller; or in the whole log at once."""
+    """The user's choice: the caller, if no row contains it, or the whole topic at once."""
 
     caller: str | None = None
     everywhere: bool = False
 
 
 class KnownFacts(NamedTuple):
-    """What Postgres tells of where to look: the row, and the partitions of what is parked."""
+    """What Postgres contributes to the first scope: the row, and the partitions of the delegation's parked events."""
 
     row: Delegation | None
     partitions: set[int]
 
 
-def initial_ranges(topic: TopicReader, held: Ranges, where: ScopeOptions, known: KnownFacts) -> Ranges:
-    """The partitions that the caller's key leads to, from where the row's time does; all of it without a caller."""
-    callers = {each for each in (where.caller, known.row and known.row.caller_id) if each}
-    if where.everywhere or not callers:
-        return held
-    partitions = known.partitions | {topic.partition_of(key) for each in callers for key in _keys(each)}
-    return _from_its_time(topic, {each: held[each] for each in sorted(partitions) if each in held}, known.row)
+def initial_ranges(topic: TopicReader, log_ranges: Ranges, options: ScopeOptions, known: KnownFacts) -> Ranges:
+    """The partitions to which the caller's key leads, from the row's time on; the whole topic without a caller."""
+    callers = {each for each in (options.caller, known.row and known.row.caller_id) if each}
+    if options.everywhere or not callers:
+        return log_ranges
+    partitions = known.partitions | {topic.partition_of(key) for caller in callers for key in _keys(caller)}
+    ranges = {partition: log_ranges[partition] for partition in sorted(partitions) if partition in log_ranges}
+    return ranges if known.row is None else _from_time_of(known.row, topic, ranges)
 
 
 def _keys(caller: str) -> tuple[bytes, bytes]:
-    """The caller as a key: a platform's own publisher writes the text, Debezium's JSON converter an object."""
+    """The caller as a record key: the platform's publisher writes plain text, Debezium's JSON converter an object."""
     return caller.encode(), b'{"workspace_id":"%s"}' % caller.encode()
 
 
-def _from_its_time(topic: TopicReader, ranges: Ranges, row: Delegation | None) -> Ranges:
-    since = 0 if row is None else int((row.created_at.timestamp() - MARGIN.total_seconds()) * 1000)
-    if since <= 0:  # Kafka's -1 and -2 are no times
+def _from_time_of(row: Delegation, topic: TopicReader, ranges: Ranges) -> Ranges:
+    since_ms = int((row.created_at.timestamp() - MARGIN.total_seconds()) * 1000)
+    if since_ms <= 0:  # to Kafka -1 and -2 are not times: they mean the end and the beginning of the log
         return ranges
-    starts = topic.offsets_at(dict.fromkeys(ranges, since))
+    starts = topic.offsets_at(dict.fromkeys(ranges, since_ms))
     return {
-        partition: LogRange(min(max(starts.get(partition, span.end), span.beginning), span.end), span.end)
-        for partition, span in ranges.items()
+        partition: LogRange(min(max(starts.get(partition, log.end), log.beginning), log.end), log.end)
+        for partition, log in ranges.items()
     }
 
 
-def widen(search: Search, ranges: Ranges, held: Ranges, story: Timeline, judged: Verdict) -> tuple[Ranges, str] | None:
-    """Where to look next and why; none where it was enough, or nothing is left."""
-    if ranges == held:
+def widen(
+    search: Search, ranges: Ranges, log_ranges: Ranges, timeline: Timeline, verdict: Verdict
+) -> tuple[Ranges, str] | None:
+    """The next scope and the reason for it; None if this one was enough, or if the whole topic was read."""
+    if ranges == log_ranges:
         return None
-    whole = {partition: held[partition] for partition in ranges}
+    whole_partitions = {partition: log_ranges[partition] for partition in ranges}
+    is_partial = ranges != whole_partitions
     requests = search.requests()
     if not requests:
-        return (held if ranges == whole else whole), "no request of it was found there"
+        return (whole_partitions if is_partial else log_ranges), "no request of the delegation was found there"
     if not all(map(_is_keyed_by_caller, requests)):
-        return held, "the topic is not keyed by the caller, so its records may be on any partition"
-    if ranges != whole and judged.kind not in _AGREED:
-        return whole, "what was found there does not account for the row"
-    if ranges != whole and any(entry.outcome is Outcome.PARKED for entry in story.entries):
-        return whole, "what was found there begins before its request"
+        return log_ranges, "the records are not keyed by the caller, so they can be on any partition"
+    if is_partial and verdict.kind not in _AGREED:
+        return whole_partitions, "the records that were found there do not explain the row"
+    if is_partial and any(entry.outcome is Outcome.PARKED for entry in timeline.entries):
+        return whole_partitions, "an event was found there before any request of the delegation"
     return None
 
 
-def _is_keyed_by_caller(said: TranslatedRecord) -> bool:
-    request = said.translation.request
-    return request is not None and request.caller_id.encode() in (said.record.key or b"").lower()
+def _is_keyed_by_caller(found: TranslatedRecord) -> bool:
+    request = found.translation.request
+    return request is not None and request.caller_id.encode() in (found.record.key or b"").lower()

@@ -1,6 +1,6 @@
-"""The explanation of one delegation: its records in order, what each did to the row, and the row they make.
+"""The timeline of one delegation: its records in order, what each did to the row, and the row that they make.
 
-The fold is the projector's own, over nothing but these records.
+The fold is the projector's own fold. Here it sees only the records that the search found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,13 +13,13 @@ from projector.contract.fields import recorded_at
 from projector.contract.translate import Translation
 from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter, WorkingSet
-from projector.domain.lifecycle import Delegation
+from projector.domain.lifecycle import Delegation, changed_columns
 from projector.domain.outcomes import Outcome, Why, sentence
-from projector.explain.search import Key, Match
+from projector.explain.search import Key, Match, Meaning
 
 
 class Change(NamedTuple):
-    """What a record did to a column."""
+    """The value of a column before and after a record."""
 
     column: str
     before: object
@@ -27,7 +27,7 @@ class Change(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """One record of the story: where it is, what it said, and what it did to the row."""
+    """One record: where it is, its method and status, and its effect on the row. `explain --json` prints the fields."""
 
     topic: str
     partition: int
@@ -35,8 +35,9 @@ class Entry(NamedTuple):
     recorded_at: datetime | None
     envelope: str | None
     said: str
+    """The method and the status in the words of the activity row."""
     delegation_id: str | None
-    """Whom it is about; None where it only mentions the delegation."""
+    """The delegation that the record is about; None if the record only mentions this one."""
     happened_at: datetime | None
     outcome: Outcome
     sentence: str
@@ -50,110 +51,108 @@ class Timeline(NamedTuple):
     entries: list[Entry]
     row: Delegation | None
     holder: str | None
-    """Who holds the idempotency key with which the delegation asked in vain."""
+    """The delegation that holds the idempotency key which this one requested; None if this one got its key."""
 
 
-def in_order(found: Iterable[Match]) -> list[Match]:
-    """Log order within each partition; between partitions, which have no order, by the records' timestamps."""
+def in_order(matches: Iterable[Match]) -> list[Match]:
+    """Sort by offset within each partition, and by timestamp between partitions, which have no common order."""
     latest: dict[tuple[str, int], int] = {}
     ranked = []
-    for each in sorted(found, key=lambda each: _place(each.record)):
-        topic, partition, offset = _place(each.record)
-        at = max(latest.get((topic, partition), -1), -1 if each.record.timestamp is None else each.record.timestamp)
-        latest[topic, partition] = at
-        ranked.append(((at, topic, partition, offset), each))
-    return [each for _, each in sorted(ranked, key=lambda pair: pair[0])]
+    for match in sorted(matches, key=lambda match: _coordinates(match.record)):
+        topic, partition, offset = _coordinates(match.record)
+        timestamp = -1 if match.record.timestamp is None else match.record.timestamp
+        # Timestamps can go back within a partition, but the order of its offsets must stay.
+        latest[topic, partition] = max(latest.get((topic, partition), -1), timestamp)
+        ranked.append(((latest[topic, partition], topic, partition, offset), match))
+    return [match for _, match in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def build_timeline(
     delegation_id: str,
-    found: Sequence[Match],
+    matches: Sequence[Match],
     *,
     holders: Mapping[Key, str] | None = None,
     positions: Mapping[int, int] | None = None,
 ) -> Timeline:
-    """Fold the records as given. `holders`: who holds which key in the table, for keys that no record here claims.
+    """Fold the records in the order given.
 
-    `positions`: partition → the first offset that is not projected; None where all of it counts as projected.
+    `holders`: idempotency key → the delegation that holds it in the view; it counts for keys that no record requests.
+    `positions`: partition → the first offset that is not projected; None if all records count as projected.
     """
-    telling = _TimelineBuilder(delegation_id, found, holders or {})
-    entries = [telling.entry(each, is_projected=_is_projected(each.record, positions)) for each in found]
-    return Timeline(entries, telling.rows.get(delegation_id), telling.holder)
+    builder = _TimelineBuilder(delegation_id, matches, holders or {})
+    entries = [builder.add(match, is_projected=_is_projected(match.record, positions)) for match in matches]
+    return Timeline(entries, builder.rows.get(delegation_id), builder.holder)
 
 
-def reached(found: Iterable[Match], positions: Mapping[int, int]) -> list[Match]:
-    """Those of the records that are projected."""
-    return [each for each in found if _is_projected(each.record, positions)]
+def projected(matches: Iterable[Match], positions: Mapping[int, int]) -> list[Match]:
+    """The matches whose records are before the positions."""
+    return [match for match in matches if _is_projected(match.record, positions)]
 
 
 def _is_projected(record: Record, positions: Mapping[int, int] | None) -> bool:
     return positions is None or record.offset < positions.get(record.partition, 0)
 
 
-def _place(record: Record) -> tuple[str, int, int]:
+def _coordinates(record: Record) -> tuple[str, int, int]:
     return record.topic, record.partition, record.offset
 
 
 class _TimelineBuilder:
-    """The view as it goes through the records."""
+    """Folds the matches one by one; holds the rows of the delegation and of those that compete for its key."""
 
-    def __init__(self, delegation_id: str, found: Iterable[Match], holders: Mapping[Key, str]) -> None:
+    def __init__(self, delegation_id: str, matches: Iterable[Match], holders: Mapping[Key, str]) -> None:
         self.delegation_id = delegation_id
-        asked = {each.meaning.delegation_id for each in found if isinstance(each.meaning, Translation)}
-        self._elsewhere = {key: holder for key, holder in holders.items() if holder not in asked}
-        self.view = WorkingSet(holders=self._elsewhere)
+        in_records = {match.meaning.delegation_id for match in matches if isinstance(match.meaning, Translation)}
+        # A holder that has records here must claim the key by its own request, in the order of the records.
+        self._other_holders = {key: holder for key, holder in holders.items() if holder not in in_records}
+        self.view = WorkingSet(holders=self._other_holders)
         self.holder: str | None = None
         self._parked = 0
 
     @property
     def rows(self) -> dict[str, Delegation]:
-        """All of them were made here, so they are whole."""
+        """The working set began empty, so each of its rows is a whole Delegation."""
         return cast("dict[str, Delegation]", self.view.rows)
 
-    def entry(self, found: Match, *, is_projected: bool) -> Entry:
-        """Fold one record, and say what came of it."""
-        record, meaning = found
+    def add(self, match: Match, *, is_projected: bool) -> Entry:
+        """Fold one record, and describe its effect."""
+        record, meaning = match
         before = self.rows.get(self.delegation_id)
         outcome = self._apply(record, meaning)
         after = self.rows.get(self.delegation_id)
-        activity = _opened(record)
+        activity = _open(record)
         return Entry(
-            *_place(record),
+            *_coordinates(record),
             recorded_at=recorded_at(record.timestamp),
             envelope=activity and activity.envelope + (", update" if activity.is_update else ""),
-            said=_said(activity, meaning),
+            said=_method_and_status(activity, meaning),
             delegation_id=meaning.delegation_id if isinstance(meaning, Translation) else None,
-            happened_at=_happened_at(meaning),
+            happened_at=meaning.report.at if isinstance(meaning, Translation) else None,
             outcome=outcome,
             sentence=self._sentence(meaning, outcome, before, after),
             changes=_changes(before, after),
             is_projected=is_projected,
         )
 
-    def _apply(self, record: Record, meaning: Translation | NoEvent | DeadLetter) -> Outcome:
+    def _apply(self, record: Record, meaning: Meaning) -> Outcome:
         if isinstance(meaning, DeadLetter):
             return Outcome.DEAD_LETTER
         return self.view.apply(record, meaning) if isinstance(meaning, Translation) else Outcome(meaning)
 
-    def _sentence(
-        self,
-        meaning: Translation | NoEvent | DeadLetter,
-        outcome: Outcome,
-        before: Delegation | None,
-        after: Delegation | None,
-    ) -> str:
+    def _sentence(self, meaning: Meaning, outcome: Outcome, before: Delegation | None, after: Delegation | None) -> str:
         if isinstance(meaning, DeadLetter):
             return sentence(outcome, Why(reason=meaning.reason))
         if isinstance(meaning, NoEvent):
             return sentence(outcome, Why())
         if meaning.delegation_id != self.delegation_id:
-            return f"of {meaning.delegation_id}, which asked with the same idempotency key"
-        lost_to = self._lost_to(meaning) if after is None else None
-        self.holder = lost_to or self.holder
-        unparked = self._unparked(outcome)
-        return sentence(outcome, Why(before and before.status, before != after, lost_to, unparked))
+            return f"about {meaning.delegation_id}, which requested the same idempotency key"
+        holder = self._holder_of_key(meaning) if after is None else None
+        self.holder = holder or self.holder
+        unparked = self._count_unparked(outcome)
+        return sentence(outcome, Why(before and before.status, before != after, holder, unparked))
 
-    def _unparked(self, outcome: Outcome) -> int:
+    def _count_unparked(self, outcome: Outcome) -> int:
+        """How many parked events this record applied."""
         if outcome is Outcome.PARKED:
             self._parked += 1
         if outcome is not Outcome.INSERTED:
@@ -161,24 +160,24 @@ class _TimelineBuilder:
         unparked, self._parked = self._parked, 0
         return unparked
 
-    def _lost_to(self, translation: Translation) -> str | None:
+    def _holder_of_key(self, translation: Translation) -> str | None:
         request = translation.request
         if request is None or request.idempotency_key is None:
             return None
         key = (request.caller_id, request.idempotency_key)
-        here = (row.delegation_id for row in self.rows.values() if (row.caller_id, row.idempotency_key) == key)
-        return next(here, None) or self._elsewhere.get(key)
+        holders = (row.delegation_id for row in self.rows.values() if (row.caller_id, row.idempotency_key) == key)
+        return next(holders, None) or self._other_holders.get(key)
 
 
-def _opened(record: Record) -> Activity | None:
+def _open(record: Record) -> Activity | None:
     try:
         return open_value(record.value)
     except Unreadable:
         return None
 
 
-def _said(activity: Activity | None, meaning: Translation | NoEvent | DeadLetter) -> str:
-    """The row's own words: its method and its status."""
+def _method_and_status(activity: Activity | None, meaning: Meaning) -> str:
+    """The columns as the activity row has them; the activity type too if the record is not an event."""
     if activity is None:
         return ""
     columns = ["method", "status"]
@@ -189,15 +188,8 @@ def _said(activity: Activity | None, meaning: Translation | NoEvent | DeadLetter
     return ", ".join(str(text) for text in map(activity.row.get, columns) if text)
 
 
-def _happened_at(meaning: Translation | NoEvent | DeadLetter) -> datetime | None:
-    return meaning.report.at if isinstance(meaning, Translation) else None
-
-
 def _changes(before: Delegation | None, after: Delegation | None) -> list[Change]:
-    if after is None or after is before:
+    if after is None:
         return []
-    return [
-        Change(name, before and getattr(before, name), getattr(after, name))
-        for name in Delegation._fields
-        if before is None or getattr(before, name) != getattr(after, name)
-    ]
+    columns = Delegation._fields if before is None else changed_columns(before, after)
+    return [Change(column, before and getattr(before, column), getattr(after, column)) for column in columns]

@@ -1,14 +1,14 @@
-"""The verdict: the row as folded beside the row as stored, and in one sentence what that means."""
+"""The verdict: one sentence about whether the row in the view matches the row that the records make."""
 
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
-from projector.domain.lifecycle import Delegation
+from projector.domain.lifecycle import Delegation, changed_columns
 
 
 class Agreement(StrEnum):
-    """How the log and the view agree on one delegation."""
+    """How the row in the view and the records agree; the values are part of `explain --json`."""
 
     EQUAL = "equal"
     DIFFERS = "differs"
@@ -18,111 +18,109 @@ class Agreement(StrEnum):
 
 
 class PartitionLag(NamedTuple):
-    """A partition with records of the delegation that are not projected; `position` is None where nothing is."""
+    """A partition that has records of the delegation after its position; `position` is None if none is stored."""
 
     partition: int
     position: int | None
     records: int
 
 
-class Evidence(NamedTuple):
-    """What the verdict is of. `reached` is the row as folded up to the projector's positions."""
+class Findings(NamedTuple):
+    """The facts from which the verdict follows.
+
+    `folded` is the row that all records make, `projected` the row that the records before the positions make, and
+    `stored` the row in the view.
+    """
 
     folded: Delegation | None
-    reached: Delegation | None
+    projected: Delegation | None
     stored: Delegation | None
-    behind: Sequence[PartitionLag] = ()
+    lags: Sequence[PartitionLag] = ()
     holder: str | None = None
-    """Who holds the idempotency key that it lost."""
+    """The delegation that holds the idempotency key instead of this one."""
     events: int = 0
-    """How many records say something of it."""
+    """How many records are about the delegation."""
     is_cut_off: bool = False
-    """Whether the log begins after its first offset."""
+    """Whether retention has deleted the beginning of a partition."""
 
 
 class Verdict(NamedTuple):
-    """`differences` are columns of the table, all of them where one of the rows is missing."""
+    """`differences` are column names; they are all columns if one of the two rows is missing."""
 
     kind: Agreement
     differences: list[str]
     sentence: str
 
 
-def differences(folded: Delegation | None, stored: Delegation | None) -> list[str]:
-    """The columns in which the rows differ."""
+def build_verdict(findings: Findings) -> Verdict:
+    """Compare the folded row with the stored row, and explain the result in one sentence."""
+    differences = _differences(findings.folded, findings.stored)
+    kind, sentence = _agreement(findings, differences)
+    return Verdict(kind, differences, sentence)
+
+
+def _differences(folded: Delegation | None, stored: Delegation | None) -> list[str]:
+    if folded is not None and stored is not None:
+        return list(changed_columns(folded, stored))
+    return [] if folded is None and stored is None else list(Delegation._fields)
+
+
+def _agreement(findings: Findings, differences: Sequence[str]) -> tuple[Agreement, str]:
+    folded, stored = findings.folded, findings.stored
     if folded == stored:
-        return []
-    if folded is None or stored is None:
-        return list(Delegation._fields)
-    return [name for name in Delegation._fields if getattr(folded, name) != getattr(stored, name)]
-
-
-def verdict(evidence: Evidence) -> Verdict:
-    """Judge the evidence."""
-    kind, sentence = _judged(evidence)
-    return Verdict(kind, differences(evidence.folded, evidence.stored), sentence)
-
-
-def _judged(evidence: Evidence) -> tuple[Agreement, str]:
-    folded, stored = evidence.folded, evidence.stored
-    if folded == stored:
-        return (Agreement.NOT_IN_THE_VIEW, _absent(evidence)) if stored is None else (Agreement.EQUAL, _EQUAL)
-    if evidence.behind and evidence.reached == stored:
-        return Agreement.BEHIND, _behind(evidence)
+        return (Agreement.NOT_IN_THE_VIEW, _absent(findings)) if stored is None else (Agreement.EQUAL, _EQUAL)
+    if findings.lags and findings.projected == stored:
+        return Agreement.BEHIND, _behind(findings)
     if stored is None:
-        return Agreement.NOT_IN_THE_VIEW, _MISSING + _besides(evidence)
+        return Agreement.NOT_IN_THE_VIEW, _MISSING + _also_behind(findings)
     if folded is None:
-        return Agreement.NOT_IN_THE_LOG, _unrequested(evidence) + _besides(evidence)
-    columns = ", ".join(differences(folded, stored))
-    return Agreement.DIFFERS, f"differs in {columns}: {_WRITTEN}{_besides(evidence)}"
+        return Agreement.NOT_IN_THE_LOG, _not_requested(findings) + _also_behind(findings)
+    return Agreement.DIFFERS, f"differs in {', '.join(differences)}: {_OTHER_VALUES}{_also_behind(findings)}"
 
 
-_EQUAL = "equal: the row is what the log says"
+_EQUAL = "equal: the row in the view matches the records"
 _MISSING = (
-    "not in the view, though the log says that it must be: the row was deleted, or its request died when it was "
-    "projected (see the dead letters)"
+    "not in the view, although the records make a row: the row was deleted, or its request became a dead letter when "
+    "it was projected (see the dead letters)"
 )
-_WRITTEN = (
-    "no record that was looked at makes the row so; somebody wrote it directly (the ledger, or a hand), or a record "
-    "of it died or came in another order when it was projected"
+_OTHER_VALUES = (
+    "the records that were read make another row. Either the row was written directly (by the ledger or by hand), or "
+    "a record became a dead letter or was projected in another order"
 )
 
 
-def _absent(evidence: Evidence) -> str:
-    if evidence.holder is not None:
-        return (
-            f"not in the view, as the log says: its idempotency key is held by {evidence.holder}, and what comes for "
-            "it stays parked"
-        )
-    if evidence.events:
-        return "not in the view, as the log says: nothing that was looked at requests it, so what came for it is parked"
-    return "not in the view, as the log says: no record that was looked at says anything of it"
+def _absent(findings: Findings) -> str:
+    if findings.holder is not None:
+        reason = f"{findings.holder} holds its idempotency key, so its events stay parked"
+    elif findings.events:
+        reason = "no record that was read requests it, so its events are parked"
+    else:
+        reason = "no record that was read is about it"
+    return f"not in the view, as expected: {reason}"
 
 
-def _unrequested(evidence: Evidence) -> str:
-    if evidence.holder is not None:
-        return (
-            f"not in the log as a row: by the log its idempotency key went to {evidence.holder}, and yet the view has "
-            "the row"
-        )
-    older = "it is older than the log, which no longer begins at offset 0; or " if evidence.is_cut_off else ""
-    return f"not in the log: no record that was looked at requests it; {older}somebody wrote it directly (the ledger)"
+def _not_requested(findings: Findings) -> str:
+    if findings.holder is not None:
+        return f"not in the records: {findings.holder} holds its idempotency key there, but the view has a row for it"
+    older = "is older than the topic, which no longer begins at offset 0, or " if findings.is_cut_off else ""
+    return f"not in the records: no record that was read requests it. It {older}was written directly (by the ledger)"
 
 
-def _behind(evidence: Evidence) -> str:
+def _behind(findings: Findings) -> str:
     return (
-        f"the projector is {_places(evidence)}, so this is not drift yet: compare the positions (`projector status`), "
-        "and ask again when they have passed. What is projected of it is in the row as the log says"
+        f"the projector is {_lags(findings)}, so this is not drift yet: the row matches the records that are "
+        "projected. Run this command again when the positions have passed the others (see `projector status`)"
     )
 
 
-def _besides(evidence: Evidence) -> str:
-    return f". Besides, the projector is {_places(evidence)}" if evidence.behind else ""
+def _also_behind(findings: Findings) -> str:
+    return f". The projector is also {_lags(findings)}" if findings.lags else ""
 
 
-def _places(evidence: Evidence) -> str:
-    return " and ".join(
-        f"{each.records:,} record{'s' * (each.records != 1)} behind on partition {each.partition} "
-        + (f"(position {each.position:,})" if each.position is not None else "(no position)")
-        for each in evidence.behind
-    )
+def _lags(findings: Findings) -> str:
+    return " and ".join(map(_lag, findings.lags))
+
+
+def _lag(lag: PartitionLag) -> str:
+    position = "no position" if lag.position is None else f"position {lag.position:,}"
+    return f"{lag.records:,} record{'s' * (lag.records != 1)} behind on partition {lag.partition} ({position})"

@@ -1,4 +1,7 @@
-"""kafka-python's client of a cluster, with what 3.0.12 does wrong and we cannot live with put right."""
+"""kafka-python's client of a cluster, with three faults of version 3.0.12 corrected.
+
+This is the only module that uses private parts of the client, apart from a few attributes in this folder.
+"""
 
 from contextlib import suppress
 from typing import Any
@@ -11,44 +14,48 @@ _RECEIVE_BYTES = 65_536
 
 
 class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
-    """Hears why a broker refuses a login, receives more at a time, and waits in vain without a trace.
+    """Keeps the authentication error, reads 64 KiB per receive, and drops the traceback of poll timeouts.
 
-    The library throws away what it receives together with the end of the connection, and while it looks for its first
-    broker it logs a refusal and tries again: `refusal` is the last one. It receives 4,096 bytes at a time, which costs
-    us more of a record's time than to fold it.
+    - The library drops the bytes that arrive together with the end of a connection. While it looks for its first
+      broker, it logs a refused login and tries again. `login_error` is the last one.
+    - The library receives 4,096 bytes at a time. Per record that costs more time than the fold.
+    - See `_Network` for the traceback.
     """
 
     def __init__(self, **configs: Any) -> None:
         super().__init__(net=_Network(**configs), **configs)
-        self.refusal: KafkaError | None = None
+        self.login_error: KafkaError | None = None
         self._build = self._manager._build_transport
-        self._manager._build_transport = self._build_attentive
+        self._manager._build_transport = self._build_patched
 
-    async def _build_attentive(self, *arguments: Any, **more: Any) -> Any:
+    async def _build_patched(self, *arguments: Any, **more: Any) -> Any:
         transport = await self._build(*arguments, **more)
         receive, abort = transport._sock_recv, transport.abort
 
         def receive_all() -> tuple[bytes, Exception | None]:
-            pieces: list[bytes] = []
-            with suppress(Exception):  # nothing is left, or the connection ended: `receive` tells which
-                while piece := transport._sock.recv(_RECEIVE_BYTES):
-                    pieces.append(piece)
-            return (b"".join(pieces), None) if pieces else receive()  # an end comes again at the next reading
+            chunks: list[bytes] = []
+            # An error means that the socket is empty or closed. `receive` reports which.
+            with suppress(Exception):
+                while chunk := transport._sock.recv(_RECEIVE_BYTES):
+                    chunks.append(chunk)
+            # If bytes arrived, the end of the connection is reported by the next call.
+            return (b"".join(chunks), None) if chunks else receive()
 
-        def note_why(error: Exception | None = None) -> object:
+        def keep_login_error(error: Exception | None = None) -> object:
             if isinstance(error, SaslAuthenticationFailedError):
-                self.refusal = error
+                self.login_error = error
             return abort(error)
 
-        transport._sock_recv, transport.abort = receive_all, note_why
+        transport._sock_recv, transport.abort = receive_all, keep_login_error
         return transport
 
 
 class _Network(NetworkSelector):  # type: ignore[misc]  # the client ships no types
-    """Lets go of whoever waited in vain.
+    """Raises timeouts without their traceback.
 
-    A poll does, each time that it brings nothing. The error of it, kept where it was awaited, leads by its traceback to
-    that place and to all callers, with what they had polled: a circle, until the next full collection of garbage.
+    Each poll that returns nothing raises one inside the library. The library keeps the error. Its traceback refers to
+    all callers and to the records that they polled. That is a reference cycle, which lives until the next full garbage
+    collection.
     """
 
     def run(self, coro: Any, *arguments: Any) -> Any:
@@ -56,5 +63,5 @@ class _Network(NetworkSelector):  # type: ignore[misc]  # the client ships no ty
             return super().run(coro, *arguments)
         except KafkaTimeoutError as error:
             error.__traceback__ = None
-            said = error.args
-        raise KafkaTimeoutError(*said)
+            message = error.args
+        raise KafkaTimeoutError(*message)

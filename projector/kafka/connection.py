@@ -1,10 +1,10 @@
-"""How Kafka is reached: the client's settings, its start, and the reaction that each of its errors asks for."""
+"""How to reach Kafka: the client's arguments, its start and end, and which of our errors its errors become."""
 
 import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.coordinator.assignors.range import RangePartitionAssignor
@@ -17,84 +17,77 @@ from kafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from projector.domain.positions import LogRange, log_gap_remedy
+from projector.domain.positions import LogRange
 from projector.errors import BrokerUnavailable, LogGap, Misconfigured, ProjectorError
 from projector.kafka.client import Client
+from projector.kafka.security import security
+from projector.settings import KafkaSettings
 
 CONNECT_SECONDS = 2.0
 _CLOSE_MS = 5_000
 FETCH_BYTES = 8 * 1024 * 1024
-"""What one fetch may bring of all partitions of a broker, compressed; a poll drains it, and inflates it."""
-
-
-class KafkaSettings(NamedTuple):
-    """How to reach the log, and how patient to be with it."""
-
-    bootstrap_servers: str
-    topic: str
-    group_id: str
-    group_instance_id: str | None = None
-    session_timeout_ms: int = 12_000
-    heartbeat_interval_ms: int = 3_000
-    max_poll_interval_ms: int = 60_000
-    metadata_max_age_ms: int = 15_000
-    max_partition_fetch_bytes: int = 1024 * 1024
-    security: Mapping[str, object] = {}
-    """Further arguments of the Kafka client: security_protocol, sasl_*, ssl_*."""
+"""Compressed bytes that one fetch may return for all partitions of a broker. A poll decompresses all of them."""
 
 
 def log_ranges(consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, LogRange]:
-    """What the logs of these partitions hold now."""
+    """Partition → the offsets that it holds now."""
     places = [TopicPartition(topic, partition) for partition in sorted(partitions)]
     beginnings, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
     return {place.partition: LogRange(beginnings[place], ends[place]) for place in places}
 
 
+def topic_id(consumer: Any, topic: str) -> str | None:
+    """Kafka's id of the topic: a topic that was created again has another one. None before Kafka 2.8."""
+    found = consumer._cluster.topic_id(topic)  # the client has no public way without another connection
+    return str(found) if found else None
+
+
 def no_topic(topic: str) -> str:
-    """The sentence for a topic that is not there."""
+    """The sentence for a topic that does not exist."""
     return f"topic {topic} does not exist: create it, or set PROJECTOR_TOPIC"
 
 
 def require_reachable(bootstrap_servers: str) -> None:
-    """Raises BrokerAway where no bootstrap address answers: each consumer built in vain would leak a thread."""
+    """Raise BrokerUnavailable if no bootstrap address accepts a connection.
+
+    A consumer that is built while none does leaks a thread, so this comes first.
+    """
     reasons = []
     for address in bootstrap_servers.split(","):
         host, _, port = address.strip().rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
                 return
-        except ValueError as error:
-            raise Misconfigured(f"PROJECTOR_BOOTSTRAP_SERVERS: {address!r} is not host:port") from error
         except OSError as error:
             reasons.append(f"{address.strip()}: {error.strerror or error}")
     raise BrokerUnavailable("Kafka does not answer: " + "; ".join(reasons))
 
 
 def consumer(configs: Mapping[str, object]) -> Any:
-    """A consumer that knows its cluster; one that fails to is closed, or its thread would stay."""
-    begun: list[Client] = []
+    """A consumer that knows its cluster. If it cannot start, its client is closed: else its thread would stay."""
+    created: list[Client] = []
 
-    def begin(**its: object) -> Client:
-        begun.append(Client(**its))
-        return begun[0]
+    def create(**client_configs: object) -> Client:
+        created.append(Client(**client_configs))
+        return created[0]
 
     try:
-        return KafkaConsumer(**configs, kafka_client=begin)
+        return KafkaConsumer(**configs, kafka_client=create)
     except BaseException as error:
-        for client in begun:
+        for client in created:
             client.close()
-            if client.refusal:
-                raise client.refusal from error
+            if client.login_error:
+                raise client.login_error from error
         if isinstance(error, KafkaTimeoutError):
             raise BrokerUnavailable(
-                f"Kafka takes connections at {configs['bootstrap_servers']} and answers nothing: it is not up, or "
-                f"speaks something else there than {configs.get('security_protocol', 'PLAINTEXT')}"
+                f"Kafka accepts connections at {configs['bootstrap_servers']} and does not answer: it is starting, or "
+                f"its protocol there is not {configs.get('security_protocol', 'PLAINTEXT')}"
             ) from error
         raise
 
 
 def close(client: Any) -> None:
-    """Close a consumer, whatever it has on its way: to call that off is no error, and it would log it as one."""
+    """Close a consumer. Requests in flight are cancelled, which the client would log as errors."""
     log = logging.getLogger("kafka")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -105,53 +98,55 @@ def close(client: Any) -> None:
 
 
 def arguments(settings: KafkaSettings) -> dict[str, object]:
-    """The client's arguments for a member of the group."""
+    """The client's arguments for a member of the group. Raises Misconfigured if a certificate's file is missing."""
     return {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": "projector",
         "group_id": settings.group_id,
         "group_instance_id": settings.group_instance_id,
+        # Positions live in Postgres. What the group stores is for lag tools only.
         "enable_auto_commit": False,
         "auto_offset_reset": "none",
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
-        "partition_assignment_strategy": (RangePartitionAssignor,),  # an eager one: T3
         "session_timeout_ms": settings.session_timeout_ms,
         "heartbeat_interval_ms": settings.heartbeat_interval_ms,
         "max_poll_interval_ms": settings.max_poll_interval_ms,
         "metadata_max_age_ms": settings.metadata_max_age_ms,
         "max_partition_fetch_bytes": settings.max_partition_fetch_bytes,
+        # An eager assignor: decision 0002, trap T3.
+        "partition_assignment_strategy": (RangePartitionAssignor,),
         "fetch_max_bytes": max(FETCH_BYTES, settings.max_partition_fetch_bytes),
         "reconnect_backoff_max_ms": 1_000,
         "request_timeout_ms": 10_000,
-        "bootstrap_timeout_ms": 10_000,  # a signal waits for it
+        "bootstrap_timeout_ms": 10_000,  # SIGTERM waits for it
         "metrics_enabled": False,
-        **settings.security,
+        **security(settings),
     }
+
+
+_ACCESS_ERRORS = (
+    AuthorizationError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+    KafkaConfigurationError,
+)
 
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn the client's errors into the reaction they ask for; one it never meant to raise is of a broken client."""
+    """Turn the client's errors into ours. An error that the client never documents means that it is broken."""
     try:
         yield
     except ProjectorError:
         raise
     except LogTruncationError as error:
         places = sorted(error.divergent_offsets)
+        partitions = [place.partition for place in places]
         raise LogGap(
-            f"the log of {places[0].topic} was truncated behind the position, in partitions "
-            f"{[place.partition for place in places]}. {log_gap_remedy()}"
+            f"topic {places[0].topic} was truncated before the position, in partitions {partitions}"
         ) from error
-    except _TURNED_AWAY as error:
-        raise Misconfigured(f"Kafka does not let us in: {error}") from error
+    except _ACCESS_ERRORS as error:
+        raise Misconfigured(f"Kafka refuses access: {error}") from error
     except Exception as error:
         raise BrokerUnavailable(f"the Kafka client failed: {error!r}") from error
-
-
-_TURNED_AWAY = (
-    AuthorizationError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-    KafkaConfigurationError,
-)

@@ -1,6 +1,6 @@
-"""A member of the consumer group, whose positions live elsewhere.
+"""A member of the consumer group whose positions are stored in Postgres.
 
-The recipe and its traps (T1 …) are those of DESIGN.md, "Kafka"; decision 0002 tells where this departs from it.
+Decision 0002 explains the recipe and lists the client's traps T1 to T7.
 """
 
 import logging
@@ -13,67 +13,61 @@ from typing import Any
 from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
-from projector.domain.positions import LogRange, Polled, log_gap_remedy
-from projector.errors import BrokerUnavailable, LogGap
-from projector.kafka.connection import (
-    KafkaSettings,
-    arguments,
-    close,
-    consumer,
-    log_ranges,
-    mapped_errors,
-    no_topic,
-    require_reachable,
-)
+from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
+from projector.errors import BrokerUnavailable
+from projector.kafka import connection
+from projector.kafka.connection import mapped_errors
+from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
-FRESH_POLL_MS = 100
+UNCLAIMED_POLL_MS = 100
 POLL_MS = 500
-_EVERYTHING = 2**31 - 1
+_ALL_RECORDS = 2**31 - 1
 
 
 class GroupConsumer:
-    """A consumer that starts every partition paused, until `seat` says from where to read it.
+    """A consumer that pauses every assigned partition until `start` sets the offset to read from.
 
-    Not for use by several threads. Every method may raise BrokerAway; `close` raises nothing.
+    A partition is *unclaimed* (assigned and paused) or *active* (read). Not thread-safe. Every method may raise
+    BrokerUnavailable, except `close`.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self.topic = settings.topic
         self.member = f"{socket.gethostname()}/{os.getpid()}"
-        self._seats = _Assignment()
+        self._assignment = _Assignment()
         self._consumer: Any = None
         self._topic_id: str | None = None
-        self._unheard_since: float | None = None
+        self._commits_fail_since: float | None = None
 
-    # --- its life
+    # --- open and close
 
     def open(self) -> None:
-        """Join the group. Raises BrokerAway where no broker or no topic is there yet, Misconfigured if turned away."""
-        require_reachable(self.settings.bootstrap_servers)
-        self._seats = _Assignment()
+        """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
+        connection.require_reachable(self.settings.bootstrap_servers)
+        self._assignment = _Assignment()
         self._topic_id = None
         with mapped_errors():
-            self._consumer = consumer(arguments(self.settings))
-            self._seats.consumer = self._consumer
-            self._consumer.subscribe([self.topic], listener=self._seats)
+            self._consumer = connection.consumer(connection.arguments(self.settings))
+            self._assignment.consumer = self._consumer
+            self._consumer.subscribe([self.topic], listener=self._assignment)
             partitions = self._consumer.partitions_for_topic(self.topic)
         if not partitions:
             self.close()
-            raise BrokerUnavailable(no_topic(self.topic))
+            raise BrokerUnavailable(connection.no_topic(self.topic))
         self._topic_id = self.topic_id
 
     def close(self) -> None:
         """Leave the group, if the broker answers in time."""
         consumer, self._consumer = self._consumer, None
-        self._seats = _Assignment()
+        self._assignment = _Assignment()
         if consumer is None:
             return
         try:
-            close(consumer)
-        except Exception as error:  # whatever it is, we are leaving
+            connection.close(consumer)
+        except Exception as error:  # no error may keep the process from leaving
             log.warning("closing the consumer failed", extra={"error": repr(error)})
 
     @property
@@ -82,116 +76,105 @@ class GroupConsumer:
 
     @property
     def topic_id(self) -> str | None:
-        """Kafka's id of the topic, by which one that was made anew is told from the old one; none before Kafka 2.8."""
-        found = self._consumer._cluster.topic_id(self.topic)  # the client has no public way without another connection
-        return str(found) if found else None
+        """Kafka's id of the topic now."""
+        return connection.topic_id(self._consumer, self.topic)
 
     @property
     def generation(self) -> int | None:
         return int(self._consumer.group_metadata().generation_id)
 
-    # --- partitions: fresh ones are assigned and paused; seated ones are read
+    # --- partitions
 
     @property
     def unclaimed(self) -> list[int]:
-        """Assigned partitions that wait for a seat."""
-        return sorted(self._seats.unclaimed)
+        """Assigned partitions that are not read yet."""
+        return sorted(self._assignment.unclaimed)
 
     @property
     def active(self) -> dict[int, int]:
-        """Partition → the offset up to which its records were handed out."""
-        return dict(self._seats.active)
+        """Partition → the offset after the last record that `poll` returned."""
+        return dict(self._assignment.active)
 
     def log_ranges(self, partitions: Iterable[int]) -> dict[int, LogRange]:
-        """What the logs of these partitions hold now."""
+        """Partition → the offsets that it holds now."""
         with mapped_errors():
-            return log_ranges(self._consumer, self.topic, partitions)
+            return connection.log_ranges(self._consumer, self.topic, partitions)
 
-    def start(self, partition: int, offset: int, span: LogRange) -> None:
-        """Read a fresh partition from `offset` on; raises LogGap where its log, which holds `span`, has it no more."""
-        if offset > span.end:  # the owner before us may have moved on since
-            span = self.log_ranges([partition])[partition]
-        self._require(partition, offset, span)
+    def start(self, partition: int, offset: int, held: LogRange) -> None:
+        """Read an unclaimed partition from `offset`. Raises LogGap if `held`, its offsets, does not contain it."""
+        if offset > held.end:  # the owner before us may have moved on since `held` was read
+            held = self.log_ranges([partition])[partition]
+        require_no_log_gap(Position(self.topic, partition, offset), None, held)
         place = TopicPartition(self.topic, partition)
-        if partition in self._seats.unclaimed:
+        if partition in self._assignment.unclaimed:
             with mapped_errors():
                 self._consumer.seek(place, offset)
                 self._consumer.resume(place)
-            self._seats.start(partition, offset)
+            self._assignment.start(partition, offset)
 
     def pause_all(self) -> None:
-        """Stop reading every partition, until it is claimed and seated again."""
+        """Stop reading all partitions. Each is unclaimed until it is claimed and started again."""
         if self._consumer is not None:
-            # Not the consumer's assignment: that holds revoked partitions until the group has settled.
-            self._seats.reset([TopicPartition(self.topic, partition) for partition in self.active])
-
-    def _require(self, partition: int, offset: int, span: LogRange) -> None:
-        """Raises LogGap where `offset` is not within the log, and says how many records are lost for sure."""
-        if span.beginning <= offset <= span.end:
-            return
-        lost = (
-            f"{span.beginning - offset} records are gone for sure (retention passed the position)"
-            if offset < span.beginning
-            else f"{offset - span.end} projected records are no longer in it (it was truncated, or made anew)"
-        )
-        raise LogGap(
-            f"partition {partition} of {self.topic} was projected up to offset {offset}, and its log holds "
-            f"{span.beginning} to {span.end}: {lost}. {log_gap_remedy()}"
-        )
+            # Not `consumer.assignment()`: it holds revoked partitions until the rebalance ends.
+            self._assignment.reset([TopicPartition(self.topic, partition) for partition in self.active])
 
     # --- reading
 
     def poll(self, *, wait: bool = True) -> list[Polled]:
-        """Everything that has arrived, partition by partition; empty where nothing has, not even after a `wait`.
+        """Everything that has arrived, per partition. Empty if nothing has, also after the `wait`.
 
-        Raises LogGap where a position left the log or the topic was made anew, BrokerAway where the consumer broke:
-        close and open it then.
+        Raises LogGap if a position is no longer in the topic or the topic was created again. Raises BrokerUnavailable
+        if the consumer is broken: then close and open it.
         """
-        patience = 0 if not wait else FRESH_POLL_MS if self._seats.unclaimed or not self._seats.active else POLL_MS
+        is_idle = self._assignment.unclaimed or not self._assignment.active
+        timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
         with mapped_errors():
             self._resume_rejoin()
             try:
-                found = self._consumer.poll(timeout_ms=patience, max_records=_EVERYTHING)  # all of it: T1
+                # All records, so that none stays in the client's buffer: trap T1.
+                records = self._consumer.poll(timeout_ms=timeout_ms, max_records=_ALL_RECORDS)
             except OffsetOutOfRangeError as error:
-                for place, offset in error.args[0].items():
-                    self._require(place.partition, offset, self.log_ranges([place.partition])[place.partition])
-                return []  # the log came back to us in the meantime
+                self._require_in_range(error.args[0])
+                return []
         self._require_same_topic()
-        # A rebalance that came while the records were handed out has taken some of the seats.
-        return [self._polled(place, records) for place, records in found.items() if place.partition in self.active]
+        # A rebalance during the poll may have revoked some of the partitions.
+        return [self._polled(place, found) for place, found in records.items() if place.partition in self.active]
+
+    def _require_in_range(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Raise LogGap, unless the offsets are there again by now."""
+        for place, offset in offsets.items():
+            held = self.log_ranges([place.partition])[place.partition]
+            require_no_log_gap(Position(self.topic, place.partition, offset), None, held)
+
+    def _require_same_topic(self) -> None:
+        if self._topic_id is None or (now := self.topic_id) == self._topic_id:
+            return
+        for partition, offset in self.active.items():
+            require_no_log_gap(Position(self.topic, partition, offset, self._topic_id), now, None)
 
     def _resume_rejoin(self) -> None:
-        """Hold the client to a join that it has begun: where the reason has gone away, 3.0.12 forgets it (0002)."""
+        """Keep the client to a rejoin that it began: 3.0.12 forgets it if its reason disappears (decision 0002)."""
         if self._consumer._coordinator.rejoining:
             self._consumer._coordinator.request_rejoin()
 
     def advanced_without_records(self) -> list[Polled]:
-        """Partitions whose position moved past markers and gaps without a record."""
-        return [
-            polled
-            for partition in self.active
-            if (polled := self._polled(TopicPartition(self.topic, partition), [])).next_offset != polled.start
-        ]
+        """Partitions whose position moved past markers and compacted offsets without a record."""
+        places = [TopicPartition(self.topic, partition) for partition in self.active]
+        polled = [self._polled(place, []) for place in places]
+        return [each for each in polled if each.next_offset != each.start]
 
     def _polled(self, place: TopicPartition, records: list[Any]) -> Polled:
         with mapped_errors():
-            now = self._consumer.position(place, timeout_ms=POLL_MS)
-        start = self._seats.active[place.partition]
-        now = max(now or start, records[-1].offset + 1 if records else start)
-        self._seats.active[place.partition] = now
-        return Polled(place.topic, place.partition, start, records, now)
+            position = self._consumer.position(place, timeout_ms=POLL_MS)
+        start = self._assignment.active[place.partition]
+        next_offset = max(position or start, records[-1].offset + 1 if records else start)
+        self._assignment.active[place.partition] = next_offset
+        return Polled(place.topic, place.partition, start, records, next_offset)
 
-    def _require_same_topic(self) -> None:
-        if self._topic_id and (found := self.topic_id) and found != self._topic_id:
-            raise LogGap(
-                f"topic {self.topic} was deleted and made anew while it was read: it was {self._topic_id}, and is "
-                f"{found} now. {log_gap_remedy()}"
-            )
-
-    # --- telling others
+    # --- advisory commits
 
     def commit(self, positions: Mapping[int, int]) -> None:
-        """Tell the group where we are (partition → offset), for lag tools; nothing here ever reads it back."""
+        """Commit the positions (partition → offset) to the group for lag tools. The projector never reads them."""
         if not positions:
             return
         places = {
@@ -205,19 +188,19 @@ class GroupConsumer:
 
     def _note_commit(self, _: object, response: object) -> None:
         if not isinstance(response, Exception):
-            self._unheard_since = None
+            self._commits_fail_since = None
             return
-        self._unheard_since = self._unheard_since or time.monotonic()
+        self._commits_fail_since = self._commits_fail_since or time.monotonic()
         log.warning("the advisory commit to the group failed", extra={"error": repr(response)})
 
     @property
     def seconds_without_commit(self) -> float:
-        """For how long no advisory commit got through: while a broker is away, polls are merely empty."""
-        return time.monotonic() - self._unheard_since if self._unheard_since else 0.0
+        """Since when commits fail, in seconds. While a broker is down, polls only return nothing: this shows it."""
+        return time.monotonic() - self._commits_fail_since if self._commits_fail_since else 0.0
 
 
 class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # the client ships no types
-    """Who sits where; called by the client's I/O thread, but only while we are inside poll or close."""
+    """The assigned partitions. The client's I/O thread calls it, but only while we are inside poll or close."""
 
     def __init__(self) -> None:
         self.consumer: Any = None
@@ -240,7 +223,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # the clien
         self.active.clear()
         self.reset(assigned)  # kept ones too: their position can be stale
         for place in assigned:
-            self.consumer.seek(place, 0)  # a placeholder: without one each poll fails for want of an offset
+            self.consumer.seek(place, 0)  # a placeholder: without an offset each poll would fail
         if assigned:
             log.info("partitions assigned", extra={"partitions": sorted(place.partition for place in assigned)})
 

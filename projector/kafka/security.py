@@ -6,11 +6,11 @@ from pathlib import Path
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
 from projector.errors import Misconfigured
-from projector.settings import Settings, token_file
+from projector.settings import KafkaSettings, token_file
 
 
-def security(settings: Settings) -> Mapping[str, object]:
-    """The client's arguments for TLS and SASL; raises Misconfigured where a certificate's file is not there."""
+def security(settings: KafkaSettings) -> Mapping[str, object]:
+    """The client's arguments for TLS and SASL. Raises Misconfigured if a certificate's file does not exist."""
     arguments: dict[str, object] = {"security_protocol": settings.security_protocol}
     if settings.security_protocol.endswith("SSL"):
         arguments |= _tls(settings)
@@ -18,7 +18,7 @@ def security(settings: Settings) -> Mapping[str, object]:
         arguments["sasl_mechanism"] = settings.sasl_mechanism
         if settings.sasl_mechanism == "OAUTHBEARER":
             token = settings.sasl_oauth_token.get_secret_value() if settings.sasl_oauth_token else ""
-            arguments["sasl_oauth_token_provider"] = _Token(token, token_file())
+            arguments["sasl_oauth_token_provider"] = _TokenProvider(token, token_file())
         else:
             arguments["sasl_plain_username"] = settings.sasl_username
             password = settings.sasl_password
@@ -26,7 +26,7 @@ def security(settings: Settings) -> Mapping[str, object]:
     return arguments
 
 
-def _tls(settings: Settings) -> dict[str, object]:
+def _tls(settings: KafkaSettings) -> dict[str, object]:
     files = {
         "ssl_cafile": settings.ssl_ca_file,
         "ssl_certfile": settings.ssl_cert_file,
@@ -43,8 +43,8 @@ def _tls(settings: Settings) -> dict[str, object]:
     }
 
 
-class _Token(AbstractTokenProvider):  # type: ignore[misc]  # the client ships no types
-    """A bearer token; one that comes from a file is read at every log-in, since it is renewed there."""
+class _TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # the client ships no types
+    """A bearer token. If it comes from a file, each login reads the file again: tokens are renewed there."""
 
     def __init__(self, token: str, path: Path | None) -> None:
         self._token = token

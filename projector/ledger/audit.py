@@ -1,8 +1,16 @@
-"""Audit writes: a fact goes into `activity_logs` and, through the ledger, into the view; neither failure stops anybody.
+"""Audit writes: one row in `activity_logs` and one in the view per call; a failure is returned and never raised.
 
-The activity row is written first: it is the truth, and what the view misses comes by the event made of it. Each row
-has a transaction of its own, so the connection must not be inside one; if it is, nothing is written. No error is
-raised: each is logged, and stands in the result in its row's place.
+    from projector.ledger import audit
+
+    recorded = audit.record_request(conn, "d-1", caller_id, callee_id, "Summarise the report")
+    if isinstance(recorded.activity, audit.Failed):
+        ...  # recorded.activity.error
+
+The activity row is written first. It is the source of truth: if the write to the view fails, the projector makes up for
+it when the event of the activity row arrives.
+
+Each of the two rows has its own transaction, which is committed when the call returns. So `conn` must not be inside a
+transaction: if it is, nothing is written. Each error is logged and stands in the result in place of its row.
 """
 
 import json
@@ -25,26 +33,26 @@ log = logging.getLogger(__name__)
 
 
 class Written(NamedTuple):
-    """An activity row was made, under this id."""
+    """The activity row was written with this id."""
 
     activity_id: str
 
 
 class Failed(NamedTuple):
-    """A row was not written, and why."""
+    """A row was not written because of this error."""
 
     error: Exception
 
 
 class Recorded(NamedTuple, Generic[T]):
-    """What became of the activity row, and of the view's."""
+    """The result for the activity row, and the result for the row of the view."""
 
     activity: Written | Failed
     view: T | Failed
 
 
 class _Activity(NamedTuple):
-    """A row of `activity_logs`; bodies without the values that are none."""
+    """A row of `activity_logs`. Values that are None are left out of the bodies."""
 
     workspace_id: str
     method: str
@@ -66,21 +74,28 @@ def record_request(
     idempotency_key: str | None = None,
     deadline: datetime | None = None,
 ) -> Recorded[Inserted | AlreadyExists]:
-    """A caller handed a task to a callee: a `delegate` row with the whole task, and `ledger.insert`."""
+    """Record that a caller delegates a task: a `delegate` row, then `ledger.insert`.
+
+    The arguments are those of `ledger.insert`; `conn` must not be inside a transaction. The activity row keeps the
+    whole task. It is written for a repeated request too.
+
+    Returns `Recorded`: `activity` is `Written` or `Failed`, `view` is the result of `ledger.insert` or `Failed`. Both
+    rows are committed when the call returns. Raises nothing: bad arguments and database errors are logged and returned.
+    """
 
     def activity() -> _Activity:
-        asked = validation.new_delegation(delegation_id, caller_id, callee_id, task, idempotency_key, deadline)
+        new = validation.new_delegation(delegation_id, caller_id, callee_id, task, idempotency_key, deadline)
         return _Activity(
-            asked.caller_id,
+            new.caller_id,
             "delegate",
             "pending",
-            target_id=asked.callee_id,
+            target_id=new.callee_id,
             request_body={
-                "task": asked.task,
-                "delegation_id": asked.delegation_id,
-                "deadline": asked.deadline.isoformat() if asked.deadline else None,
+                "task": new.task,
+                "delegation_id": new.delegation_id,
+                "deadline": new.deadline.isoformat() if new.deadline else None,
             },
-            idempotency_key=asked.idempotency_key,
+            idempotency_key=new.idempotency_key,
         )
 
     def row() -> Inserted | AlreadyExists:
@@ -100,19 +115,26 @@ def record_status(
     result: str | None = None,
     error: str | None = None,
 ) -> Recorded[Effect]:
-    """Somebody said where the delegation stands: a `delegate_result` row, and `ledger.set_status`."""
+    """Record the status of a delegation: a `delegate_result` row, then `ledger.set_status`.
+
+    The arguments are those of `ledger.set_status`, and the uuid of the delegation's caller, which the activity row
+    needs. `conn` must not be inside a transaction. The activity row keeps the whole result or error.
+
+    Returns `Recorded`: `activity` is `Written` or `Failed`, `view` is the `Effect` or `Failed`. Both rows are committed
+    when the call returns. Raises nothing: bad arguments and database errors are logged and returned.
+    """
 
     def activity() -> _Activity:
-        told = validation.status(status)
+        new = validation.status(status)
         return _Activity(
             validation.uuid_text(caller_id, "caller_id"),
             "delegate_result",
-            told,
+            new,
             response_body={
                 "delegation_id": validation.identifier(delegation_id),
-                "text": validation.text(result, "result") if told is Status.COMPLETED else None,
+                "text": validation.text(result, "result") if new is Status.COMPLETED else None,
             },
-            error_detail=validation.text(error, "error") if told in FAILED else None,
+            error_detail=validation.text(error, "error") if new in FAILED else None,
         )
 
     return _record(
@@ -124,7 +146,14 @@ def record_status(
 
 
 def record_heartbeat(conn: Connection, delegation_id: str, *, caller_id: Uuid) -> Recorded[Effect]:
-    """The callee is alive and still at it: a `heartbeat` row, and `ledger.heartbeat`."""
+    """Record that the callee is still working: a `heartbeat` row, then `ledger.heartbeat`.
+
+    The arguments are those of `ledger.heartbeat`, and the uuid of the delegation's caller, which the activity row
+    needs. `conn` must not be inside a transaction.
+
+    Returns `Recorded`: `activity` is `Written` or `Failed`, `view` is the `Effect` or `Failed`. Both rows are committed
+    when the call returns. Raises nothing: bad arguments and database errors are logged and returned.
+    """
 
     def activity() -> _Activity:
         body: dict[str, str | None] = {"delegation_id": validation.identifier(delegation_id)}
@@ -143,15 +172,15 @@ def _record(
 
 
 def _in_own_transaction(conn: Connection, delegation_id: str, part: str, write: Callable[[], T]) -> T | Failed:
-    """Write in a transaction of its own; an error is logged and returned."""
+    """Write in a new transaction; log and return an error."""
     try:
         if conn.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
             raise Misconfigured(
-                "the connection is inside a transaction, whose rollback would take the audit write with it: "
-                "give it a connection of its own, or commit before"
+                "the connection is inside a transaction, and its rollback would undo the audit write: use a separate "
+                "connection, or commit first"
             )
         with conn.transaction():
-            _limit_waiting(conn)
+            _limit_lock_wait(conn)
             return write()
     except Exception as error:
         fields = {"part": part, "delegation_id": delegation_id, "error": repr(error)}
@@ -159,8 +188,8 @@ def _in_own_transaction(conn: Connection, delegation_id: str, part: str, write: 
         return Failed(error)
 
 
-def _limit_waiting(conn: Connection) -> None:
-    """Wait no more than two seconds for another's lock in this transaction, unless the caller set a limit."""
+def _limit_lock_wait(conn: Connection) -> None:
+    """Wait at most two seconds for a lock in this transaction, unless the caller has set `lock_timeout`."""
     with rows.plain_cursor(conn) as cursor:
         cursor.execute(
             """
@@ -170,7 +199,7 @@ def _limit_waiting(conn: Connection) -> None:
 
 
 def _insert_activity(conn: Connection, activity: _Activity) -> Written:
-    row_id = str(uuid.uuid4())
+    activity_id = str(uuid.uuid4())
     bodies = {"request_body": _json(activity.request_body), "response_body": _json(activity.response_body)}
     with rows.plain_cursor(conn) as cursor:
         cursor.execute(
@@ -181,13 +210,12 @@ def _insert_activity(conn: Connection, activity: _Activity) -> Written:
                     %(method)s, %(request_body)s::jsonb, %(response_body)s::jsonb, %(status)s, %(error_detail)s,
                     %(idempotency_key)s, now())
             """,
-            activity._asdict() | bodies | {"id": row_id},
+            activity._asdict() | bodies | {"id": activity_id},
         )
-    return Written(row_id)
+    return Written(activity_id)
 
 
 def _json(body: dict[str, str | None] | None) -> str | None:
-    """A body as JSON, without the values that are none."""
     if body is None:
         return None
     return json.dumps({name: value for name, value in body.items() if value is not None}, ensure_ascii=False)

@@ -1,11 +1,4 @@
-"""The ledger: one row of `delegations` at a time, for services that record a delegation themselves (docs/ledger.md).
-
-`conn` is the caller's own psycopg connection, and its search path finds `delegations`. Nothing here commits: outside
-autocommit a row stays locked, and unseen by others, until the caller does. `projector.audit` writes the activity row
-as well.
-
-A bad argument is a ValueError that names it; errors of the database pass as psycopg raises them.
-"""
+"""The writes of the ledger: one row of `delegations` per call. `projector.ledger` exports the public functions."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -14,9 +7,8 @@ from typing import Any, NamedTuple, TypeAlias
 import psycopg
 from psycopg.rows import tuple_row
 
-from projector.contract.facts import FAILED, RANK, Status
+from projector.contract.facts import DEFAULT_DEADLINE, FAILED, RANK, Status
 from projector.contract.fields import preview
-from projector.contract.translate import DEFAULT_DEADLINE
 from projector.domain.outcomes import Outcome
 from projector.errors import WriteConflict
 from projector.ledger import validation
@@ -25,40 +17,46 @@ from projector.ledger.validation import NewDelegation, Uuid
 Connection: TypeAlias = psycopg.Connection[Any]
 
 _TRIES = 10
-_IN_FLIGHT = [each.value for each in RANK]
+_IN_FLIGHT = [status.value for status in RANK]
 
 
 class Conflict(StrEnum):
-    """What the row in the way shares with the one that was to be inserted."""
+    """What the existing row has in common with the one that was to be inserted."""
 
     SAME_ID = "same id"
     SAME_KEY = "same caller and idempotency key"
 
 
 class Inserted(NamedTuple):
-    """A row was made."""
+    """A row was inserted."""
 
     delegation_id: str
 
 
 class AlreadyExists(NamedTuple):
-    """No row was made; `delegation_id` is that of the row in the way."""
+    """No row was inserted; `delegation_id` is the id of the existing row."""
 
     delegation_id: str
     why: Conflict
 
 
 class Effect(StrEnum):
-    """What a call did to a row. Of callers that race for a transition, exactly one hears `advanced`."""
+    """What a call did to the row. If several writers make the same transition, exactly one gets `ADVANCED`."""
 
     ADVANCED = Outcome.ADVANCED
+    """The row has the new status."""
     FILLED = Outcome.FILLED
+    """The row had this final status without a text; now it has the text."""
     HEARTBEAT = Outcome.HEARTBEAT
+    """The row is in flight; its `last_heartbeat` is now."""
     DUPLICATE = Outcome.DUPLICATE
+    """The row has this status already. A text that is stored is never replaced."""
     STALE = Outcome.STALE
+    """The row is in flight and has a later status."""
     REFUSED = Outcome.REFUSED
+    """The delegation has ended: with another status, or the call was a heartbeat."""
     MISSING = "missing"
-    """There is no row. (An event would be parked; the ledger leaves it at that.)"""
+    """There is no row. The projector would park such an event; the ledger keeps nothing."""
 
 
 def insert(
@@ -71,21 +69,35 @@ def insert(
     idempotency_key: str | None = None,
     deadline: datetime | None = None,
 ) -> Inserted | AlreadyExists:
-    """Make a queued row, unless its id is there or the caller used the key before; the default deadline is in 6 hours.
+    """Insert the row of a new delegation, with the status `queued`.
 
-    Raises Contested where the row in the way was gone each time one looked for it.
+    - `conn`: the service's connection. The insert is part of its transaction and is not committed here.
+    - `delegation_id`: unique; at most 512 bytes of UTF-8.
+    - `caller_id`, `callee_id`: uuids, as texts or as `uuid.UUID`.
+    - `task`: not empty. The row keeps its first 4,096 bytes of UTF-8.
+    - `idempotency_key`: unique per caller; at most 512 bytes of UTF-8. None and the empty text mean no key.
+    - `deadline`: a datetime with an offset. None means 6 hours after the start of the transaction.
+
+    Returns `Inserted`, or `AlreadyExists` if a row has this id, or this caller and idempotency key. If another
+    transaction has inserted such a row and not committed it yet, the call waits for the end of that transaction.
+
+    Raises ValueError for a bad argument; WriteConflict if the existing row was deleted again in each of 10 tries (try
+    again); and psycopg's own errors.
     """
-    asked = validation.new_delegation(delegation_id, caller_id, callee_id, task, idempotency_key, deadline)
+    new = validation.new_delegation(delegation_id, caller_id, callee_id, task, idempotency_key, deadline)
     for _ in range(_TRIES):
-        if _insert(conn, asked):
-            return Inserted(asked.delegation_id)
-        # A statement of its own: the one above cannot see a row that was committed while it waited for it.
-        if in_the_way := _conflict(conn, asked):
-            return in_the_way
-    raise WriteConflict(f"whatever stands in the way of delegation {asked.delegation_id} is gone when one looks for it")
+        if _insert(conn, new):
+            return Inserted(new.delegation_id)
+        # A second statement: the first cannot see a row that was committed while it waited for that row.
+        if existing := _existing(conn, new):
+            return existing
+    raise WriteConflict(
+        f"delegation {new.delegation_id} was not inserted: in each of {_TRIES} tries another row with its id or its "
+        "idempotency key was in the way, and was deleted a moment later; try again"
+    )
 
 
-def _insert(conn: Connection, asked: NewDelegation) -> bool:
+def _insert(conn: Connection, new: NewDelegation) -> bool:
     with plain_cursor(conn) as cursor:
         cursor.execute(
             """
@@ -94,13 +106,13 @@ def _insert(conn: Connection, asked: NewDelegation) -> bool:
                     coalesce(%(deadline)s::timestamptz, now() + %(default_deadline)s::interval), %(idempotency_key)s)
             ON CONFLICT DO NOTHING
             """,
-            asked._asdict() | {"task_preview": preview(asked.task, "task"), "default_deadline": DEFAULT_DEADLINE},
+            new._asdict() | {"task_preview": preview(new.task, "task"), "default_deadline": DEFAULT_DEADLINE},
         )
         return cursor.rowcount == 1
 
 
-def _conflict(conn: Connection, asked: NewDelegation) -> AlreadyExists | None:
-    """The row with the same id, or else the holder of the key; None where it vanished meanwhile."""
+def _existing(conn: Connection, new: NewDelegation) -> AlreadyExists | None:
+    """The row with the same id, or else the one that holds the key; None if it was deleted in the meantime."""
     with plain_cursor(conn) as cursor:
         cursor.execute(
             """
@@ -109,43 +121,55 @@ def _conflict(conn: Connection, asked: NewDelegation) -> AlreadyExists | None:
                 OR (caller_id = %(caller_id)s::uuid AND idempotency_key = %(idempotency_key)s)
              ORDER BY delegation_id = %(delegation_id)s DESC LIMIT 1
             """,
-            asked._asdict(),
+            new._asdict(),
         )
         row = cursor.fetchone()
     if row is None:
         return None
-    return AlreadyExists(row[0], Conflict.SAME_ID if row[0] == asked.delegation_id else Conflict.SAME_KEY)
+    return AlreadyExists(row[0], Conflict.SAME_ID if row[0] == new.delegation_id else Conflict.SAME_KEY)
 
 
 def set_status(
     conn: Connection, delegation_id: str, status: str, *, result: str | None = None, error: str | None = None
 ) -> Effect:
-    """Move a row forward, or fill its empty preview; `result` counts with completed, `error` with failed and stuck."""
-    told = validation.status(status)
+    """Advance the status of a delegation, or add the text that its final status lacks.
+
+    - `conn`: the service's connection. The update is part of its transaction and is not committed here.
+    - `delegation_id`: at most 512 bytes of UTF-8.
+    - `status`: queued, dispatched, in_progress, completed, failed or stuck.
+    - `result`: used with completed only. The row keeps its first 4,096 bytes of UTF-8.
+    - `error`: used with failed and stuck only. The row keeps its first 4,096 bytes of UTF-8.
+
+    Returns the `Effect`: advanced, filled, duplicate, stale, refused or missing. The row is locked first: if another
+    transaction has locked it, the call waits for the end of that transaction, and compares with the row as it is then.
+
+    Raises ValueError for a bad argument, and psycopg's own errors.
+    """
+    new = validation.status(status)
     return _set_status(
         conn,
         {
             "delegation_id": validation.identifier(delegation_id),
-            "status": told.value,
-            "behind": [each.value for each in RANK if RANK[each] < RANK.get(told, len(RANK))],
+            "status": new.value,
+            "earlier": [earlier.value for earlier in RANK if RANK[earlier] < RANK.get(new, len(RANK))],
             "in_flight": _IN_FLIGHT,
-            "result": validation.preview(result, "result") if told is Status.COMPLETED else None,
-            "error": validation.preview(error, "error") if told in FAILED else None,
+            "result": validation.preview(result, "result") if new is Status.COMPLETED else None,
+            "error": validation.preview(error, "error") if new in FAILED else None,
         },
     )
 
 
-def _set_status(conn: Connection, told: dict[str, object]) -> Effect:
-    """`behind`: the states from which this status is a step forward."""
+def _set_status(conn: Connection, arguments: dict[str, object]) -> Effect:
+    """`earlier`: the states from which the new status is a step forward."""
     with plain_cursor(conn) as cursor:
-        # The row is locked first, so that what is judged is what is written, however many callers are at it.
+        # The row is locked before the effect is decided, so the decision holds until the row is written.
         cursor.execute(
             """
             WITH locked AS (
                 SELECT * FROM delegations WHERE delegation_id = %(delegation_id)s FOR NO KEY UPDATE
-            ), judged AS (
+            ), decided AS (
                 SELECT delegation_id, status, CASE
-                           WHEN status = ANY (%(behind)s::text[]) THEN 'advanced'
+                           WHEN status = ANY (%(earlier)s::text[]) THEN 'advanced'
                            WHEN status <> %(status)s AND status = ANY (%(in_flight)s::text[]) THEN 'stale'
                            WHEN status <> %(status)s THEN 'refused'
                            WHEN %(result)s::text IS NOT NULL AND coalesce(result_preview, '') = '' THEN 'filled'
@@ -157,18 +181,27 @@ def _set_status(conn: Connection, told: dict[str, object]) -> Effect:
                 UPDATE delegations d
                    SET status = %(status)s, result_preview = coalesce(%(result)s, d.result_preview),
                        error_detail = coalesce(%(error)s, d.error_detail), updated_at = greatest(d.updated_at, now())
-                  FROM judged j
-                 WHERE d.delegation_id = j.delegation_id AND d.status = j.status AND j.effect IN ('advanced', 'filled')
+                  FROM decided e
+                 WHERE d.delegation_id = e.delegation_id AND d.status = e.status AND e.effect IN ('advanced', 'filled')
             )
-            SELECT effect FROM judged
+            SELECT effect FROM decided
             """,
-            told,
+            arguments,
         )
         return _effect(cursor)
 
 
 def heartbeat(conn: Connection, delegation_id: str) -> Effect:
-    """Note that the callee is alive: `heartbeat` where it counted, `refused` where the delegation is over."""
+    """Record that the callee is still working: `last_heartbeat` becomes now, by the clock of the database.
+
+    - `conn`: the service's connection. The update is part of its transaction and is not committed here.
+    - `delegation_id`: at most 512 bytes of UTF-8.
+
+    Returns the `Effect`: heartbeat, refused if the delegation has ended, or missing. The call waits for other
+    transactions that have locked the row. `last_heartbeat` and `updated_at` never go back.
+
+    Raises ValueError for a bad argument, and psycopg's own errors.
+    """
     with plain_cursor(conn) as cursor:
         cursor.execute(
             """
@@ -189,10 +222,10 @@ def heartbeat(conn: Connection, delegation_id: str) -> Effect:
 
 
 def _effect(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Effect:
-    judged = cursor.fetchone()
-    return Effect(judged[0]) if judged else Effect.MISSING
+    row = cursor.fetchone()
+    return Effect(row[0]) if row else Effect.MISSING
 
 
 def plain_cursor(conn: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
-    """A plain cursor, whatever kind of cursor and row the connection is set up for."""
+    """A cursor that returns tuples and takes `%s` placeholders, whatever factories the connection has."""
     return psycopg.Cursor(conn, row_factory=tuple_row)

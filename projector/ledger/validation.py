@@ -1,4 +1,4 @@
-"""What a direct writer passes, cleaned by the rules that events are read by; each ValueError names its argument."""
+"""Validates the arguments of direct writers by the rules for events. Each ValueError names the argument."""
 
 import uuid
 from collections.abc import Callable
@@ -7,14 +7,15 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from projector.contract import fields
 from projector.contract.facts import Status
-from projector.contract.unreadable import Unreadable, shown
+from projector.contract.unreadable import Unreadable, quoted
 
 Uuid: TypeAlias = str | uuid.UUID
+"""A uuid as text or as an object."""
 T = TypeVar("T")
 
 
 class NewDelegation(NamedTuple):
-    """A request; uuids are lower-case texts, the deadline is in UTC, the task is whole."""
+    """The arguments of a request. The uuids are lower-case texts, the deadline is in UTC, the task is not cut."""
 
     delegation_id: str
     caller_id: str
@@ -32,56 +33,56 @@ def new_delegation(
     idempotency_key: str | None,
     deadline: datetime | None,
 ) -> NewDelegation:
-    """A request whose required values are all there."""
+    """The arguments in storable form. All empty required arguments are named in one ValueError."""
     require(delegation_id=delegation_id, caller_id=caller_id, callee_id=callee_id, task=task)
     return NewDelegation(
         identifier(delegation_id),
         uuid_text(caller_id, "caller_id"),
         uuid_text(callee_id, "callee_id"),
         text(task, "task") or "",
-        _read(fields.identifier, idempotency_key, "idempotency_key"),
+        _checked(fields.identifier, idempotency_key, "idempotency_key"),
         None if deadline is None else _in_utc(deadline),
     )
 
 
 def require(**values: object) -> None:
-    """Raise a ValueError that names all of `values` that are none or empty."""
+    """Raise a ValueError with the names of all `values` that are None or empty."""
     empty = [name for name, value in values.items() if value is None or value == ""]
     if empty:
-        raise ValueError(f"required, and empty: {', '.join(empty)}")
+        raise ValueError(f"required, but empty: {', '.join(empty)}")
 
 
 def identifier(delegation_id: str) -> str:
-    """A delegation's id, storable, of at most 512 bytes."""
+    """A delegation's id in storable form, at most 512 bytes of UTF-8."""
     require(delegation_id=delegation_id)
-    return _read(fields.identifier, delegation_id, "delegation_id") or ""
+    return _checked(fields.identifier, delegation_id, "delegation_id") or ""
 
 
 def uuid_text(value: Uuid, name: str) -> str:
     """A uuid as lower-case text."""
     require(**{name: value})
-    return _read(fields.uuid, str(value) if isinstance(value, uuid.UUID) else value, name) or ""
+    return _checked(fields.uuid, str(value) if isinstance(value, uuid.UUID) else value, name) or ""
 
 
 def text(value: str | None, name: str) -> str | None:
-    """A text, storable and whole; None for the empty one."""
-    return _read(fields.text, value, name)
+    """A text in storable form, not cut; None for the empty text."""
+    return _checked(fields.text, value, name)
 
 
 def preview(value: str | None, name: str) -> str | None:
-    """The start of a text, as the view keeps it; None for the empty one."""
-    return _read(fields.preview, value, name)
+    """The first 4,096 bytes of a text, as the view keeps them; None for the empty text."""
+    return _checked(fields.preview, value, name)
 
 
 def status(value: str) -> Status:
-    """One of the six states; the platform's other words for them are the activity rows' business."""
+    """One of the six states. The other words of activity rows, such as `pending`, are not accepted here."""
     try:
         return Status(value)
     except ValueError:
-        raise ValueError(f"status must be one of {', '.join(Status)}: found {shown(value)}") from None
+        raise ValueError(f"status must be one of {', '.join(Status)}: found {quoted(value)}") from None
 
 
-def _read(rule: Callable[[object, str], T], value: object, name: str) -> T:
+def _checked(rule: Callable[[object, str], T], value: object, name: str) -> T:
     try:
         return rule(value, name)
     except Unreadable as error:
@@ -89,10 +90,9 @@ def _read(rule: Callable[[object, str], T], value: object, name: str) -> T:
 
 
 def _in_utc(deadline: datetime) -> datetime:
-    """Raises ValueError without an offset, and where UTC has no such year: Python could not read it back."""
     if not isinstance(deadline, datetime) or deadline.utcoffset() is None:
         raise ValueError(f"deadline must be a datetime with an offset: found {deadline!r}")
     try:
         return deadline.astimezone(UTC)
-    except OverflowError:
+    except OverflowError:  # Postgres would store it, but Python could not read it back
         raise ValueError(f"deadline must be within the years 1 to 9999 in UTC: found {deadline.isoformat()}") from None

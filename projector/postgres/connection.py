@@ -1,8 +1,8 @@
-"""A session with Postgres: how it is opened, how long it waits, and what each of its errors asks for."""
+"""Connections to Postgres: how they open, how long they wait, and which of our errors its errors become."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, NamedTuple, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import generators
@@ -10,36 +10,30 @@ from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
+from projector.postgres import migrations
+from projector.settings import PostgresSettings
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _TIMEOUTS = {"connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3"}
 _DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "10000", **_TIMEOUTS}
+# SQLSTATE classes and codes.
 _TRANSIENT = ("08", "53", "55", "57", "58")
 _ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
-_CONTESTED = "40"
+_CONFLICT = "40"
 _FENCED = "PJ001"
-"""Our own, raised where a batch is written."""
+"""Our own: `write_batch.sql` raises it."""
 _ABOUT_DATA = ("54", "P0001")
-"""A limit that a value exceeds, or a trigger of the platform's that turns it away."""
+"""A limit that a value exceeds, or a trigger of the platform that refuses the row."""
 
 
-class Timeouts(NamedTuple):
-    """How long a session may hold things up, in ms, so that a frozen peer holds no row for ever."""
+def connect(settings: PostgresSettings, *, synchronous_commit: bool = True, schema: str = "projector") -> Connection:
+    """A connection in autocommit: UTC, `schema` first on the search path, timeouts of the settings.
 
-    idle_in_transaction_ms: int = 8_000
-    lock_ms: int = 5_000
-    statement_ms: int = 30_000
-
-
-def connect(
-    url: str, *, timeouts: Timeouts | None = None, synchronous_commit: bool = True, schema: str = "projector"
-) -> Connection:
-    """A session of ours: UTC, `schema` first on the search path, time-outs set. Raises DatabaseAway, Misconfigured.
-
-    What `url` leaves unset is left to libpq's own variables (PGHOST, PGUSER, …).
+    The timeouts make sure that a frozen process holds no lock forever. What the URL leaves out comes from libpq's own
+    variables (PGHOST, PGUSER, …). Raises DatabaseUnavailable, Misconfigured.
     """
-    timeouts = timeouts or Timeouts()
+    url = settings.database_url.get_secret_value()
     with mapped_errors():
         conn = psycopg.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}), autocommit=True)
         try:
@@ -55,9 +49,9 @@ def connect(
                 """,
                 {
                     "schema": schema,
-                    "idle": str(timeouts.idle_in_transaction_ms),
-                    "lock": str(timeouts.lock_ms),
-                    "statement": str(timeouts.statement_ms),
+                    "idle": str(settings.idle_in_transaction_timeout_ms),
+                    "lock": str(settings.lock_timeout_ms),
+                    "statement": str(settings.statement_timeout_ms),
                     "synchronous_commit": "on" if synchronous_commit else "off",
                 },
             )
@@ -67,16 +61,27 @@ def connect(
     return conn
 
 
+def open_view(settings: PostgresSettings, *, synchronous_commit: bool = True) -> Connection:
+    """As `connect`, to a database with every migration of this release. Raises Misconfigured if one is missing."""
+    conn = connect(settings, synchronous_commit=synchronous_commit)
+    try:
+        migrations.require_current(conn)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
 @contextmanager
 def transaction(conn: Connection) -> Iterator[None]:
-    """One transaction, with the database's errors turned into ours."""
+    """One transaction, with Postgres' errors turned into ours."""
     with mapped_errors(), conn.transaction():
         yield
 
 
 @contextmanager
 def snapshot(conn: Connection) -> Iterator[None]:
-    """One transaction that sees everything as it is at its first statement."""
+    """One transaction whose statements all see the database as it is at the first of them."""
     conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
     try:
         with transaction(conn):
@@ -87,21 +92,22 @@ def snapshot(conn: Connection) -> Iterator[None]:
 
 
 def oid(name: str) -> int:
-    """How Postgres' protocol calls one of its own types, or an array of it: `text[]`."""
+    """The OID of a built-in type, or of an array of it: `text[]`."""
     return psycopg.postgres.types.get_oid(name)
 
 
 def send(
     conn: Connection, statement: LiteralString, types: Sequence[int], values: Sequence[object]
 ) -> Callable[[], None]:
-    """Send a statement whose rows nobody wants, with $1, $2, … of these types; what is returned waits for its end.
+    """Send a statement that returns no rows, with $1, $2, … of these types. The returned function waits for its end.
 
-    Until then the session is good for nothing else, and our processor for anything.
+    Until then the connection must not be used; the CPU is free.
     """
-    dumping = Transformer(conn)
-    dumping.set_dumper_types(types, psycopg.pq.Format.BINARY)
+    transformer = Transformer(conn)
+    transformer.set_dumper_types(types, psycopg.pq.Format.BINARY)
     with mapped_errors():
-        conn.pgconn.send_query_params(statement.encode(), dumping.dump_sequence(values, ()), types, dumping.formats)
+        parameters = transformer.dump_sequence(values, ())
+        conn.pgconn.send_query_params(statement.encode(), parameters, types, transformer.formats)
         conn.wait(generators.send(conn.pgconn))
 
     def wait() -> None:
@@ -115,7 +121,7 @@ def send(
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn the database's errors into the reaction they ask for, by their SQLSTATE class."""
+    """Turn Postgres' errors into ours, by their SQLSTATE class."""
     try:
         yield
     except psycopg.Error as error:
@@ -123,31 +129,31 @@ def mapped_errors() -> Iterator[None]:
 
 
 def _mapped(error: psycopg.Error) -> ProjectorError:
-    state, said = error.sqlstate, _message(error)
+    state, message = error.sqlstate, _message(error)
     if isinstance(error, psycopg.ProgrammingError) and state is None:
         return Misconfigured(
-            "PROJECTOR_DATABASE_URL is neither a URL nor key=value text that libpq understands (its own words are not "
-            "shown, as they can hold the password)"
+            "PROJECTOR_DATABASE_URL is neither a URL nor key=value text that libpq understands (libpq's own message is "
+            "not shown, since it can contain the password)"
         )
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # classes 22 and 23, and what psycopg refuses
-        return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
+        return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
     if state is None or state in _ENDED_OR_READ_ONLY or state.startswith(_TRANSIENT):
-        return DatabaseUnavailable(said)
-    if state.startswith(_CONTESTED):
-        return WriteConflict(said)
+        return DatabaseUnavailable(message)
+    if state.startswith(_CONFLICT):
+        return WriteConflict(message)
     if state == _FENCED:
-        return Fenced(said)
+        return Fenced(message)
     if state.startswith(_ABOUT_DATA):
-        return Unwritable(f"Postgres refused it: {said} (SQLSTATE {state})")
+        return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
     if state in ("42P01", "42703", "3F000"):
-        return Misconfigured(f"the schema is not as this projector needs it: {said}; run `projector migrate up`")
+        return Misconfigured(f"the schema is not the one this release needs: {message}; run `projector migrate up`")
     if state.startswith("28") or state in ("3D000", "42501"):
-        return Misconfigured(f"Postgres does not let us in: {said}")
-    return ProjectorError(f"Postgres failed in a way that waiting does not mend: {said} (SQLSTATE {state})")
+        return Misconfigured(f"Postgres refuses access: {message}")
+    return ProjectorError(f"Postgres failed, and waiting does not help: {message} (SQLSTATE {state})")
 
 
 def _message(error: psycopg.Error) -> str:
-    """The error in a line, without the place in our own function where it was met."""
+    """The error on one line, without the line number in our own function."""
     diag = error.diag
     parts = (diag.message_primary, diag.message_detail, diag.message_hint) if diag.message_primary else (str(error),)
     return " ".join(" ".join(part.split()) for part in parts if part)

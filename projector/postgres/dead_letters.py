@@ -1,6 +1,6 @@
-"""Dead letters as they are taken up again: found in log order, locked, and then gone or kept with the new reason.
+"""Dead letters that are retried: found in order, locked, then deleted or kept with their new reason.
 
-Nothing here commits.
+No function here commits.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from projector.postgres.connection import Connection
 
 
 class Coordinates(NamedTuple):
-    """Where a record is in the log."""
+    """The place of a record."""
 
     topic: str
     partition: int
@@ -20,7 +20,7 @@ class Coordinates(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which dead letters are meant; None is any."""
+    """Which dead letters are selected. None means any."""
 
     topic: str | None = None
     partition: int | None = None
@@ -28,7 +28,7 @@ class Filter(NamedTuple):
 
 
 class StoredDeadLetter(NamedTuple):
-    """A dead letter as the record that it was; `timestamp` in ms since 1970."""
+    """A dead letter as the record that it was. `timestamp` is in ms since 1970."""
 
     topic: str
     partition: int
@@ -36,17 +36,17 @@ class StoredDeadLetter(NamedTuple):
     timestamp: int | None
     key: bytes | None
     value: bytes
-    at: str
-    """Where its row is while it is locked."""
+    ctid: str
+    """The ctid of its row, valid while the row is locked."""
 
 
 BEFORE_ALL = Coordinates("", -1, -1)
 
 
 def places_after(
-    conn: Connection, after: Coordinates, wanted: Filter, *, most_records: int, most_bytes: int
+    conn: Connection, after: Coordinates, wanted: Filter, *, max_records: int, max_bytes: int
 ) -> list[Coordinates]:
-    """The next of those wanted in log order, at most so many and, one aside, of so many bytes of values."""
+    """The next selected dead letters, within the limits. A single one may be larger than `max_bytes`."""
     rows = conn.execute(
         """
         WITH following AS (
@@ -55,12 +55,12 @@ def places_after(
                AND (%(topic)s::text IS NULL OR topic = %(topic)s)
                AND (%(partition)s::int IS NULL OR partition = %(partition)s)
                AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
-             GROUP BY topic, partition, "offset" ORDER BY topic, partition, "offset" LIMIT %(most_records)s
+             GROUP BY topic, partition, "offset" ORDER BY topic, partition, "offset" LIMIT %(max_records)s
         ), summed AS (
             SELECT *, sum(size) OVER w AS total, row_number() OVER w AS n FROM following
             WINDOW w AS (ORDER BY topic, partition, "offset")
         )
-        SELECT topic, partition, "offset" FROM summed WHERE n = 1 OR total <= %(most_bytes)s
+        SELECT topic, partition, "offset" FROM summed WHERE n = 1 OR total <= %(max_bytes)s
          ORDER BY topic, partition, "offset"
         """,
         {
@@ -68,15 +68,15 @@ def places_after(
             "after_partition": after.partition,
             "after_offset": after.offset,
             **wanted._asdict(),
-            "most_records": most_records,
-            "most_bytes": most_bytes,
+            "max_records": max_records,
+            "max_bytes": max_bytes,
         },
     )
     return [Coordinates._make(row) for row in rows]
 
 
 def take(conn: Connection, places: Sequence[Coordinates]) -> list[StoredDeadLetter]:
-    """Those of these dead letters that are still there, in log order, locked; waits for whoever else took them."""
+    """Those of these dead letters that still exist, in order, locked. Waits while another process holds them."""
     rows = conn.execute(
         """
         SELECT d.topic, d.partition, d."offset", (extract(epoch FROM d.record_at) * 1000)::bigint, d.key, d.value,
@@ -94,11 +94,11 @@ def take(conn: Connection, places: Sequence[Coordinates]) -> list[StoredDeadLett
 
 
 def record_retry(conn: Connection, letters: Sequence[StoredDeadLetter], again: Sequence[DeadLetter]) -> None:
-    """Forget the letters that are not dead letters `again`, and give the others their new reasons."""
+    """Delete the dead letters that were projected, and give those that failed `again` their new reasons."""
     reasons = {_identity(letter.record): (letter.reason, letter.field) for letter in again}
     kept = [letter for letter in letters if _identity(letter) in reasons]
     gone = [letter for letter in letters if _identity(letter) not in reasons]
-    conn.execute("DELETE FROM dead_letters WHERE ctid = ANY (%(at)s::tid[])", {"at": [letter.at for letter in gone]})
+    conn.execute("DELETE FROM dead_letters WHERE ctid = ANY (%(at)s::tid[])", {"at": [letter.ctid for letter in gone]})
     conn.execute(
         """
         UPDATE dead_letters d SET reason = s.reason, field = s.field
@@ -106,7 +106,7 @@ def record_retry(conn: Connection, letters: Sequence[StoredDeadLetter], again: S
          WHERE d.ctid = s.at AND (d.reason, d.field) IS DISTINCT FROM (s.reason, s.field)
         """,
         {
-            "at": [letter.at for letter in kept],
+            "at": [letter.ctid for letter in kept],
             "reasons": [reasons[_identity(letter)][0] for letter in kept],
             "fields": [reasons[_identity(letter)][1] for letter in kept],
         },
@@ -118,7 +118,7 @@ def _identity(record: Record) -> tuple[str, int, int, bytes | None]:
 
 
 def discard(conn: Connection, places: Sequence[Coordinates]) -> int:
-    """Delete these dead letters for good; how many of them were still there."""
+    """Delete these dead letters permanently. Returns how many still existed."""
     return conn.execute(
         """
         DELETE FROM dead_letters d

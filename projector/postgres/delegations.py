@@ -1,7 +1,6 @@
 """What a batch reads, without locks.
 
-Names are unqualified: the session has the schema `projector` first on its search path, and a shadow schema can stand in
-for both that and the view.
+Table names are unqualified. The search path decides: `projector` and the view, or the shadow schema of a rebuild.
 """
 
 from collections.abc import Sequence
@@ -14,15 +13,15 @@ from projector.domain.lifecycle import Delegation, State
 from projector.postgres.connection import Connection
 
 
-class Seen(NamedTuple):
-    """What a row said when it was read, and the version of it (`xmin`) that a later write must still find."""
+class StoredState(NamedTuple):
+    """A row as it was read, and its version (`xmin`), which a later write must still find."""
 
     state: State
     version: str
 
 
-def read_states(conn: Connection, ids: Sequence[str]) -> list[Seen]:
-    """What a fold needs of the rows of these delegations: not their tasks, which may be long."""
+def read_states(conn: Connection, ids: Sequence[str]) -> list[StoredState]:
+    """The columns of these rows that events change. Their tasks, which can be long, are not read."""
     rows = conn.execute(
         """
         SELECT delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, xmin::text
@@ -31,11 +30,11 @@ def read_states(conn: Connection, ids: Sequence[str]) -> list[Seen]:
         {"ids": ids},
         binary=True,
     ).fetchall()
-    return [Seen(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
+    return [StoredState(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
 
 
 def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
-    """The rows of these delegations, whole: for whoever compares or shows them."""
+    """The whole rows of these delegations, to compare or show them."""
     rows = conn.execute(
         """
         SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,
@@ -62,7 +61,7 @@ def read_holders(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tupl
 
 
 def read_parked(conn: Connection, ids: Sequence[str]) -> list[Parked]:
-    """What is parked for these delegations, in the order of parking."""
+    """The events parked for these delegations, in the order of parking."""
     rows = conn.execute(
         """
         SELECT topic, partition, "offset", delegation_id, status, at, result_preview, error_detail
@@ -82,7 +81,7 @@ def _parked_event(
 
 
 def read_large_rows(conn: Connection, row_ids: Sequence[str]) -> dict[str, str]:
-    """Activity row id → delegation id, for those of the rows that were seen whole."""
+    """Activity row id → delegation id, for those of these rows that are known as large."""
     rows = conn.execute(
         "SELECT row_id::text, delegation_id FROM large_rows WHERE row_id = ANY(%(ids)b::uuid[])", {"ids": row_ids}
     )
@@ -90,7 +89,7 @@ def read_large_rows(conn: Connection, row_ids: Sequence[str]) -> dict[str, str]:
 
 
 def read_large_rows_of(conn: Connection, delegation_id: str) -> dict[str, str]:
-    """Activity row id → delegation id, for the delegation's rows whose bodies may be left out of updates."""
+    """Activity row id → delegation id, for the large rows of one delegation."""
     rows = conn.execute(
         "SELECT row_id::text, delegation_id FROM large_rows WHERE delegation_id = %(delegation_id)s",
         {"delegation_id": delegation_id},

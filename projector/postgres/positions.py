@@ -1,17 +1,16 @@
-"""Positions: how far each partition is projected, who may move it, and the gate that fences a stale writer."""
+"""The stored positions: how far each partition is projected, and which member owns it."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from projector.domain.positions import log_gap_remedy
-from projector.errors import LogGap
+from projector.domain.positions import Position, require_no_log_gap
 from projector.postgres.connection import Connection
 
 
 class Claim(NamedTuple):
-    """A member's wish to own a partition. `beginning` is the log's first offset, taken where no position is stored."""
+    """What a member claims. `beginning` is the partition's first offset: it counts if no position is stored."""
 
     topic: str
     partition: int
@@ -23,9 +22,9 @@ class Claim(NamedTuple):
 
 
 def claim(conn: Connection, wanted: Claim) -> int | None:
-    """Own a partition; the next offset to project, or None where another transaction holds its row just now.
+    """Own a partition. Returns the next offset to project, or None if another transaction holds the row now.
 
-    Raises LogGap where the topic was deleted and made anew: its offsets then mean other records.
+    Raises LogGap if the topic was deleted and created again: its offsets then belong to other records.
     """
     place = wanted._asdict()
     conn.execute(
@@ -44,12 +43,8 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
     ).fetchone()
     if row is None:
         return None
-    next_offset, topic_id = row
-    if topic_id is not None and wanted.topic_id is not None and topic_id != wanted.topic_id:
-        raise LogGap(
-            f"topic {wanted.topic} was deleted and made anew: partition {wanted.partition} was projected up to offset "
-            f"{next_offset} of topic id {topic_id}, and the topic now has id {wanted.topic_id}. " + log_gap_remedy()
-        )
+    position = Position(wanted.topic, wanted.partition, *row)
+    require_no_log_gap(position, wanted.topic_id, None)
     conn.execute(
         """
         UPDATE positions
@@ -59,24 +54,24 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
         """,
         place,
     )
-    return int(next_offset)
+    return position.offset
 
 
 def release(conn: Connection, token: UUID) -> None:
-    """Own nothing any more, for `status` to say so; whoever comes next would claim it in any case."""
+    """Own nothing, so that `status` shows no owner. A later member can claim without it."""
     conn.execute("UPDATE positions SET owner = NULL, member = NULL WHERE owner = %(token)s", {"token": token})
 
 
-def read(conn: Connection, topic: str) -> dict[int, tuple[int, str | None]]:
-    """Partition → the next offset to project, and the id of the topic that it is of."""
+def read(conn: Connection, topic: str) -> dict[int, Position]:
+    """Partition → its position."""
     rows = conn.execute(
-        "SELECT partition, next_offset, topic_id FROM positions WHERE topic = %(topic)s", {"topic": topic}
+        "SELECT topic, partition, next_offset, topic_id FROM positions WHERE topic = %(topic)s", {"topic": topic}
     )
-    return {partition: (next_offset, topic_id) for partition, next_offset, topic_id in rows}
+    return {row[1]: Position._make(row) for row in rows}
 
 
 def owned(conn: Connection, topic: str, token: UUID) -> dict[int, int]:
-    """Partition → the next offset to project, of those that bear this owner's token."""
+    """Partition → the next offset to project, of those that this token owns."""
     rows = conn.execute(
         "SELECT partition, next_offset FROM positions WHERE topic = %(topic)s AND owner = %(token)s",
         {"topic": topic, "token": token},
@@ -85,7 +80,7 @@ def owned(conn: Connection, topic: str, token: UUID) -> dict[int, int]:
 
 
 def lock(conn: Connection, topic: str) -> dict[int, int]:
-    """Hold up every member before its gate until the end of this transaction; partition → next offset."""
+    """Block every batch at its fence until this transaction ends. Returns partition → next offset."""
     rows = conn.execute(
         "SELECT partition, next_offset FROM positions WHERE topic = %(topic)s ORDER BY partition FOR UPDATE",
         {"topic": topic},
@@ -94,7 +89,7 @@ def lock(conn: Connection, topic: str) -> dict[int, int]:
 
 
 def reset(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: str | None) -> None:
-    """Put positions elsewhere (partition → next offset), and fence every batch that was read before."""
+    """Set positions (partition → next offset), and fence every batch that was read before."""
     conn.execute(
         """
         UPDATE positions p
@@ -113,11 +108,11 @@ def reset(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: st
 
 
 def topics(conn: Connection) -> set[str]:
-    """The topics that have positions."""
+    """The topics with positions."""
     return {row[0] for row in conn.execute("SELECT DISTINCT topic FROM positions")}
 
 
 def last_records(conn: Connection, topic: str) -> dict[int, datetime | None]:
-    """Partition → the time of the last record that was projected."""
+    """Partition → the timestamp of the last projected record."""
     rows = conn.execute("SELECT partition, record_at FROM positions WHERE topic = %(topic)s", {"topic": topic})
     return dict(rows)

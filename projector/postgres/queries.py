@@ -1,4 +1,4 @@
-"""Views: what operators ask of the database, as small read models; each function's SQL stands beside it."""
+"""Read models for operators: each function has its SQL beside it, and returns small named tuples."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,8 +10,8 @@ from projector.contract.facts import Status
 from projector.postgres.connection import Connection, mapped_errors
 
 
-class Position(NamedTuple):
-    """How far a partition is projected. `member` claimed it last; none if nobody did, or it was told to stop since."""
+class PositionDetail(NamedTuple):
+    """How far a partition is projected. `member` claimed it last. It is None after an orderly stop."""
 
     partition: int
     next_offset: int
@@ -22,7 +22,7 @@ class Position(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """How many there are: rows of the view by status, parked events, dead letters."""
+    """Counts: rows of the view by status, parked events, dead letters."""
 
     delegations: dict[Status, int]
     parked: int
@@ -30,7 +30,7 @@ class Totals(NamedTuple):
 
 
 class DeadLetterSummary(NamedTuple):
-    """A dead letter without its bytes; `size` is that of its value."""
+    """A dead letter without its bytes. `size` is the number of bytes of its value."""
 
     topic: str
     partition: int
@@ -43,7 +43,7 @@ class DeadLetterSummary(NamedTuple):
 
 
 class DeadLetterDetail(NamedTuple):
-    """A dead letter, whole."""
+    """A dead letter with its key and value."""
 
     topic: str
     partition: int
@@ -57,7 +57,7 @@ class DeadLetterDetail(NamedTuple):
 
 
 class ParkedEvent(NamedTuple):
-    """An event that waits for the request of its delegation; `age_seconds` by the database's clock."""
+    """An event that waits for the request of its delegation. `age_seconds` is by Postgres' clock."""
 
     delegation_id: str
     kind: str
@@ -71,7 +71,7 @@ class ParkedEvent(NamedTuple):
 
 
 class ParkedSummary(NamedTuple):
-    """All that waits: its events, the delegations that they belong to, and the age of the oldest event."""
+    """Counts of parked events and of their delegations, and the age of the oldest event."""
 
     events: int
     delegations: int
@@ -79,9 +79,9 @@ class ParkedSummary(NamedTuple):
     oldest_age_seconds: float | None
 
 
-def positions(conn: Connection, *, topic: str) -> list[Position]:
+def positions(conn: Connection, *, topic: str) -> list[PositionDetail]:
     """The positions of a topic's partitions, in their order."""
-    with mapped_errors(), conn.cursor(row_factory=class_row(Position)) as cursor:
+    with mapped_errors(), conn.cursor(row_factory=class_row(PositionDetail)) as cursor:
         return cursor.execute(
             """
             SELECT partition, next_offset, member, claimed_at, moved_at, record_at
@@ -92,7 +92,7 @@ def positions(conn: Connection, *, topic: str) -> list[Position]:
 
 
 def totals(conn: Connection) -> Totals:
-    """Counts over everything; every status is there, if with none."""
+    """Counts over whole tables. Every status has an entry, which can be 0."""
     with mapped_errors():
         by_status: dict[str, int] = dict(
             conn.execute("SELECT status, count(*) FROM delegations GROUP BY status").fetchall()
@@ -106,7 +106,7 @@ def totals(conn: Connection) -> Totals:
 def dead_letters(
     conn: Connection, *, topic: str | None = None, partition: int | None = None, limit: int
 ) -> list[DeadLetterSummary]:
-    """The latest dead letters, newest first; None is any topic, any partition."""
+    """The latest dead letters, newest first. None means any topic, any partition."""
     with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterSummary)) as cursor:
         return cursor.execute(
             """
@@ -127,7 +127,7 @@ def count_dead_letters(
     partition: int | None = None,
     offsets: Sequence[int] | None = None,
 ) -> int:
-    """How many there are; None is any topic, any partition, any offset."""
+    """How many dead letters there are. None means any topic, any partition, any offset."""
     with mapped_errors():
         counted = conn.execute(
             """
@@ -154,7 +154,7 @@ def dead_letter(conn: Connection, *, topic: str, partition: int, offset: int) ->
 
 
 def parked(conn: Connection, *, delegation_id: str | None = None, limit: int) -> list[ParkedEvent]:
-    """The events that wait longest, in the order in which they were parked; None is any delegation."""
+    """Parked events in the order of parking. None means any delegation."""
     with mapped_errors(), conn.cursor(row_factory=class_row(ParkedEvent)) as cursor:
         return cursor.execute(
             """
@@ -169,7 +169,7 @@ def parked(conn: Connection, *, delegation_id: str | None = None, limit: int) ->
 
 
 def parked_summary(conn: Connection, *, delegation_id: str | None = None) -> ParkedSummary:
-    """How much waits, and how long the oldest has waited; None is any delegation."""
+    """How many events are parked, and how long the oldest has waited. None means any delegation."""
     with mapped_errors(), conn.cursor(row_factory=class_row(ParkedSummary)) as cursor:
         return cursor.execute(
             """
@@ -183,25 +183,12 @@ def parked_summary(conn: Connection, *, delegation_id: str | None = None) -> Par
         ).fetchall()[0]
 
 
-class DeadLetterMention(NamedTuple):
-    """A dead letter that may be about the delegation."""
-
-    topic: str
-    partition: int
-    offset: int
-    record_at: datetime | None
-    died_at: datetime
-    field: str | None
-    reason: str
-    value: bytes
-
-
-def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> list[DeadLetterMention]:
-    """The dead letters whose bytes contain one of these, in log order."""
-    with mapped_errors():
-        rows = conn.execute(
+def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> list[DeadLetterDetail]:
+    """The dead letters whose value contains one of these byte strings, by topic, partition and offset."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterDetail)) as cursor:
+        return cursor.execute(
             """
-            SELECT topic, partition, "offset", record_at, died_at, field, reason, value FROM dead_letters
+            SELECT topic, partition, "offset", record_at, died_at, field, reason, key, value FROM dead_letters
              WHERE EXISTS (SELECT FROM unnest(%(spellings)s::bytea[]) AS wanted (text)
                             WHERE position(wanted.text IN value) > 0)
              ORDER BY topic, partition, "offset" LIMIT %(limit)s
@@ -209,4 +196,3 @@ def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> lis
             {"spellings": list(spellings), "limit": limit},
             binary=True,
         ).fetchall()
-    return [DeadLetterMention._make(row) for row in rows]

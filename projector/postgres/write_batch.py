@@ -1,52 +1,36 @@
-"""What a batch writes: all of it by one call of a function on the server, the gate first.
+"""What a batch writes: everything in one call of a function on the server, the fence first.
 
-The server takes the first lock when it has the whole call, so whoever freezes while sending holds nobody up; and each
-statement of the function sees what others committed before it began, under the locks of those before it. The session
-makes the function for itself, so that two versions of it never meet (decision 0007).
+The server takes the first lock when it has the whole call, so a process that freezes while it sends blocks nobody. Each
+statement of the function sees what others committed before it began, under the locks of the statements before it. Each
+connection creates the function for itself, so two releases never share one (decision 0007).
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import groupby
 
 from projector.contract.facts import Reported
 from projector.contract.fields import recorded_at
 from projector.domain.fold import Changes, DeadLetter, Parked
-from projector.domain.lifecycle import Delegation, State
-from projector.domain.positions import Fence, Move
+from projector.domain.positions import Fence
 from projector.postgres.connection import Connection, mapped_errors, oid, send
 
-_SESSION = resources.files(__package__).joinpath("write_batch.sql").read_bytes()
-_TIMES = frozenset({"record_at", "last_heartbeat", "deadline", "created_at", "updated_at", "at"})
-_BYTES = frozenset({"key", "value"})
-_NUMBERS = frozenset({"partition", "start", "next_offset", "offset", "retry_count"})
-_PARKED = ("topic", "partition", "offset", "delegation_id", "status", "at", "result_preview", "error_detail")
-_DEAD = ("topic", "partition", "offset", "record_at", "key", "value", "reason", "field")
-_COLUMNS = {
-    "moved": Move._fields,
-    "inserted": Delegation._fields,
-    "updated": (*State._fields, "version"),
-    "remembered": ("row_id", "delegation_id"),
-    "requested": ("delegation_id",),
-    "parked": _PARKED,
-    "dead": _DEAD,
+_FUNCTION = resources.files(__package__).joinpath("write_batch.sql").read_text()
+_SIGNATURE = _FUNCTION.partition("pg_temp.write_batch(")[2].partition(") RETURNS")[0]
+_PARAMETERS = [tuple(parameter.split()) for parameter in _SIGNATURE.split(",")]
+_TYPES = [oid(type_name) for _, type_name in _PARAMETERS]
+_CALL = f"SELECT pg_temp.write_batch({', '.join(f'${n}' for n in range(1, len(_PARAMETERS) + 1))})"
+_WIDTHS = {
+    part: len(list(columns))
+    for part, columns in groupby(name.partition("_")[0] for name, type_name in _PARAMETERS if type_name.endswith("[]"))
 }
-
-
-def _type(column: str) -> str:
-    if column in _TIMES:
-        return "timestamptz[]"
-    if column in _BYTES:
-        return "bytea[]"
-    return "bigint[]" if column in _NUMBERS else "text[]"
-
-
-_TYPES = [oid("uuid"), oid("bigint"), *(oid(_type(column)) for columns in _COLUMNS.values() for column in columns)]
+"""Part → number of its columns, in the order of the signature."""
 
 
 def prepare(conn: Connection) -> None:
-    """Make the session's function, and have all statements find rows by their keys, however few or many there are."""
+    """Create the connection's function, and make every statement find rows by key, however many there are."""
     with mapped_errors():
-        conn.execute(_SESSION)
+        conn.execute(_FUNCTION)
 
 
 def write(
@@ -54,38 +38,27 @@ def write(
     changes: Changes,
     versions: Mapping[str, str],
     *,
-    dead: Iterable[DeadLetter] = (),
-    remembered: Mapping[str, str] | None = None,
+    dead_letters: Iterable[DeadLetter] = (),
+    large_rows: Mapping[str, str] | None = None,
     fence: Fence | None = None,
 ) -> Callable[[], None]:
-    """Send a batch to be written, if the gate's positions can be moved; what is returned waits until that is done.
+    """Send a batch, to be written if the fence's positions can be moved. The returned function waits for the end.
 
-    `versions`: delegation id → the version of its row that was read; `remembered`: activity row id → delegation id of
-    large rows. To wait raises Fenced where somebody else owns one of the positions by now, Contested where another
-    writer made or changed a row, took an idempotency key, or parked an event in the meantime: nothing is written then.
+    `versions`: delegation id → the version of its row that was read. `large_rows`: activity row id → delegation id.
+    Waiting raises Fenced if another process owns one of the positions now. It raises WriteConflict if another writer
+    inserted or changed a row, took an idempotency key, or parked an event in between. In both cases nothing is written.
     """
     rows: dict[str, Collection[Sequence[object]]] = {
         "moved": fence.moves if fence else (),
         "inserted": changes.inserted,
         "updated": [(*row, versions[row.delegation_id]) for row in changes.updated],
-        "remembered": list((remembered or {}).items()),
+        "large": list((large_rows or {}).items()),
         "requested": [(delegation_id,) for delegation_id in changes.requested],
         "parked": list(map(_parked, changes.parked)),
-        "dead": list(map(_dead, dead)),
+        "dead": list(map(_dead_letter, dead_letters)),
     }
-    columns = (column for part, names in _COLUMNS.items() for column in _columns(rows[part], len(names)))
-    return send(
-        conn,
-        """
-        SELECT pg_temp.write_batch(
-            $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-            $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42,
-            $43, $44, $45, $46
-        )
-        """,
-        _TYPES,
-        [fence and fence.token, changes.unparked, *columns],
-    )
+    columns = (column for part, width in _WIDTHS.items() for column in _columns(rows[part], width))
+    return send(conn, _CALL, _TYPES, [fence and fence.token, changes.unparked, *columns])
 
 
 def _columns(rows: Collection[Sequence[object]], width: int) -> Iterator[list[object]]:
@@ -94,11 +67,11 @@ def _columns(rows: Collection[Sequence[object]], width: int) -> Iterator[list[ob
 
 def _parked(parked: Parked) -> Sequence[object]:
     event = parked.event
-    told = event[1:] if isinstance(event, Reported) else (None, event.at, None, None)
-    return (parked.topic, parked.partition, parked.offset, event.delegation_id, *told)
+    columns = event[1:] if isinstance(event, Reported) else (None, event.at, None, None)
+    return (parked.topic, parked.partition, parked.offset, event.delegation_id, *columns)
 
 
-def _dead(letter: DeadLetter) -> Sequence[object]:
+def _dead_letter(letter: DeadLetter) -> Sequence[object]:
     record = letter.record
     return (
         record.topic,
@@ -113,5 +86,5 @@ def _dead(letter: DeadLetter) -> Sequence[object]:
 
 
 def exclude_requests(conn: Connection) -> None:
-    """Wait until nobody projects a request, and keep requests out until the end of this transaction (decision 0004)."""
+    """Wait until no batch projects a request, and block requests until this transaction ends (decision 0004)."""
     conn.execute("SELECT pg_advisory_xact_lock(hashtext('delegations projector: parking'))")

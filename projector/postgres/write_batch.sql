@@ -1,13 +1,15 @@
--- What a session makes before it writes batches: `write_batch.py` explains why.
+-- What a connection runs once before it writes batches: `write_batch.py` and decision 0007 explain why.
 
--- A plan that reads the whole view looks cheap while that is small, and would be kept while it grows.
+-- A plan that reads the whole view looks cheap while the view is small. The connection would keep it while it grows.
 SET enable_seqscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET jit = off;
 
+-- The parts of a batch are listed here and nowhere else: `write_batch.py` reads names and types from this signature.
+-- A parameter `part_column` takes one value per row of the part.
 CREATE OR REPLACE FUNCTION pg_temp.write_batch(
-    token uuid, released bigint,
+    token uuid, unparked bigint,
     moved_topic text[], moved_partition bigint[], moved_start bigint[], moved_next_offset bigint[],
     moved_record_at timestamptz[],
     inserted_delegation_id text[], inserted_caller_id text[], inserted_callee_id text[],
@@ -18,7 +20,7 @@ CREATE OR REPLACE FUNCTION pg_temp.write_batch(
     updated_delegation_id text[], updated_status text[], updated_last_heartbeat timestamptz[],
     updated_result_preview text[], updated_error_detail text[], updated_updated_at timestamptz[],
     updated_version text[],
-    remembered_row_id text[], remembered_delegation_id text[],
+    large_row_id text[], large_delegation_id text[],
     requested_delegation_id text[],
     parked_topic text[], parked_partition bigint[], parked_offset bigint[],
     parked_delegation_id text[], parked_status text[], parked_at timestamptz[],
@@ -43,16 +45,16 @@ BEGIN
               USING ERRCODE = 'PJ001';
     END IF;
 
-    -- A batch that parks keeps requests out until its end. One that brings requests keeps parking out, but not
-    -- other requests. Without it a request and an early result, on two partitions at once, would each not see the
-    -- other (decision 0004).
+    -- A batch that parks events blocks requests until it ends. A batch with requests blocks parking, but not other
+    -- requests. Without this lock a request and an early result, on two partitions at the same time, would not see
+    -- each other (decision 0004).
     IF cardinality(parked_topic) > 0 THEN
         PERFORM pg_advisory_xact_lock(hashtext('delegations projector: parking'));
     ELSIF cardinality(requested_delegation_id) > 0 THEN
         PERFORM pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'));
     END IF;
 
-    -- What has no rows is left alone: whoever has locked the view, or put triggers on it, is none of its.
+    -- A part without rows touches no table: it waits for no lock and fires no trigger.
     IF cardinality(inserted_delegation_id) > 0 THEN
         INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
                                  deadline, result_preview, error_detail, retry_count, created_at, updated_at,
@@ -89,10 +91,10 @@ BEGIN
         END IF;
     END IF;
 
-    IF cardinality(remembered_row_id) > 0 THEN
+    IF cardinality(large_row_id) > 0 THEN
         INSERT INTO large_rows AS known (row_id, delegation_id)
         SELECT r.row_id::uuid, r.delegation_id
-          FROM unnest(remembered_row_id, remembered_delegation_id) AS r (row_id, delegation_id) ORDER BY r.row_id
+          FROM unnest(large_row_id, large_delegation_id) AS r (row_id, delegation_id) ORDER BY r.row_id
         ON CONFLICT (row_id) DO UPDATE SET delegation_id = excluded.delegation_id
           WHERE known.delegation_id <> excluded.delegation_id;
     END IF;
@@ -100,7 +102,7 @@ BEGIN
     IF cardinality(requested_delegation_id) > 0 THEN
         DELETE FROM parked WHERE delegation_id = ANY (requested_delegation_id);
         GET DIAGNOSTICS touched = ROW_COUNT;
-        IF touched <> released THEN
+        IF touched <> unparked THEN
             RAISE 'an event was parked while its delegation was being inserted'
                   USING ERRCODE = 'serialization_failure';
         END IF;

@@ -1,53 +1,53 @@
-"""Dead letters, all of them or some: projected once more in log order, or discarded, piece by piece."""
+"""Dead letters, all or some: projected again in the order of the topic, or discarded, one transaction per chunk."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from projector.postgres import dead_letters
 from projector.postgres.connection import Connection, transaction
 from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter
 from projector.projection.transaction import Outcomes, project_dead_letters
-
-
-class BatchLimits(NamedTuple):
-    """How much one transaction may hold: so many records and, one record aside, so many bytes of values."""
-
-    records: int
-    bytes: int
+from projector.settings import BatchLimits
 
 
 def retry(
-    conn: Connection, wanted: Filter, most: BatchLimits, *, progress: Callable[[int], object] = lambda records: None
+    conn: Connection,
+    wanted: Filter,
+    limits: BatchLimits,
+    *,
+    progress: Callable[[int], object] = lambda records: None,
 ) -> Outcomes:
-    """Project them in order of topic, partition and offset; how they ended. `progress` hears how many are done so far.
+    """Project dead letters again, by topic, partition and offset. Returns how they ended.
 
-    Several at once are safe, and a retry that was interrupted is simply run again: each piece is one transaction, in
-    which a letter is projected and deleted, or kept with its new reason. Raises DatabaseAway as `project` does.
+    `progress` gets the number of records so far. Several retries at once are safe. After an interruption run it again:
+    each chunk is one transaction, in which a dead letter is projected and deleted, or kept with its new reason. Raises
+    DatabaseUnavailable as `project` does.
     """
     outcomes: Outcomes = Counter()
-    for places in _chunks(conn, wanted, most):
+    for places in _chunks(conn, wanted, limits):
         outcomes += project_dead_letters(conn, places)
         progress(outcomes.total())
     return outcomes
 
 
-def discard(conn: Connection, wanted: Filter, most: BatchLimits) -> int:
-    """Delete them for good; how many there were."""
+def discard(conn: Connection, wanted: Filter, limits: BatchLimits) -> int:
+    """Delete dead letters permanently. Returns how many there were."""
     count = 0
-    for places in _chunks(conn, wanted, most):
+    for places in _chunks(conn, wanted, limits):
         with transaction(conn):
             count += dead_letters.discard(conn, places)
     return count
 
 
-def _chunks(conn: Connection, wanted: Filter, most: BatchLimits) -> Iterator[list[Coordinates]]:
+def _chunks(conn: Connection, wanted: Filter, limits: BatchLimits) -> Iterator[list[Coordinates]]:
     after = BEFORE_ALL
-    while places := _following(conn, after, wanted, most):
+    while places := _next_chunk(conn, after, wanted, limits):
         yield places
         after = places[-1]
 
 
-def _following(conn: Connection, after: Coordinates, wanted: Filter, most: BatchLimits) -> list[Coordinates]:
+def _next_chunk(conn: Connection, after: Coordinates, wanted: Filter, limits: BatchLimits) -> list[Coordinates]:
     with transaction(conn):
-        return dead_letters.places_after(conn, after, wanted, most_records=most.records, most_bytes=most.bytes)
+        return dead_letters.places_after(
+            conn, after, wanted, max_records=limits.batch_records, max_bytes=limits.batch_bytes
+        )

@@ -22,51 +22,53 @@ Outcomes = Counter[Outcome]
 
 
 def project(conn: Connection, records: Sequence[Record], fence: Fence | None = None) -> Outcomes:
-    """Project a batch and move the gate's positions; how its records ended, adding up to their number.
+    """Project a batch and move the fence's positions. Returns how the records ended; the counts add up to them.
 
-    Without a gate (a replay, a retried dead letter) no position moves. Raises Fenced where a position is no longer
-    ours, DatabaseAway where Postgres is away or the rows are changed too fast by others: nothing is written then.
+    Without a fence (a replay, a retried dead letter) no position moves. Raises Fenced if another process owns a
+    position now. Raises DatabaseUnavailable if Postgres is, or if other writers change the rows too often. In both
+    cases nothing is written.
     """
     return PendingBatch(conn, records, translate_batch(records), fence).wait()
 
 
 class PendingBatch:
-    """A batch that Postgres is writing, and commits by itself: meanwhile the next one can be polled and read.
+    """A batch that Postgres writes and commits by itself, while the next one is polled and translated.
 
-    The session is good for nothing else until `outcomes` were asked for. To make one may raise DatabaseAway.
+    The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable.
     """
 
     def __init__(
-        self, conn: Connection, records: Sequence[Record], reading: TranslatedBatch, fence: Fence | None = None
+        self, conn: Connection, records: Sequence[Record], translated: TranslatedBatch, fence: Fence | None = None
     ) -> None:
         self.moves = fence.moves if fence else ()
         self._conn = conn
         self._records = records
-        self._reading = reading
-        self._gate = fence
-        self._sent: _PendingWrite | None = None
-        with suppress(Unwritable, WriteConflict):  # `wait` meets it again
-            self._sent = _send(conn, reading, fence)
+        self._translated = translated
+        self._fence = fence
+        self._write: _PendingWrite | None = None
+        with suppress(Unwritable, WriteConflict):  # `wait` tries again and handles it
+            self._write = _send(conn, translated, fence)
 
     def wait(self) -> Outcomes:
-        """Wait until the batch is written, whatever it takes; as `project` does, and with its errors."""
+        """Wait until the batch is written, and repeat or split it if needed. Returns and raises as `project`."""
         try:
             return _with_retries(self._attempt)
         except Unwritable as error:
-            return _split(self._conn, self._records, self._gate, error)
+            return _split(self._conn, self._records, self._fence, error)
         except WriteConflict:
             if len(self._records) < 2:
                 raise
-            return _halve(self._conn, self._records, self._gate)  # the fewer rows, the fewer others who write them
+            # Fewer rows mean fewer other writers of the same rows.
+            return _halve(self._conn, self._records, self._fence)
 
     def _attempt(self) -> Outcomes:
-        sent, self._sent = self._sent or _send(self._conn, self._reading, self._gate), None
-        sent.wait()
-        return sent.outcomes
+        write, self._write = self._write or _send(self._conn, self._translated, self._fence), None
+        write.wait()
+        return write.outcomes
 
 
 def _with_retries(attempt: Callable[[], Outcomes]) -> Outcomes:
-    """Write, and again where another writer got in between."""
+    """Write, and again if another writer changed a row in between."""
     for _ in range(_TRIES - 1):
         with suppress(WriteConflict):
             return attempt()
@@ -77,7 +79,7 @@ def _with_retries(attempt: Callable[[], Outcomes]) -> Outcomes:
 
 
 def _split(conn: Connection, records: Sequence[Record], fence: Fence | None, error: Unwritable) -> Outcomes:
-    """Halve the batch until the one record that Postgres refuses is alone, and keep that one as a dead letter."""
+    """Halve the batch until the record that Postgres refuses is alone. Keep that one as a dead letter."""
     if len(records) > 1:
         return _halve(conn, records, fence)
     if not records:
@@ -92,7 +94,7 @@ def _halve(conn: Connection, records: Sequence[Record], fence: Fence | None) -> 
 
 
 def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:
-    """The gate for `head`, and the gate for what comes after it."""
+    """The fence for `head`, and the fence for the records after it."""
     reached = {(record.topic, record.partition): record for record in head}
     first, second = [], []
     for move in fence.moves:
@@ -108,9 +110,9 @@ def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:
 
 
 def project_dead_letters(conn: Connection, places: Sequence[Coordinates]) -> Outcomes:
-    """Project dead letters once more; in the same transaction each leaves, or is kept with its new reason.
+    """Project dead letters again. In the same transaction each is deleted, or kept with its new reason.
 
-    No position moves. Letters that are no longer there count for nothing. Raises DatabaseAway as `project` does.
+    No position moves. Dead letters that are no longer there are not counted. Raises DatabaseUnavailable as `project`.
     """
     try:
         return _with_retries(lambda: _write_dead_letters(conn, places, translate_batch))
@@ -123,14 +125,16 @@ def project_dead_letters(conn: Connection, places: Sequence[Coordinates]) -> Out
 
 
 def _write_dead_letters(
-    conn: Connection, places: Sequence[Coordinates], reading: Callable[[Sequence[StoredDeadLetter]], TranslatedBatch]
+    conn: Connection,
+    places: Sequence[Coordinates],
+    translated: Callable[[Sequence[StoredDeadLetter]], TranslatedBatch],
 ) -> Outcomes:
     with transaction(conn):
         letters = dead_letters.take(conn, places)
-        sent = _send(conn, reading(letters), None)
-        sent.wait()
-        dead_letters.record_retry(conn, letters, sent.dead)
-        return sent.outcomes
+        write = _send(conn, translated(letters), None)
+        write.wait()
+        dead_letters.record_retry(conn, letters, write.dead_letters)
+        return write.outcomes
 
 
 def _refused(records: Sequence[Record], reason: str) -> TranslatedBatch:
@@ -138,50 +142,53 @@ def _refused(records: Sequence[Record], reason: str) -> TranslatedBatch:
 
 
 class _PendingWrite(NamedTuple):
-    """How the records of a batch end if it is written, the dead letters among them, and how to wait for that."""
+    """A batch that was sent: how its records end if it is written, and a function that waits for that."""
 
     outcomes: Outcomes
-    dead: Sequence[DeadLetter]
+    dead_letters: Sequence[DeadLetter]
     wait: Callable[[], None]
 
 
-def _send(conn: Connection, reading: TranslatedBatch, fence: Fence | None) -> _PendingWrite:
-    """Read what the batch touches, without locks, fold it, and send what changes."""
+def _send(conn: Connection, translated: TranslatedBatch, fence: Fence | None) -> _PendingWrite:
+    """Read the rows that the batch touches, without locks. Fold it. Send what changes."""
     with mapped_errors():
-        reading, remembered = _resolve_unavailable(conn, reading)
-        view, versions = _read_working_set(conn, reading)
-    outcomes = Counter(reading.outcomes)
-    for record, translation in reading.said:
-        outcomes[view.apply(record, translation)] += 1
-    dead = reading.dead_letters
+        translated, large_rows = _resolve_unavailable(conn, translated)
+        working_set, versions = _read_working_set(conn, translated)
+    outcomes = Counter(translated.outcomes)
+    for record, translation in translated.records:
+        outcomes[working_set.apply(record, translation)] += 1
+    dead = translated.dead_letters
     if dead:
         outcomes[Outcome.DEAD_LETTER] += len(dead)
-    return _PendingWrite(
-        outcomes, dead, write(conn, view.changes(), versions, dead=dead, remembered=remembered, fence=fence)
-    )
+    wait = write(conn, working_set.changes(), versions, dead_letters=dead, large_rows=large_rows, fence=fence)
+    return _PendingWrite(outcomes, dead, wait)
 
 
-def _resolve_unavailable(conn: Connection, reading: TranslatedBatch) -> tuple[TranslatedBatch, dict[str, str]]:
-    """Resolve the bodies that were left out; what the batch itself has to remember, as row id → delegation id."""
-    wanted = [translation.unavailable_row_id for _, translation in reading.said if translation.unavailable_row_id]
-    reading = resolve_unavailable(reading, delegations.read_large_rows(conn, wanted) if wanted else {})
-    said = (translation for _, translation in reading.said)
-    return reading, {each.remembered: each.delegation_id for each in said if each.remembered}
+def _resolve_unavailable(conn: Connection, translated: TranslatedBatch) -> tuple[TranslatedBatch, dict[str, str]]:
+    """Find the delegations of bodies that were left out.
+
+    Also returns the batch's own large rows: activity row id → delegation id.
+    """
+    wanted = [each.translation.unavailable_row_id for each in translated.records if each.translation.unavailable_row_id]
+    translated = resolve_unavailable(translated, delegations.read_large_rows(conn, wanted) if wanted else {})
+    translations = (translation for _, translation in translated.records)
+    return translated, {each.large_row_id: each.delegation_id for each in translations if each.large_row_id}
 
 
-def _read_working_set(conn: Connection, reading: TranslatedBatch) -> tuple[WorkingSet, dict[str, str]]:
-    ids = list({translation.delegation_id for _, translation in reading.said})
-    requests = [translation.request for _, translation in reading.said if translation.request]
-    seen = delegations.read_states(conn, ids) if ids else []
-    known = {each.state.delegation_id: each.version for each in seen}
+def _read_working_set(conn: Connection, translated: TranslatedBatch) -> tuple[WorkingSet, dict[str, str]]:
+    """The rows that the batch touches, and their versions: delegation id → version."""
+    ids = list({translation.delegation_id for _, translation in translated.records})
+    requests = [translation.request for _, translation in translated.records if translation.request]
+    stored = delegations.read_states(conn, ids) if ids else []
+    versions = {each.state.delegation_id: each.version for each in stored}
     keys = [
         (request.caller_id, request.idempotency_key)
         for request in requests
-        if request.idempotency_key and request.delegation_id not in known
+        if request.idempotency_key and request.delegation_id not in versions
     ]
-    view = WorkingSet(
-        (each.state for each in seen),
+    working_set = WorkingSet(
+        (each.state for each in stored),
         delegations.read_holders(conn, keys) if keys else {},
         delegations.read_parked(conn, [request.delegation_id for request in requests]) if requests else (),
     )
-    return view, known
+    return working_set, versions

@@ -1,1 +1,1 @@
-"""`verify` and `rebuild`: the log folded again beside the view, compared, and written where it differs."""
+"""`verify` and `rebuild`: fold a source into a second copy of the view, compare the two, repair the drift."""

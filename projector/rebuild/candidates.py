@@ -1,4 +1,8 @@
-"""Candidates: the delegations that may differ between the view and its shadow."""
+"""Candidates: the delegations that may differ between the view and its shadow.
+
+They are stored in the table `projector_shadow.suspects`. A later step compares each of them, and then clears those that
+are not to be written.
+"""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,11 +14,12 @@ from projector.postgres.connection import Connection
 def add_differing(
     conn: Connection, *, steps: bool, every: int, uncovered_before: datetime | None, proves_absence: bool
 ) -> int:
-    """Note every row that differs between view and shadow; without `steps`, times of changes do not count.
+    """Add every row that differs between view and shadow; return how many rows of the view the source does not cover.
 
-    `every` leaves all but a part of the ids out, as `sampled` does. Rows that the source does not have are only
-    counted where that says nothing, as there may be millions: created before `uncovered_before` or, unless the source
-    `proves_absence`, all of them.
+    Without `steps`, the times of changes are not compared. `every` selects one id in `every`, as `in_sample` does.
+
+    A row that only the view has is counted, and not added, where the source cannot prove it wrong: it was created
+    before `uncovered_before`, or the source does not prove absence. There may be millions of such rows.
     """
     row = conn.execute(
         """
@@ -32,7 +37,7 @@ def add_differing(
                (s.caller_id, s.callee_id, s.task_preview, s.status, s.deadline, s.result_preview, s.error_detail,
                 s.retry_count, s.created_at, s.idempotency_key)
             OR (%(steps)s AND (d.last_heartbeat, d.updated_at) IS DISTINCT FROM (s.last_heartbeat, s.updated_at)))
-        ), noted AS (
+        ), added AS (
             INSERT INTO projector_shadow.suspects SELECT delegation_id FROM different WHERE NOT uncovered
             ON CONFLICT DO NOTHING
         )
@@ -43,13 +48,13 @@ def add_differing(
     return int(row[0]) if row else 0
 
 
-def sampled(delegation_id: str, every: int) -> bool:
-    """Whether a delegation is in the sample of one in so many."""
+def in_sample(delegation_id: str, every: int) -> bool:
+    """Whether a delegation is in the sample of one in `every`."""
     return int(hashlib.md5(delegation_id.encode(), usedforsecurity=False).hexdigest()[:8], 16) % every == 0
 
 
 def add_parked(conn: Connection) -> None:
-    """Note every delegation for which not the same is parked."""
+    """Add every delegation whose parked events differ between view and shadow."""
     conn.execute(
         """
         INSERT INTO projector_shadow.suspects (delegation_id)
@@ -65,7 +70,7 @@ def add_parked(conn: Connection) -> None:
 
 
 def add(conn: Connection, ids: Sequence[str]) -> None:
-    """Note delegations that were written since the others were, but for those that were carried over."""
+    """Add these delegations, except rows that were carried over from the view: those are never compared."""
     conn.execute(
         """
         INSERT INTO projector_shadow.suspects
@@ -78,7 +83,7 @@ def add(conn: Connection, ids: Sequence[str]) -> None:
 
 
 def read(conn: Connection, size: int = 1000) -> Iterator[list[str]]:
-    """The ids that were noted, so many at a time."""
+    """The ids of all candidates in order, in lists of at most `size`."""
     after = ""
     while True:
         rows = conn.execute(
@@ -95,5 +100,5 @@ def read(conn: Connection, size: int = 1000) -> Iterator[list[str]]:
 
 
 def clear(conn: Connection, ids: Sequence[str]) -> None:
-    """Forget suspects: what is left differs, and is to be written."""
+    """Remove candidates that are not to be written."""
     conn.execute("DELETE FROM projector_shadow.suspects WHERE delegation_id = ANY(%(ids)s)", {"ids": ids})

@@ -1,4 +1,4 @@
-"""The view beside its shadow, at one position: which suspects differ, and what of that is drift."""
+"""The comparison of view and shadow at one position: which candidates differ, and which differences are drift."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, cast
@@ -13,9 +13,15 @@ from projector.rebuild.drift import Classification, Coverage, Difference, DriftR
 
 
 class Options(NamedTuple):
-    """What is asked for: to mend, or only to tell; of all delegations, or only of some.
+    """What to do about drift, and for which delegations.
 
-    `sure`: also if much of the view would be deleted. `sample`: of about so many, chosen by their ids.
+    | field | meaning |
+    |---|---|
+    | `repair` | write the drift into the view; else only report it |
+    | `confirmed` | delete rows even if they are a large part of the view |
+    | `only` | compare these delegations only; empty: all of them |
+    | `drop_uncovered` | treat rows whose history the source lacks as drift |
+    | `sample` | compare about this many delegations, chosen by their ids; None: all of them |
     """
 
     repair: bool = False
@@ -26,37 +32,37 @@ class Options(NamedTuple):
 
 
 class Comparison:
-    """Two sessions that hold still: one on the view, one on the shadow."""
+    """Compares a view and a shadow that do not change meanwhile, over one connection to each."""
 
     def __init__(self, view: Connection, shadow_conn: Connection, coverage: Coverage, options: Options) -> None:
-        self._view, self._fold_in = view, shadow_conn
-        self._coverage, self._wish = coverage, options
+        self._view, self._shadow = view, shadow_conn
+        self._coverage, self._options = coverage, options
 
     def compare(self, report: DriftReport) -> DriftReport:
-        """Look at every suspect and count what is found; before it is mended, acquit all that is not to be written."""
+        """Compare the candidates and count the differences; for a repair, clear those that are not to be written."""
         for ids in candidates.read(self._view):
-            found = self._differences([each for each in ids if self._is_selected(each)])
-            kept = self._keys_kept(found)
+            differences = self._differences([each for each in ids if self._is_selected(each)])
+            blocked = self._blocked_by_keys(differences)
             drifted = set()
-            for each in found:
-                meaning = self._verdict(each, kept)
+            for each in differences:
+                meaning = self._classify(each, blocked)
                 report.add(each, meaning)
                 if meaning is Classification.DRIFT:
                     drifted.add(each.delegation_id)
-            if self._wish.repair:
+            if self._options.repair:
                 candidates.clear(self._view, [each for each in ids if each not in drifted])
         return report
 
     def _is_selected(self, delegation_id: str) -> bool:
-        return not self._wish.only or delegation_id in self._wish.only
+        return not self._options.only or delegation_id in self._options.only
 
-    def _verdict(self, found: Difference, kept: Collection[str]) -> Classification:
-        drop, is_kept = self._wish.drop_uncovered, found.delegation_id in kept
-        return classify(found, self._coverage, drop_uncovered=drop, key_is_kept=is_kept)
+    def _classify(self, found: Difference, blocked: Collection[str]) -> Classification:
+        drop, key_is_kept = self._options.drop_uncovered, found.delegation_id in blocked
+        return classify(found, self._coverage, drop_uncovered=drop, key_is_kept=key_is_kept)
 
     def _differences(self, ids: Sequence[str]) -> list[Difference]:
-        view, log = _rows(self._view, ids), _rows(self._fold_in, ids)
-        parked_in_view, parked_by_log = self._parked(self._view, ids), self._parked(self._fold_in, ids)
+        view, log = _rows(self._view, ids), _rows(self._shadow, ids)
+        parked_in_view, parked_by_log = self._parked(self._view, ids), self._parked(self._shadow, ids)
         sides = {
             each: Sides(view.get(each), log.get(each), parked_in_view.get(each, ()), parked_by_log.get(each, ()))
             for each in ids
@@ -64,46 +70,50 @@ class Comparison:
         return [found for each in ids if (found := difference(each, sides[each], self._coverage))]
 
     def _parked(self, conn: Connection, ids: Sequence[str]) -> dict[str, list[Parked]]:
-        found: dict[str, list[Parked]] = {}
+        by_id: dict[str, list[Parked]] = {}
         for parked in delegations.read_parked(conn, ids) if self._coverage.is_log else ():
-            found.setdefault(parked.event.delegation_id, []).append(parked)
-        return found
+            by_id.setdefault(parked.event.delegation_id, []).append(parked)
+        return by_id
 
-    def _keys_kept(self, found: Sequence[Difference], askers: frozenset[str] = frozenset()) -> set[str]:
-        """Those that would need an idempotency key which a row holds that is going to stay as it is.
+    def _blocked_by_keys(self, differences: Sequence[Difference], waiting: frozenset[str] = frozenset()) -> set[str]:
+        """The delegations that need an idempotency key which another row holds and is going to keep.
 
-        `askers` are those whose keys depend on the answer: of a ring of exchanged keys all are written, or none.
+        A row keeps its key unless it is drift itself, and it may need a key in its turn. So this follows the keys from
+        holder to holder; `waiting` are the delegations on the way, whose keys depend on the answer. A ring of exchanged
+        keys leads back to one of them: all of its rows are written, or none.
         """
-        wanted = {key: each.delegation_id for each in found if (key := _wanted_key(each.sides))}
+        wanted = {key: each.delegation_id for each in differences if (key := _wanted_key(each.sides))}
         holders = delegations.read_holders(self._view, list(wanted)) if wanted else {}
-        return {wanted[key] for key, holder in holders.items() if self._stays(holder, askers | {wanted[key]})}
+        return {wanted[key] for key, holder in holders.items() if self._keeps_its_key(holder, waiting | {wanted[key]})}
 
-    def _stays(self, holder: str, askers: frozenset[str]) -> bool:
-        if holder in askers:
+    def _keeps_its_key(self, holder: str, waiting: frozenset[str]) -> bool:
+        if holder in waiting:
             return False
-        found = self._differences([holder]) if self._is_selected(holder) else []
-        kept = self._keys_kept(found, askers)
-        return not any(self._verdict(each, kept) is Classification.DRIFT for each in found)
+        differences = self._differences([holder]) if self._is_selected(holder) else []
+        blocked = self._blocked_by_keys(differences, waiting)
+        return not any(self._classify(each, blocked) is Classification.DRIFT for each in differences)
 
 
 def apply_parked(view: Connection, shadow_conn: Connection) -> None:
-    """Fold what is parked in the view for suspects onto their rows in the shadow: the source may know nothing of it."""
+    """Apply the candidates' events that are parked in the view to their rows in the shadow.
+
+    A source other than the topic may not have these events.
+    """
     for ids in candidates.read(view):
         parked = delegations.read_parked(view, ids)
         seen = {each.state.delegation_id: each for each in delegations.read_states(shadow_conn, ids)} if parked else {}
-        rows = {each: known.state for each, known in seen.items()}
+        rows = {delegation_id: row.state for delegation_id, row in seen.items()}
         for each in parked:
             if before := rows.get(each.event.delegation_id):
                 rows[before.delegation_id] = cast(State, evolve(before, each.event).after)
-        changed = [row for each, row in rows.items() if row != seen[each].state]
-        await_written = write(
-            shadow_conn, Changes([], changed, [], [], 0), {each: at.version for each, at in seen.items()}
-        )
+        changed = [row for delegation_id, row in rows.items() if row != seen[delegation_id].state]
+        versions = {delegation_id: row.version for delegation_id, row in seen.items()}
+        await_written = write(shadow_conn, Changes([], changed, [], [], 0), versions)
         await_written()
 
 
 def _wanted_key(sides: Sides) -> tuple[str, str] | None:
-    """The caller and idempotency key that the log gives a delegation, and that the view does not give it."""
+    """The caller and idempotency key that the delegation has in the log and lacks in the view."""
     view, log = sides.view, sides.log
     if log is None or log.idempotency_key is None:
         return None

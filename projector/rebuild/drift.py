@@ -1,4 +1,7 @@
-"""Where view and log differ, row by row, and what of it is drift: the rules of decision 0006. No SQL, no Kafka."""
+"""Drift: how a delegation differs between view and source, and what the difference means. No SQL, no Kafka.
+
+docs/decisions/0006 explains the rules.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -8,13 +11,14 @@ from typing import NamedTuple
 
 from projector.contract.facts import TERMINAL
 from projector.domain.fold import Parked
-from projector.domain.lifecycle import Delegation
+from projector.domain.lifecycle import Delegation, changed_columns
 
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
-"""How far the clocks of the platform, its producers and the broker may be apart."""
+"""The largest expected difference between the clocks of the platform, its producers and the broker."""
 EXAMPLES = 5
-_TIMES_OF_STEPS = {"last_heartbeat", "updated_at"}
-_ENDS = {"status", "result_preview", "error_detail"}
+"""How many differences of each kind a report shows."""
+_STEP_TIMES = {"last_heartbeat", "updated_at"}
+_END_COLUMNS = {"status", "result_preview", "error_detail"}
 
 
 class DriftKind(StrEnum):
@@ -27,7 +31,7 @@ class DriftKind(StrEnum):
 
 
 class Classification(StrEnum):
-    """What a difference means; only drift is ever mended."""
+    """What a difference means. Only drift is repaired."""
 
     DRIFT = "drift"
     NOT_COVERED = "not covered"
@@ -35,12 +39,15 @@ class Classification(StrEnum):
 
 
 class Coverage(NamedTuple):
-    """What of the view a source can speak of.
+    """For which rows of the view a source has the history.
 
-    `since`: it may lack the history of rows that were created before. `until`: rows that changed later are ahead of it.
-    `proves_absence`: a delegation that it does not know, and that is not older, never was. `is_log`: it is the view's
-    own log, up to the view's positions, so that the same must be parked. `steps`: it tells every step, and so the
-    times of them, and which of two ends came first.
+    | field | meaning |
+    |---|---|
+    | `since` | rows created earlier may have history that the source lacks |
+    | `until` | rows that changed later are ahead of the source |
+    | `proves_absence` | a row that the source lacks never existed, unless it was created before `since` |
+    | `is_log` | the source is the view's own topic up to the view's positions, so the parked events must be equal too |
+    | `steps` | the source has each step: the times of steps, and which of two terminal statuses came first |
     """
 
     since: datetime | None = None
@@ -51,7 +58,7 @@ class Coverage(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """A delegation as the view has it and as the log does, with what either has parked for it."""
+    """A delegation in the view and in the log, with the events that each of them has parked for it."""
 
     view: Delegation | None
     log: Delegation | None
@@ -60,7 +67,7 @@ class Sides(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """A delegation that is not the same on both sides; `columns` are those that differ where both have a row."""
+    """A delegation that differs between the two sides. `columns` is empty unless both sides have a row."""
 
     delegation_id: str
     kind: DriftKind
@@ -69,15 +76,11 @@ class Difference(NamedTuple):
 
 
 def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Difference | None:
-    """How the sides differ, if they do."""
+    """How the sides differ, or None where they are equal."""
     view, log = sides.view, sides.log
     if view is not None and log is not None:
-        ignored = _not_told(view, log, coverage)
-        columns = tuple(
-            name
-            for name, ours, its in zip(Delegation._fields, view, log, strict=True)
-            if ours != its and name not in ignored
-        )
+        ignored = _ignored_columns(view, log, coverage)
+        columns = tuple(name for name in changed_columns(view, log) if name not in ignored)
         if columns:
             return Difference(delegation_id, DriftKind.DIFFERS, columns, sides)
     elif view is not None:
@@ -89,18 +92,21 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
     return None
 
 
-def _not_told(view: Delegation, log: Delegation, coverage: Coverage) -> set[str]:
-    """The columns in which the sides may differ, since the source does not know better."""
+def _ignored_columns(view: Delegation, log: Delegation, coverage: Coverage) -> set[str]:
+    """The columns that a source without steps cannot prove wrong."""
     if coverage.steps:
         return set()
     both_ended = view.status in TERMINAL and log.status in TERMINAL
-    return _TIMES_OF_STEPS | _ENDS if both_ended and view.status is not log.status else _TIMES_OF_STEPS
+    return _STEP_TIMES | _END_COLUMNS if both_ended and view.status is not log.status else _STEP_TIMES
 
 
 def classify(
     found: Difference, coverage: Coverage, *, drop_uncovered: bool = False, key_is_kept: bool = False
 ) -> Classification:
-    """What the difference means; `key_is_kept`: it needs an idempotency key that a row holds which is going to stay."""
+    """What the difference means.
+
+    `key_is_kept`: the delegation needs an idempotency key, and the row that holds it is not going to change.
+    """
     view = found.sides.view
     if view is not None and coverage.until is not None and view.updated_at > coverage.until:
         return Classification.AHEAD
@@ -111,18 +117,21 @@ def classify(
     if found.kind is DriftKind.UNEXPECTED and not coverage.proves_absence:
         return Classification.NOT_COVERED
     is_older = coverage.since is not None and view.created_at < coverage.since
-    if is_older and (found.sides.log is None or _ended_otherwise(view, found.sides.log)):
+    if is_older and (found.sides.log is None or _has_another_end(view, found.sides.log)):
         return Classification.NOT_COVERED
     return Classification.DRIFT
 
 
-def _ended_otherwise(view: Delegation, log: Delegation) -> bool:
-    """Whether the view has an end that the log does not: the first end stands, and it may be older than the log."""
+def _has_another_end(view: Delegation, log: Delegation) -> bool:
+    """Whether the view has a terminal status that the log lacks.
+
+    The first terminal status stands, and its record may be older than the log.
+    """
     return view.status in TERMINAL and log.status is not view.status
 
 
 class Example(NamedTuple):
-    """A difference, told: for each column what the view holds and what the log says."""
+    """A difference to show: column → (value in the view, value in the log)."""
 
     delegation_id: str
     kind: DriftKind
@@ -130,22 +139,22 @@ class Example(NamedTuple):
 
 
 class DriftReport:
-    """What a comparison found, counted, with a few examples of each kind."""
+    """The differences of a comparison: their counts, and a few examples of each kind."""
 
     def __init__(self, source: str) -> None:
         self.source = source
         self.records = 0
         self.empty = False
         self.uncovered = 0
-        """How many rows are older than the source, or not in it, and were not even looked at."""
-        self.verdicts: Counter[Classification] = Counter()
+        """Rows that were not compared, because they are older than the source or not in it."""
+        self.classified: Counter[Classification] = Counter()
         self.kinds: Counter[DriftKind] = Counter()
         self.columns: Counter[str] = Counter()
         self.examples: list[Example] = []
 
     def add(self, found: Difference, meaning: Classification) -> None:
-        """Count a difference."""
-        self.verdicts[meaning] += 1
+        """Count a difference; only drift is counted by kind and column."""
+        self.classified[meaning] += 1
         if meaning is not Classification.DRIFT:
             return
         self.kinds[found.kind] += 1
@@ -155,13 +164,13 @@ class DriftReport:
 
     @property
     def drift(self) -> int:
-        """How many delegations are not as the source says."""
-        return self.verdicts[Classification.DRIFT]
+        """How many delegations have drifted from the source."""
+        return self.classified[Classification.DRIFT]
 
     @property
     def not_covered(self) -> int:
-        """How many rows stay as they are, since the source no longer holds their history whole."""
-        return self.uncovered + self.verdicts[Classification.NOT_COVERED]
+        """How many rows stay as they are, because the source lacks a part of their history."""
+        return self.uncovered + self.classified[Classification.NOT_COVERED]
 
 
 def _values(found: Difference) -> dict[str, tuple[object, object]]:

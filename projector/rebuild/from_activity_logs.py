@@ -1,4 +1,4 @@
-"""The platform's table `activity_logs` as what a shadow is folded from, read in one snapshot as if it were a log."""
+"""The platform's table `activity_logs` as the source of a rebuild, read in one snapshot as if it were a log."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from projector.rebuild.source import ShadowProjector, WithoutOffsets, fold_lines
 from projector.recordings.file import RecordedRecord
 
 TABLE = "activity_logs"
-_ROWS_A_FETCH = 2000
+_FETCH_ROWS = 2000
 
 
 class FromActivityLogs(WithoutOffsets):
-    """The table `activity_logs`: where each delegation stands, and not each step of it."""
+    """The table `activity_logs`: the present status of each delegation, not each step to it."""
 
     name = "table activity_logs"
 
@@ -32,7 +32,7 @@ class FromActivityLogs(WithoutOffsets):
         return False
 
     def can_resume(self, view: Connection) -> bool:
-        return False  # the snapshot ended with the session that read it
+        return False  # the snapshot ended with the connection that read it
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         shadow.start_at(view, TABLE, {0: 0}, token, None)
@@ -46,40 +46,40 @@ class FromActivityLogs(WithoutOffsets):
             fold_lines(into, TABLE, _read(self.conn), 0)
         self._at = at
 
-    def coverage(self, view: Connection, begun: Coverage) -> Coverage:
-        return begun._replace(until=self._at)
+    def coverage(self, view: Connection, initial: Coverage) -> Coverage:
+        return initial._replace(until=self._at)
 
-    def release_positions(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+    def release_positions(self, view: Connection, until: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
         if self.topic is not None:
             rewind(view, self.topic, self._at if wrote else None, over_gaps=whole)
 
 
 @contextmanager
 def _snapshot(conn: Connection) -> Iterator[datetime]:
-    """A transaction that sees the table as it is now, at the time that it yields, by the database's clock.
+    """A transaction that sees the table as of the time that this yields, by the database's clock.
 
-    Raises Misconfigured where the table is not there.
+    Raises Misconfigured where the database has no such table.
     """
     with connection.snapshot(conn):
         row = conn.execute("SELECT now(), to_regclass('activity_logs') IS NOT NULL").fetchone()
         if row is None or not row[1]:
             raise Misconfigured(
-                "there is no table activity_logs in this database: set PROJECTOR_ACTIVITY_DATABASE_URL to the "
-                "platform's, and look at its search_path"
+                "the database has no table activity_logs: set PROJECTOR_ACTIVITY_DATABASE_URL to the platform's "
+                "database, and check its search_path"
             )
         yield row[0]
 
 
 def _count(conn: Connection) -> int:
-    """How many rows `read` gives."""
+    """How many rows `_read` yields."""
     row = conn.execute("SELECT count(*) FROM activity_logs WHERE activity_type = 'delegation'").fetchone()
     return int(row[0]) if row else 0
 
 
 def _read(conn: Connection) -> Iterator[RecordedRecord]:
-    """The rows about delegations, oldest first, each as a record whose value is the row; in the caller's snapshot."""
+    """The rows about delegations, oldest first, as records whose value is the row; in the caller's snapshot."""
     with conn.cursor(name="activity_rows") as cursor:
-        cursor.itersize = _ROWS_A_FETCH
+        cursor.itersize = _FETCH_ROWS
         if _has_seq(conn):
             cursor.execute(
                 """

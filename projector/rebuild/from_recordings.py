@@ -1,4 +1,4 @@
-"""Recordings as what a shadow is folded from. Decision 0006 compares the sources."""
+"""Recordings as the source of a rebuild. docs/decisions/0006 compares the sources."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -16,9 +16,9 @@ from projector.recordings.file import read_recording
 
 
 class FromRecordings(WithoutOffsets):
-    """Recordings: every step of what they hold, and nothing of what they do not; exports of `activity_logs` are as it.
+    """Recordings: every step of the records in them. Exports of `activity_logs` are read like that table.
 
-    Only such an export mends a gap in the log: of what else they lack recordings tell nothing.
+    Only such an export can repair a gap in the log, because it is complete. A recording may lack any record.
     """
 
     def __init__(self, paths: Sequence[Path], topic: TopicReader | None) -> None:
@@ -41,26 +41,26 @@ class FromRecordings(WithoutOffsets):
 
     def fold(self, view: Connection, into: ShadowProjector) -> None:
         for path in self.paths:
-            done = shadow.reached(into.conn, str(path))[0]
+            done = shadow.positions(into.conn, str(path))[0]
             fold_lines(into, str(path), islice(read_recording(path), done, None), done)
         into.finish()
         self._until = shadow.latest_change(view)
 
-    def coverage(self, view: Connection, begun: Coverage) -> Coverage:
-        return begun._replace(until=self._until)
+    def coverage(self, view: Connection, initial: Coverage) -> Coverage:
+        return initial._replace(until=self._until)
 
-    def release_positions(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+    def release_positions(self, view: Connection, until: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
         if self.topic is not None:
             rewind(view, self.topic, self._until if wrote else None, over_gaps=whole and self._exports)
 
 
 def _is_export(path: Path) -> bool:
-    """Whether a file holds rows of the table and not records of a log, which have a topic of their own."""
+    """Whether a file holds rows of the table. Records of a log have a topic, and rows get the file's name for it."""
     first = next(read_recording(path), None)
     return first is not None and first.topic == storable(path.name)
 
 
 def _stamp(path: Path) -> str:
-    """What tells a file from another one that was put in its place."""
-    found = path.stat()
-    return f"{found.st_ino}/{found.st_size}/{found.st_mtime_ns}"
+    """An id of the file that changes if another file replaces it."""
+    status = path.stat()
+    return f"{status.st_ino}/{status.st_size}/{status.st_mtime_ns}"

@@ -1,12 +1,12 @@
-"""The topic as what a shadow is folded from: every step, from the start of the log to exactly where the view is."""
+"""The topic as the source of a rebuild: every step, from the beginning of its log up to the view's positions."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from projector.contract.fields import recorded_at
-from projector.domain.positions import LogRange, log_gap_remedy
-from projector.errors import LogGap, Misconfigured, ProjectorError
+from projector.domain.positions import LogRange, require_no_log_gap
+from projector.errors import Misconfigured, ProjectorError
 from projector.kafka.reader import TopicReader
 from projector.postgres import positions
 from projector.postgres.connection import Connection
@@ -15,16 +15,16 @@ from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
 from projector.rebuild.source import ShadowProjector
 
 TAIL_RECORDS = 5_000
-"""What may be left to fold while the members wait."""
+"""The longest tail that is folded while the members wait."""
 TAIL_SECONDS = 3.0
-"""How long they wait for a broker that gives nothing."""
+"""How long the members wait for a broker that returns no records."""
 
 
 class FromTopic:
-    """The topic from the start of its log: every step, up to exactly the view's positions."""
+    """The topic from the beginning of its log up to exactly the view's positions."""
 
     def __init__(self, topic: TopicReader, *, ahead: bool = True) -> None:
-        """`ahead`: fold partitions that nobody has projected yet to their end, which the view gets with the rows."""
+        """`ahead`: fold partitions without a position up to their end, which becomes their position; else skip them."""
         self.topic = topic
         self._ahead = ahead
         self.name = f"topic {topic.name}"
@@ -33,11 +33,11 @@ class FromTopic:
         return all(span.beginning == span.end for span in self.topic.log_ranges().values())
 
     def can_resume(self, view: Connection) -> bool:
-        spans, reached = self.topic.log_ranges(), shadow.reached(view, self.topic.name)
-        if shadow.source_ids(view, self.topic.name) != {self.topic.topic_id} or reached.keys() != spans.keys():
+        spans, folded = self.topic.log_ranges(), shadow.positions(view, self.topic.name)
+        if shadow.source_ids(view, self.topic.name) != {self.topic.topic_id} or folded.keys() != spans.keys():
             return False
         until = self._positions(view)
-        return all(span.beginning <= reached[number] <= until.get(number, 0) for number, span in spans.items())
+        return all(span.beginning <= folded[partition] <= until.get(partition, 0) for partition, span in spans.items())
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         self._require_no_gap(view)
@@ -48,55 +48,49 @@ class FromTopic:
         shadow.start_at(view, topic.name, beginnings, token, topic.topic_id)
         shadow.carry_over_parked(view, topic.name, beginnings)
         carried = 0
-        if not is_whole:  # a log that still begins at 0 holds whole what it holds at all
+        if not is_whole:  # a log that begins at 0 has the whole history of every row that it has
             shadow.carry_over_large_rows(view)
-            carried = 0 if drop_uncovered else shadow.carry_over(view, since)
+            carried = 0 if drop_uncovered else shadow.carry_over_rows(view, since)
         return Coverage(since=since, proves_absence=self._is_alone(view)), carried
 
     def _is_alone(self, view: Connection) -> bool:
-        """Whether every row of the view comes of this topic; raises Misconfigured where none does."""
+        """Whether the view is made of this topic alone; raises Misconfigured if it is made of others alone."""
         projected = positions.topics(view)
         if projected and self.topic.name not in projected:
             raise Misconfigured(
-                f"nothing of topic {self.topic.name} was ever projected here, but of {', '.join(sorted(projected))}: "
-                "set PROJECTOR_TOPIC"
+                f"no record of topic {self.topic.name} was ever projected into this database, but records of "
+                f"{', '.join(sorted(projected))} were: set PROJECTOR_TOPIC to the topic of the view"
             )
         return projected <= {self.topic.name}
 
     def _require_no_gap(self, view: Connection) -> None:
         """Raises LogGap: with records missing between log and view, the log can no longer prove the view."""
         known = positions.read(view, self.topic.name)
-        spans = self.topic.log_ranges()  # after the positions, which move on: a log never ends before them
-        for partition, (offset, topic_id) in known.items():
-            if topic_id is not None and self.topic.topic_id is not None and topic_id != self.topic.topic_id:
-                raise LogGap(
-                    f"topic {self.topic.name} was deleted and made anew since it was projected: its log cannot tell "
-                    f"what the view holds. {log_gap_remedy()}"
-                )
-            span = spans.get(partition, LogRange(0, 0))
-            if not span.beginning <= offset <= span.end:
-                raise LogGap(
-                    f"partition {partition} of {self.topic.name} was projected up to offset {offset}, and its log "
-                    f"holds {span.beginning} to {span.end}. {log_gap_remedy()}"
-                )
+        spans = self.topic.log_ranges()  # after the positions, which advance: a partition never ends before them
+        for partition, position in known.items():
+            require_no_log_gap(position, self.topic.topic_id, spans.get(partition, LogRange(0, 0)))
 
     def _since(self, view: Connection, spans: Mapping[int, LogRange], *, is_whole: bool) -> datetime:
-        """The time from which on the log is there; what was created before may have a history that it lacks.
+        """The time at which the log begins. A row that was created earlier may have history that the log lacks.
 
-        A log that begins at 0 is there from its first record on. Of a shortened one each partition is, from the latest
-        of its first few records on, as some may bear odd times; one that lost all of them, from the last on that was
-        projected.
+        | log | time |
+        |---|---|
+        | whole (every partition begins at 0) | the earliest of the first records, less five minutes |
+        | shortened by retention | the latest beginning of a partition, and five minutes |
+
+        A shortened partition begins at the latest of its first few records, because single records may have wrong
+        times. A partition without records begins at the last record that was projected.
         """
         now, last = shadow.now(view), positions.last_records(view, self.topic.name)
-        opened = []
+        beginnings = []
         for partition, span in spans.items():
             if span.end > 0:
                 times = self.topic.first_timestamps(partition, span)
-                known = recorded_at(min(times) if is_whole else max(times)) if times else last.get(partition)
-                opened.append(known or now)
+                begins_at = recorded_at(min(times) if is_whole else max(times)) if times else last.get(partition)
+                beginnings.append(begins_at or now)
         if is_whole:
-            return _shifted(min(opened, default=now), -CLOCKS_DIFFER_BY)
-        return _shifted(max(opened, default=now), CLOCKS_DIFFER_BY)
+            return _shifted(min(beginnings, default=now), -CLOCKS_DIFFER_BY)
+        return _shifted(max(beginnings, default=now), CLOCKS_DIFFER_BY)
 
     def fold(self, view: Connection, into: ShadowProjector) -> None:
         self._require_no_gap(view)
@@ -108,55 +102,60 @@ class FromTopic:
             if left <= TAIL_RECORDS:
                 return
 
-    def coverage(self, view: Connection, begun: Coverage) -> Coverage:
-        return begun
+    def coverage(self, view: Connection, initial: Coverage) -> Coverage:
+        return initial
 
     def lock_positions(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
         if exclusive:
             positions.lock(view, self.topic.name)
         return self._positions(view)
 
-    def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
-        ranges = self._ranges(into, held)
+    def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
+        ranges = self._ranges(into, until)
         if sum(span.end - span.beginning for span in ranges.values()) > TAIL_RECORDS:
             return False
         self._read(into, ranges, silent_seconds=TAIL_SECONDS)
         return True
 
-    def release_positions(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+    def release_positions(self, view: Connection, until: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
         if whole:
-            repair.fill_positions(view, self.topic.name)
+            repair.add_missing_positions(view, self.topic.name)
         if not wrote:
             return
-        reached = shadow.reached(view, self.topic.name)
-        if not whole:
-            reached = {partition: min(offset, held[partition]) for partition, offset in reached.items()}
-        positions.reset(view, self.topic.name, reached, self.topic.topic_id)
+        folded = shadow.positions(view, self.topic.name)
+        if not whole:  # members project the records beyond `until`: not every delegation of theirs was written
+            folded = {partition: min(offset, until[partition]) for partition, offset in folded.items()}
+        positions.reset(view, self.topic.name, folded, self.topic.topic_id)
 
     def _positions(self, view: Connection) -> dict[int, int]:
-        """Where the view is."""
-        known = positions.read(view, self.topic.name)
-        if unknown := known.keys() - set(self.topic.partitions):
-            raise ProjectorError(f"partitions {sorted(unknown)} were added to {self.topic.name} meanwhile: begin again")
-        spans = self.topic.log_ranges(set(self.topic.partitions) - known.keys())
+        """The view's positions; for a partition without one, the end or the beginning of its log."""
+        stored = positions.read(view, self.topic.name)
+        if added := stored.keys() - set(self.topic.partitions):
+            raise ProjectorError(
+                f"partitions {sorted(added)} were added to topic {self.topic.name} during this run: "
+                "run the command again"
+            )
+        spans = self.topic.log_ranges(set(self.topic.partitions) - stored.keys())
         unclaimed = {partition: span.end if self._ahead else span.beginning for partition, span in spans.items()}
-        return {**unclaimed, **{partition: offset for partition, (offset, _) in known.items()}}
+        return {**unclaimed, **{partition: position.offset for partition, position in stored.items()}}
 
     def _ranges(self, into: ShadowProjector, until: Mapping[int, int]) -> dict[int, LogRange]:
-        reached = shadow.reached(into.conn, self.topic.name)
+        """The offsets that are left to fold, of partitions that have some."""
+        folded = shadow.positions(into.conn, self.topic.name)
         return {
             partition: LogRange(offset, until[partition])
-            for partition, offset in reached.items()
+            for partition, offset in folded.items()
             if offset < until.get(partition, 0)
         }
 
     def _read(self, into: ShadowProjector, ranges: Mapping[int, LogRange], silent_seconds: float | None = None) -> None:
         if ranges:
             for polled in self.topic.read(ranges, silent_seconds=silent_seconds):
-                into.polled(polled)
+                into.project_polled(polled)
 
 
 def _shifted(at: datetime, by: timedelta) -> datetime:
+    """The shifted time, or the time itself where the result is no valid date."""
     try:
         return at + by
     except OverflowError:

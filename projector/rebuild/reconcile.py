@@ -1,8 +1,10 @@
-"""`projector verify` and `projector rebuild`: a shadow of the view is folded anew, compared, and written over it.
+"""`projector verify` and `projector rebuild`: fold a source into a shadow of the view, compare, and repair the drift.
 
-One mechanism, in phases: fold the source into the shadow while the projector goes on; note what differs without a
-lock; then, in one transaction at exactly one position, look at each of those again and write what is drift. Decision
-0006 has the rules.
+Both run through the same phases (docs/decisions/0006 has the rules):
+
+1. fold the source into the shadow, while the members go on;
+2. collect the candidates, which may differ, without a lock;
+3. in one transaction at exactly one position, compare the candidates again and write those that have drifted.
 """
 
 import os
@@ -20,51 +22,46 @@ from projector.rebuild.comparison import Comparison, Options, apply_parked
 from projector.rebuild.drift import Coverage, DriftKind, DriftReport
 from projector.rebuild.repair import Applied
 from projector.rebuild.shadow import JobStart
-from projector.rebuild.source import BatchLimits, RebuildSource, ShadowProjector, dump_coverage, load_coverage
+from projector.rebuild.source import RebuildSource, ShadowProjector, dump_coverage, load_coverage
+from projector.settings import BatchLimits
 
-_TRIES = 20
+_ATTEMPTS = 20
 FEED_SECONDS = 1.0
-FEED_LOOKS = 3
-_DELETED_UNASKED = 10
-_SHARE_DELETED_UNASKED = 0.1
+FEED_CHECKS = 3
 
 
 class Result(NamedTuple):
-    """What was found and, if it was wished for and there was drift, what was written."""
+    """The differences that were found, and the rows that were written; None where nothing was to be written."""
 
     report: DriftReport
     applied: Applied | None = None
 
 
 class Progress:
-    """Hears how it comes along; this one does not care."""
+    """Receives the progress of a run. This one ignores it."""
 
     def phase(self, name: str) -> None:
-        """What begins now."""
+        """The phase `name` begins."""
 
     def folded(self, done: int, total: int) -> None:
-        """How many records of how many are folded."""
+        """`done` records of `total` are folded; `total` is 0 where it is unknown."""
 
 
 class Busy(ProjectorError):
-    """Somebody else is at it: try again when they are done."""
-
-
-class TooManyDeletions(ProjectorError):
-    """More would be deleted than anybody expects: ask."""
+    """Another verify or rebuild is running: try again when it has ended."""
 
 
 class _TailTooLong(Exception):
-    """The view moved on so far that members would wait too long for the tail: fold again, without holding them up."""
+    """The tail is so long that members would wait too long for it: fold again without the lock."""
 
 
 class _Job(NamedTuple):
     view: Connection
-    fold: ShadowProjector
+    projector: ShadowProjector
     source: RebuildSource
     options: Options
     every: int
-    """One delegation in how many is looked at."""
+    """One delegation in `every` is compared."""
 
 
 def reconcile(
@@ -73,86 +70,90 @@ def reconcile(
     source: RebuildSource,
     options: Options,
     *,
-    sizes: BatchLimits,
+    limits: BatchLimits,
     progress: Progress | None = None,
 ) -> Result:
-    """Compare the view with what the source says and, if wished for, mend it.
+    """Compare the view with the source and, with `options.repair`, repair the drift.
 
-    `view` and `fold_in` are sessions on the view and on the shadow. Raises Busy where another verify or rebuild is
-    under way, LogGap where the log cannot prove the view, BrokerAway and DatabaseAway; after the latter two, and after
-    a crash, the same call goes on where the last one was.
+    `view` and `shadow_conn` are connections to the view and to the shadow.
+
+    Raises Busy where another verify or rebuild is running, LogGap where the log lacks records of the view,
+    TooManyDeletions, BrokerUnavailable and DatabaseUnavailable. After the last two, and after a crash, the same call
+    resumes the interrupted one.
     """
     progress = progress or Progress()
     with mapped_errors():
-        left_behind = _acquire(view)
-        every = 1 if options.sample is None else max(1, shadow.rows_of_view(view) // options.sample)
-        sample = None if every == 1 else lambda delegation_id: candidates.sampled(delegation_id, every)
-        job = _Job(
-            view,
-            ShadowProjector(shadow_conn, uuid4(), sizes, sample=sample, progress=progress.folded),
-            source,
-            options,
-            every,
-        )
-        begun = _begin(job, left_behind)
-        progress.phase("folding")
-        _fold(job)
-        coverage = source.coverage(view, load_coverage(begun.coverage))
-        progress.phase("comparing")
-        uncovered = _find_candidates(job, coverage)
-        progress.phase("mending" if options.repair else "looking again")
-        _await_feed(job, coverage)
-        done = _repair_or_report(job, coverage)
-        done.report.records = job.fold.records
-        done.report.uncovered = begun.carried_over + uncovered
-        done.report.empty = source.is_empty()
+        interrupted = _acquire(view)
+        every = 1 if options.sample is None else max(1, shadow.count_view_rows(view) // options.sample)
+        sample = None if every == 1 else lambda delegation_id: candidates.in_sample(delegation_id, every)
+        projector = ShadowProjector(shadow_conn, uuid4(), limits, sample=sample, progress=progress.folded)
+        result = _run(_Job(view, projector, source, options, every), interrupted, progress)
         with transaction(view):
-            shadow.empty(view)
+            shadow.truncate(view)
             shadow.release(view)
-        return done
+        return result
+
+
+def _run(job: _Job, interrupted: str, progress: Progress) -> Result:
+    """Run the phases; `interrupted` names the job whose shadow is still there."""
+    start = _begin(job, interrupted)
+    progress.phase("folding")
+    _fold(job)
+    coverage = job.source.coverage(job.view, load_coverage(start.coverage))
+    progress.phase("comparing")
+    uncovered = _find_candidates(job, coverage)
+    progress.phase("repairing" if job.options.repair else "checking again")
+    _await_feed(job, coverage)
+    result = _repair_or_report(job, coverage)
+    result.report.records = job.projector.records
+    result.report.uncovered = start.carried_over + uncovered
+    result.report.empty = job.source.is_empty()
+    return result
 
 
 def _acquire(view: Connection) -> str:
-    """Be the only one; of what the shadow is that somebody left behind, if there is one."""
+    """Lock the shadow and own it; return the job that was interrupted, empty if there is none."""
     if shadow.lock(view):
         return shadow.acquire(view, f"{socket.gethostname()}/{os.getpid()}")
     other = shadow.current_job(view)
-    who = f"{other.owner}, since {other.since:%Y-%m-%d %H:%M:%S} UTC" if other else "somebody who is just done"
-    raise Busy(f"another verify or rebuild is under way: {who}")
+    owner = f": {other.owner}, since {other.since:%Y-%m-%d %H:%M:%S} UTC" if other else ""
+    raise Busy(f"another verify or rebuild is running{owner}; wait until it ends, or stop it")
 
 
-def _begin(job: _Job, left_behind: str) -> JobStart:
-    """Go on with the shadow that is there, if it is of this very source and wish, or begin another."""
+def _begin(job: _Job, interrupted: str) -> JobStart:
+    """Resume the interrupted job if it had this source and these options; else begin with an empty shadow."""
     view, source, drop = job.view, job.source, job.options.drop_uncovered
     uncovered = "dropped" if drop else "kept"
     act = "rebuild" if job.options.repair else "verify"
     name = f"{act} {source.name}; one in {job.every}; uncovered {uncovered}; version {version('delegations-projector')}"
-    if left_behind == name and source.can_resume(view):
-        return shadow.resume(view, job.fold.token)
+    if interrupted == name and source.can_resume(view):
+        return shadow.resume(view, job.projector.token)
     with transaction(view):
-        shadow.empty(view)
+        shadow.truncate(view)
     with transaction(view):
-        coverage, carried_over = source.begin(view, job.fold.token, drop_uncovered=drop)
-        begun = JobStart(dump_coverage(coverage), carried_over)
-        shadow.begin(view, name, begun)
-    return begun
+        coverage, carried_over = source.begin(view, job.projector.token, drop_uncovered=drop)
+        start = JobStart(dump_coverage(coverage), carried_over)
+        shadow.begin(view, name, start)
+    return start
 
 
 def _fold(job: _Job) -> None:
-    """Fold what the source has by now, and have it written."""
-    job.source.fold(job.view, job.fold)
-    job.fold.finish()
+    """Fold the records that the source has now, and wait until they are written."""
+    job.source.fold(job.view, job.projector)
+    job.projector.finish()
 
 
 def _find_candidates(job: _Job, coverage: Coverage) -> int:
-    """Note what differs by now, without a lock: whatever differs at one position is among it, or is touched later.
+    """Collect the delegations that differ now, without a lock; return how many rows the source does not cover.
 
-    How many rows the source does not cover.
+    A delegation that differs at a later position either differs now, or a later record is about it. The latter are in
+    `touched`, which is emptied here.
     """
-    if reason := shadow.refused(job.view):
+    if reason := shadow.refusal(job.view):
         raise ProjectorError(
-            f"the shadow would not take a record that the view's tables took, so the two cannot be compared: {reason}. "
-            "Were the tables changed by hand? `projector migrate down --to 50` and `up` make the shadow anew"
+            f"Postgres refused a record in the shadow that it accepted in the view: {reason}. The two cannot be "
+            "compared. Check whether the tables were changed by hand; `projector migrate down --to 50`, then "
+            "`projector migrate up`, recreates the shadow"
         )
     drop = job.options.drop_uncovered
     with transaction(job.view):
@@ -166,82 +167,74 @@ def _find_candidates(job: _Job, coverage: Coverage) -> int:
         if coverage.is_log and job.every == 1:
             candidates.add_parked(job.view)
         if job.options.repair:
-            repair.remember_large_rows(job.view)
-    job.fold.touched = set()
+            repair.copy_large_rows(job.view)
+    job.projector.touched = set()
     return uncovered
 
 
 def _repair_or_report(job: _Job, coverage: Coverage) -> Result:
-    """Look again as often as it takes until nobody else got in between."""
-    for _ in range(_TRIES):
+    """Compare at one position; try again after a conflict with another writer, or after an outage."""
+    for _ in range(_ATTEMPTS):
         try:
-            return _look_again(job, coverage)
-        except WriteConflict:  # by a row that nobody suspects yet, and that may hold the key of another one
+            return _compare_at_one_position(job, coverage)
+        except WriteConflict:  # with a row that is no candidate yet: it may hold the key that another row needs
             _fold(job)
             _find_candidates(job, coverage)
-        except DatabaseUnavailable:  # or somebody holds a lock for long
-            if job.view.closed or job.fold.conn.closed:
+        except DatabaseUnavailable:
+            if job.view.closed or job.projector.conn.closed:
                 raise
-            _fold(job)
+            _fold(job)  # the connections are open: the wait for a lock of another session timed out
         except (BrokerUnavailable, _TailTooLong):
             _fold(job)
-    raise ProjectorError(f"the view did not hold still in {_TRIES} tries: run it again, it goes on where it was")
+    raise ProjectorError(
+        f"could not compare the view at one position in {_ATTEMPTS} attempts, because it changes too fast: run the "
+        "command again, it resumes this run"
+    )
 
 
 def _await_feed(job: _Job, coverage: Coverage) -> None:
-    """What the platform's table says already may still be on its way to the view: look again while drift goes down."""
-    drift, looks = -1, 0
-    while not coverage.steps and drift and looks < FEED_LOOKS:
-        time.sleep(FEED_SECONDS if drift > 0 else 0)  # not before the first look
-        before, drift = (
-            drift,
-            _look_again(job._replace(options=job.options._replace(repair=False)), coverage).report.drift,
-        )
-        looks = looks + 1 if drift == before else 0
+    """Wait for a change feed: events that are in the platform's table may not have reached the view yet.
+
+    Compare until there is no drift, or until it was the same in FEED_CHECKS comparisons one after the other.
+    """
+    compare_only = job._replace(options=job.options._replace(repair=False))
+    drift, checks = -1, 0
+    while not coverage.steps and drift and checks < FEED_CHECKS:
+        time.sleep(FEED_SECONDS if drift > 0 else 0)  # not before the first comparison
+        before, drift = drift, _compare_at_one_position(compare_only, coverage).report.drift
+        checks = checks + 1 if drift == before else 0
 
 
-def _look_again(job: _Job, coverage: Coverage) -> Result:
-    """At one position of view and shadow, tell drift from the rest, and write it."""
-    view, fold, source, options = job.view, job.fold, job.source, job.options
+def _compare_at_one_position(job: _Job, coverage: Coverage) -> Result:
+    """Bring view and shadow to one position, classify the candidates, and write the drift if this is a repair."""
+    view, projector, source, options = job.view, job.projector, job.source, job.options
     with transaction(view) if options.repair else snapshot(view):
-        held = source.lock_positions(view, exclusive=options.repair)
-        if not source.catch_up(fold, held):
+        until = source.lock_positions(view, exclusive=options.repair)
+        if not source.catch_up(projector, until):
             raise _TailTooLong
-        fold.finish()
-        candidates.add(view, sorted(fold.touched or ()))
+        projector.finish()
+        candidates.add(view, sorted(projector.touched or ()))
         if options.repair:
             write_batch.exclude_requests(view)
             repair.lock_candidates(view)
-        report = Comparison(view, fold.conn, coverage, options).compare(DriftReport(source.name))
+        report = Comparison(view, projector.conn, coverage, options).compare(DriftReport(source.name))
         if not options.repair:
             return Result(report)
-        _require_confirmation(job, report)
+        if not options.confirmed:
+            repair.require_few_deletions(view, report.kinds[DriftKind.UNEXPECTED], source.name)
         applied = _write(job, coverage, report) if report.drift else None
-        source.release_positions(view, held, wrote=applied is not None, whole=not options.only)
+        source.release_positions(view, until, wrote=applied is not None, whole=not options.only)
         return Result(report, applied)
-
-
-def _require_confirmation(job: _Job, report: DriftReport) -> None:
-    """Raises TooMuch where much of the view would go: a wrong topic looks like that, and a log that began anew."""
-    deleted = report.kinds[DriftKind.UNEXPECTED]
-    if deleted <= _DELETED_UNASKED or job.options.confirmed:
-        return
-    rows = shadow.rows_of_view(job.view)
-    if deleted > rows * _SHARE_DELETED_UNASKED:
-        raise TooManyDeletions(
-            f"{deleted:,} of {rows:,} rows would be deleted, since {job.source.name} does not have them; nothing was "
-            "written. Look at `projector verify`, and at PROJECTOR_TOPIC; if that is what you want, say --yes"
-        )
 
 
 def _write(job: _Job, coverage: Coverage, report: DriftReport) -> Applied:
     if not coverage.is_log:
-        apply_parked(job.view, job.fold.conn)
-    applied = repair.apply(job.view, steps=coverage.steps)
+        apply_parked(job.view, job.projector.conn)
+    applied = repair.write_rows(job.view, steps=coverage.steps)
     if applied.inserted != report.kinds[DriftKind.MISSING]:
         raise WriteConflict("a delegation was inserted by another writer")
     if coverage.is_log:
-        repair.apply_parked(job.view)
+        repair.replace_parked(job.view)
     else:
-        repair.forget_parked(job.view)
+        repair.delete_applied_parked(job.view)
     return applied

@@ -1,7 +1,7 @@
-"""The shadow: the log folded anew beside the view, and the SQL that compares the two; `swap` applies the difference.
+"""The shadow: a second copy of the view, into which a rebuild folds its source.
 
-A session on the search path of the shadow projects into it with the statements that project into the view; the
-functions here are for a session on the view, which names the shadow's tables in full.
+Two kinds of connections use it. One has the shadow's schema first on its search path, so the statements that project
+into the view fill the shadow. The functions here take a connection to the view, and name the shadow's schema.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SCHEMA = "projector_shadow"
 
 
 class Job(NamedTuple):
-    """A shadow that is being folded, or was left behind: from what source, by whom, since when."""
+    """The run that uses the shadow, or was interrupted while it did: its source, owner (`host/pid`) and start."""
 
     source: str
     owner: str
@@ -23,26 +23,26 @@ class Job(NamedTuple):
 
 
 class JobStart(NamedTuple):
-    """What was noted when the fold began: the source's coverage as JSON, and how many rows it does not cover."""
+    """What is stored when a fold begins: the source's coverage as JSON, and the number of rows carried over."""
 
     coverage: str
     carried_over: int
 
 
 def lock(conn: Connection) -> bool:
-    """Whether this session is the only one that works on the shadow; it is so until the session ends."""
+    """Lock the shadow until the connection closes; False where another connection holds the lock."""
     row = conn.execute("SELECT pg_try_advisory_lock(hashtext('delegations projector: shadow'))").fetchone()
     return bool(row and row[0])
 
 
 def current_job(conn: Connection) -> Job | None:
-    """What the shadow holds, if anything."""
+    """The run that is stored for the shadow, if there is one."""
     row = conn.execute("SELECT source, owner, since FROM projector_shadow.work").fetchone()
     return Job._make(row) if row else None
 
 
-def empty(conn: Connection) -> None:
-    """Empty the shadow, but for who is at work."""
+def truncate(conn: Connection) -> None:
+    """Empty the shadow; its owner stays."""
     conn.execute(
         """
         TRUNCATE projector_shadow.suspects, projector_shadow.delegations, projector_shadow.positions,
@@ -53,12 +53,12 @@ def empty(conn: Connection) -> None:
 
 
 def release(conn: Connection) -> None:
-    """Be done: nobody is at work."""
+    """Delete the owner of the shadow, at the end of a run."""
     conn.execute("TRUNCATE projector_shadow.work")
 
 
 def acquire(conn: Connection, owner: str) -> str:
-    """Let others know at once who is at work; of what the shadow is that is there, empty if there is none."""
+    """Store who owns the shadow, for others to see; return the source of an interrupted run, empty if there is none."""
     row = conn.execute(
         """
         INSERT INTO projector_shadow.work (source, owner, coverage, carried_over) VALUES ('', %(owner)s, '{}', 0)
@@ -69,32 +69,35 @@ def acquire(conn: Connection, owner: str) -> str:
     return str(row[0]) if row else ""
 
 
-def begin(conn: Connection, source: str, begun: JobStart) -> None:
-    """Note what is going to be folded, and what it can speak of."""
+def begin(conn: Connection, source: str, start: JobStart) -> None:
+    """Store what is going to be folded, for a later `resume`."""
     conn.execute(
         """
         UPDATE projector_shadow.work
            SET source = %(source)s, coverage = %(coverage)s::jsonb, carried_over = %(carried_over)s
         """,
-        {"source": source, **begun._asdict()},
+        {"source": source, **start._asdict()},
     )
 
 
 def resume(conn: Connection, token: UUID) -> JobStart:
-    """Go on with the shadow that is there, under a new token; what was noted when it began."""
+    """Resume the fold of an interrupted run under a new token; return what its `begin` stored."""
     with transaction(conn):
         conn.execute("TRUNCATE projector_shadow.suspects")
         conn.execute("UPDATE projector_shadow.positions SET owner = %(token)s", {"token": token})
         row = conn.execute("SELECT coverage::text, carried_over FROM projector_shadow.work").fetchone()
-    assert row is not None  # noqa: S101 - whoever resumes has signed it, and holds the lock
+    assert row is not None  # noqa: S101 - the caller holds the lock, and has acquired the row
     return JobStart._make(row)
 
 
-# --- where the fold stands
+# --- how far the fold is
 
 
 def start_at(conn: Connection, topic: str, offsets: Mapping[int, int], token: UUID, topic_id: str | None) -> None:
-    """Let the fold begin at these offsets (partition → offset)."""
+    """Let the fold begin at these offsets (partition → offset).
+
+    `topic_id` tells this topic or file from an earlier one of the same name; `source_ids` returns it.
+    """
     conn.execute(
         """
         INSERT INTO projector_shadow.positions (topic, partition, next_offset, owner, topic_id)
@@ -111,7 +114,7 @@ def start_at(conn: Connection, topic: str, offsets: Mapping[int, int], token: UU
     )
 
 
-def reached(conn: Connection, topic: str) -> dict[int, int]:
+def positions(conn: Connection, topic: str) -> dict[int, int]:
     """Partition → the next offset to fold."""
     rows = conn.execute(
         "SELECT partition, next_offset FROM projector_shadow.positions WHERE topic = %(topic)s", {"topic": topic}
@@ -120,12 +123,12 @@ def reached(conn: Connection, topic: str) -> dict[int, int]:
 
 
 def source_ids(conn: Connection, topic: str) -> set[str | None]:
-    """What `start_at` was told to tell this topic from another of its name."""
+    """The topic ids that `start_at` stored for this topic."""
     rows = conn.execute("SELECT topic_id FROM projector_shadow.positions WHERE topic = %(topic)s", {"topic": topic})
     return {row[0] for row in rows}
 
 
-def rows_of_view(conn: Connection) -> int:
+def count_view_rows(conn: Connection) -> int:
     """How many rows the view has."""
     row = conn.execute("SELECT count(*) FROM delegations").fetchone()
     return int(row[0]) if row else 0
@@ -145,11 +148,14 @@ def latest_change(conn: Connection) -> datetime | None:
     return row[0] if row else None
 
 
-# --- what the source no longer holds
+# --- what a shortened log no longer has
 
 
-def carry_over(conn: Connection, before: datetime) -> int:
-    """Start from the view's rows that were created before `before`, or after now, as they are; how many."""
+def carry_over_rows(conn: Connection, before: datetime) -> int:
+    """Copy the view's rows that were created before `before` into the shadow; return how many.
+
+    Rows created after now are copied too: such a time does not show how old a row is.
+    """
     return conn.execute(
         """
         INSERT INTO projector_shadow.delegations
@@ -164,7 +170,7 @@ def carry_over(conn: Connection, before: datetime) -> int:
 
 
 def carry_over_parked(conn: Connection, topic: str, beginnings: Mapping[int, int]) -> None:
-    """Start from what is parked of records that are not in the log."""
+    """Copy the view's parked events whose records are not in the log (`beginnings`: partition → first offset)."""
     conn.execute(
         """
         INSERT INTO projector_shadow.parked (topic, partition, "offset", delegation_id, kind, status, at,
@@ -182,12 +188,15 @@ def carry_over_parked(conn: Connection, topic: str, beginnings: Mapping[int, int
 
 
 def carry_over_large_rows(conn: Connection) -> None:
-    """Start from the large rows that are known: the log may only have updates of them that leave their bodies out."""
+    """Copy the view's large rows.
+
+    The log may have only updates of them, and an update leaves out unchanged large values.
+    """
     conn.execute("INSERT INTO projector_shadow.large_rows SELECT * FROM large_rows")
 
 
-def refused(conn: Connection) -> str | None:
-    """Why Postgres would not have one of the records in the shadow, if it has it, or something else, in the view."""
+def refusal(conn: Connection) -> str | None:
+    """Why Postgres refused a record of the shadow that is no dead letter of the view; None if it refused none."""
     row = conn.execute(
         """
         SELECT s.reason FROM projector_shadow.dead_letters s

@@ -1,14 +1,16 @@
-"""Folding into the shadow: what it is done with, and what a source of it has to be able to do."""
+"""What a rebuild needs of its source (`RebuildSource`), and how it folds records into the shadow."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Protocol
 from uuid import UUID
 
 from projector.contract.envelope import Record
-from projector.domain.fold import translate_batch
-from projector.domain.positions import Fence, Move, Polled
+from projector.contract.translate import Translation
+from projector.domain.fold import TranslatedBatch, TranslatedRecord, translate_batch
+from projector.domain.positions import Fence, Move, Polled, log_gap
 from projector.kafka.reader import TopicReader
 from projector.postgres import delegations, positions
 from projector.postgres.connection import Connection
@@ -16,31 +18,30 @@ from projector.projection.batch import batches, chunks
 from projector.projection.transaction import PendingBatch
 from projector.rebuild import repair
 from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
-
-
-class BatchLimits(NamedTuple):
-    """What a transaction holds at most."""
-
-    records: int = 5_000
-    bytes: int = 8 * 1024 * 1024
+from projector.settings import BatchLimits
 
 
 class ShadowProjector:
-    """Projects into the shadow, and counts. `touched`, once it is a set, gathers the delegations spoken of."""
+    """Projects batches into the shadow.
+
+    One batch is being written while the next one is read and translated. With `sample`, only records that may change a
+    delegation of the sample are projected. Once `touched` is a set, it collects the ids of the delegations that records
+    are about.
+    """
 
     def __init__(
         self,
         conn: Connection,
         token: UUID,
-        sizes: BatchLimits,
+        limits: BatchLimits,
         *,
         sample: Callable[[str], bool] | None = None,
         progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> None:
         self._conn = conn
-        self._projecting: PendingBatch | None = None
+        self._pending: PendingBatch | None = None
         self.token = token
-        self.sizes = sizes
+        self.limits = limits
         self.sample = sample
         self.records = 0
         self.total = 0
@@ -49,96 +50,105 @@ class ShadowProjector:
 
     @property
     def conn(self) -> Connection:
-        """The session, once the batch that is being written is written."""
+        """The connection to the shadow, after the pending batch is written: until then it must not be used."""
         self.finish()
         return self._conn
 
     def finish(self) -> None:
-        """Wait until all that was folded is written."""
-        projecting, self._projecting = self._projecting, None
-        if projecting is not None:
-            projecting.wait()
+        """Wait until the pending batch is written."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.wait()
 
     def project(self, records: Sequence[Record], moves: Sequence[Move]) -> None:
-        """Fold a batch, with the shadow's positions; `finish` tells when it is written."""
-        wanted = records if self.sample is None else self._sampled(records)
-        reading = translate_batch(wanted)
-        self._projecting = PendingBatch(self.conn, wanted, reading, Fence(self.token, moves))
+        """Project a batch and move the shadow's positions. The batch is written after the next `finish`."""
+        read = len(records)
+        batch = translate_batch(records)
+        if self.sample is not None:
+            kept = [each for each in batch.records if _may_change_sample(each.translation, self.sample)]
+            batch = TranslatedBatch(kept, [], Counter())
+            records = [each.record for each in batch.records]
+        self._pending = PendingBatch(self.conn, records, batch, Fence(self.token, moves))
         if self.touched is not None:
-            self.touched.update(self._spoken_of(wanted))
-        self.records += len(records)
+            self.touched.update(self._ids(batch.records))
+        self.records += read
         self._progress(self.records, self.total)
 
-    def polled(self, polled: Sequence[Polled]) -> None:
-        """Fold what a poll gave."""
-        for batch in batches(polled, max_records=self.sizes.records, max_bytes=self.sizes.bytes):
+    def project_polled(self, polled: Sequence[Polled]) -> None:
+        """Project the records of a poll."""
+        for batch in batches(polled, self.limits):
             self.project(batch.records, batch.moves)
 
-    def _spoken_of(self, records: Sequence[Record]) -> set[str]:
-        said = [each.translation for each in translate_batch(records).said]
-        left_out = [each.unavailable_row_id for each in said if each.unavailable_row_id and not each.delegation_id]
-        unavailable_row_id = delegations.read_large_rows(self.conn, left_out).values() if left_out else ()
-        ids = {each.delegation_id for each in said if each.delegation_id}.union(unavailable_row_id)
+    def _ids(self, records: Iterable[TranslatedRecord]) -> set[str]:
+        """The delegations that these records are about. Large rows are read after the pending batch is written."""
+        events = [each.translation for each in records]
+        ids = {each.delegation_id for each in events if each.delegation_id}
+        row_ids = [each.unavailable_row_id for each in events if each.unavailable_row_id and not each.delegation_id]
+        if row_ids:
+            ids.update(delegations.read_large_rows(self.conn, row_ids).values())
         return {each for each in ids if self.sample is None or self.sample(each)}
 
-    def _sampled(self, records: Sequence[Record]) -> list[Record]:
-        """Those that speak of a delegation of the sample, or may.
 
-        Where a body was left out nobody can tell; and any request can have a key that one of the sample asks for too.
-        """
-        assert self.sample is not None  # noqa: S101 - asked before
-        return [
-            record
-            for record, said in translate_batch(records).said
-            if not said.delegation_id
-            or self.sample(said.delegation_id)
-            or (said.request is not None and said.request.idempotency_key is not None)
-        ]
+def _may_change_sample(event: Translation, sample: Callable[[str], bool]) -> bool:
+    """Whether an event may change a delegation of the sample."""
+    if not event.delegation_id:  # its body is unavailable: it may be about any delegation
+        return True
+    if sample(event.delegation_id):
+        return True
+    # A request may take the idempotency key that a delegation of the sample asks for too.
+    return event.request is not None and event.request.idempotency_key is not None
 
 
 class RebuildSource(Protocol):
-    """Where a shadow comes from. `begin` and `hold` run in a transaction of the view's session."""
+    """Where the records come from that a rebuild folds into the shadow.
+
+    `begin`, `lock_positions`, `catch_up` and `release_positions` run in a transaction on the view.
+    """
 
     name: str
 
     def is_empty(self) -> bool:
-        """Whether there is nothing to fold at all."""
+        """Whether the source has no record at all."""
         ...
 
     def can_resume(self, view: Connection) -> bool:
-        """Whether a shadow of this source that was left behind can be gone on with."""
+        """Whether an interrupted rebuild from this source can be resumed."""
         ...
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
-        """Put what the source cannot tell into the empty shadow; what it can speak of, and how many rows it cannot."""
+        """Prepare the empty shadow: its positions, and the rows of the view that the source does not cover.
+
+        Returns the coverage, and the number of rows carried over; with `drop_uncovered` none are.
+        """
         ...
 
     def fold(self, view: Connection, into: ShadowProjector) -> None:
-        """Fold everything up to where the view is, a tail aside."""
+        """Fold the records up to the view's positions; a short tail may remain."""
         ...
 
-    def coverage(self, view: Connection, begun: Coverage) -> Coverage:
-        """What the folded source can speak of."""
+    def coverage(self, view: Connection, initial: Coverage) -> Coverage:
+        """The coverage after the fold; `initial` is what `begin` returned."""
         ...
 
     def lock_positions(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
-        """The view's positions: those of this snapshot, or exclusively, with every member held up before its gate."""
+        """The view's positions, partition → next offset; with `exclusive` locked, so members wait at their fence."""
         ...
 
-    def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
-        """Fold the tail, exactly to these positions; whether it was short enough for members to wait for it."""
+    def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
+        """Fold the tail up to exactly the positions `until`; False where it is too long for members to wait."""
         ...
 
-    def release_positions(self, view: Connection, held: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
-        """If anything was written, let the members go on from where it is true, and fence what they read before.
+    def release_positions(self, view: Connection, until: Mapping[int, int], *, wrote: bool, whole: bool) -> None:
+        """Set the positions from which members continue, and fence the batches that they read before.
 
-        `whole`: nothing that the source knows was left out, so that a gap in the log is mended, if the source can.
+        `wrote`: rows of the view were written. `whole`: the whole source was compared, so it may repair a gap in the
+        log.
         """
         ...
 
 
 class WithoutOffsets:
-    """A source that stands at no position of the view's: there is no tail to fold, and members are only held up."""
+    """A source whose records have no offsets of the topic: it has no tail, and only makes members wait."""
 
     topic: TopicReader | None
 
@@ -147,26 +157,27 @@ class WithoutOffsets:
             return {}
         return positions.lock(view, self.topic.name)
 
-    def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
+    def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
         return True
 
 
 def rewind(view: Connection, topic: TopicReader, at: datetime | None, *, over_gaps: bool) -> None:
-    """Let the members project again what came after `at`: what they made of it, they made of rows that were wrong.
+    """Move the positions back to five minutes before `at`: members then project the later records again.
 
-    `over_gaps`: where the log does not hold a position any more, they begin at its beginning; of a topic that was made
-    anew with fewer partitions, the positions of the others are forgotten.
+    They had projected them into rows that were wrong. None moves no position back.
+
+    `over_gaps`: a position that is not in the log any more moves to the log's beginning. The positions of partitions
+    that a recreated topic does not have are deleted.
     """
     known = positions.read(view, topic.name)
     spans = topic.log_ranges(known.keys() & set(topic.partitions))
     if over_gaps and topic.topic_id is not None:
-        repair.forget_positions(view, topic.name, topic.partitions, topic.topic_id)
+        repair.delete_positions(view, topic.name, topic.partitions, topic.topic_id)
     after = {} if at is None else topic.offsets_at(dict.fromkeys(spans, _ms(at - CLOCKS_DIFFER_BY)))
     offsets = {}
     for partition, span in spans.items():
-        offset, topic_id = known[partition]
-        made_anew = topic_id is not None and topic.topic_id is not None and topic_id != topic.topic_id
-        if made_anew or not span.beginning <= offset <= span.end:
+        offset = known[partition].offset
+        if log_gap(known[partition], topic.topic_id, span):
             if over_gaps:
                 offsets[partition] = span.beginning
         elif at is not None:
@@ -179,19 +190,19 @@ def _ms(at: datetime) -> int:
 
 
 def fold_lines(into: ShadowProjector, topic: str, lines: Iterable[Record], done: int) -> None:
-    """Fold records that have no log, with the number of them as the shadow's position."""
-    for piece in chunks(lines, max_records=into.sizes.records, max_bytes=into.sizes.bytes):
+    """Fold records without offsets. The shadow's position is the number of records, and it is at `done` now."""
+    for piece in chunks(lines, into.limits):
         into.project(piece, [Move(topic, 0, done, done + len(piece))])
         done += len(piece)
 
 
 def dump_coverage(coverage: Coverage) -> str:
-    """A coverage as JSON, to be found again by whoever goes on with the shadow."""
+    """The coverage as JSON, for a rebuild that resumes this one."""
     return json.dumps({name: v.isoformat() if isinstance(v, datetime) else v for name, v in coverage._asdict().items()})
 
 
 def load_coverage(text: str) -> Coverage:
-    """The coverage that was noted."""
-    held = json.loads(text)
-    times = {name: held[name] and datetime.fromisoformat(held[name]) for name in ("since", "until")}
-    return Coverage(**{**held, **times})
+    """The coverage that `dump_coverage` returned as JSON."""
+    fields = json.loads(text)
+    times = {name: fields[name] and datetime.fromisoformat(fields[name]) for name in ("since", "until")}
+    return Coverage(**{**fields, **times})

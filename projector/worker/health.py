@@ -1,31 +1,34 @@
-"""Health: a file that a member rewrites every second, and what it tells an orchestrator that looks at it."""
+"""How a worker is doing: its health file, its outages, its summary, and partitions that make no progress."""
 
 import json
 import logging
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from projector.errors import Misconfigured, ProjectorError
+from projector.domain.outcomes import Outcome
+from projector.errors import Misconfigured, ProjectorError, Unavailable
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 30.0
-"""An older report is of a process that hangs: longer than any statement may take."""
+"""An older report means that the process hangs: no statement may take longer."""
 
 
 class Health:
-    """Writes the reports; to nowhere, where there is no file."""
+    """Writes reports to the health file. Without a file it writes nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._written = False
 
     def report(self, *, healthy: bool, state: str) -> None:
-        """Say how it goes, in one sentence. Raises Misconfigured where the file could never be written."""
+        """Write `state`, one sentence. Raises Misconfigured if the file could never be written."""
         if self._path is None:
             return
+        # A reader must never see half a report, so the file is written beside and renamed.
         beside = self._path.with_name(self._path.name + ".new")
         try:
             beside.write_text(json.dumps({"at": time.time(), "healthy": healthy, "state": state}))
@@ -34,13 +37,13 @@ class Health:
             sentence = f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}"
             if not self._written:
                 raise Misconfigured(sentence) from error
-            log.warning(sentence)  # it could be once: a full disk is no reason to stop projecting
+            log.warning(sentence)  # it worked before: a full disk is no reason to stop projecting
         else:
             self._written = True
 
 
 def check(path: Path | None) -> str:
-    """The state last reported; raises ProjectorError where it is not a healthy one, or old."""
+    """The last reported state. Raises ProjectorError if it is unhealthy or older than FRESH_SECONDS."""
     if path is None:
         raise Misconfigured("PROJECTOR_HEALTH_FILE is not set: set it for `projector run` and for this command")
     try:
@@ -55,27 +58,71 @@ def check(path: Path | None) -> str:
     return str(report["state"])
 
 
+class Outages:
+    """Logs one line when an outage begins and one when it ends. Reports the time between as unhealthy."""
+
+    def __init__(self, health: Health) -> None:
+        self._health = health
+        self._since: dict[str, float] = {}
+
+    def begin(self, server: str, error: Unavailable) -> None:
+        """`server` does not answer, or still does not."""
+        if server not in self._since:
+            self._since[server] = time.monotonic()
+            log.warning("waiting for %s", server, extra={"reason": str(error)})
+        self._health.report(healthy=False, state=f"waiting for {server}: {error}")
+
+    def end(self, server: str) -> None:
+        """`server` answers."""
+        if (since := self._since.pop(server, None)) is not None:
+            log.info("%s is back", server, extra={"after_seconds": round(time.monotonic() - since, 1)})
+
+
+class Summary:
+    """Counts outcomes, and logs how many were added since the last summary."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[Outcome] = Counter()
+        self._logged_at = time.monotonic()
+        self._logged: Counter[Outcome] = Counter()
+
+    def add(self, outcomes: Mapping[Outcome, int]) -> None:
+        self.outcomes.update(outcomes)
+
+    @property
+    def age_seconds(self) -> float:
+        """Time since the last summary."""
+        return time.monotonic() - self._logged_at
+
+    def log(self, message: str) -> None:
+        """Log the outcomes since the last call, and start again."""
+        counts = {str(outcome): self.outcomes[outcome] - self._logged[outcome] for outcome in Outcome}
+        fields = {"seconds": round(self.age_seconds, 1), "records": sum(counts.values())}
+        self._logged_at, self._logged = time.monotonic(), Counter(self.outcomes)
+        log.info(message, extra={**fields, **{outcome: count for outcome, count in counts.items() if count}})
+
+
 class StallDetector:
-    """Tells which positions stood still for longer than so many seconds; those are then watched anew."""
+    """Finds positions that did not move for longer than a limit. Each is then watched from the start again."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._stood: dict[int, tuple[int, float]] = {}
+        self._seen: dict[int, tuple[int, float]] = {}
 
-    def seen(self, positions: Mapping[int, int], at: float) -> list[int]:
-        """Look at the positions (partition → offset) at a moment of a monotonic clock; the partitions that stand."""
-        before, self._stood = self._stood, {}
-        standing = []
+    def stalled(self, positions: Mapping[int, int], at: float) -> list[int]:
+        """Look at positions (partition → offset) at a time of a monotonic clock. Returns the stalled partitions."""
+        before, self._seen = self._seen, {}
+        stalled = []
         for partition, offset in positions.items():
-            stood_at, since = before.get(partition, (offset, at))
-            if stood_at != offset:
+            seen_offset, since = before.get(partition, (offset, at))
+            if seen_offset != offset:
                 since = at
             elif at - since > self._seconds:
-                standing.append(partition)
+                stalled.append(partition)
                 since = at
-            self._stood[partition] = (offset, since)
-        return standing
+            self._seen[partition] = (offset, since)
+        return stalled
 
-    def forget(self) -> None:
-        """Watch every position anew."""
-        self._stood.clear()
+    def reset(self) -> None:
+        """Watch every position from the start again."""
+        self._seen.clear()

@@ -1,6 +1,6 @@
-"""Several members on one machine: a parent that starts them, passes signals on, and ends all when one ends.
+"""Several members on one machine: a parent starts them, passes signals on, and stops all when one ends.
 
-It restarts nothing: whoever started it does that, as with a single member.
+It restarts nothing. Whatever started the parent does that, as for a single member.
 """
 
 import logging
@@ -8,12 +8,12 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from types import FrameType
 
 from projector.errors import ProjectorError
+from projector.process import on_stop
 from projector.worker.health import Health, check
 
 log = logging.getLogger(__name__)
@@ -23,35 +23,36 @@ _REPORT_SECONDS = 1.0
 
 
 def run_members(count: int, member: Callable[[int], int], health_file: Path | None) -> int:
-    """Run `member` (number, from 1 on → exit code) in so many processes; the first exit code that is not 0.
+    """Run `member` (its number, from 1 → exit code) in `count` processes. Returns the first exit code that is not 0.
 
-    Call it before anything has a thread or a connection, since the processes are forks. What `member` returns or raises
-    leaves this function in the member's process. In the parent's, raises ProjectorError where a signal ended a member.
+    Call it before the process has a thread or a connection, since it forks. In a member's process the function returns
+    or raises what `member` does. In the parent it raises ProjectorError if a signal ended a member.
     """
-    ours, theirs = os.pipe()
+    read_end, write_end = os.pipe()
     pids: dict[int, int] = {}
     for number in range(1, count + 1):
         if health_file:
             member_file(health_file, number).unlink(missing_ok=True)
         if (pid := os.fork()) == 0:
-            os.close(theirs)
-            _live_with_the_parent(ours)
+            os.close(write_end)
+            _stop_with_parent(read_end)
             return member(number)
         pids[pid] = number
-    os.close(ours)
+    os.close(read_end)
     log.info("members started", extra={"pids": list(pids)})
     return _Parent(pids, health_file).run()
 
 
 def member_file(health_file: Path, number: int) -> Path:
-    """Where a member reports to its parent."""
+    """The health file of one member, which the parent reads."""
     return health_file.with_name(f"{health_file.name}.{number}")
 
 
-def _live_with_the_parent(pipe: int) -> None:
-    """Finish as on SIGTERM when the parent is gone, however that went: the pipe that only it holds then ends.
+def _stop_with_parent(pipe: int) -> None:
+    """Stop as on SIGTERM when the parent ends, even by SIGKILL: only the parent holds the pipe's other end.
 
-    In a session of its own, so that a Ctrl-C at the terminal comes once, from the parent: twice means at once.
+    The member gets its own session. Otherwise a Ctrl-C would reach it twice, from the terminal and from the parent, and
+    a second signal ends a process at once.
     """
     os.setsid()
 
@@ -63,7 +64,7 @@ def _live_with_the_parent(pipe: int) -> None:
 
 
 class _Parent:
-    """Waits for the members; `pids`: process → number of the member."""
+    """Waits for the members. `pids`: process id → number of the member."""
 
     def __init__(self, pids: dict[int, int], health_file: Path | None) -> None:
         self._pids = pids
@@ -71,12 +72,12 @@ class _Parent:
         self._health_file = health_file
         self._health = Health(health_file)
         self._report_at = 0.0
-        self._told = False
+        self._stopping = False
         self._codes: list[int] = []
         self._failure: str | None = None
 
     def run(self) -> int:
-        with self._signals():
+        with on_stop(self._pass_on):
             while self._pids:
                 pid, status = os.waitpid(-1, os.WNOHANG)
                 if pid:
@@ -88,41 +89,28 @@ class _Parent:
             raise ProjectorError(self._failure)
         return next((code for code in self._codes if code != 0), 0)
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def pass_on(number: int, _: FrameType | None) -> None:
-            self._told = True
-            self._tell(number)
-
-        before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _tell(self, number: int) -> None:
+    def _pass_on(self, number: int) -> None:
+        self._stopping = True
         for pid in self._pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def _ended(self, pid: int, code: int) -> None:
-        """A negative code is the signal that ended it."""
+        """A negative code is the signal that ended the process."""
         number = self._pids.pop(pid, None)
         if number is None:
-            return  # process 1 of a container gets other people's children too
+            return  # process 1 of a container inherits orphans of others
         self._codes.append(max(code, 0))
-        if code < 0 and not (self._told and code == -signal.SIGTERM):  # ours reached it where it had nothing in hand
+        # Our own SIGTERM can reach a member before it handles signals.
+        if code < 0 and not (self._stopping and code == -signal.SIGTERM):
             ended = f"member {number} (process {pid}) was ended by {signal.Signals(-code).name}"
             self._failure = self._failure or f"{ended}; the others were stopped"
-        if self._told:
-            return
-        self._told = True
-        log.error("a member ended, the others are stopped", extra={"number": number, "pid": pid, "code": code})
-        self._tell(signal.SIGTERM)
+        if not self._stopping:
+            log.error("a member ended, the others are stopped", extra={"number": number, "pid": pid, "code": code})
+            self._pass_on(signal.SIGTERM)
 
     def _report(self) -> None:
-        """Healthy while all members are."""
+        """The parent is healthy while all members are."""
         if self._health_file is None or time.monotonic() < self._report_at:
             return
         self._report_at = time.monotonic() + _REPORT_SECONDS

@@ -118,7 +118,7 @@ def test_variable_that_is_set_twice_is_refused(tmp_path: Path) -> None:
 def test_slip_of_the_pen_is_pointed_out() -> None:
     done = projector("config", bootstrap_server="a:1")
     assert done.code == 0
-    assert "PROJECTOR_BOOTSTRAP_SERVER is set, and is no setting of ours" in done.err
+    assert "unknown setting PROJECTOR_BOOTSTRAP_SERVER (did you mean PROJECTOR_BOOTSTRAP_SERVERS?)" in done.err
 
 
 @pytest.mark.parametrize("command", [["status"], ["dead-letters", "list"], ["parked", "list"], ["migrate", "status"]])
@@ -163,7 +163,7 @@ def test_gap_in_the_log_ends_run_with_code_4_and_the_remedy(database_url: str, k
     assert done.code == 4
     sentence = done.err.splitlines()[-1]
     assert sentence.startswith(f"projector: partition 1 of {topic} was projected up to offset 77")
-    assert "`projector rebuild --from activity-logs` mends it" in sentence
+    assert "`projector rebuild --from activity-logs` repairs it" in sentence
 
 
 # --- config

@@ -1,4 +1,4 @@
-"""`projector explain` as a process, on a real log and a real table: where it looks, what it finds, and its verdict."""
+"""`projector explain` as a process, on a real topic and a real view: where it searches, what it finds, its verdict."""
 
 import json
 from contextlib import closing
@@ -27,8 +27,8 @@ ROW = "a0a0a0a0-0000-4000-8000-000000000001"
 KEYED: Any = {"idempotency_key": "k"}
 
 
-class Log(NamedTuple):
-    """A topic of six partitions and a database, and what is sent to the one and projected into the other."""
+class Platform(NamedTuple):
+    """A topic of six partitions and a database; sends records to the topic and projects them into the view."""
 
     bootstrap_servers: str
     topic: str
@@ -37,22 +37,22 @@ class Log(NamedTuple):
     def send(
         self, value: object, key: bytes | None = BY_CALLER, *, minute: float = 0, partition: int | None = None
     ) -> RecordedRecord:
-        """Send one record; as the log then holds it."""
+        """Send one record; returns it with its partition and offset."""
         content = value if isinstance(value, bytes) else json.dumps(value).encode()
         at = TEN_MS + int(minute * 60_000)
         with closing(KafkaProducer(bootstrap_servers=self.bootstrap_servers)) as producer:
             sent = producer.send(self.topic, content, key, partition=partition, timestamp_ms=at).get(10)
         return RecordedRecord(self.topic, sent.partition, sent.offset, at, key, content)
 
-    def project(self, *lines: RecordedRecord) -> None:
-        """Project records as a member would, and move their positions."""
+    def project(self, *records: RecordedRecord) -> None:
+        """Project records as a member does, and advance their positions."""
         with connected(self.database_url) as conn:
-            project(conn, lines)
-            for line in lines:
+            project(conn, records)
+            for record in records:
                 conn.execute(
                     "INSERT INTO positions (topic, partition, next_offset) VALUES (%s, %s, %s) "
                     "ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset",
-                    [line.topic, line.partition, line.offset + 1],
+                    [record.topic, record.partition, record.offset + 1],
                 )
 
     def explain(self, *arguments: str) -> Ended:
@@ -75,127 +75,127 @@ class Log(NamedTuple):
 
 
 @pytest.fixture
-def log(kafka: str, database_url: str) -> Log:
-    return Log(kafka, create_topic(kafka, partitions=PARTITIONS), database_url)
+def platform(kafka: str, database_url: str) -> Platform:
+    return Platform(kafka, create_topic(kafka, partitions=PARTITIONS), database_url)
 
 
-def ended(report: Any) -> list[tuple[int, str]]:
+def outcomes(report: Any) -> list[tuple[int, str]]:
     return [(each["offset"], each["outcome"]) for each in report["records"]]
 
 
-def looked_at(report: Any) -> dict[int, tuple[int, int]]:
+def ranges_of(report: Any) -> dict[int, tuple[int, int]]:
     return {each["partition"]: (each["from"], each["to"]) for each in report["looked_at"]["ranges"]}
 
 
-# --- where it looks
+# --- the scope
 
 
 @pytest.mark.parametrize("key", [BY_CALLER, b'{"workspace_id":"%s"}' % BY_CALLER], ids=["text", "Debezium"])
-def test_a_delegation_is_found_on_the_partition_of_its_caller_from_the_time_of_its_row(log: Log, key: bytes) -> None:
+def test_search_begins_at_the_caller_and_time_of_the_row(platform: Platform, key: bytes) -> None:
     days_before = -3 * 24 * 60
     for partition in range(PARTITIONS):
-        log.send({"activity_type": "other"}, OTHER, minute=days_before, partition=partition)
-    lines = [log.send(delegate(0), key), log.send(answer(1, "completed", text="3"), key, minute=1)]
-    log.project(*lines)
-    report = log.report()
-    ranges, partition = looked_at(report), lines[0].partition
+        platform.send({"activity_type": "other"}, OTHER, minute=days_before, partition=partition)
+    records = [platform.send(delegate(0), key), platform.send(answer(1, "completed", text="3"), key, minute=1)]
+    platform.project(*records)
+    report = platform.report()
+    ranges, partition = ranges_of(report), records[0].partition
     assert len(ranges) <= 2
     assert ranges[partition] == (1, 3)
     assert (report["looked_at"]["partitions"], report["looked_at"]["widened"]) == (PARTITIONS, [])
-    assert ended(report) == [(1, "inserted"), (2, "advanced")]
+    assert outcomes(report) == [(1, "inserted"), (2, "advanced")]
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("equal", [])
     assert report["folded"] == report["stored"]
     assert report["stored"]["result_preview"] == "3"
-    text = log.explain("d-1")
+    text = platform.explain("d-1")
     assert (text.code, text.err) == (0, "")
     assert f"partition {partition}, offsets 1 to 2" in text.out
     assert f"of {PARTITIONS} partitions" in text.out
-    assert text.out.endswith("\nequal: the row is what the log says\n")
+    assert text.out.endswith("\nequal: the row in the view matches the records\n")
 
 
-def test_a_topic_with_other_keys_is_searched_whole(log: Log) -> None:
-    asked = log.send(delegate(0), b"row 1", partition=0)
-    answered = log.send(answer(1, "completed"), b"row 2", minute=1, partition=5)
-    log.project(asked, answered)
-    report = log.report()
-    assert set(looked_at(report)) == set(range(PARTITIONS))
+def test_topic_with_other_keys_is_searched_whole(platform: Platform) -> None:
+    asked = platform.send(delegate(0), b"row 1", partition=0)
+    answered = platform.send(answer(1, "completed"), b"row 2", minute=1, partition=5)
+    platform.project(asked, answered)
+    report = platform.report()
+    assert set(ranges_of(report)) == set(range(PARTITIONS))
     assert [(each["partition"], each["outcome"]) for each in report["records"]] == [(0, "inserted"), (5, "advanced")]
     assert report["looked_at"]["widened"]
     assert report["verdict"]["kind"] == "equal"
-    text = log.explain("d-1").out
+    text = platform.explain("d-1").out
     assert "looked further than at first: " in text
     assert "between partitions there is no order" in text
 
 
-def test_a_request_that_lies_on_its_caller_s_partition_by_chance_does_not_hide_the_rest(log: Log) -> None:
-    home = log.send({"activity_type": "other"}).partition
-    asked = log.send(delegate(0), b"row 1", partition=home)
-    answered = log.send(answer(1, "completed"), b"row 2", minute=1, partition=(home + 1) % PARTITIONS)
-    log.project(asked, answered)
-    report = log.report()
+def test_request_with_another_key_widens_the_search(platform: Platform) -> None:
+    home = platform.send({"activity_type": "other"}).partition
+    asked = platform.send(delegate(0), b"row 1", partition=home)
+    answered = platform.send(answer(1, "completed"), b"row 2", minute=1, partition=(home + 1) % PARTITIONS)
+    platform.project(asked, answered)
+    report = platform.report()
     assert [each["outcome"] for each in report["records"]] == ["inserted", "advanced"]
     assert report["looked_at"]["widened"] == [
-        "the topic is not keyed by the caller, so its records may be on any partition"
+        "the records are not keyed by the caller, so they can be on any partition"
     ]
 
 
-def test_everywhere_finds_what_another_writer_keyed_otherwise(log: Log) -> None:
-    asked = log.send(delegate(0))
-    stuck = log.send(answer(1, "stuck"), b"sweeper", minute=1, partition=(asked.partition + 1) % PARTITIONS)
-    log.project(asked, stuck)
-    narrow = log.explain("d-1").out
+def test_everywhere_finds_records_with_other_keys(platform: Platform) -> None:
+    asked = platform.send(delegate(0))
+    stuck = platform.send(answer(1, "stuck"), b"sweeper", minute=1, partition=(asked.partition + 1) % PARTITIONS)
+    platform.project(asked, stuck)
+    narrow = platform.explain("d-1").out
     assert "the other partitions were not looked at: --everywhere does" in narrow
     assert "differs in status" in narrow
-    report = log.report("--everywhere")
+    report = platform.report("--everywhere")
     assert [each["outcome"] for each in report["records"]] == ["inserted", "advanced"]
     assert (report["verdict"]["kind"], report["looked_at"]["widened"]) == ("equal", [])
 
 
-def test_a_backfill_with_old_timestamps_is_found_further_back(log: Log) -> None:
+def test_backfill_with_old_timestamps_is_found(platform: Platform) -> None:
     years_before = -5 * 365 * 24 * 60
-    lines = [log.send(delegate(0), minute=years_before), log.send(answer(1, "completed"), minute=1)]
-    lines.append(log.send(delegate(0, "completed"), minute=2))
-    log.project(*lines)
-    report = log.report()
-    assert ended(report) == [(0, "inserted"), (1, "advanced"), (2, "duplicate")]
-    assert report["looked_at"]["widened"] == ["what was found there begins before its request"]
-    assert looked_at(report)[lines[0].partition] == (0, 3)
-    assert len(looked_at(report)) <= 2
+    records = [platform.send(delegate(0), minute=years_before), platform.send(answer(1, "completed"), minute=1)]
+    records.append(platform.send(delegate(0, "completed"), minute=2))
+    platform.project(*records)
+    report = platform.report()
+    assert outcomes(report) == [(0, "inserted"), (1, "advanced"), (2, "duplicate")]
+    assert report["looked_at"]["widened"] == ["an event was found there before any request of the delegation"]
+    assert ranges_of(report)[records[0].partition] == (0, 3)
+    assert len(ranges_of(report)) <= 2
 
 
-def test_a_row_that_differs_is_judged_by_all_of_its_partition(log: Log) -> None:
-    log.send({"activity_type": "other"}, minute=-3 * 24 * 60)
-    line = log.send(delegate(0))
-    log.project(line)
-    log.damage("UPDATE delegations SET status = 'failed'")
-    report = log.report()
-    assert report["looked_at"]["widened"] == ["what was found there does not account for the row"]
-    assert looked_at(report)[line.partition] == (0, 2)
+def test_differing_row_is_compared_with_its_whole_partition(platform: Platform) -> None:
+    platform.send({"activity_type": "other"}, minute=-3 * 24 * 60)
+    record = platform.send(delegate(0))
+    platform.project(record)
+    platform.damage("UPDATE delegations SET status = 'failed'")
+    report = platform.report()
+    assert report["looked_at"]["widened"] == ["the records that were found there do not explain the row"]
+    assert ranges_of(report)[record.partition] == (0, 2)
 
 
-def test_caller_leads_to_the_partition_where_there_is_no_row(log: Log) -> None:
-    asked = log.send(delegate(0))
-    report = log.report("--caller", CALLER.upper())
-    assert asked.partition in looked_at(report)
-    assert len(looked_at(report)) <= 2
+def test_caller_option_selects_partitions_without_a_row(platform: Platform) -> None:
+    asked = platform.send(delegate(0))
+    report = platform.report("--caller", CALLER.upper())
+    assert asked.partition in ranges_of(report)
+    assert len(ranges_of(report)) <= 2
     assert (report["verdict"]["kind"], report["stored"]) == ("behind", None)
-    assert log.explain("d-1", "--caller", "nobody").code == 2
+    assert platform.explain("d-1", "--caller", "nobody").code == 2
 
 
-def test_id_that_nobody_knows_is_told_with_where_it_was_looked_for(log: Log) -> None:
-    line = log.send(delegate(0))
-    done = log.explain("d-10")
+def test_unknown_id_is_an_error_with_the_scope(platform: Platform) -> None:
+    record = platform.send(delegate(0))
+    done = platform.explain("d-10")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("projector: nobody knows delegation d-10: there is no row, nothing is parked, ")
-    assert f"looked at partition {line.partition}, offsets 0 to 0; all of 6 partitions, 1 records" in done.err
-    nothing = log.explain("d-10", "--json", "--caller", CALLER)
+    assert f"looked at partition {record.partition}, offsets 0 to 0; all of 6 partitions, 1 records" in done.err
+    nothing = platform.explain("d-10", "--json", "--caller", CALLER)
     assert (nothing.code, nothing.out) == (1, "")
-    assert "no request of it was found there" in nothing.err
-    assert log.explain("").code == 2
+    assert "no request of the delegation was found there" in nothing.err
+    assert platform.explain("").code == 2
 
 
-def test_away_is_told_in_a_sentence(log: Log) -> None:
-    no_kafka = projector("explain", "d-1", database_url=log.database_url, bootstrap_servers=NOWHERE)
+def test_unavailable_server_is_one_sentence(platform: Platform) -> None:
+    no_kafka = projector("explain", "d-1", database_url=platform.database_url, bootstrap_servers=NOWHERE)
     assert (no_kafka.code, no_kafka.out) == (1, "")
     assert f"projector: Kafka does not answer: {NOWHERE}" in no_kafka.err
     no_postgres = projector("explain", "d-1", database_url=f"postgresql://{NOWHERE}/nothing")
@@ -206,62 +206,62 @@ def test_away_is_told_in_a_sentence(log: Log) -> None:
 # --- the verdict
 
 
-def test_a_row_edited_by_hand_differs_column_by_column(log: Log) -> None:
-    log.project(log.send(delegate(0)), log.send(answer(1, "completed", text="a" * 100 + "3")))
-    log.damage("UPDATE delegations SET status = 'failed', result_preview = left(result_preview, 100) || '4'")
-    done = log.explain("d-1")
+def test_row_edited_by_hand_differs_by_column(platform: Platform) -> None:
+    platform.project(platform.send(delegate(0)), platform.send(answer(1, "completed", text="a" * 100 + "3")))
+    platform.damage("UPDATE delegations SET status = 'failed', result_preview = left(result_preview, 100) || '4'")
+    done = platform.explain("d-1")
     assert done.code == 0
     lines = {tuple(line.split()[:2]): line.split()[2:] for line in done.out.splitlines() if "  " in line}
     assert lines[("differs", "status")] == ["completed", "failed"]
     shown, stored = lines[("differs", "result_preview")]
     assert (shown[-4:], stored[-4:]) == ("aaa3", "aaa4")
-    assert "differs in status, result_preview: no record that was looked at makes the row so" in done.out
-    report = log.report()
+    assert "differs in status, result_preview: the records that were read make another row" in done.out
+    report = platform.report()
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("differs", ["status", "result_preview"])
 
 
-def test_a_row_removed_by_hand_is_not_in_the_view(log: Log) -> None:
-    log.project(log.send(delegate(0)))
-    log.damage("DELETE FROM delegations")
-    assert log.explain("d-1").out.splitlines()[-1].startswith("not in the view, though the log says that it must be")
+def test_deleted_row_is_not_in_the_view(platform: Platform) -> None:
+    platform.project(platform.send(delegate(0)))
+    platform.damage("DELETE FROM delegations")
+    assert platform.explain("d-1").out.splitlines()[-1].startswith("not in the view, although the records make a row")
 
 
-def test_a_row_that_only_the_ledger_wrote_is_not_in_the_log(log: Log) -> None:
-    log.damage(
+def test_row_of_the_ledger_alone_is_not_in_the_records(platform: Platform) -> None:
+    platform.damage(
         "INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview) "
         f"VALUES ('d-1', '{CALLER}', '{CALLER}', 't')"
     )
-    report = log.report()
+    report = platform.report()
     assert (report["verdict"]["kind"], report["folded"], report["records"]) == ("not_in_the_log", None, [])
-    assert "older than the log" not in report["verdict"]["sentence"]
-    log.send({"activity_type": "other"}, partition=0)
-    with closing(KafkaAdminClient(bootstrap_servers=log.bootstrap_servers)) as admin:
-        admin.delete_records({TopicPartition(log.topic, 0): 1})
-    assert "it is older than the log" in log.report()["verdict"]["sentence"]
+    assert "older than the topic" not in report["verdict"]["sentence"]
+    platform.send({"activity_type": "other"}, partition=0)
+    with closing(KafkaAdminClient(bootstrap_servers=platform.bootstrap_servers)) as admin:
+        admin.delete_records({TopicPartition(platform.topic, 0): 1})
+    assert "It is older than the topic" in platform.report()["verdict"]["sentence"]
 
 
-def test_what_is_not_projected_yet_is_no_drift(log: Log) -> None:
-    log.project(log.send(delegate(0)))
+def test_unprojected_records_are_not_drift(platform: Platform) -> None:
+    platform.project(platform.send(delegate(0)))
     for minute in (1, 2):
-        log.send(answer(minute, "completed"), minute=minute)
-    report = log.report()
+        platform.send(answer(minute, "completed"), minute=minute)
+    report = platform.report()
     assert [each["is_projected"] for each in report["records"]] == [True, False, False]
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("behind", ["status", "updated_at"])
-    text = log.explain("d-1").out
+    text = platform.explain("d-1").out
     assert "not projected yet, and then advanced: the status moved forward; status queued → completed" in text
     assert "the projector is 2 records behind on partition" in text
     assert "so this is not drift yet" in text
 
 
-# --- what is kept beside the row
+# --- parked events and dead letters
 
 
-def test_a_delegation_that_lost_its_key_names_the_winner_and_what_waits(log: Log) -> None:
-    winner = log.send(delegate(0, request_body={"delegation_id": "d-2", "task": "t"}, **KEYED))
-    loser = log.send(delegate(1, **KEYED), minute=1)
-    late = log.send(answer(2, "completed"), minute=2)
-    log.project(winner, loser, late)
-    report = log.report()
+def test_lost_key_shows_the_holder_and_parked_events(platform: Platform) -> None:
+    winner = platform.send(delegate(0, request_body={"delegation_id": "d-2", "task": "t"}, **KEYED))
+    loser = platform.send(delegate(1, **KEYED), minute=1)
+    late = platform.send(answer(2, "completed"), minute=2)
+    platform.project(winner, loser, late)
+    report = platform.report()
     assert [(each["delegation_id"], each["outcome"]) for each in report["records"]] == [
         ("d-2", "inserted"),
         ("d-1", "duplicate"),
@@ -270,48 +270,50 @@ def test_a_delegation_that_lost_its_key_names_the_winner_and_what_waits(log: Log
     assert report["records"][1]["sentence"] == "a request whose idempotency key another delegation holds: d-2"
     assert [(each["offset"], each["status"]) for each in report["parked"]] == [(2, "completed")]
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("not_in_the_view", [])
-    assert "its idempotency key is held by d-2" in report["verdict"]["sentence"]
-    assert "\nparked since " in log.explain("d-1", "--caller", CALLER).out
+    assert "d-2 holds its idempotency key" in report["verdict"]["sentence"]
+    assert "\nparked since " in platform.explain("d-1", "--caller", CALLER).out
 
 
-def test_a_key_that_went_to_a_delegation_whose_request_is_gone_is_known_from_the_table(log: Log) -> None:
-    winner = log.send(delegate(0, request_body={"delegation_id": "d-2", "task": "t"}, **KEYED))
-    log.project(winner, log.send(delegate(1, **KEYED), minute=1))
-    with closing(KafkaAdminClient(bootstrap_servers=log.bootstrap_servers)) as admin:
-        admin.delete_records({TopicPartition(log.topic, winner.partition): 1})
-    report = log.report()
-    assert ended(report) == [(1, "duplicate")]
-    assert "its idempotency key is held by d-2" in report["verdict"]["sentence"]
+def test_lost_key_shows_a_holder_without_records(platform: Platform) -> None:
+    winner = platform.send(delegate(0, request_body={"delegation_id": "d-2", "task": "t"}, **KEYED))
+    platform.project(winner, platform.send(delegate(1, **KEYED), minute=1))
+    with closing(KafkaAdminClient(bootstrap_servers=platform.bootstrap_servers)) as admin:
+        admin.delete_records({TopicPartition(platform.topic, winner.partition): 1})
+    report = platform.report()
+    assert outcomes(report) == [(1, "duplicate")]
+    assert "d-2 holds its idempotency key" in report["verdict"]["sentence"]
 
 
-def test_dead_letters_that_mention_it_are_named(log: Log) -> None:
-    mine = log.send({"activity_type": "delegation", "method": "none", "summary": "dä-1"})
-    escaped = log.send(b'{"half of": "d\\u00E4-1"')
-    another = log.send('{"half of": "dä-10'.encode())
-    log.project(mine, escaped, another)
-    done = log.explain("dä-1", "--json")
+def test_dead_letters_with_the_id_are_shown(platform: Platform) -> None:
+    mine = platform.send({"activity_type": "delegation", "method": "none", "summary": "dä-1"})
+    escaped = platform.send(b'{"half of": "d\\u00E4-1"')
+    another = platform.send('{"half of": "dä-10'.encode())
+    platform.project(mine, escaped, another)
+    done = platform.explain("dä-1", "--json")
     assert [each["offset"] for each in done.json()["dead_letters"]] == [0, 1]
     assert "value" not in done.json()["dead_letters"][0]
-    text = log.explain("dä-1").out
-    assert f"dead letter at {log.topic} partition {mine.partition} offset 0, never projected: unknown method" in text
-    assert "not in the view, as the log says: no record" in text
+    text = platform.explain("dä-1").out
+    assert (
+        f"dead letter at {platform.topic} partition {mine.partition} offset 0, never projected: unknown method" in text
+    )
+    assert "not in the view, as expected: no record" in text
 
 
-def test_an_update_without_its_body_is_matched_by_its_row_and_so_is_its_dead_letter(log: Log) -> None:
+def test_unavailable_body_is_matched_by_the_row_id(platform: Platform) -> None:
     bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
-    early = log.send(bare)
-    whole = log.send(delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": "x" * 2000}))
-    log.project(early)
-    log.project(whole, log.send(bare))
-    report = log.report()
-    assert ended(report) == [(0, "dead_letter"), (1, "inserted"), (2, "advanced")]
+    early = platform.send(bare)
+    whole = platform.send(delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": "x" * 2000}))
+    platform.project(early)
+    platform.project(whole, platform.send(bare))
+    report = platform.report()
+    assert outcomes(report) == [(0, "dead_letter"), (1, "inserted"), (2, "advanced")]
     assert [each["offset"] for each in report["dead_letters"]] == [0]
 
 
-def test_what_is_in_the_log_does_not_steer_the_terminal(log: Log) -> None:
+def test_control_characters_are_escaped(platform: Platform) -> None:
     red = "\x1b[31mred"
-    log.project(log.send(delegate(0, request_body={"delegation_id": red, "task": red})))
-    done = log.explain(red)
+    platform.project(platform.send(delegate(0, request_body={"delegation_id": red, "task": red})))
+    done = platform.explain(red)
     assert done.code == 0
     assert "\x1b" not in done.out
     assert r"\x1b[31mred" in done.out
@@ -320,31 +322,33 @@ def test_what_is_in_the_log_does_not_steer_the_terminal(log: Log) -> None:
 # --- other sources
 
 
-def test_recordings_are_read_in_place_of_the_topic(log: Log, tmp_path: Path) -> None:
+def test_recordings_replace_the_topic(platform: Platform, tmp_path: Path) -> None:
     file = tmp_path / "recording.jsonl"
-    lines = [RecordedRecord("elsewhere", 0, n, TEN_MS, None, json.dumps(each).encode()) for n, each in enumerate(_LIFE)]
-    file.write_bytes(b"".join(map(dumps, lines)))
-    projector("replay", str(file), database_url=log.database_url)
+    records = [
+        RecordedRecord("elsewhere", 0, n, TEN_MS, None, json.dumps(each).encode()) for n, each in enumerate(_LIFE)
+    ]
+    file.write_bytes(b"".join(map(dumps, records)))
+    projector("replay", str(file), database_url=platform.database_url)
     done = projector(
-        "explain", "d-1", "--recording", str(file), database_url=log.database_url, bootstrap_servers=NOWHERE
+        "explain", "d-1", "--recording", str(file), database_url=platform.database_url, bootstrap_servers=NOWHERE
     )
     assert (done.code, done.err) == (0, "")
     assert "recording.jsonl: 3 records" in done.out
-    assert done.out.endswith("equal: the row is what the log says\n")
-    report = log.report("--recording", str(file), str(file))
+    assert done.out.endswith("equal: the row in the view matches the records\n")
+    report = platform.report("--recording", str(file), str(file))
     assert [each["outcome"] for each in report["records"]][3:] == ["refused", "refused", "duplicate"]
-    missing = projector("explain", "d-1", "--recording", "nowhere.jsonl", database_url=log.database_url)
+    missing = projector("explain", "d-1", "--recording", "nowhere.jsonl", database_url=platform.database_url)
     assert (missing.code, missing.out) == (2, "")
 
 
 _LIFE = (delegate(0), beat(1), answer(2, "completed"))
 
 
-def test_what_a_member_projected_is_equal(scene: Cluster) -> None:
-    log = Log(scene.bootstrap_servers, scene.topic, scene.database_url)
-    places = [log.send(value, minute=minute) for minute, value in enumerate(_LIFE)]
+def test_row_of_a_member_is_equal(scene: Cluster) -> None:
+    platform = Platform(scene.bootstrap_servers, scene.topic, scene.database_url)
+    places = [platform.send(value, minute=minute) for minute, value in enumerate(_LIFE)]
     scene.member()
     until(lambda: scene.positions().get(places[-1].partition) == len(_LIFE), "the delegation is projected")
-    report = log.report()
-    assert ended(report) == [(0, "inserted"), (1, "heartbeat"), (2, "advanced")]
+    report = platform.report()
+    assert outcomes(report) == [(0, "inserted"), (1, "heartbeat"), (2, "advanced")]
     assert report["verdict"]["kind"] == "equal"

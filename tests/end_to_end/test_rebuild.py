@@ -1,4 +1,4 @@
-"""`projector verify` and `projector rebuild` as processes: drift of each kind is found, told and mended."""
+"""`projector verify` and `projector rebuild` as processes: each kind of drift is found, reported and repaired."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from commands import Ended, environment, projector
 
 from testbed.workload import Mix
 
-PLAYED = Mix(delegations=300)
+WORKLOAD = Mix(delegations=300)
 DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
     "edited": (
         """
@@ -35,7 +35,7 @@ DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
     "added": (
         """
         INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
-        SELECT 'planted-' || n, gen_random_uuid(), gen_random_uuid(), 'never' FROM generate_series(1, 3) n
+        SELECT 'planted-' || n, gen_random_uuid(), gen_random_uuid(), 'planted' FROM generate_series(1, 3) n
         RETURNING delegation_id
         """,
         "unexpected",
@@ -55,16 +55,16 @@ DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
 
 @pytest.fixture
 def projected(scene: Cluster) -> Cluster:
-    """A platform's records, projected, with a member that is still there."""
-    scene.play(PLAYED)
+    """A workload's records, projected by a member that still runs."""
+    scene.play(WORKLOAD)
     scene.member()
     scene.caught_up()
     return scene
 
 
 def settings(scene: Cluster, **others: str) -> dict[str, str]:
-    named = {"database_url": scene.database_url, "bootstrap_servers": scene.bootstrap_servers, "topic": scene.topic}
-    return {**named, **others}
+    common = {"database_url": scene.database_url, "bootstrap_servers": scene.bootstrap_servers, "topic": scene.topic}
+    return {**common, **others}
 
 
 def command(scene: Cluster, *arguments: str) -> Ended:
@@ -72,7 +72,7 @@ def command(scene: Cluster, *arguments: str) -> Ended:
 
 
 def damage(scene: Cluster, statement: LiteralString) -> list[str]:
-    """Change the view by hand; the ids of what was changed."""
+    """Change the view by hand; returns the ids of the changed rows."""
     with psycopg.connect(scene.database_url, autocommit=True) as conn:
         ids = [row[0] for row in conn.execute(statement)]
     assert ids
@@ -80,20 +80,20 @@ def damage(scene: Cluster, statement: LiteralString) -> list[str]:
 
 
 def folded(scene: Cluster) -> int:
-    """How many records the shadow holds by now."""
+    """How many records are folded into the shadow."""
     with psycopg.connect(scene.database_url) as conn:
         row = conn.execute("SELECT coalesce(sum(next_offset), 0) FROM projector_shadow.positions").fetchone()
     return int(row[0]) if row else 0
 
 
-def reach(scene: Cluster, records: int) -> None:
-    """Wait until the shadow holds so many records."""
+def wait_until_folded(scene: Cluster, records: int) -> None:
+    """Wait until at least `records` records are folded into the shadow."""
     until(lambda: folded(scene) >= records, f"a shadow of {records} records")
 
 
 @contextmanager
 def rebuilding(scene: Cluster, **others: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A rebuild under way, in batches so small that it takes its time."""
+    """A running rebuild; its batches are small, so that it takes long enough to be killed."""
     started = subprocess.Popen(
         [sys.executable, "-m", "projector", "rebuild"], env=environment(settings(scene, batch_records="100"))
     )
@@ -104,30 +104,30 @@ def rebuilding(scene: Cluster, **others: str) -> Iterator[subprocess.Popen[bytes
         started.wait()
 
 
-def test_view_that_was_never_touched_is_equal(projected: Cluster) -> None:
+def test_untouched_view_is_equal(projected: Cluster) -> None:
     ended = command(projected, "verify", "--json")
     assert ended.code == 0, ended.err
     assert ended.json()["drift"] == 0
     assert ended.json()["records"] == len(projected.acknowledged)
 
 
-@pytest.mark.parametrize("planted", DAMAGES)
-def test_drift_is_found_told_and_mended(projected: Cluster, planted: str) -> None:
-    statement, kind, columns = DAMAGES[planted]
+@pytest.mark.parametrize("damaged", DAMAGES)
+def test_drift_is_found_reported_and_repaired(projected: Cluster, damaged: str) -> None:
+    statement, kind, columns = DAMAGES[damaged]
     ids = damage(projected, statement)
     found = command(projected, "verify", "--json")
     assert found.code == 3, found.err
-    told: dict[str, Any] = found.json()
-    assert told["drift"] == told["kinds"][kind] == 3
-    assert told["columns"] == columns
-    assert sorted(each["delegation_id"] for each in told["examples"]) == sorted(ids)
-    mended = command(projected, "rebuild")
-    assert mended.code == 0, mended.err
+    report: dict[str, Any] = found.json()
+    assert report["drift"] == report["kinds"][kind] == 3
+    assert report["columns"] == columns
+    assert sorted(each["delegation_id"] for each in report["examples"]) == sorted(ids)
+    rebuilt = command(projected, "rebuild")
+    assert rebuilt.code == 0, rebuilt.err
     assert command(projected, "verify").code == 0
     projected.view_equals_log()
 
 
-def test_rebuild_under_live_traffic_goes_on_after_two_kills(projected: Cluster) -> None:
+def test_rebuild_under_traffic_resumes_after_two_kills(projected: Cluster) -> None:
     projected.play(Mix(delegations=1500, seed=7))
     projected.caught_up()
     for statement, _, _ in DAMAGES.values():
@@ -136,14 +136,14 @@ def test_rebuild_under_live_traffic_goes_on_after_two_kills(projected: Cluster) 
     with projected.playing(Mix(delegations=1500, seed=8), per_second=1000):
         for _ in range(2):
             with rebuilding(projected) as killed:
-                reach(projected, before + 1500)
+                wait_until_folded(projected, before + 1500)
                 killed.send_signal(signal.SIGKILL)
                 assert killed.wait() == -signal.SIGKILL
                 before = folded(projected)
         acknowledged = len(projected.acknowledged)
         with rebuilding(projected) as last:
             assert last.wait(timeout=60) == 0
-        assert acknowledged < len(projected.acknowledged), "there was no traffic while it was rebuilt"
+        assert acknowledged < len(projected.acknowledged), "no records were produced during the rebuild"
     projected.caught_up()
     assert command(projected, "verify").code == 0
     projected.view_equals_log()

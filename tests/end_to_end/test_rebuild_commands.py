@@ -1,4 +1,4 @@
-"""`projector verify` and `projector rebuild` as a shell sees them: what they print, refuse, ask and exit with."""
+"""`projector verify` and `projector rebuild` as commands: output, refused arguments, questions and exit codes."""
 
 import json
 import os
@@ -14,9 +14,9 @@ import pytest
 from activity_table import create_activity_table
 from cluster import Cluster
 from commands import Ended, environment, projector
-from projecting import asked as told
+from projecting import asked as query
 from psycopg import sql
-from reconciling import Log, asked, change, plant
+from reconciling import Log, change, plant, request
 from rows import CALLER, answer
 
 ESCAPE = "\x1b[2J\nnot a line of its own"
@@ -25,12 +25,12 @@ ESCAPE = "\x1b[2J\nnot a line of its own"
 @pytest.fixture
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
     with Log(database_url, kafka, topic) as log:
-        log.say(asked(0, "a"), asked(1, "b"), answer(2, "completed", of="a", text="one"), asked(3, ESCAPE))
-        yield log.say(answer(4, "failed", of="c")).projected()
+        log.produce(request(0, "a"), request(1, "b"), answer(2, "completed", of="a", text="one"), request(3, ESCAPE))
+        yield log.produce(answer(4, "failed", of="c")).project()
 
 
 @pytest.fixture
-def advanced_without_records(log: Log) -> Log:
+def drifted(log: Log) -> Log:
     change(log, "UPDATE delegations SET status = 'queued', result_preview = 'x' WHERE delegation_id = 'a'")
     change(log, "DELETE FROM delegations WHERE delegation_id <> 'a'")
     plant(log, "planted", 60)
@@ -49,7 +49,11 @@ def run(log: Log, *arguments: str, **others: str) -> Ended:
 def test_report_for_a_person(drifted: Log) -> None:
     found = run(drifted, "verify", log_format="json")
     assert found.code == 3
-    assert [json.loads(line)["message"] for line in found.err.splitlines()] == ["folding", "comparing", "looking again"]
+    assert [json.loads(line)["message"] for line in found.err.splitlines()] == [
+        "folding",
+        "comparing",
+        "checking again",
+    ]
     missing = "status queued, created_at 2025-05-05 10:0{}:00+00:00"
     unexpected = "status queued, created_at 2025-05-05 11:00:00+00:00"
     assert found.out.splitlines() == [
@@ -68,12 +72,12 @@ def test_report_for_a_person(drifted: Log) -> None:
     ]
 
 
-def test_report_as_json_then_a_dry_run_and_then_the_repair(drifted: Log) -> None:
+def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
     versions = drifted.versions()
     found = run(drifted, "verify", "--json")
-    told = found.json()
-    examples = {each["delegation_id"]: each for each in told.pop("examples")}
-    assert (found.code, told) == (
+    report = found.json()
+    examples = {each["delegation_id"]: each for each in report.pop("examples")}
+    assert (found.code, report) == (
         3,
         {
             "source": f"topic {drifted.name}",
@@ -90,8 +94,8 @@ def test_report_as_json_then_a_dry_run_and_then_the_repair(drifted: Log) -> None
     dry = run(drifted, "rebuild", "--dry-run", "--json")
     assert (dry.code, dry.json()["drift"], dry.json()["written"]) == (0, 5, None)
     assert drifted.versions() == versions
-    mended = run(drifted, "rebuild", "--only", "b", "a")
-    assert mended.out.splitlines()[-1] == (
+    repaired = run(drifted, "rebuild", "--only", "b", "a")
+    assert repaired.out.splitlines()[-1] == (
         "what was named equals the source now: 1 rows inserted, 1 updated, 0 deleted"
     )
     written = run(drifted, "rebuild", "--json").json()["written"]
@@ -100,7 +104,7 @@ def test_report_as_json_then_a_dry_run_and_then_the_repair(drifted: Log) -> None
     assert (equal.code, equal.out.splitlines()[-1]) == (0, "the view equals the source")
 
 
-def test_dry_run_for_a_person_and_a_repair_of_nothing(log: Log) -> None:
+def test_dry_run_and_empty_repair_for_a_person(log: Log) -> None:
     assert run(log, "rebuild").out.endswith("the view equals the source: nothing to write\n")
     assert run(log, "rebuild", "--only", "b").out.endswith("what was named equals the source: nothing to write\n")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
@@ -109,15 +113,15 @@ def test_dry_run_for_a_person_and_a_repair_of_nothing(log: Log) -> None:
     )
 
 
-def test_repair_names_the_source_that_found_the_drift(drifted: Log, tmp_path: Path) -> None:
+def test_report_names_the_rebuild_command_with_its_source(drifted: Log, tmp_path: Path) -> None:
     path = tmp_path / "an export.jsonl"
-    path.write_text(json.dumps(asked(0, "b")))
+    path.write_text(json.dumps(request(0, "b")))
     found = run(drifted, "verify", "--from", str(path))
     assert found.code == 3
     assert found.out.endswith(f"1 delegations: `projector rebuild --from '{path}'` mends them\n")
 
 
-def test_empty_topic_is_a_success_that_says_so(database_url: str, kafka: str, topic: str) -> None:
+def test_empty_topic_is_a_success(database_url: str, kafka: str, topic: str) -> None:
     with Log(database_url, kafka, topic) as log:
         plant(log, "adopted", 0)
         verified, rebuilt = run(log, "verify"), run(log, "rebuild")
@@ -139,7 +143,7 @@ def test_empty_topic_is_a_success_that_says_so(database_url: str, kafka: str, to
         (["rebuild", "--drop-uncovered"], "say --yes if you mean it"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_a_sentence(
+def test_invalid_arguments_are_refused_with_a_sentence(
     arguments: list[str], sentence: str, database_url: str, kafka: str, topic: str
 ) -> None:
     refused = projector(*arguments, database_url=database_url, bootstrap_servers=kafka, topic=topic)
@@ -148,8 +152,8 @@ def test_what_cannot_be_meant_is_refused_with_a_sentence(
     assert "Traceback" not in refused.err
 
 
-def test_second_one_is_told_who_is_at_it(log: Log) -> None:
-    with log.sessions() as (view, _):
+def test_refusal_names_the_run_in_progress(log: Log) -> None:
+    with log.connections() as (view, _):
         view.execute("SELECT pg_advisory_lock(hashtext('delegations projector: shadow'))")
         view.execute(
             """
@@ -159,14 +163,17 @@ def test_second_one_is_told_who_is_at_it(log: Log) -> None:
         )
         refused = run(log, "rebuild")
     assert (refused.code, refused.out) == (1, "")
-    assert refused.err == ("projector: another verify or rebuild is under way: host/1, since 2025-05-05 10:00:00 UTC\n")
+    assert refused.err == (
+        "projector: another verify or rebuild is running: host/1, since 2025-05-05 10:00:00 UTC; "
+        "wait until it ends, or stop it\n"
+    )
 
 
-# --- the question
+# --- the confirmation
 
 
 @pytest.mark.parametrize(("typed", "code"), [("yes\n", 0), ("no\n", 2), ("\x04", 2)], ids=["yes", "no", "end"])
-def test_dropping_asks_on_a_terminal(log: Log, typed: str, code: int) -> None:
+def test_drop_uncovered_asks_on_a_terminal(log: Log, typed: str, code: int) -> None:
     plant(log, "adopted", -60)
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "projector", "rebuild", "--drop-uncovered", "--json"]
@@ -186,18 +193,18 @@ def test_dropping_asks_on_a_terminal(log: Log, typed: str, code: int) -> None:
         assert err.endswith(b"nothing was done\n")
 
 
-def test_dropping_without_a_question(log: Log) -> None:
+def test_drop_uncovered_with_yes_asks_nothing(log: Log) -> None:
     plant(log, "adopted", -60)
     assert run(log, "rebuild", "--drop-uncovered", "--dry-run").out.endswith("this was a dry run\n")
     assert run(log, "rebuild", "--drop-uncovered", "--yes").out.endswith("0 rows inserted, 0 updated, 1 deleted\n")
 
 
-# --- the platform's table, and the gap that it mends
+# --- the platform's table, and the gap that it repairs
 
 
 @pytest.fixture
 def platform(database_url: str, maintenance: psycopg.Connection) -> Iterator[str]:
-    """A database of the platform's own."""
+    """The platform's own database."""
     name = database_url.rsplit("/", 1)[1] + "_platform"
     maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     url = database_url.rsplit("/", 1)[0] + "/" + name
@@ -219,35 +226,35 @@ def write(platform: str, *rows: dict[str, Any]) -> None:
             )
 
 
-def test_table_is_looked_for_where_the_setting_says(log: Log, platform: str) -> None:
-    write(platform, asked(0, "a", status="completed", response_body={"text": "one"}), asked(1, "b"))
+def test_activity_table_is_read_where_the_setting_names(log: Log, platform: str) -> None:
+    write(platform, request(0, "a", status="completed", response_body={"text": "one"}), request(1, "b"))
     missing = run(log, "verify", "--from", "activity-logs")
     assert missing.code == 2
-    assert "no table activity_logs in this database: set PROJECTOR_ACTIVITY_DATABASE_URL" in missing.err
+    assert "the database has no table activity_logs: set PROJECTOR_ACTIVITY_DATABASE_URL" in missing.err
     found = run(log, "verify", "--from", "activity-logs", "--json", activity_database_url=platform).json()
     assert (found["source"], found["drift"], found["not_covered"]) == ("table activity_logs", 0, 1)
 
 
-def test_gap_stops_a_member_and_the_command_that_it_names_mends_it(scene: Cluster, log: Log, platform: str) -> None:
-    gone = [answer(10, "completed", of="b", text="two"), asked(11, "lost")]
-    write(platform, asked(0, "a", status="completed", response_body={"text": "one"}), asked(1, "b"), *gone)
-    log.say(*gone, asked(12, "next")).shorten({0: 7})
+def test_gap_stops_a_member_until_the_named_rebuild(scene: Cluster, log: Log, platform: str) -> None:
+    deleted = [answer(10, "completed", of="b", text="two"), request(11, "lost")]
+    write(platform, request(0, "a", status="completed", response_body={"text": "one"}), request(1, "b"), *deleted)
+    log.produce(*deleted, request(12, "next")).shorten({0: 7})
     stopped = scene.member(log_format="human")
     assert stopped.exit_code() == 4
     (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
     assert f"partition 0 of {log.name} was projected up to offset 5, and its log holds 7 to 8" in sentence
-    assert "2 records are gone for sure" in sentence
-    assert "`projector rebuild --from activity-logs` mends it" in sentence
+    assert "2 records were deleted by retention" in sentence
+    assert "`projector rebuild --from activity-logs` repairs it" in sentence
     refused = run(log, "verify")
     assert refused.code == 4
-    assert "`projector rebuild --from activity-logs` mends it" in refused.err
-    mended = run(log, "rebuild", "--from", "activity-logs", activity_database_url=platform)
-    assert (mended.code, mended.out.splitlines()[-1]) == (
+    assert "`projector rebuild --from activity-logs` repairs it" in refused.err
+    repaired = run(log, "rebuild", "--from", "activity-logs", activity_database_url=platform)
+    assert (repaired.code, repaired.out.splitlines()[-1]) == (
         0,
         "the view equals the source now: 1 rows inserted, 1 updated, 0 deleted",
     )
     scene.member().says("partition claimed", times=3)
     scene.projects_more_than(7)
     assert log.statuses() == {"a": "completed", "b": "completed", "lost": "queued", "next": "queued", ESCAPE: "queued"}
-    assert told(log.conn, "SELECT result_preview FROM delegations WHERE delegation_id = 'b'") == ["two"]
+    assert query(log.conn, "SELECT result_preview FROM delegations WHERE delegation_id = 'b'") == ["two"]
     assert run(log, "verify").code == 0

@@ -84,7 +84,7 @@ def test_a_member_that_is_told_to_stop_on_its_own_way_out_does_not_change_the_ex
     """Its signals are the system's again by then, and before it has begun."""
     script = """
 import sys, time
-from projector.members import run_members
+from projector.worker.supervisor import run_members
 sys.exit(run_members(2, lambda number: 4 if number == 1 else time.sleep(60), None))
 """
     assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 4
@@ -102,7 +102,7 @@ def test_a_gap_in_the_log_ends_all_with_its_exit_code(scene: Cluster) -> None:
         conn.execute("UPDATE projector.positions SET next_offset = 1")
     parent = scene.member("--members", "2")
     assert parent.exit_code() == 4
-    assert "retention passed the position" in parent.text()
+    assert "deleted by retention before" in parent.text()
 
 
 def test_one_health_file_is_green_while_every_member_is(scene: Cluster, tmp_path: Path) -> None:

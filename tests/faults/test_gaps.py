@@ -30,7 +30,7 @@ def test_retention_that_passed_the_position_stops_the_projector_with_the_remedy(
     scene.end()
     scene.play(Mix(delegations=100, seed=8))
     _delete_records(scene, {partition: end - 5 for partition, end in scene.ends().items()})
-    stops_for_good(scene, scene.member(), "gone for sure")
+    stops_for_good(scene, scene.member(), "deleted by retention before")
 
 
 def test_a_topic_made_anew_under_the_old_name_stops_the_projector(scene: Cluster) -> None:
@@ -44,7 +44,7 @@ def test_a_topic_made_anew_under_the_old_name_stops_the_projector(scene: Cluster
     admin.close()
     create_topic(scene.bootstrap_servers, name=scene.topic)
     scene.play(Mix(delegations=200))  # longer than before: offsets alone tell nothing
-    stops_for_good(scene, scene.member(), "made anew")
+    stops_for_good(scene, scene.member(), "created again")
 
 
 def test_a_log_that_was_truncated_under_a_running_member_stops_it(

@@ -82,7 +82,7 @@ def test_a_member_that_a_frozen_postgres_does_not_answer_stops_within_the_grace_
     server.pause()
     scene.play(Mix(delegations=60))
     assert ended_in_time(member.signal(signal.SIGTERM)) == 143
-    member.says("stopped without an answer")
+    member.says("shutdown timed out, exiting")
     server.resume()
     scene.member()
     scene.caught_up()

@@ -1,4 +1,4 @@
-"""Audit writes: each fact becomes an activity row and a row of the view, and the events made of it change nothing."""
+"""Audit writes: each call writes an activity row and a row of the view; the events of the former change nothing."""
 
 import json
 import uuid
@@ -12,9 +12,9 @@ from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER, TEN, logged
 
 from projector.domain.lifecycle import Delegation
-from projector.ledger import audit
+from projector.ledger import AlreadyExists, Conflict, Effect, Inserted, audit
 from projector.ledger.audit import Recorded, Written
-from projector.ledger.rows import AlreadyExists, Conflict, Connection, Effect, Inserted
+from projector.ledger.rows import Connection
 from projector.postgres import write_batch
 from projector.projection import transaction
 
@@ -23,7 +23,7 @@ TASK = "count to three\x00" + "é" * 5000
 
 @pytest.fixture
 def platform(database_url: str) -> Iterator[Connection]:
-    """A service's connection, not in autocommit, to a database that has the platform's table too."""
+    """A service's connection, not in autocommit, to a database with the table `activity_logs`."""
     create_activity_table(database_url)
     with psycopg.connect(database_url, options=SEARCH_PATH) as conn:
         yield conn
@@ -33,7 +33,7 @@ def request(conn: Connection, **options: Any) -> Recorded[Inserted | AlreadyExis
     return audit.record_request(conn, "d-1", CALLER, CALLEE, TASK, **options)
 
 
-def test_a_request_is_written_as_the_platform_writes_it_and_as_a_row_of_the_view(platform: Connection) -> None:
+def test_request_writes_an_activity_row_and_a_view_row(platform: Connection) -> None:
     deadline = datetime(2030, 1, 1, tzinfo=timezone(timedelta(hours=2)))
     found = request(platform, idempotency_key="k", deadline=deadline)
     (activity,) = activities(platform)
@@ -57,8 +57,8 @@ def test_a_request_is_written_as_the_platform_writes_it_and_as_a_row_of_the_view
     assert view(platform)[0].deadline == deadline
 
 
-def told(conn: Connection) -> list[Recorded[Any]]:
-    """A story with an answer, and one with a failure."""
+def record_all(conn: Connection) -> list[Recorded[Any]]:
+    """Three delegations: completed, stuck, and never requested."""
     audit.record_request(conn, "d-2", uuid.UUID(CALLER), CALLEE, "fail", idempotency_key="k")
     return [
         request(conn),
@@ -72,8 +72,8 @@ def told(conn: Connection) -> list[Recorded[Any]]:
     ]
 
 
-def test_each_fact_tells_what_became_of_either_row(platform: Connection) -> None:
-    found = told(platform)
+def test_result_has_both_rows(platform: Connection) -> None:
+    found = record_all(platform)
     assert all(isinstance(each.activity, Written) for each in found)
     assert [each.view for each in found] == [
         Inserted("d-1"),
@@ -94,15 +94,15 @@ def project_activities(conn: Connection) -> None:
     transaction.project(conn, records)
 
 
-def test_the_events_of_the_activity_rows_change_nothing(platform: Connection) -> None:
-    told(platform)
+def test_events_of_the_activity_rows_change_nothing(platform: Connection) -> None:
+    record_all(platform)
     before = view(platform)
     project_activities(platform)
     assert view(platform) == before
 
 
-def test_the_events_of_the_activity_rows_alone_give_the_same_rows(platform: Connection) -> None:
-    told(platform)
+def test_events_of_the_activity_rows_make_the_same_rows(platform: Connection) -> None:
+    record_all(platform)
     before = [timeless(row) for row in view(platform)]
     platform.execute("DELETE FROM delegations")
     project_activities(platform)
@@ -110,26 +110,26 @@ def test_the_events_of_the_activity_rows_alone_give_the_same_rows(platform: Conn
 
 
 def timeless(row: Delegation) -> Delegation:
-    """The row without what clocks gave it; spans between times, and whether there was a heartbeat, stay."""
+    """The row with fixed times; the time to the deadline, and whether there was a heartbeat, stay."""
     beat_at = row.last_heartbeat and TEN
     return row._replace(
         created_at=TEN, updated_at=TEN, last_heartbeat=beat_at, deadline=TEN + (row.deadline - row.created_at)
     )
 
 
-def test_the_activity_row_is_the_older_one(platform: Connection) -> None:
+def test_activity_row_is_written_first(platform: Connection) -> None:
     request(platform)
     (activity,) = activities(platform)
     assert datetime.fromisoformat(activity["created_at"]) < view(platform)[0].created_at
 
 
-def test_a_second_request_is_an_activity_all_the_same(platform: Connection) -> None:
+def test_repeated_request_writes_an_activity_row(platform: Connection) -> None:
     request(platform)
     assert request(platform).view == AlreadyExists("d-1", Conflict.SAME_ID)
     assert len(activities(platform)) == 2
 
 
-def test_each_row_is_committed_when_the_call_returns(platform: Connection, database_url: str) -> None:
+def test_both_rows_are_committed_when_the_call_returns(platform: Connection, database_url: str) -> None:
     request(platform)
     platform.rollback()
     assert (len(activities(platform)), len(view(platform))) == (1, 1)

@@ -1,4 +1,4 @@
-"""Audit writes that fail: the other row is written all the same, and the caller gets the error, logged, as a value."""
+"""Audit writes that fail: the other row is written, and the error is logged and returned."""
 
 import logging
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER
 
 from projector.errors import Misconfigured
-from projector.ledger import audit
+from projector.ledger import AlreadyExists, Effect, Inserted, audit
 from projector.ledger.audit import Failed, Recorded, Written
-from projector.ledger.rows import AlreadyExists, Connection, Effect, Inserted
+from projector.ledger.rows import Connection
 
 
 @pytest.fixture
 def platform(database_url: str) -> Iterator[Connection]:
-    """A service's connection, not in autocommit, to a database that has the platform's table too."""
+    """A service's connection, not in autocommit, to a database with the table `activity_logs`."""
     create_activity_table(database_url)
     with psycopg.connect(database_url, options=SEARCH_PATH) as conn:
         yield conn
@@ -32,12 +32,12 @@ def another(conn: Connection) -> Connection:
 
 
 def break_table(conn: Connection, table: str) -> None:
-    """Any write to the table fails, and no sooner than at its commit."""
+    """Each write to the table fails at its commit."""
     with another(conn) as other:
         other.execute(
             """
             CREATE FUNCTION public.fail() RETURNS trigger LANGUAGE plpgsql
-            AS $$ BEGIN RAISE EXCEPTION 'the disk is on fire'; END $$
+            AS $$ BEGIN RAISE EXCEPTION 'disk failure'; END $$
             """
         )
         other.execute(
@@ -51,18 +51,18 @@ def break_table(conn: Connection, table: str) -> None:
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_the_activity_row_stands_where_the_view_s_fails(platform: Connection, autocommit: bool) -> None:
+def test_activity_row_is_kept_if_the_view_fails(platform: Connection, autocommit: bool) -> None:
     break_table(platform, "delegations")
     platform.autocommit = autocommit
     found = request(platform)
     assert isinstance(found.activity, Written)
     assert isinstance(found.view, Failed)
-    assert "on fire" in str(found.view.error)
+    assert "disk failure" in str(found.view.error)
     assert (len(activities(platform)), len(view(platform))) == (1, 0)
 
 
 @pytest.mark.parametrize("autocommit", [True, False])
-def test_the_view_s_row_stands_where_the_activity_fails(platform: Connection, autocommit: bool) -> None:
+def test_view_row_is_written_if_the_activity_fails(platform: Connection, autocommit: bool) -> None:
     break_table(platform, "activity_logs")
     platform.autocommit = autocommit
     found = request(platform)
@@ -71,29 +71,31 @@ def test_the_view_s_row_stands_where_the_activity_fails(platform: Connection, au
     assert (len(activities(platform)), len(view(platform))) == (0, 1)
 
 
-def test_a_connection_that_breaks_between_the_two_keeps_the_activity(platform: Connection) -> None:
+def test_activity_row_survives_a_broken_connection(platform: Connection) -> None:
     with another(platform) as other:
         other.execute(
             """
-            CREATE FUNCTION public.end_me() RETURNS trigger LANGUAGE plpgsql
+            CREATE FUNCTION public.end_session() RETURNS trigger LANGUAGE plpgsql
             AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$
             """
         )
-        other.execute("CREATE TRIGGER ends BEFORE INSERT ON delegations FOR EACH ROW EXECUTE FUNCTION public.end_me()")
+        other.execute(
+            "CREATE TRIGGER ends BEFORE INSERT ON delegations FOR EACH ROW EXECUTE FUNCTION public.end_session()"
+        )
         found = request(platform)
         assert isinstance(found.activity, Written)
         assert isinstance(found.view, Failed)
         assert len(activities(other)) == 1
 
 
-def test_a_closed_connection_fails_both_and_raises_nothing(platform: Connection) -> None:
+def test_closed_connection_fails_both_and_raises_nothing(platform: Connection) -> None:
     platform.close()
     found = audit.record_heartbeat(platform, "d-1", caller_id=CALLER)
     assert isinstance(found.activity, Failed)
     assert isinstance(found.view, Failed)
 
 
-def test_inside_a_transaction_nothing_is_written_and_the_transaction_goes_on(platform: Connection) -> None:
+def test_call_inside_a_transaction_writes_nothing(platform: Connection) -> None:
     platform.execute("CREATE TABLE kept ()")
     found = request(platform)
     for part in found:
@@ -104,7 +106,7 @@ def test_inside_a_transaction_nothing_is_written_and_the_transaction_goes_on(pla
     assert platform.execute("SELECT to_regclass('kept') IS NOT NULL").fetchone() == (True,)
 
 
-def test_a_lock_on_one_table_holds_up_the_other_for_the_caller_s_lock_timeout_at_most(platform: Connection) -> None:
+def test_lock_on_one_table_does_not_block_the_other(platform: Connection) -> None:
     platform.execute("SET lock_timeout = '10ms'")
     platform.commit()
     with another(platform) as other, other.transaction():
@@ -116,7 +118,7 @@ def test_a_lock_on_one_table_holds_up_the_other_for_the_caller_s_lock_timeout_at
     assert found.view == Inserted("d-1")
 
 
-def test_a_lock_timeout_of_the_caller_s_is_the_one_that_counts(platform: Connection) -> None:
+def test_lock_timeout_of_the_service_is_used(platform: Connection) -> None:
     platform.execute("ALTER TABLE activity_logs ALTER summary SET DEFAULT current_setting('lock_timeout')")
     platform.execute("SET lock_timeout = '1min'")
     platform.commit()
@@ -124,7 +126,7 @@ def test_a_lock_timeout_of_the_caller_s_is_the_one_that_counts(platform: Connect
     assert activities(platform)[0]["summary"] == "1min"
 
 
-def test_without_a_lock_timeout_of_the_caller_s_the_wait_ends_all_the_same(platform: Connection) -> None:
+def test_lock_wait_ends_without_a_lock_timeout(platform: Connection) -> None:
     with another(platform) as other, other.transaction():
         other.execute("LOCK TABLE delegations")
         found = request(platform)
@@ -134,8 +136,8 @@ def test_without_a_lock_timeout_of_the_caller_s_the_wait_ends_all_the_same(platf
     assert platform.execute("SHOW lock_timeout").fetchone() == ("0",)
 
 
-def test_a_bad_argument_is_returned_and_named(platform: Connection) -> None:
-    found = audit.record_status(platform, "d-1", "done", caller_id="nobody")
+def test_bad_argument_is_returned_and_named(platform: Connection) -> None:
+    found = audit.record_status(platform, "d-1", "done", caller_id="no uuid")
     for part in (found.activity, found.view):
         assert isinstance(part, Failed)
         assert isinstance(part.error, ValueError)
@@ -143,20 +145,20 @@ def test_a_bad_argument_is_returned_and_named(platform: Connection) -> None:
     assert activities(platform) == []
 
 
-def test_the_view_s_row_needs_no_good_caller_to_be_moved(platform: Connection) -> None:
+def test_view_row_advances_despite_a_bad_caller(platform: Connection) -> None:
     request(platform)
-    found = audit.record_status(platform, "d-1", "dispatched", caller_id="nobody")
+    found = audit.record_status(platform, "d-1", "dispatched", caller_id="no uuid")
     assert isinstance(found.activity, Failed)
     assert "caller_id must be a uuid" in str(found.activity.error)
     assert found.view is Effect.ADVANCED
 
 
-def test_each_error_is_logged_with_its_part(platform: Connection, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_is_logged_with_its_part(platform: Connection, caplog: pytest.LogCaptureFixture) -> None:
     break_table(platform, "delegations")
     request(platform)
     (line,) = caplog.records
     assert (line.levelno, line.getMessage()) == (logging.ERROR, "an audit write failed")
     assert line.__dict__["part"] == "view"
     assert line.__dict__["delegation_id"] == "d-1"
-    assert "on fire" in line.__dict__["error"]
+    assert "disk failure" in line.__dict__["error"]
     assert line.exc_info

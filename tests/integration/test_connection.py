@@ -7,7 +7,8 @@ import pytest
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError, Unwritable, WriteConflict
 from projector.postgres import migrations, positions
-from projector.postgres.connection import Connection, Timeouts, connect, mapped_errors, transaction
+from projector.postgres.connection import Connection, connect, mapped_errors, transaction
+from projector.settings import PostgresSettings
 
 REACTIONS = {
     "22001": Unwritable,
@@ -31,14 +32,18 @@ REACTIONS = {
 
 @pytest.mark.parametrize(("state", "reaction"), REACTIONS.items())
 def test_each_sqlstate_asks_for_its_reaction(database_url: str, state: str, reaction: type[ProjectorError]) -> None:
-    with connect(database_url) as conn, pytest.raises(ProjectorError) as raised, transaction(conn):
+    with (
+        connect(PostgresSettings(database_url=database_url)) as conn,
+        pytest.raises(ProjectorError) as raised,
+        transaction(conn),
+    ):
         conn.execute(f"DO $$ BEGIN RAISE 'planted' USING ERRCODE = '{state}'; END $$")
     assert type(raised.value) is reaction
     assert "planted" in str(raised.value)
 
 
 def test_session_that_froze_in_its_transaction_is_waited_out(database_url: str) -> None:
-    with connect(database_url, timeouts=Timeouts(idle_in_transaction_ms=100)) as conn:
+    with connect(PostgresSettings(database_url=database_url, idle_in_transaction_timeout_ms=100)) as conn:
         with pytest.raises(DatabaseUnavailable), transaction(conn):
             _freeze_until_the_server_ends_it(conn, database_url)
         conn.close()
@@ -58,7 +63,7 @@ def _look_at_positions(conn: Connection) -> None:
 
 def test_session_that_is_gone_is_noticed_by_a_look_at_positions_and_at_the_schema(database_url: str) -> None:
     for look in (_look_at_positions, migrations.require_current):
-        conn = connect(database_url)
+        conn = connect(PostgresSettings(database_url=database_url))
         with psycopg.connect(database_url, autocommit=True) as other:
             other.execute("SELECT pg_terminate_backend(%s, 5000)", [conn.info.backend_pid])
         with pytest.raises(DatabaseUnavailable):
@@ -69,10 +74,10 @@ def test_session_that_is_gone_is_noticed_by_a_look_at_positions_and_at_the_schem
 def test_address_that_cannot_be_read_is_refused_without_its_password() -> None:
     for address in ("postgres//bob:hunter2@h/db", "password=hun ter2"):
         with pytest.raises(Misconfigured, match="PROJECTOR_DATABASE_URL") as raised:
-            connect(address)
+            connect(PostgresSettings(database_url=address))
         assert "ter2" not in str(raised.value)
 
 
 def test_server_that_is_not_there_is_away() -> None:
     with pytest.raises(DatabaseUnavailable), mapped_errors():
-        connect("postgresql://127.0.0.1:1/none")
+        connect(PostgresSettings(database_url="postgresql://127.0.0.1:1/none"))

@@ -14,9 +14,10 @@ from reference_cycles import none_of
 from topics import create_topic
 
 from projector.domain.positions import Polled
-from projector.errors import BrokerUnavailable, LogGap, Misconfigured
-from projector.kafka.connection import KafkaSettings, require_reachable
+from projector.errors import BrokerUnavailable, LogGap
+from projector.kafka.connection import require_reachable
 from projector.kafka.consumer import GroupConsumer
+from projector.settings import KafkaSettings
 
 RECORDS = 3000
 
@@ -24,7 +25,9 @@ RECORDS = 3000
 @pytest.fixture
 def source(kafka: str, topic: str) -> Iterator[GroupConsumer]:
     """An open source of its own group, whose fetches are so small that many are on their way."""
-    source = GroupConsumer(KafkaSettings(kafka, topic, f"group-{topic}", max_partition_fetch_bytes=2048))
+    source = GroupConsumer(
+        KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id=f"group-{topic}", max_partition_fetch_bytes=2048)
+    )
     source.open()
     yield source
     source.close()
@@ -121,9 +124,9 @@ def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
     fill(producer, topic, 30)
     delete_before(kafka, topic, 0, 7)
     assigned(source)
-    with pytest.raises(LogGap, match="4 records are gone for sure"):
+    with pytest.raises(LogGap, match="4 records were deleted by retention"):
         source.start(0, 3, source.log_ranges([0])[0])
-    with pytest.raises(LogGap, match="2 projected records are no longer in it"):
+    with pytest.raises(LogGap, match="2 projected records are no longer there"):
         source.start(1, 12, source.log_ranges([1])[1])
     source.start(0, 7, source.log_ranges([0])[0])
     source.start(1, 10, source.log_ranges([1])[1])
@@ -141,14 +144,14 @@ def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
         try:
             source.poll()
         except LogGap as gap:
-            return "5 records are gone for sure" in str(gap)
+            return "5 records were deleted by retention" in str(gap)
         return False
 
     until(poll, "the gap")
 
 
 def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
-    source = GroupConsumer(KafkaSettings(kafka, "no-such-topic", "nobody"))
+    source = GroupConsumer(KafkaSettings(bootstrap_servers=kafka, topic="no-such-topic", group_id="nobody"))
     with pytest.raises(BrokerUnavailable, match="create it"):
         source.open()
     assert not source.is_open
@@ -158,8 +161,6 @@ def test_bootstrap_address_that_answers_is_enough(kafka: str) -> None:
     require_reachable(f"127.0.0.1:1,{kafka}")
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1: "):
         require_reachable("127.0.0.1:1")
-    with pytest.raises(Misconfigured, match="not host:port"):
-        require_reachable("nowhere:")
 
 
 def test_closing_twice_is_harmless(source: GroupConsumer) -> None:
@@ -180,7 +181,7 @@ def test_partition_that_was_revoked_is_not_taken_back_while_the_group_settles(
     fill(producer, topic, 30)
     assigned(source)
     seat_all(source, {})
-    source._seats.on_partitions_revoked([TopicPartition(topic, 1)])  # as the client does while others join
+    source._assignment.on_partitions_revoked([TopicPartition(topic, 1)])  # as the client does while others join
     source.pause_all()
     assert source.unclaimed == [0, 2]
 
@@ -195,7 +196,8 @@ def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: GroupConsumer, 
 
 def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, topic: str) -> None:
     """Trap: the client begins a join because topics changed, and forgets it when they are again as they were."""
-    member = GroupConsumer(KafkaSettings(kafka, topic, f"group-{topic}", metadata_max_age_ms=200))
+    settings = KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id=f"group-{topic}")
+    member = GroupConsumer(settings.model_copy(update={"metadata_max_age_ms": 200}))
     member.open()
     assigned(member)
     guest = KafkaConsumer(

@@ -17,11 +17,11 @@ from projector.postgres.connection import Connection, transaction
 from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter
 from projector.postgres.write_batch import prepare, write
 from projector.projection import dead_letters as retries
-from projector.projection.dead_letters import BatchLimits
 from projector.projection.transaction import Outcomes, project, project_dead_letters
 from projector.recordings.file import RecordedRecord
+from projector.settings import BatchLimits, PostgresSettings
 
-EVERYTHING = BatchLimits(5_000, 8 * 1024 * 1024)
+EVERYTHING = BatchLimits(batch_records=5_000, batch_bytes=8 * 1024 * 1024)
 KEYED = {"source_id": CALLER}
 
 
@@ -32,7 +32,7 @@ def ours(database_url: str) -> Iterator[Connection]:
 
 
 def opened(url: str) -> Connection:
-    conn = connection.connect(url)
+    conn = connection.connect(PostgresSettings(database_url=url))
     prepare(conn)
     return conn
 
@@ -45,7 +45,7 @@ def letter(offset: int, value: object, *, topic: str = "activity-log", partition
 def bury(
     conn: Connection, letters: Sequence[RecordedRecord], reason: str = "an older release could not read it"
 ) -> None:
-    write(conn, Changes([], [], [], [], 0), {}, dead=[DeadLetter(each, reason, "status") for each in letters])()
+    write(conn, Changes([], [], [], [], 0), {}, dead_letters=[DeadLetter(each, reason, "status") for each in letters])()
 
 
 def left(conn: Connection) -> list[tuple[int, str]]:
@@ -86,7 +86,7 @@ def test_letter_that_postgres_refuses_costs_its_neighbours_nothing(ours: Connect
 
 def test_letters_are_retried_in_log_order_however_small_the_pieces(ours: Connection) -> None:
     bury(ours, [letter(2, answer(3, "failed")), letter(0, delegate(0, **KEYED)), letter(1, answer(2, "completed"))])
-    outcomes = retries.retry(ours, Filter(), BatchLimits(1, 1))
+    outcomes = retries.retry(ours, Filter(), BatchLimits(batch_records=1, batch_bytes=1))
     assert outcomes == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1, Outcome.REFUSED: 1}
     assert statuses(ours) == {"d-1": "completed"}
 
@@ -111,7 +111,7 @@ def test_body_that_was_left_out_is_recalled_once_its_row_was_seen(ours: Connecti
 
 def test_only_the_places_that_were_named_are_retried(ours: Connection) -> None:
     bury(ours, [letter(n, delegate(0, **KEYED), topic=topic) for n in range(3) for topic in ("a", "b")])
-    outcomes = retries.retry(ours, Filter("b", 0, [1, 2, 99]), BatchLimits(1, 1))
+    outcomes = retries.retry(ours, Filter("b", 0, [1, 2, 99]), BatchLimits(batch_records=1, batch_bytes=1))
     assert outcomes == {Outcome.INSERTED: 1, Outcome.DUPLICATE: 1}
     assert [offset for offset, _ in left(ours)] == [0, 1, 2, 0]
 
@@ -127,7 +127,7 @@ def test_pieces_hold_so_many_bytes_and_always_one_letter(ours: Connection) -> No
     bury(ours, [letter(n, b"x" * size) for n, size in enumerate((40, 60, 1, 500, 20))])
     with transaction(ours):
         sizes, after = [], BEFORE_ALL
-        while places := dead_letters.places_after(ours, after, Filter(), most_records=2, most_bytes=100):
+        while places := dead_letters.places_after(ours, after, Filter(), max_records=2, max_bytes=100):
             sizes.append([place.offset for place in places])
             after = places[-1]
     assert sizes == [[0, 1], [2], [3], [4]]
@@ -153,7 +153,7 @@ def test_five_at_once_project_each_letter_once(database_url: str, ours: Connecti
     def once() -> None:
         with opened(database_url) as conn:
             together.wait()
-            ended.append(retries.retry(conn, Filter(), BatchLimits(7, 1_000_000)))
+            ended.append(retries.retry(conn, Filter(), BatchLimits(batch_records=7, batch_bytes=1_000_000)))
 
     threads = [threading.Thread(target=once) for _ in range(5)]
     for thread in threads:
@@ -171,7 +171,7 @@ def test_second_one_waits_for_the_first_and_goes_on_behind_it(database_url: str,
 
     def second() -> None:
         with opened(database_url) as conn:
-            ended.append(retries.retry(conn, Filter(), BatchLimits(2, 1_000_000)))
+            ended.append(retries.retry(conn, Filter(), BatchLimits(batch_records=2, batch_bytes=1_000_000)))
 
     with transaction(ours):
         letters = dead_letters.take(ours, [Coordinates("activity-log", 0, 0), Coordinates("activity-log", 0, 1)])
@@ -201,7 +201,7 @@ def test_death_in_the_middle_leaves_what_was_not_finished(database_url: str, our
         ours.execute("SELECT pg_terminate_backend(%s)", [victim.info.backend_pid])
 
     with opened(database_url) as victim, pytest.raises(DatabaseUnavailable):
-        retries.retry(victim, Filter(), BatchLimits(1, 1), progress=die_after_the_first)
+        retries.retry(victim, Filter(), BatchLimits(batch_records=1, batch_bytes=1), progress=die_after_the_first)
     assert [offset for offset, _ in left(ours)] == [1]
     assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.DUPLICATE: 1}
 
@@ -238,10 +238,10 @@ def test_letter_is_retried_while_the_ledger_makes_the_same_row(database_url: str
 
 def test_discarded_letters_are_gone(ours: Connection) -> None:
     bury(ours, [letter(n, b"x", topic=topic) for n in range(5) for topic in ("a", "b")])
-    assert retries.discard(ours, Filter("a", 0, [1, 3, 99]), BatchLimits(1, 1)) == 2
-    assert retries.discard(ours, Filter("a"), BatchLimits(2, 1_000)) == 3
+    assert retries.discard(ours, Filter("a", 0, [1, 3, 99]), BatchLimits(batch_records=1, batch_bytes=1)) == 2
+    assert retries.discard(ours, Filter("a"), BatchLimits(batch_records=2, batch_bytes=1_000)) == 3
     assert queries.count_dead_letters(ours) == 5
-    assert retries.discard(ours, Filter(), BatchLimits(2, 1_000)) == 5
+    assert retries.discard(ours, Filter(), BatchLimits(batch_records=2, batch_bytes=1_000)) == 5
     assert left(ours) == []
 
 

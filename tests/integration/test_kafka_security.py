@@ -234,7 +234,7 @@ def test_wrong_password_ends_with_a_sentence(
         code = process.wait(timeout=60)
     said = (tmp_path / "said").read_text()
     assert code == 2, said[-3000:]
-    assert said.splitlines()[-1].startswith("projector: Kafka does not let us in: ")
+    assert said.splitlines()[-1].startswith("projector: Kafka refuses access: ")
     keeps_secret(said, "a-wrong-word")
 
 
@@ -251,7 +251,7 @@ def test_status_logs_in_too(guarded: Kafka, fed: str, database_url: str) -> None
     assert report.json()["partitions"][0]["lag_records"] == 1
     refused = projector("status", sasl_password="a-wrong-word", **settings)
     assert refused.code == 2
-    assert refused.err.splitlines()[-1].startswith("projector: Kafka does not let us in: ")
+    assert refused.err.splitlines()[-1].startswith("projector: Kafka refuses access: ")
 
 
 def test_missing_certificate_is_named(database_url: str) -> None:

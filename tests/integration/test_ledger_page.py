@@ -1,4 +1,4 @@
-"""The page docs/ledger.md: its examples run, and its tables name what there is."""
+"""docs/ledger.md: its examples run, and its tables list each effect and each conflict."""
 
 import re
 from pathlib import Path
@@ -8,12 +8,12 @@ import pytest
 from activity_table import SEARCH_PATH, activities, create_activity_table, view
 from rows import CALLEE, CALLER
 
-from projector.ledger.rows import Conflict, Effect
+from projector.ledger import Conflict, Effect
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ledger.md").read_text()
 
 
-def test_the_examples_do_what_they_say(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_examples_write_the_rows_they_show(database_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     create_activity_table(database_url)
     with (
         psycopg.connect(database_url, options=SEARCH_PATH) as conn,
@@ -24,12 +24,15 @@ def test_the_examples_do_what_they_say(database_url: str, capsys: pytest.Capture
             exec(example, names)
         assert [(row.delegation_id, row.status) for row in view(conn)] == [("d-1", "completed"), ("d-2", "failed")]
         assert [row["method"] for row in activities(conn)] == ["delegate", "heartbeat", "delegate_result"]
-    assert capsys.readouterr().out == "a new delegation d-1\nthis caller tells the user\nadvanced\n"
+    printed = "a new delegation d-1\nthis process informs the user\n"
+    assert f"```\n{printed}```" in PAGE
+    assert capsys.readouterr().out == f"{printed}advanced\n"
 
 
-def test_each_effect_has_its_line() -> None:
-    assert set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE)) == set(Effect)
+def test_each_effect_is_listed() -> None:
+    table = PAGE.split("| effect |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(Effect)
 
 
-def test_each_thing_in_the_way_is_named() -> None:
-    assert all(f"`{each}`" in PAGE for each in Conflict)
+def test_each_conflict_is_named() -> None:
+    assert all(f"`{conflict}`" in PAGE for conflict in Conflict)

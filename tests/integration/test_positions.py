@@ -63,7 +63,7 @@ def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> 
     with pytest.raises(LogGap) as told:
         claim(session, WISH._replace(topic_id="topic-2", token=uuid.uuid4()))
     for part in (
-        "deleted and made anew",
+        "deleted and created again",
         "topic-1",
         "topic-2",
         "partition 3",

@@ -14,6 +14,7 @@ from topics import create_topic
 from projector.postgres import write_batch
 from projector.postgres.connection import connect
 from projector.projection.transaction import project
+from projector.settings import PostgresSettings
 from testbed.oracle import differences, fold_log, stored_rows
 from testbed.producer import paced, publish
 from testbed.recording import AcknowledgedRecord, read_recording
@@ -91,7 +92,7 @@ def test_killed_broker_loses_no_record(tmp_path: Path) -> None:
 def test_oracle_and_projector_agree(database_url: str) -> None:
     log = sorted(logged(records(SMALL)), key=lambda record: (record.partition, record.offset))
     outcomes: Counter[str] = Counter()
-    with connect(database_url) as conn:
+    with connect(PostgresSettings(database_url=database_url)) as conn:
         write_batch.prepare(conn)
         for first in range(0, len(log), 700):
             outcomes += Counter({str(outcome): n for outcome, n in project(conn, log[first : first + 700]).items()})

@@ -225,7 +225,7 @@ def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_
     send = transaction._send
 
     def contested(conn: Connection, reading: TranslatedBatch, fence: Fence | None) -> object:
-        if len(reading.said) > bearable:
+        if len(reading.records) > bearable:
             raise WriteConflict("a delegation was changed by another writer")
         return send(conn, reading, fence)
 

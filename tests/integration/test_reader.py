@@ -11,8 +11,8 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from projector.domain.positions import LogRange
 from projector.errors import BrokerUnavailable, LogGap
-from projector.kafka.connection import KafkaSettings
 from projector.kafka.reader import TopicReader, open_topic
+from projector.settings import KafkaSettings
 
 TEN_MS = 1_746_439_200_000
 MINUTE_MS = 60_000
@@ -21,7 +21,9 @@ LITTLE = 2048
 
 @contextmanager
 def opened(kafka: str, topic: str, fetch_bytes: int | None = None) -> Iterator[TopicReader]:
-    settings = KafkaSettings(kafka, topic, "nobody", max_partition_fetch_bytes=fetch_bytes or 1024 * 1024)
+    settings = KafkaSettings(
+        bootstrap_servers=kafka, topic=topic, group_id="nobody", max_partition_fetch_bytes=fetch_bytes or 1024 * 1024
+    )
     with open_topic(settings, fetch_bytes=fetch_bytes) as found:
         yield found
 
@@ -129,7 +131,7 @@ def test_retention_that_passes_the_reader_is_a_gap(kafka: str, topic: str) -> No
         reading = log.read({0: LogRange(0, 3000)})
         assert next(polled for polled in reading if polled)[0].next_offset < 2900
         delete_before(kafka, topic, 0, 2900)
-        with pytest.raises(LogGap, match=r"is not in partition 0 .* 2900 to 3000.*begin again"):
+        with pytest.raises(LogGap, match=r"is not in partition 0 .* 2900 to 3000.*Run the command again"):
             for _ in reading:
                 pass
 

@@ -1,4 +1,4 @@
-"""`verify` and `rebuild` while others are at work: members, readers, another rebuild, a log that goes on."""
+"""`verify` and `rebuild` beside members, other writers, readers and a log that grows."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 from cluster import until
-from projecting import asked as told
+from projecting import asked as query
 from projecting import exclude_parking
 from psycopg.errors import LockNotAvailable
-from reconciling import At, Log, asked, change, plant
+from reconciling import At, Log, change, plant, request
 from rows import LEFT_OUT, Columns, answer, beat, updated
 
 from projector.errors import Fenced
@@ -31,59 +31,57 @@ from projector.rebuild.source import ShadowProjector
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
     """Three delegations in two partitions, projected."""
     with Log(database_url, kafka, topic) as log:
-        log.say(asked(0, "a"), asked(1, "b"), answer(2, "completed", of="a"))
-        yield log.say(asked(3, "c"), beat(4, of="c"), partition=1).projected()
+        log.produce(request(0, "a"), request(1, "b"), answer(2, "completed", of="a"))
+        yield log.produce(request(3, "c"), beat(4, of="c"), partition=1).project()
 
 
 # --- members
 
 
-def before_the_gate(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Callable[[], object]) -> None:
-    """Let something happen when the member has read and folded a batch, and is about to write it."""
+def before_its_write(monkeypatch: pytest.MonkeyPatch, member: Connection, act: Callable[[], object]) -> None:
+    """Call `act` when the member has read and folded a batch, before it writes the batch."""
     real = write_batch.write
-    acted: list[object] = []
+    calls: list[object] = []
 
     def late(conn: Connection, *arguments: Any, **named: Any) -> Callable[[], None]:
-        if conn is member and not acted:
-            acted.append(act())
+        if conn is member and not calls:
+            calls.append(act())
         return real(conn, *arguments, **named)
 
     monkeypatch.setattr(transaction, "write", late)
 
 
-def test_batch_that_was_read_before_the_swap_is_dropped_and_nothing_is_lost(
-    log: Log, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By the row that was wrong it decided that nothing changes."""
+def test_batch_read_before_a_repair_is_fenced(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The batch decided from a wrong row that nothing changes."""
     change(log, "UPDATE delegations SET status = 'failed' WHERE delegation_id = 'b'")
-    log.say(answer(10, "completed", of="b"))
-    polled = [each for each in log.polled() if each]
-    before_the_gate(monkeypatch, log.conn, log.rebuild)
+    log.produce(answer(10, "completed", of="b"))
+    polled = [each for each in log.poll() if each]
+    before_its_write(monkeypatch, log.conn, log.rebuild)
     with pytest.raises(Fenced):
         log.write(polled[0])
     assert log.statuses()["b"] == "queued"
-    assert log.projected().statuses()["b"] == "completed"
+    assert log.project().statuses()["b"] == "completed"
     assert log.verify() == {}
 
 
-def test_member_is_left_in_peace_where_nothing_has_drifted(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    log.say(answer(10, "completed", of="b"))
-    polled = [each for each in log.polled() if each]
-    before_the_gate(monkeypatch, log.conn, log.rebuild)
+def test_member_is_not_fenced_without_drift(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.produce(answer(10, "completed", of="b"))
+    polled = [each for each in log.poll() if each]
+    before_its_write(monkeypatch, log.conn, log.rebuild)
     log.write(polled[0])
     assert log.statuses()["b"] == "completed"
 
 
 @contextmanager
-def swapping(log: Log) -> Iterator[None]:
-    """A rebuild that has written every row and not committed it yet; it does at the end of the block."""
+def repairing(log: Log) -> Iterator[None]:
+    """A rebuild that has written its rows; it commits at the end of the block."""
     written, commit = threading.Event(), threading.Event()
 
     class Slow(FromTopic):
-        def release_positions(self, view: Connection, held: Mapping[int, int], **how: Any) -> None:
+        def release_positions(self, view: Connection, until: Mapping[int, int], **how: Any) -> None:
             written.set()
             assert commit.wait(30)
-            super().release_positions(view, held, **how)
+            super().release_positions(view, until, **how)
 
     thread = threading.Thread(target=log.rebuild, args=[Slow(log.topic)])
     thread.start()
@@ -95,39 +93,38 @@ def swapping(log: Log) -> Iterator[None]:
         thread.join()
 
 
-def test_member_waits_before_its_gate_while_drift_is_written(log: Log) -> None:
+def test_member_waits_at_its_fence_during_a_repair(log: Log) -> None:
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
-    log.say(answer(10, "completed", of="c"), partition=1)
-    polled = [each for each in log.polled() if each]
+    log.produce(answer(10, "completed", of="c"), partition=1)
+    polled = [each for each in log.poll() if each]
     with ThreadPoolExecutor(1) as threads:
-        with swapping(log), psycopg.connect(log.url) as onlooker:
+        with repairing(log), psycopg.connect(log.url) as observer:
             member = threads.submit(log.write, polled[0])
             pid = [log.conn.info.backend_pid]
-            until(
-                lambda: onlooker.execute("SELECT pg_blocking_pids(%s) <> '{}'", pid).fetchone() == (True,), "a wait", 10
-            )
+            waits = "SELECT pg_blocking_pids(%s) <> '{}'"
+            until(lambda: observer.execute(waits, pid).fetchone() == (True,), "the member waits", 10)
             assert not member.done()
         assert isinstance(member.exception(), Fenced)
-    assert log.projected().statuses() == {"a": "completed", "b": "queued", "c": "completed"}
+    assert log.project().statuses() == {"a": "completed", "b": "queued", "c": "completed"}
 
 
 # --- other writers
 
 
 def before_it_writes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Let something happen when the drift is known and about to be written, the first time."""
-    real = repair.apply
-    acted: list[object] = []
+    """Call `act` when the drift is known, before it is written for the first time."""
+    real = repair.write_rows
+    calls: list[object] = []
 
     def late(view: Connection, *, steps: bool) -> Applied:
-        if not acted:
-            acted.append(act())
+        if not calls:
+            calls.append(act())
         return real(view, steps=steps)
 
-    monkeypatch.setattr(repair, "apply", late)
+    monkeypatch.setattr(repair, "write_rows", late)
 
 
-def test_other_writers_are_kept_from_the_rows_that_are_judged(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_candidates_are_locked_against_other_writers(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     change(log, "UPDATE delegations SET status = 'stuck' WHERE delegation_id = 'a'")
     log.conn.execute("SET lock_timeout = '200ms'")
 
@@ -143,8 +140,8 @@ def test_other_writers_are_kept_from_the_rows_that_are_judged(log: Log, monkeypa
     assert log.verify() == {"differs": 1}
 
 
-def test_row_that_takes_a_key_in_between_is_looked_at_too(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = log.say(asked(6, "keyed", idempotency_key="k")).projected().rows()
+def test_row_that_took_a_key_becomes_a_candidate(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = log.produce(request(6, "keyed", idempotency_key="k")).project().rows()
     change(log, "DELETE FROM delegations WHERE delegation_id = 'keyed'")
     before_it_writes(monkeypatch, lambda: plant(log, "planted", 60, key="k"))
     assert log.rebuild() == (1, 0, 1)
@@ -154,36 +151,36 @@ def test_row_that_takes_a_key_in_between_is_looked_at_too(log: Log, monkeypatch:
 # --- readers
 
 
-def test_reader_sees_the_old_view_or_the_new_one_and_never_waits(log: Log) -> None:
+def test_reader_never_waits_or_sees_a_half_repair(log: Log) -> None:
     change(log, "UPDATE delegations SET status = 'stuck' WHERE delegation_id = 'a'")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
     plant(log, "planted", 60)
     old = log.statuses()
     read = "SELECT delegation_id, status FROM delegations"
-    patient = "-c lock_timeout=1s -c default_transaction_isolation=repeatable\\ read"
-    with psycopg.connect(log.url, options=patient) as held, psycopg.connect(log.url, options=patient) as during:
-        assert dict(held.execute(read).fetchall()) == old
-        with swapping(log):
+    options = "-c lock_timeout=1s -c default_transaction_isolation=repeatable\\ read"
+    with psycopg.connect(log.url, options=options) as before, psycopg.connect(log.url, options=options) as during:
+        assert dict(before.execute(read).fetchall()) == old
+        with repairing(log):
             assert dict(during.execute(read).fetchall()) == old
             assert log.statuses() == old
-        assert dict(held.execute(read).fetchall()) == dict(during.execute(read).fetchall()) == old
+        assert dict(before.execute(read).fetchall()) == dict(during.execute(read).fetchall()) == old
         assert log.statuses() == {"a": "completed", "b": "queued", "c": "queued"}
 
 
-def test_table_stays_the_one_that_others_know(log: Log) -> None:
-    log.conn.execute("CREATE VIEW public.lately AS SELECT * FROM delegations WHERE created_at > '2025-01-01'")
+def test_table_keeps_its_indexes_grants_and_views(log: Log) -> None:
+    log.conn.execute("CREATE VIEW public.recent AS SELECT * FROM delegations WHERE created_at > '2025-01-01'")
     log.conn.execute("GRANT SELECT ON delegations TO PUBLIC")
     log.conn.execute("ALTER TABLE delegations REPLICA IDENTITY FULL")
-    log.conn.execute("CREATE INDEX of_somebody_else ON delegations (status)")
+    log.conn.execute("CREATE INDEX of_another_service ON delegations (status)")
     before = catalog(log)
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
     assert log.rebuild() == (1, 0, 0)
     assert catalog(log) == before
-    assert told(log.conn, "SELECT count(*) FROM public.lately") == [3]
+    assert query(log.conn, "SELECT count(*) FROM public.recent") == [3]
 
 
 def catalog(log: Log) -> list[Any]:
-    return told(
+    return query(
         log.conn,
         """
         SELECT c.oid, c.relname, c.relfilenode, c.relacl::text, c.relreplident::text, c.reloptions::text
@@ -193,22 +190,22 @@ def catalog(log: Log) -> list[Any]:
     )
 
 
-def test_nothing_is_locked_that_others_write_but_to_write_drift(log: Log) -> None:
+def test_tables_are_locked_only_during_a_repair(log: Log) -> None:
     locks: list[Any] = []
 
-    class Settling(FromTopic):
-        def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
+    class Observed(FromTopic):
+        def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
             locks.append(locked(log))
-            return super().catch_up(into, held)
+            return super().catch_up(into, until)
 
-    log.reconcile(Settling(log.topic))
-    log.reconcile(Settling(log.topic), repair=True, progress=At(lambda: locks.append(locked(log)), records=1), batch=1)
+    log.reconcile(Observed(log.topic))
+    log.reconcile(Observed(log.topic), repair=True, progress=At(lambda: locks.append(locked(log)), records=1), batch=1)
     assert locks == [[], [], ["positions"]]
 
 
 def locked(log: Log) -> list[str]:
-    """The tables in which somebody else holds rows or more."""
-    return told(
+    """The tables on which other sessions hold more than a lock for reading."""
+    return query(
         log.conn,
         """
         SELECT DISTINCT relname FROM pg_locks JOIN pg_class c ON c.oid = relation
@@ -218,7 +215,7 @@ def locked(log: Log) -> list[str]:
     )
 
 
-def test_no_transaction_of_the_fold_holds_more_than_a_batch(log: Log) -> None:
+def test_fold_commits_after_each_batch(log: Log) -> None:
     class Counting(Progress):
         done = 0
         most = 0
@@ -234,54 +231,54 @@ def test_no_transaction_of_the_fold_holds_more_than_a_batch(log: Log) -> None:
 # --- a log that goes on
 
 
-def test_log_that_grows_while_it_is_looked_at_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_growing_log_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     real = TopicReader.log_ranges
-    grown: list[bool] = []
+    calls: list[bool] = []
 
     def log_ranges(topic: TopicReader, *partitions: Any) -> Any:
         found = real(topic, *partitions)
-        if not grown:
-            grown.append(True)
-            log.say(asked(20, "f")).projected()
+        if not calls:
+            calls.append(True)
+            log.produce(request(20, "f")).project()
         return found
 
     fold = At(lambda: monkeypatch.setattr(TopicReader, "log_ranges", log_ranges), "folding")
     assert log.reconcile(progress=fold).report.drift == 0
-    assert grown
+    assert calls
 
 
-LARGE = asked(0, "large", id="f0f0f0f0-0000-4000-8000-00000000000f", summary="x" * 2000)
-LEFT_OUT_OF = {**updated({**LARGE, "status": "completed", "request_body": LEFT_OUT}, 30), "created_at": "2025-05-05"}
+LARGE = request(0, "large", id="f0f0f0f0-0000-4000-8000-00000000000f", summary="x" * 2000)
+UNAVAILABLE = {**updated({**LARGE, "status": "completed", "request_body": LEFT_OUT}, 30), "created_at": "2025-05-05"}
 
 
-@pytest.mark.parametrize("last", [answer(30, "completed", of="large"), LEFT_OUT_OF], ids=["whole", "left out"])
-@pytest.mark.parametrize("mend", [False, True])
-def test_row_that_drifts_after_it_was_compared_is_found(log: Log, last: Columns, repair: bool) -> None:
-    log.say(LARGE).projected()
+@pytest.mark.parametrize("last", [answer(30, "completed", of="large"), UNAVAILABLE], ids=["whole", "unavailable"])
+@pytest.mark.parametrize("repair", [False, True])
+def test_row_that_drifts_after_its_comparison_is_found(log: Log, last: Columns, repair: bool) -> None:
+    log.produce(LARGE).project()
 
     def drift() -> None:
-        log.say(last).projected()
+        log.produce(last).project()
         change(log, "UPDATE delegations SET status = 'queued', updated_at = created_at WHERE delegation_id = 'large'")
 
-    done = log.reconcile(repair=repair, progress=At(drift, "mending" if repair else "looking again"))
+    done = log.reconcile(repair=repair, progress=At(drift, "repairing" if repair else "checking again"))
     assert done.report.drift == 1
     assert log.statuses()["large"] == ("completed" if repair else "queued")
 
 
 def test_members_wait_for_a_short_tail_only(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(from_topic, "TAIL_RECORDS", 2)
-    settled: list[tuple[bool, int]] = []
+    results: list[tuple[bool, int]] = []
 
     class Counted(FromTopic):
-        def catch_up(self, into: ShadowProjector, held: Mapping[int, int]) -> bool:
+        def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
             before = into.records
-            settled.append((super().catch_up(into, held), into.records - before))
-            return settled[-1][0]
+            results.append((super().catch_up(into, until), into.records - before))
+            return results[-1][0]
 
-    def go_on() -> None:
-        log.say(*(asked(20 + n, f"late-{n}") for n in range(5))).projected()
+    def continue_log() -> None:
+        log.produce(*(request(20 + n, f"late-{n}") for n in range(5))).project()
         change(log, "DELETE FROM delegations WHERE delegation_id = 'late-3'")
 
-    done = log.reconcile(Counted(log.topic), repair=True, progress=At(go_on, "mending"))
+    done = log.reconcile(Counted(log.topic), repair=True, progress=At(continue_log, "repairing"))
     assert done.applied == (1, 0, 0)
-    assert settled == [(False, 0), (True, 0)]
+    assert results == [(False, 0), (True, 0)]

@@ -1,4 +1,4 @@
-"""`verify` and `rebuild` that were interrupted, or find another one at work: the same call goes on where it was."""
+"""`verify` and `rebuild` after an interruption, and while another run is in progress."""
 
 import os
 import socket
@@ -14,8 +14,8 @@ import pytest
 from cluster import until
 from commands import environment
 from kafka import KafkaAdminClient
-from projecting import asked as told
-from reconciling import At, Log, asked, change
+from projecting import asked as query
+from reconciling import At, Log, change, request
 from rows import answer
 from topics import create_topic
 
@@ -36,11 +36,11 @@ RECORDS = 30
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
     """Thirty delegations, projected."""
     with Log(database_url, kafka, topic) as log:
-        yield log.say(*(asked(n, f"d-{n:02}") for n in range(RECORDS))).projected()
+        yield log.produce(*(request(n, f"d-{n:02}") for n in range(RECORDS))).project()
 
 
 class Stopped(Exception):
-    """As a signal would."""
+    """Stands for a signal."""
 
 
 def stop() -> None:
@@ -52,7 +52,7 @@ def interrupted(log: Log, source: RebuildSource | None = None, *, after: int = 1
         log.reconcile(source, progress=At(stop, records=after), batch=1, **options)
 
 
-def test_interrupted_fold_goes_on_where_it_was(log: Log) -> None:
+def test_interrupted_fold_is_resumed(log: Log) -> None:
     change(log, "DELETE FROM delegations WHERE delegation_id IN ('d-03', 'd-23')")
     interrupted(log, repair=True)
     interrupted(log, repair=True)
@@ -62,34 +62,34 @@ def test_interrupted_fold_goes_on_where_it_was(log: Log) -> None:
     assert log.verify() == {}
 
 
-def test_what_comes_meanwhile_is_folded_too(log: Log) -> None:
+def test_records_of_the_interruption_are_folded_too(log: Log) -> None:
     interrupted(log)
-    log.say(asked(40, "later"), answer(41, "completed", of="d-03")).projected()
+    log.produce(request(40, "later"), answer(41, "completed", of="d-03")).project()
     done = log.reconcile()
     assert (done.report.records, done.report.drift) == (RECORDS - 10 + 2, 0)
 
 
-def test_fold_that_was_complete_goes_on_with_nothing_and_is_not_taken_for_empty(log: Log) -> None:
+def test_resumed_complete_fold_is_not_an_empty_source(log: Log) -> None:
     interrupted(log, after=RECORDS)
     report = log.reconcile().report
     assert (report.records, report.drift, report.empty) == (0, 0, False)
 
 
-def test_rebuild_begins_anew_where_verify_left_a_shadow_behind(log: Log) -> None:
-    """The two do not fold the same: verify passes over partitions that nobody has projected yet."""
+def test_rebuild_does_not_resume_a_verify(log: Log) -> None:
+    """They fold different records: verify skips partitions that were never projected."""
     interrupted(log)
     assert log.reconcile(repair=True).report.records == RECORDS
 
 
 @pytest.mark.parametrize("other", [{"drop_uncovered": True}, {"sample": 10}])
-def test_another_wish_begins_anew(log: Log, other: dict[str, Any]) -> None:
+def test_other_options_start_again(log: Log, other: dict[str, Any]) -> None:
     interrupted(log)
     report = log.reconcile(**other).report
     assert (report.records, report.drift) == (RECORDS, 0)
     assert log.shadow_is_empty()
 
 
-def test_another_source_begins_anew(log: Log, tmp_path: Path) -> None:
+def test_other_source_starts_again(log: Log, tmp_path: Path) -> None:
     interrupted(log)
     recording = tmp_path / "some.jsonl"
     recording.write_text("{}\n{}\n")
@@ -97,7 +97,7 @@ def test_another_source_begins_anew(log: Log, tmp_path: Path) -> None:
     assert log.shadow_is_empty()
 
 
-def test_shadow_that_retention_has_passed_begins_anew(log: Log) -> None:
+def test_shadow_passed_by_retention_starts_again(log: Log) -> None:
     interrupted(log)
     log.shorten({0: 10})
     assert log.reconcile().report.records == RECORDS - 10
@@ -107,8 +107,8 @@ def test_shadow_that_retention_has_passed_begins_anew(log: Log) -> None:
     assert (report.records, report.drift) == (RECORDS - 20, 0)
 
 
-def test_shadow_that_is_beyond_the_view_begins_anew(log: Log) -> None:
-    """The positions were put back, by hand or by a rebuild from the platform's table."""
+def test_shadow_beyond_the_view_starts_again(log: Log) -> None:
+    """The positions were moved back, by hand or by a rebuild from `activity_logs`."""
     interrupted(log, after=20)
     change(log, "UPDATE positions SET next_offset = 5 WHERE partition = 0")
     change(log, "DELETE FROM delegations WHERE delegation_id >= 'd-05'")
@@ -116,30 +116,31 @@ def test_shadow_that_is_beyond_the_view_begins_anew(log: Log) -> None:
     assert (report.records, report.drift) == (5, 0)
 
 
-def test_shadow_of_a_topic_that_was_made_anew_begins_anew(log: Log, kafka: str) -> None:
+def test_shadow_of_a_recreated_topic_starts_again(log: Log, kafka: str) -> None:
     interrupted(log)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([log.name])
-    until(lambda: log.name not in admin.list_topics(), "the topic is gone")
+    until(lambda: log.name not in admin.list_topics(), "the topic is deleted")
     admin.close()
     create_topic(kafka, name=log.name)
-    log.made_anew()
+    log.reopen_topic()
     change(log, "DELETE FROM positions")
     change(log, "DELETE FROM delegations")
-    log.say(*(asked(n, f"new-{n:02}") for n in range(RECORDS))).projected()
+    log.produce(*(request(n, f"new-{n:02}") for n in range(RECORDS))).project()
     report = log.reconcile().report
     assert (report.records, report.drift) == (RECORDS, 0)
 
 
-def test_killed_process_is_gone_on_with(log: Log, kafka: str) -> None:
-    log.say(*(asked(n, f"more-{n:04}") for n in range(3000))).projected()
+def test_killed_process_is_resumed(log: Log, kafka: str) -> None:
+    log.produce(*(request(n, f"more-{n:04}") for n in range(3000))).project()
     settings = {"database_url": log.url, "bootstrap_servers": kafka, "topic": log.name, "batch_records": "10"}
     command = [sys.executable, "-m", "projector", "verify"]
     started = subprocess.Popen(command, env=environment(settings), stdout=subprocess.DEVNULL)
     until(lambda: folded(log) > 100, "more than a hundred records folded")
     started.kill()
     started.wait()
-    until(lambda: told(log.conn, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'") == [0], "its end")
+    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
+    until(lambda: query(log.conn, locks) == [0], "its lock is free")
     before = folded(log)
     report = log.reconcile().report
     assert (report.records, report.drift) == (RECORDS + 3000 - before, 0)
@@ -147,59 +148,57 @@ def test_killed_process_is_gone_on_with(log: Log, kafka: str) -> None:
 
 
 def folded(log: Log) -> int:
-    (found,) = told(log.conn, "SELECT coalesce(sum(next_offset), 0)::int FROM projector_shadow.positions")
-    return int(found)
+    (count,) = query(log.conn, "SELECT coalesce(sum(next_offset), 0)::int FROM projector_shadow.positions")
+    return int(count)
 
 
-# --- two at once
+# --- two runs at once
 
 
 class Beginning(FromTopic):
-    """Does something while the shadow begins, within that transaction."""
+    """Calls `act` within the transaction that begins the shadow."""
 
     act: Callable[[], object]
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
-        found = super().begin(view, token, drop_uncovered=drop_uncovered)
+        result = super().begin(view, token, drop_uncovered=drop_uncovered)
         self.act()
-        return found
+        return result
 
 
 def refusal(log: Log, when: str) -> str:
-    """What the second one is told, that comes when the first is there."""
+    """The error of a second run that starts while the first begins, folds or compares."""
     refusals: list[str] = []
 
-    def try_too() -> None:
+    def try_second() -> None:
         with pytest.raises(Busy) as refused:
             log.reconcile(repair=True)
         refusals.append(str(refused.value))
 
     source = Beginning(log.topic) if when == "begins" else FromTopic(log.topic)
     if isinstance(source, Beginning):
-        source.act = try_too
-    progress = {"folds": At(try_too, records=1), "compares": At(try_too, "looking again")}.get(when)
+        source.act = try_second
+    progress = {"folds": At(try_second, records=1), "compares": At(try_second, "checking again")}.get(when)
     assert log.reconcile(source, progress=progress, batch=1).report.drift == 0
-    (said,) = refusals
-    return said
+    (message,) = refusals
+    return message
 
 
 @pytest.mark.parametrize("when", ["begins", "folds", "compares"])
-def test_second_one_is_refused_at_once_with_the_name_of_the_first(log: Log, when: str) -> None:
-    assert f"under way: {socket.gethostname()}/{os.getpid()}, since 20" in refusal(log, when)
+def test_second_run_is_refused_and_names_the_first(log: Log, when: str) -> None:
+    assert f"is running: {socket.gethostname()}/{os.getpid()}, since 20" in refusal(log, when)
 
 
-def test_name_of_one_that_was_killed_is_not_told_for_the_one_that_goes_on(log: Log) -> None:
+def test_refusal_names_the_run_that_resumed(log: Log) -> None:
     interrupted(log)
-    change(log, "UPDATE projector_shadow.work SET owner = 'dead/1', since = '2001-01-01'")
-    assert f"under way: {socket.gethostname()}/{os.getpid()}, since 20" in refusal(log, "folds")
+    change(log, "UPDATE projector_shadow.work SET owner = 'killed/1', since = '2001-01-01'")
+    assert f"is running: {socket.gethostname()}/{os.getpid()}, since 20" in refusal(log, "folds")
 
 
 # --- a crash of the server
 
 
-def test_crash_of_the_server_empties_the_shadow_and_it_begins_anew(
-    kafka: str, topic: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_server_crash_empties_the_shadow(kafka: str, topic: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
@@ -208,7 +207,7 @@ def test_crash_of_the_server_empties_the_shadow_and_it_begins_anew(
             server.restart("immediate")
 
         with Log(server.url, kafka, topic) as log:
-            log.say(*(asked(n, f"d-{n:02}") for n in range(RECORDS))).projected()
+            log.produce(*(request(n, f"d-{n:02}") for n in range(RECORDS))).project()
             change(log, "DELETE FROM delegations WHERE delegation_id = 'd-03'")
             for crash in (At(server_restarts, "folding"), At(server_restarts, records=10)):
                 with pytest.raises(DatabaseUnavailable):

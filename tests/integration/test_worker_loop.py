@@ -8,18 +8,25 @@ import pytest
 from cluster import Cluster, until
 from kafka import TopicPartition
 
-from projector.kafka.connection import KafkaSettings
-from projector.kafka.consumer import GroupConsumer
+from projector.settings import load
 from projector.worker import loop
-from projector.worker.loop import Worker, WorkerSettings
+from projector.worker.loop import Worker
 from testbed.workload import Mix
 
 
 @pytest.fixture(params=[500, 1], ids=["small batches awaited", "each read ahead of"])
 def member(scene: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    monkeypatch.setattr(loop, "_WORTH_READING_AHEAD", request.param)
-    source = GroupConsumer(KafkaSettings(scene.bootstrap_servers, scene.topic, f"group-{scene.topic}"))
-    member = Worker(source, WorkerSettings(scene.database_url, stalled_after_seconds=1.0, heartbeat_seconds=0.1))
+    monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", request.param)
+    settings = load(
+        {
+            "database_url": scene.database_url,
+            "bootstrap_servers": scene.bootstrap_servers,
+            "topic": scene.topic,
+            "group_id": f"group-{scene.topic}",
+            "heartbeat_interval_ms": 100,
+        }
+    )
+    member = Worker(settings.model_copy(update={"stalled_after_seconds": 1}))
     yield member
     member.stop()
 
@@ -34,12 +41,12 @@ def stepping(member: Worker, scene: Cluster) -> None:
 
 def writing(member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a platform write, and step until Postgres has a batch that nobody awaited yet."""
-    monkeypatch.setattr(loop, "_WORTH_READING_AHEAD", 1)
+    monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", 1)
     scene.play(Mix(delegations=20))
 
     def is_writing() -> bool:
         member.step()
-        return member._projecting is not None
+        return member._pending is not None
 
     until(is_writing, "a batch that is being written")
 
@@ -47,11 +54,11 @@ def writing(member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch) -> 
 def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Worker, scene: Cluster) -> None:
     scene.play(Mix(delegations=20))
     stepping(member, scene)
-    forgotten = member.source._consumer
+    forgotten = member.consumer._consumer
     forgotten.pause(TopicPartition(scene.topic, 1))
     scene.play(Mix(delegations=20, seed=8))
     stepping(member, scene)
-    assert member.source._consumer is not forgotten
+    assert member.consumer._consumer is not forgotten
     scene.view_equals_log()
 
 
@@ -89,12 +96,12 @@ def test_member_without_anything_to_do_notices_that_its_positions_were_moved(
 def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: Worker, scene: Cluster) -> None:
     scene.play(Mix(delegations=20))
     stepping(member, scene)
-    broken = member.source._consumer
+    broken = member.consumer._consumer
     broken._fetcher = None  # what a defect of the library would do
     member.step()
     scene.play(Mix(delegations=5))
     stepping(member, scene)
-    assert member.source._consumer is not broken
+    assert member.consumer._consumer is not broken
     scene.view_equals_log()
 
 
@@ -102,9 +109,9 @@ def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outc
     member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing(member, scene, monkeypatch)
-    member.source._consumer._fetcher = None
+    member.consumer._consumer._fetcher = None
     member.step()
-    assert not member.source.is_open
+    assert not member.consumer.is_open
     stepping(member, scene)
     member.stop()
     assert member.outcomes.total() == len(scene.acknowledged)

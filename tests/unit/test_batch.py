@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from projector.domain.positions import Move, Polled
 from projector.projection.batch import Batch, batches
 from projector.recordings.file import RecordedRecord
+from projector.settings import BatchLimits
 
 
 def line(partition: int, offset: int, size: int = 1) -> RecordedRecord:
@@ -21,7 +22,7 @@ def polled(partition: int, was: int, *offsets: int, now: int | None = None, size
 
 
 def cut(*parts: Polled, max_records: int = 100, max_bytes: int = 100) -> list[Batch]:
-    return list(batches(parts, max_records=max_records, max_bytes=max_bytes))
+    return list(batches(parts, BatchLimits(batch_records=max_records, batch_bytes=max_bytes)))
 
 
 def move(partition: int, was: int, now: int, second: int | None = None) -> Move:

@@ -22,7 +22,7 @@ def outcomes(*, debezium: bool) -> Counter[Any]:
     batch = resolve_unavailable(translate_batch(log), {})
     assert batch.dead_letters == []
     view = WorkingSet()
-    return Counter(batch.outcomes) + Counter(view.apply(record, translation) for record, translation in batch.said)
+    return Counter(batch.outcomes) + Counter(view.apply(record, translation) for record, translation in batch.records)
 
 
 def rows() -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The verdict table of decision 0006, cell by cell, and what a report counts."""
+"""The table of classifications of docs/decisions/0006, cell by cell, and the counts of a report."""
 
 from typing import Any
 
@@ -30,47 +30,47 @@ LATER = row(Status.COMPLETED, created_at=at(30), updated_at=at(61))
 EDITED = YOUNG._replace(task_preview="edited")
 
 
-def judged(sides: Sides, coverage: Coverage, **how: bool) -> tuple[DriftKind, Classification] | None:
+def compared(sides: Sides, coverage: Coverage, **how: bool) -> tuple[DriftKind, Classification] | None:
     found = difference("d-1", sides, coverage)
     return found and (found.kind, classify(found, coverage, **how))
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_rows_that_are_the_same_do_not_differ(source: str) -> None:
-    assert judged(Sides(YOUNG, row(created_at=at(30), updated_at=at(30))), SOURCES[source]) is None
-    assert judged(Sides(None, None), SOURCES[source]) is None
+def test_equal_rows_do_not_differ(source: str) -> None:
+    assert compared(Sides(YOUNG, row(created_at=at(30), updated_at=at(30))), SOURCES[source]) is None
+    assert compared(Sides(None, None), SOURCES[source]) is None
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_row_with_another_value_is_drift(source: str) -> None:
-    assert judged(Sides(EDITED, YOUNG), SOURCES[source]) == (DriftKind.DIFFERS, Classification.DRIFT)
+    assert compared(Sides(EDITED, YOUNG), SOURCES[source]) == (DriftKind.DIFFERS, Classification.DRIFT)
 
 
-def test_row_with_another_value_is_drift_however_old_it_is() -> None:
-    assert judged(Sides(OLD._replace(retry_count=1), OLD), TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
+def test_old_row_with_another_value_is_drift() -> None:
+    assert compared(Sides(OLD._replace(retry_count=1), OLD), TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
 
 
-def test_end_of_a_row_that_is_older_than_the_log_is_not_undone() -> None:
+def test_terminal_status_older_than_the_log_stands() -> None:
     ended = Sides(OLD._replace(status=Status.FAILED), OLD._replace(status=Status.COMPLETED))
-    assert judged(ended, TOPIC) == (DriftKind.DIFFERS, Classification.NOT_COVERED)
-    assert judged(ended, TOPIC, drop_uncovered=True) == (DriftKind.DIFFERS, Classification.DRIFT)
+    assert compared(ended, TOPIC) == (DriftKind.DIFFERS, Classification.NOT_COVERED)
+    assert compared(ended, TOPIC, drop_uncovered=True) == (DriftKind.DIFFERS, Classification.DRIFT)
     moved_back = Sides(OLD._replace(status=Status.QUEUED), OLD._replace(status=Status.COMPLETED))
-    assert judged(moved_back, TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
+    assert compared(moved_back, TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
 
 
-def test_two_ends_do_not_differ_for_a_source_that_does_not_tell_which_was_first() -> None:
+def test_two_terminal_statuses_differ_only_with_steps() -> None:
     completed = row(Status.COMPLETED, result_preview="done", created_at=at(30))
     sides = Sides(row(Status.FAILED, error_detail="late", created_at=at(30)), completed)
-    assert judged(sides, ACTIVITY_LOGS) is None
-    assert judged(sides, TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
+    assert compared(sides, ACTIVITY_LOGS) is None
+    assert compared(sides, TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
     same_end = Sides(row(Status.FAILED, error_detail="edited"), row(Status.FAILED, error_detail="late"))
-    assert judged(same_end, ACTIVITY_LOGS) == (DriftKind.DIFFERS, Classification.DRIFT)
+    assert compared(same_end, ACTIVITY_LOGS) == (DriftKind.DIFFERS, Classification.DRIFT)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_row_that_the_view_lacks_is_drift(source: str) -> None:
+def test_row_missing_from_the_view_is_drift(source: str) -> None:
     for log in (OLD, YOUNG, LATER):
-        assert judged(Sides(None, log), SOURCES[source]) == (DriftKind.MISSING, Classification.DRIFT)
+        assert compared(Sides(None, log), SOURCES[source]) == (DriftKind.MISSING, Classification.DRIFT)
 
 
 @pytest.mark.parametrize(
@@ -84,57 +84,55 @@ def test_row_that_the_view_lacks_is_drift(source: str) -> None:
         ("recordings", OLD, Classification.NOT_COVERED),
     ],
 )
-def test_row_that_the_source_lacks_is_drift_only_where_absence_is_proved(
-    source: str, view: Any, expected: Classification
-) -> None:
-    assert judged(Sides(view, None), SOURCES[source]) == (DriftKind.UNEXPECTED, expected)
+def test_row_missing_from_the_source_needs_proved_absence(source: str, view: Any, expected: Classification) -> None:
+    assert compared(Sides(view, None), SOURCES[source]) == (DriftKind.UNEXPECTED, expected)
 
 
-def test_topic_without_a_horizon_proves_every_absence() -> None:
-    assert judged(Sides(OLD, None), Coverage()) == (DriftKind.UNEXPECTED, Classification.DRIFT)
+def test_topic_without_since_proves_every_absence() -> None:
+    assert compared(Sides(OLD, None), Coverage()) == (DriftKind.UNEXPECTED, Classification.DRIFT)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_dropping_makes_drift_of_what_is_not_covered(source: str) -> None:
-    assert judged(Sides(OLD, None), SOURCES[source], drop_uncovered=True) == (
+def test_drop_uncovered_makes_uncovered_rows_drift(source: str) -> None:
+    assert compared(Sides(OLD, None), SOURCES[source], drop_uncovered=True) == (
         DriftKind.UNEXPECTED,
         Classification.DRIFT,
     )
 
 
 @pytest.mark.parametrize("source", ["activity-logs", "recordings"])
-def test_row_that_changed_after_what_the_source_tells_is_ahead_whatever_else(source: str) -> None:
+def test_row_changed_after_the_source_is_always_ahead(source: str) -> None:
     for sides in (Sides(LATER, YOUNG), Sides(LATER, None)):
         for how in ({}, {"drop_uncovered": True}, {"key_is_kept": True}):
-            found = judged(sides, SOURCES[source], **how)
+            found = compared(sides, SOURCES[source], **how)
             assert found is not None
             assert found[1] is Classification.AHEAD
 
 
 @pytest.mark.parametrize("source", ["activity-logs", "recordings"])
-def test_row_that_changed_just_when_the_source_ends_is_not_ahead(source: str) -> None:
-    assert judged(Sides(LATER._replace(updated_at=at(60), retry_count=1), LATER), SOURCES[source]) == (
+def test_row_changed_when_the_source_ends_is_not_ahead(source: str) -> None:
+    assert compared(Sides(LATER._replace(updated_at=at(60), retry_count=1), LATER), SOURCES[source]) == (
         DriftKind.DIFFERS,
         Classification.DRIFT,
     )
 
 
-def test_nothing_is_ahead_of_the_topic() -> None:
-    assert judged(Sides(LATER, YOUNG), TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
+def test_no_row_is_ahead_of_the_topic() -> None:
+    assert compared(Sides(LATER, YOUNG), TOPIC) == (DriftKind.DIFFERS, Classification.DRIFT)
 
 
 @pytest.mark.parametrize("source", SOURCES)
-def test_row_whose_key_another_one_keeps_is_not_covered(source: str) -> None:
+def test_row_is_not_covered_while_another_keeps_its_key(source: str) -> None:
     for sides in (Sides(None, YOUNG), Sides(EDITED, YOUNG)):
         for drop in (False, True):
-            found = judged(sides, SOURCES[source], drop_uncovered=drop, key_is_kept=True)
+            found = compared(sides, SOURCES[source], drop_uncovered=drop, key_is_kept=True)
             assert found is not None
             assert found[1] is Classification.NOT_COVERED
 
 
-def test_only_the_times_of_steps_do_not_count_where_the_source_tells_none() -> None:
+def test_times_of_steps_are_ignored_without_steps() -> None:
     later = YOUNG._replace(last_heartbeat=at(50), updated_at=at(50))
-    assert judged(Sides(later, YOUNG), ACTIVITY_LOGS) is None
+    assert compared(Sides(later, YOUNG), ACTIVITY_LOGS) is None
     for coverage in (TOPIC, RECORDINGS):
         found = difference("d-1", Sides(later, YOUNG), coverage)
         assert found is not None
@@ -142,20 +140,20 @@ def test_only_the_times_of_steps_do_not_count_where_the_source_tells_none() -> N
 
 
 @pytest.mark.parametrize("column", row()._fields[1:])
-def test_every_column_but_the_id_tells_a_difference(column: str) -> None:
+def test_every_column_but_the_id_is_compared(column: str) -> None:
     other: Any = {column: "other"}
     found = difference("d-1", Sides(row()._replace(**other), row()), RECORDINGS)
     assert found is not None
     assert found.columns == (column,)
 
 
-def test_other_parked_events_are_drift_only_in_the_view_s_own_log() -> None:
+def test_parked_events_are_compared_with_the_topic_alone() -> None:
     for row_ in (None, OLD, YOUNG):
         for parked in (Sides(row_, row_, [EVENT], []), Sides(row_, row_, [], [EVENT])):
-            assert judged(parked, TOPIC) == (DriftKind.PARKED, Classification.DRIFT)
-            assert judged(parked, RECORDINGS) is None
+            assert compared(parked, TOPIC) == (DriftKind.PARKED, Classification.DRIFT)
+            assert compared(parked, RECORDINGS) is None
     heard = Parked("activity-log", 0, 8, beat())
-    assert judged(Sides(None, None, [EVENT, heard], [heard, EVENT]), TOPIC) is None
+    assert compared(Sides(None, None, [EVENT, heard], [heard, EVENT]), TOPIC) is None
 
 
 # --- the report
@@ -174,24 +172,24 @@ def differing(delegation_id: str, kind: DriftKind = DriftKind.DIFFERS) -> Differ
     return found
 
 
-def test_drift_is_counted_by_kind_and_column_and_the_rest_by_verdict() -> None:
-    told = DriftReport("topic")
-    told.uncovered = 10
+def test_drift_is_counted_by_kind_and_column() -> None:
+    drift_report = DriftReport("topic")
+    drift_report.uncovered = 10
     for meaning in (Classification.DRIFT, Classification.DRIFT, Classification.NOT_COVERED, Classification.AHEAD):
-        told.add(differing("d"), meaning)
-    told.add(differing("m", DriftKind.MISSING), Classification.DRIFT)
-    assert (told.drift, told.not_covered, told.verdicts[Classification.AHEAD]) == (3, 11, 1)
-    assert told.kinds == {DriftKind.DIFFERS: 2, DriftKind.MISSING: 1}
-    assert told.columns == {"status": 2, "result_preview": 2}
+        drift_report.add(differing("d"), meaning)
+    drift_report.add(differing("m", DriftKind.MISSING), Classification.DRIFT)
+    assert (drift_report.drift, drift_report.not_covered, drift_report.classified[Classification.AHEAD]) == (3, 11, 1)
+    assert drift_report.kinds == {DriftKind.DIFFERS: 2, DriftKind.MISSING: 1}
+    assert drift_report.columns == {"status": 2, "result_preview": 2}
 
 
-def test_examples_are_the_first_few_of_each_kind() -> None:
-    told = DriftReport("topic")
+def test_examples_are_the_first_of_each_kind() -> None:
+    drift_report = DriftReport("topic")
     for kind in DriftKind:
         for n in range(EXAMPLES + 2):
-            told.add(differing(f"{kind}-{n}", kind), Classification.DRIFT)
-    told.add(differing("kept", DriftKind.UNEXPECTED), Classification.NOT_COVERED)
-    assert [each.delegation_id for each in told.examples] == [
+            drift_report.add(differing(f"{kind}-{n}", kind), Classification.DRIFT)
+    drift_report.add(differing("kept", DriftKind.UNEXPECTED), Classification.NOT_COVERED)
+    assert [each.delegation_id for each in drift_report.examples] == [
         f"{kind}-{n}" for kind in DriftKind for n in range(EXAMPLES)
     ]
 
@@ -205,7 +203,7 @@ def test_examples_are_the_first_few_of_each_kind() -> None:
         (DriftKind.PARKED, {"parked": (1, 0)}),
     ],
 )
-def test_example_tells_both_sides(kind: DriftKind, columns: dict[str, Any]) -> None:
-    told = DriftReport("topic")
-    told.add(differing("d-1", kind), Classification.DRIFT)
-    assert told.examples[0].columns == columns
+def test_example_holds_both_sides(kind: DriftKind, columns: dict[str, Any]) -> None:
+    drift_report = DriftReport("topic")
+    drift_report.add(differing("d-1", kind), Classification.DRIFT)
+    assert drift_report.examples[0].columns == columns

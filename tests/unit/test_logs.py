@@ -21,7 +21,7 @@ def logging_as_it_was() -> Iterator[None]:
 
 def said(form: str, level: str = "INFO") -> io.StringIO:
     stream = io.StringIO()
-    logs.configure(form=form, level=level, stream=stream)
+    logs.configure(log_format=form, log_level=level, stream=stream)
     return stream
 
 

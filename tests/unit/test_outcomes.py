@@ -14,13 +14,13 @@ def test_meanings_are_those_of_the_page() -> None:
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_every_outcome_has_its_sentence(outcome: Outcome) -> None:
-    assert sentence(outcome, Why()) in (MEANING[outcome], REPEATED, f"{MEANING[outcome]}, which was known")
+    assert sentence(outcome, Why()) in (MEANING[outcome], REPEATED, f"{MEANING[outcome]}, which was already recorded")
 
 
 def test_sentence_tells_what_is_known_of_the_case() -> None:
     assert sentence(Outcome.DUPLICATE, Why(holder="d-7")) == f"{LOST}: d-7"
     assert sentence(Outcome.INSERTED, Why(unparked=2)).endswith(" (parked before it: 2)")
     for outcome in (Outcome.STALE, Outcome.REFUSED):
-        assert sentence(outcome, Why(Status.STUCK)).endswith(" (it was stuck by then)")
+        assert sentence(outcome, Why(Status.STUCK)).endswith(" (it was stuck)")
     assert sentence(Outcome.HEARTBEAT, Why(changed=True)).endswith("was alive")
     assert sentence(Outcome.DEAD_LETTER, Why(reason="not JSON")).endswith(": not JSON")

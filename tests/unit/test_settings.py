@@ -118,12 +118,11 @@ def test_slip_of_the_pen_is_found_and_others_variables_are_not() -> None:
             "PROJECTOR_BOOTSTRAP_SERVER",
             "PROJECTOR_TOPIC",
             "PROJECTOR_TOPIC_FILE",
-            "PROJECTOR_TEST_DATABASE_URL",
             "HOME",
         ],
         "",
     )
-    assert unknown_variables(environment) == ["PROJECTOR_BOOTSTRAP_SERVER"]
+    assert unknown_variables(environment) == {"PROJECTOR_BOOTSTRAP_SERVER": "PROJECTOR_BOOTSTRAP_SERVERS"}
 
 
 def test_token_file_is_known_to_those_who_read_it_anew() -> None:

@@ -10,7 +10,7 @@ import projector
 
 ROOT = Path(projector.__file__).parent
 ASKS = {"execute": 0, "executemany": 0, "copy": 0, "send": 1}
-FROM_FILES = {"migrations.py": {"migration.up", "migration.down"}, "write_batch.py": {"_SESSION"}}
+FROM_FILES = {"migrations.py": {"migration.up", "migration.down"}, "write_batch.py": {"_FUNCTION", "_CALL"}}
 
 
 def statements(tree: ast.Module) -> Iterator[ast.expr]:

@@ -1,4 +1,4 @@
-"""One delegation's story: records in, entries with outcomes and sentences out, and the row that they make."""
+"""The timeline: entries with outcomes and sentences for the records, and the row that the records make."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,37 +10,38 @@ from builders import folded, record
 from recorded import RECORDINGS
 from rows import CALLER, LEFT_OUT, answer, beat, delegate, updated
 
-from projector.domain.outcomes import LOST, MEANING, REPEATED, Outcome
+from projector.contract.facts import Status
+from projector.domain.outcomes import LOST, REPEATED, Outcome, Why, sentence
 from projector.explain.search import Key, Search
-from projector.explain.timeline import Change, Entry, Timeline, build_timeline, in_order, reached
+from projector.explain.timeline import Change, Entry, Timeline, build_timeline, in_order, projected
 from projector.recordings.file import RecordedRecord, read_recording
 
 ROW = "a0a0a0a0-0000-4000-8000-000000000001"
 KEYED: Any = {"idempotency_key": "k"}
-RIVAL: Any = {"request_body": {"delegation_id": "d-2", "task": "t"}, **KEYED}
+COMPETING: Any = {"request_body": {"delegation_id": "d-2", "task": "t"}, **KEYED}
 
 
-def story(records: Iterable[RecordedRecord], **more: Any) -> Timeline:
+def timeline_of(records: Iterable[RecordedRecord], **options: Any) -> Timeline:
     search = Search("d-1", keys=[(CALLER, "k")])
-    search.see(records)
-    return build_timeline("d-1", in_order(search.found), **more)
+    search.scan(records)
+    return build_timeline("d-1", in_order(search.matches), **options)
 
 
-def told(*values: object, **more: Any) -> Timeline:
-    """The story of these values on one partition; the row is the one that the projector makes of them."""
-    lines = [record(value, offset) for offset, value in enumerate(values)]
-    whole = story(lines, **more)
-    if not more:
-        assert whole.row == folded(lines).rows.get("d-1")
-    return whole
+def timeline(*values: object, **options: Any) -> Timeline:
+    """The timeline of these values on one partition; its row must be the one that the projector makes."""
+    records = [record(value, offset) for offset, value in enumerate(values)]
+    built = timeline_of(records, **options)
+    if not options:
+        assert built.row == folded(records).rows.get("d-1")
+    return built
 
 
-def ended(entries: Iterable[Entry]) -> list[str]:
+def outcomes(entries: Iterable[Entry]) -> list[str]:
     return [str(entry.outcome) for entry in entries]
 
 
-def test_every_outcome_is_told_with_its_sentence() -> None:
-    entries = told(
+def test_each_outcome_has_its_sentence() -> None:
+    entries = timeline(
         beat(0),
         delegate(0),
         delegate(0),
@@ -57,33 +58,36 @@ def test_every_outcome_is_told_with_its_sentence() -> None:
     ).entries
     assert {entry.outcome for entry in entries} == set(Outcome)
     reason = 'unknown method "none": expected delegate, delegate_result or heartbeat'
-    assert [f"{entry.outcome}: {entry.sentence}" for entry in entries] == [
-        "parked: the delegation has not been requested yet; the event is kept, and applied when the request comes",
-        f"inserted: {MEANING[Outcome.INSERTED]} (parked before it: 1)",
-        "duplicate: a repetition that changes nothing",
-        "advanced: the status moved forward",
-        "stale: a status that the delegation has left behind (it was dispatched by then)",
-        "heartbeat: the delegation is in flight, and its callee was alive",
-        "advanced: the status moved forward",
-        "filled: a terminal row without a result or an error got one from a later event that says the same status",
-        f"refused: {MEANING[Outcome.REFUSED]} (it was completed by then)",
-        f"uncorrelated: {MEANING[Outcome.UNCORRELATED]}",
-        "unrelated: an activity that is no delegation",
-        "tombstone: a record that means nothing: null values, deletes, the connector's own records",
-        f"dead_letter: {MEANING[Outcome.DEAD_LETTER]}: {reason}",
+    assert [(entry.outcome, entry.sentence) for entry in entries] == [
+        (outcome, sentence(outcome, why))
+        for outcome, why in (
+            (Outcome.PARKED, Why()),
+            (Outcome.INSERTED, Why(changed=True, unparked=1)),
+            (Outcome.DUPLICATE, Why(status=Status.QUEUED)),
+            (Outcome.ADVANCED, Why(status=Status.QUEUED, changed=True)),
+            (Outcome.STALE, Why(status=Status.DISPATCHED)),
+            (Outcome.HEARTBEAT, Why(status=Status.DISPATCHED, changed=True)),
+            (Outcome.ADVANCED, Why(status=Status.DISPATCHED, changed=True)),
+            (Outcome.FILLED, Why(status=Status.COMPLETED, changed=True)),
+            (Outcome.REFUSED, Why(status=Status.COMPLETED)),
+            (Outcome.UNCORRELATED, Why()),
+            (Outcome.UNRELATED, Why()),
+            (Outcome.TOMBSTONE, Why()),
+            (Outcome.DEAD_LETTER, Why(reason=reason)),
+        )
     ]
 
 
-def test_a_log_told_twice_makes_the_same_row_and_says_why_the_second_time_did_nothing() -> None:
+def test_repeated_records_change_nothing_and_have_reasons() -> None:
     values = [delegate(0), answer(1, "dispatched"), beat(2), answer(3, "completed", text="3")]
-    once, twice = told(*values), told(*values, *values)
+    once, twice = timeline(*values), timeline(*values, *values)
     assert twice.row == once.row
-    assert ended(twice.entries) == [*ended(once.entries), "refused", "refused", "refused", "duplicate"]
+    assert outcomes(twice.entries) == [*outcomes(once.entries), "refused", "refused", "refused", "duplicate"]
     assert not any(entry.changes for entry in twice.entries[4:])
 
 
-def test_entry_tells_what_changed_in_the_row() -> None:
-    _, moved, alive = told(delegate(0), answer(1, "failed", error="no"), beat(2)).entries
+def test_entry_lists_the_changed_columns() -> None:
+    _, moved, alive = timeline(delegate(0), answer(1, "failed", error="no"), beat(2)).entries
     assert moved.changes == [
         Change("status", "queued", "failed"),
         Change("error_detail", None, "no"),
@@ -92,79 +96,85 @@ def test_entry_tells_what_changed_in_the_row() -> None:
     assert alive.changes == []
 
 
-def test_entry_tells_coordinates_time_envelope_and_the_words_of_the_row() -> None:
+def test_entry_has_coordinates_times_envelope_and_method() -> None:
     change = updated(delegate(0, "received"), 5)
-    [entry] = story([record(change, 41, partition=3, timestamp=1_746_439_200_000)]).entries
+    [entry] = timeline_of([record(change, 41, partition=3, timestamp=1_746_439_200_000)]).entries
     assert entry[:4] == ("activity-log", 3, 41, instant(0))
     assert (entry.envelope, entry.said) == ("Debezium change event, update", "delegate, received")
     assert (entry.happened_at, entry.is_projected) == (instant(5), True)
 
 
-def test_parked_events_heal_with_the_request() -> None:
-    early = told(answer(1, "completed", text="3"), beat(0), delegate(0))
-    assert ended(early.entries) == ["parked", "parked", "inserted"]
-    assert early.entries[2].sentence.endswith("(parked before it: 2)")
-    assert Change("status", None, "completed") in early.entries[2].changes
+def test_parked_events_are_applied_with_the_request() -> None:
+    applied = timeline(answer(1, "completed", text="3"), beat(0), delegate(0))
+    assert outcomes(applied.entries) == ["parked", "parked", "inserted"]
+    assert applied.entries[2].sentence == sentence(Outcome.INSERTED, Why(unparked=2))
+    assert Change("status", None, "completed") in applied.entries[2].changes
 
 
-def test_request_that_lost_its_key_names_the_winner_in_the_log() -> None:
-    lost = told(delegate(0, **RIVAL), delegate(1, **KEYED), answer(2, "completed"), delegate(3, **KEYED))
+def test_lost_key_names_the_holder_in_the_records() -> None:
+    lost = timeline(delegate(0, **COMPETING), delegate(1, **KEYED), answer(2, "completed"), delegate(3, **KEYED))
     assert (lost.row, lost.holder) == (None, "d-2")
-    assert ended(lost.entries) == ["inserted", "duplicate", "parked", "duplicate"]
+    assert outcomes(lost.entries) == ["inserted", "duplicate", "parked", "duplicate"]
     assert lost.entries[1].sentence == f"{LOST}: d-2"
-    assert lost.entries[0].sentence == "of d-2, which asked with the same idempotency key"
+    assert lost.entries[0].sentence == "about d-2, which requested the same idempotency key"
     assert lost.entries[0].changes == []
 
 
-def test_request_that_lost_its_key_names_the_holder_in_the_table_where_the_log_has_none() -> None:
-    lost = told(delegate(1, **KEYED), holders={(CALLER, "k"): "d-9"})
+def test_lost_key_names_the_holder_in_the_view() -> None:
+    lost = timeline(delegate(1, **KEYED), holders={(CALLER, "k"): "d-9"})
     assert (lost.row, lost.holder) == (None, "d-9")
     assert lost.entries[0].sentence == f"{LOST}: d-9"
 
 
-def test_log_has_the_last_word_about_who_holds_a_key() -> None:
-    won = told(delegate(0, **KEYED), delegate(1, **RIVAL), holders={(CALLER, "k"): "d-2"})
-    assert (won.holder, ended(won.entries)) == (None, ["inserted", "duplicate"])
-    kept = told(delegate(0, **KEYED), holders={(CALLER, "k"): "d-1"})
+def test_records_override_the_holder_in_the_view() -> None:
+    won = timeline(delegate(0, **KEYED), delegate(1, **COMPETING), holders={(CALLER, "k"): "d-2"})
+    assert (won.holder, outcomes(won.entries)) == (None, ["inserted", "duplicate"])
+    kept = timeline(delegate(0, **KEYED), holders={(CALLER, "k"): "d-1"})
     assert kept.row is not None
-    assert told(delegate(0, **KEYED), delegate(0, **KEYED)).entries[1].sentence == REPEATED
+    assert timeline(delegate(0, **KEYED), delegate(0, **KEYED)).entries[1].sentence == REPEATED
 
 
-def test_update_without_its_body_moves_the_row() -> None:
+def test_update_with_unavailable_body_changes_the_row() -> None:
     whole = delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": "x" * 2000})
     bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
-    assert ended(told(whole, bare).entries) == ["inserted", "advanced"]
+    assert outcomes(timeline(whole, bare).entries) == ["inserted", "advanced"]
 
 
-def test_what_is_not_projected_yet_is_told_apart() -> None:
-    lines = [record(value, offset, partition=2) for offset, value in enumerate([delegate(0), answer(1, "completed")])]
-    behind = story(lines, positions={2: 1})
+def test_records_after_the_position_are_not_projected() -> None:
+    records = [record(value, offset, partition=2) for offset, value in enumerate([delegate(0), answer(1, "completed")])]
+    behind = timeline_of(records, positions={2: 1})
     assert [entry.is_projected for entry in behind.entries] == [True, False]
-    assert not any(entry.is_projected for entry in story(lines, positions={1: 9}).entries)
+    assert not any(entry.is_projected for entry in timeline_of(records, positions={1: 9}).entries)
     search = Search("d-1")
-    search.see(lines)
-    assert [found.record.offset for found in reached(search.found, {2: 1})] == [0]
+    search.scan(records)
+    assert [match.record.offset for match in projected(search.matches, {2: 1})] == [0]
 
 
 @pytest.mark.parametrize("file", RECORDINGS, ids=lambda file: str(file.name))
-def test_recorded_delegations_become_the_rows_that_the_projector_makes(file: Path) -> None:
-    lines = list(read_recording(file))
-    rows = folded(lines).rows
+def test_recorded_delegations_make_the_projected_rows(file: Path) -> None:
+    records = list(read_recording(file))
+    rows = folded(records).rows
     for delegation_id, row in sorted(rows.items())[::5]:
         keys: frozenset[Key] = frozenset()
         if row.idempotency_key:
             keys = frozenset({(row.caller_id, row.idempotency_key)})
         search = Search(delegation_id, keys=keys)
-        search.see(lines)
-        assert build_timeline(delegation_id, search.found).row == row
+        search.scan(records)
+        assert build_timeline(delegation_id, search.matches).row == row
 
 
-def test_order_is_the_log_s_within_a_partition_and_the_timestamps_between() -> None:
-    lines = [
+def test_order_is_by_offset_then_by_timestamp_between_partitions() -> None:
+    records = [
         record(beat(0), 1, partition=1, timestamp=50),
         record(beat(1), 0, partition=1, timestamp=200),
         record(beat(2), 7, partition=0, timestamp=100),
         record(beat(3), 8, partition=0, timestamp=None),
         record(beat(4), 0, partition=2, timestamp=150),
     ]
-    assert [(each.partition, each.offset) for each in story(lines).entries] == [(0, 7), (0, 8), (2, 0), (1, 0), (1, 1)]
+    assert [(entry.partition, entry.offset) for entry in timeline_of(records).entries] == [
+        (0, 7),
+        (0, 8),
+        (2, 0),
+        (1, 0),
+        (1, 1),
+    ]

@@ -1,72 +1,73 @@
-"""The closing sentence: equal, different, absent on one side, or only behind."""
+"""The verdict: equal, different, missing on one side, or only behind."""
 
+from builders import at as instant
 from builders import row
 
 from projector.contract.facts import Status
 from projector.domain.lifecycle import Delegation
-from projector.explain.verdict import Agreement, Evidence, PartitionLag, Verdict, differences, verdict
+from projector.explain.verdict import Agreement, Findings, PartitionLag, Verdict, build_verdict
 
 QUEUED, COMPLETED = row(), row(Status.COMPLETED, result_preview="3")
 LAG = [PartitionLag(3, 120, 4880)]
 
 
-def judged(folded: Delegation | None, stored: Delegation | None, **more: object) -> Verdict:
-    return verdict(Evidence(**{"folded": folded, "reached": folded, "stored": stored, **more}))  # type: ignore[arg-type]
+def compare(folded: Delegation | None, stored: Delegation | None, **more: object) -> Verdict:
+    findings = {"folded": folded, "projected": folded, "stored": stored, **more}
+    return build_verdict(Findings(**findings))  # type: ignore[arg-type]
 
 
 def test_equal_rows_are_equal() -> None:
-    assert judged(QUEUED, QUEUED) == (Agreement.EQUAL, [], "equal: the row is what the log says")
+    assert compare(QUEUED, QUEUED) == (Agreement.EQUAL, [], "equal: the row in the view matches the records")
 
 
-def test_differences_are_named() -> None:
-    found = judged(QUEUED, COMPLETED)
+def test_differing_columns_are_listed_in_table_order() -> None:
+    found = compare(QUEUED, COMPLETED)
     assert (found.kind, found.differences) == (Agreement.DIFFERS, ["status", "result_preview"])
-    assert found.sentence.startswith("differs in status, result_preview: no record that was looked at makes the row so")
+    assert found.sentence.startswith("differs in status, result_preview: the records that were read make another row")
+    assert compare(QUEUED, QUEUED._replace(created_at=instant(1), retry_count=1)).differences == [
+        "retry_count",
+        "created_at",
+    ]
 
 
-def test_row_that_lacks_only_what_is_not_projected_yet_is_behind() -> None:
-    found = judged(COMPLETED, QUEUED, reached=QUEUED, behind=LAG)
+def test_row_without_unprojected_events_is_behind() -> None:
+    found = compare(COMPLETED, QUEUED, projected=QUEUED, lags=LAG)
     assert found.kind is Agreement.BEHIND
     assert found.sentence.startswith(
-        "the projector is 4,880 records behind on partition 3 (position 120), so this is not drift yet: compare the "
-        "positions"
+        "the projector is 4,880 records behind on partition 3 (position 120), so this is not drift yet: the row "
+        "matches the records that are projected"
     )
-    assert judged(QUEUED, None, reached=None, behind=[PartitionLag(0, None, 1)]).sentence.startswith(
+    assert compare(QUEUED, None, projected=None, lags=[PartitionLag(0, None, 1)]).sentence.startswith(
         "the projector is 1 record behind on partition 0 (no position)"
     )
 
 
-def test_row_that_differs_up_to_its_position_differs() -> None:
-    found = judged(COMPLETED, row(Status.STUCK), reached=QUEUED, behind=LAG)
+def test_difference_before_the_position_is_drift() -> None:
+    found = compare(COMPLETED, row(Status.STUCK), projected=QUEUED, lags=LAG)
     assert found.kind is Agreement.DIFFERS
-    assert found.sentence.endswith("Besides, the projector is 4,880 records behind on partition 3 (position 120)")
+    assert found.sentence.endswith("The projector is also 4,880 records behind on partition 3 (position 120)")
 
 
-def test_row_that_the_view_lacks_is_drift() -> None:
-    found = judged(QUEUED, None)
+def test_row_missing_from_the_view_is_drift() -> None:
+    found = compare(QUEUED, None)
     assert (found.kind, found.differences) == (Agreement.NOT_IN_THE_VIEW, list(Delegation._fields))
-    assert found.sentence.startswith("not in the view, though the log says that it must be")
+    assert found.sentence.startswith("not in the view, although the records make a row")
 
 
-def test_absence_that_the_log_explains_is_none() -> None:
-    assert judged(None, None) == (
+def test_absence_that_the_records_explain_has_no_differences() -> None:
+    assert compare(None, None) == (
         Agreement.NOT_IN_THE_VIEW,
         [],
-        "not in the view, as the log says: no record that was looked at says anything of it",
+        "not in the view, as expected: no record that was read is about it",
     )
-    assert "nothing that was looked at requests it" in judged(None, None, events=2).sentence
-    lost = judged(None, None, events=2, holder="d-7")
-    assert "its idempotency key is held by d-7" in lost.sentence
+    assert "no record that was read requests it" in compare(None, None, events=2).sentence
+    lost = compare(None, None, events=2, holder="d-7")
+    assert "d-7 holds its idempotency key" in lost.sentence
 
 
-def test_row_that_no_record_requests_is_not_in_the_log() -> None:
-    found = judged(None, QUEUED)
+def test_row_without_a_request_is_not_in_the_records() -> None:
+    found = compare(None, QUEUED)
     assert found.kind is Agreement.NOT_IN_THE_LOG
-    assert "older than the log" not in found.sentence
-    assert "older than the log" in judged(None, QUEUED, is_cut_off=True).sentence
-    assert "its idempotency key went to d-7" in judged(None, QUEUED, holder="d-7").sentence
-
-
-def test_differences_of_rows_are_columns() -> None:
-    assert differences(QUEUED, QUEUED._replace(retry_count=1)) == ["retry_count"]
-    assert differences(None, None) == []
+    assert "older than the topic" not in found.sentence
+    assert "older than the topic" in compare(None, QUEUED, is_cut_off=True).sentence
+    assert "d-7 holds its idempotency key there" in compare(None, QUEUED, holder="d-7").sentence

@@ -12,6 +12,7 @@ from projector.errors import Misconfigured
 from projector.postgres import connection, migrations, write_batch
 from projector.rebuild import shadow
 from projector.recordings.file import RecordedRecord
+from projector.settings import PostgresSettings
 from testbed.workload import Mix, records
 from testbed.workload.log import logged
 
@@ -130,12 +131,12 @@ def test_the_log_is_folded_into_the_shadow_of_an_adopted_table_with_a_column_of_
 ) -> None:
     platforms.execute("ALTER TABLE delegations ADD " + column)
     migrations.up(platforms)
-    with connection.connect(empty_url, schema=shadow.SCHEMA) as shadow_conn:
+    with connection.connect(PostgresSettings(database_url=empty_url), schema=shadow.SCHEMA) as shadow_conn:
         write_batch.prepare(shadow_conn)
         in_batches(shadow_conn, PLATFORM, 200)
         assert table(shadow_conn) == expected_of(PLATFORM)
-    with connection.connect(empty_url) as view:
-        assert shadow.carry_over(view, view.execute("SELECT now() + interval '1 hour'").fetchall()[0][0]) == 1
+    with connection.connect(PostgresSettings(database_url=empty_url)) as view:
+        assert shadow.carry_over_rows(view, view.execute("SELECT now() + interval '1 hour'").fetchall()[0][0]) == 1
         assert asked(view, "SELECT delegation_id FROM delegations") == ["theirs"]
     found = platforms.execute("SELECT count(*) FROM projector_shadow.delegations").fetchone()
     assert found == (len(expected_of(PLATFORM)) + 1,)
