@@ -5,7 +5,7 @@ Marker fields identify the envelope. They are looked for in this order: `op` (a 
 """
 
 from enum import StrEnum
-from typing import NamedTuple, Protocol, TypedDict, cast
+from typing import NamedTuple, Protocol, TypeAlias
 
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
@@ -16,48 +16,20 @@ UNAVAILABLE_VALUE = "__debezium_unavailable_value"
 """Debezium writes this text instead of a large column that an update did not change."""
 
 
-class Body(TypedDict, total=False):
-    """The keys of `request_body` and `response_body` that a rule uses."""
-
-    delegation_id: object
-    task: object
-    deadline: object
-    text: object
-    error: object
+JsonObject: TypeAlias = dict[str, object]
+"""A row or a body, as it came. `models.py` describes their fields. The rule that uses a field validates it."""
+BODY_FIELDS = frozenset({"delegation_id", "task", "deadline", "text", "error"})
+"""The fields of `request_body` and `response_body` that a rule uses."""
 
 
-Row = TypedDict(
-    "Row",
-    {
-        "activity_type": object,
-        "id": object,
-        "workspace_id": object,
-        "source_id": object,
-        "target_id": object,
-        "method": object,
-        "status": object,
-        "request_body": object,
-        "response_body": object,
-        "error_detail": object,
-        "idempotency_key": object,
-        "created_at": object,
-        # ExtractNewRecordState adds these columns to an unwrapped change event.
-        "__deleted": object,
-        "__op": object,
-        "__source_ts_ms": object,
-    },
-    total=False,
-)
-
-
-def read_body(column: object, field: str) -> Body:
+def read_body(column: object, field: str) -> JsonObject:
     """The body in a column: an object, or an object as JSON text, as a change feed writes it. Other JSON is empty.
 
     Raises Unreadable if a text is not JSON. The caller handles UNAVAILABLE_VALUE before.
     """
     if isinstance(column, str):
         column = strict_json.loads(column, field)
-    return cast(Body, column) if isinstance(column, dict) else {}
+    return column if isinstance(column, dict) else {}
 
 
 class Record(Protocol):
@@ -92,22 +64,10 @@ class Activity(NamedTuple):
     `time` is the envelope's own event time: an ISO 8601 text in a CloudEvent, ms since 1970 in a change event.
     """
 
-    row: Row
+    row: JsonObject
     envelope: Envelope
     is_update: bool = False
     time: object = None
-
-
-class _Unwrapped(Row, total=False):
-    op: object
-    after: object
-    source: object
-
-
-class _Value(_Unwrapped, total=False):
-    specversion: object
-    data: object
-    time: object
 
 
 _HEARTBEAT_KEYS = {"ts_ms", "ts_us", "ts_ns"}
@@ -161,10 +121,10 @@ def open_value(value: bytes | None) -> Activity | None:
         return None
     if not isinstance(parsed, dict):
         raise Unreadable("not a JSON object")
-    activity = _unwrap(cast(_Value, parsed))
+    activity = _unwrap(parsed)
     if activity is _UNMARKED and "schema" in parsed and "payload" in parsed:
         parsed = parsed["payload"]
-        activity = _unwrap(cast(_Value, parsed)) if isinstance(parsed, dict) else _UNMARKED
+        activity = _unwrap(parsed) if isinstance(parsed, dict) else _UNMARKED
     if activity is not _UNMARKED:
         return activity
     if parsed is None or _is_connectors_own(parsed):
@@ -172,7 +132,7 @@ def open_value(value: bytes | None) -> Activity | None:
     raise Unreadable("in no known envelope: it has none of the fields op, specversion and activity_type")
 
 
-def _unwrap(value: _Value) -> Activity | None:
+def _unwrap(value: JsonObject) -> Activity | None:
     """The row by the value's first marker; None if it means nothing, _UNMARKED if there is no marker."""
     if value.get("op") is not None:
         return _open_change_event(value)
@@ -183,7 +143,7 @@ def _unwrap(value: _Value) -> Activity | None:
     return _UNMARKED
 
 
-def _open_change_event(change: _Unwrapped) -> Activity | None:
+def _open_change_event(change: JsonObject) -> Activity | None:
     op = change["op"]
     if op in ("d", "t", "m"):
         return None
@@ -200,7 +160,7 @@ def _open_change_event(change: _Unwrapped) -> Activity | None:
     return Activity(row, Envelope.DEBEZIUM, True, quoted(source))  # a text: the rule that uses the time refuses it
 
 
-def _open_bare_row(row: Row) -> Activity | None:
+def _open_bare_row(row: JsonObject) -> Activity | None:
     if row.get("__deleted") == "true" or row.get("__deleted") is True:
         return None
     if row.get("__op") is None:
@@ -208,10 +168,10 @@ def _open_bare_row(row: Row) -> Activity | None:
     return Activity(row, Envelope.UNWRAPPED, row["__op"] == "u", row.get("__source_ts_ms"))
 
 
-def _row_in(column: object, field: str) -> Row:
+def _row_in(column: object, field: str) -> JsonObject:
     if not isinstance(column, dict):
         raise Unreadable(f"no activity row in {field}: found {quoted(column)}", field)
-    return cast(Row, column)
+    return column
 
 
 def _is_connectors_own(value: object) -> bool:

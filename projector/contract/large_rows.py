@@ -2,13 +2,13 @@
 
 import json
 
-from projector.contract.envelope import Row
+from projector.contract.envelope import JsonObject
 
 LARGE_ROW_BYTES = 1500
 """Postgres may store a body of a larger row out of line. A change feed may then leave it out of an update."""
 
 
-def is_large(row: Row) -> bool:
+def is_large(row: JsonObject) -> bool:
     """Whether the texts of the row's columns have more than 1,500 bytes of UTF-8 together."""
     at_least = 0  # a lower bound in characters: cheap, and enough to recognise most large rows
     for column in row.values():

@@ -7,10 +7,9 @@ from projector.contract import fields
 from projector.contract.envelope import (
     UNAVAILABLE_VALUE,
     Activity,
-    Body,
     Envelope,
+    JsonObject,
     Record,
-    Row,
     is_unrelated,
     open_value,
     read_body,
@@ -75,7 +74,7 @@ def translate(record: Record) -> Translation | NoEvent:
     return translation
 
 
-def _translate_row(row: Row, translator: "_RowTranslator") -> Translation | None:
+def _translate_row(row: JsonObject, translator: "_RowTranslator") -> Translation | None:
     match row.get("method"):
         case "delegate":
             return translator.delegate(_status(row))
@@ -88,7 +87,7 @@ def _translate_row(row: Row, translator: "_RowTranslator") -> Translation | None
             raise Unreadable(reason, "method")
 
 
-def _status(row: Row) -> Status:
+def _status(row: JsonObject) -> Status:
     status = row.get("status")
     if isinstance(status, str) and status in STATUS_OF_ROW:
         return STATUS_OF_ROW[status]
@@ -156,7 +155,7 @@ class _RowTranslator:
         request = self._body("request_body", self.row.get("request_body"))
         return fields.identifier(request.get("delegation_id"), "request_body.delegation_id") or ""
 
-    def _report(self, delegation_id: str, status: Status, at: datetime, response: Body | None = None) -> Reported:
+    def _report(self, delegation_id: str, status: Status, at: datetime, response: JsonObject | None = None) -> Reported:
         result = error = None
         if status is Status.COMPLETED:
             if response is None:
@@ -170,7 +169,7 @@ class _RowTranslator:
                 error = fields.preview(response.get("error"), "response_body.error")
         return Reported(delegation_id, status, at, result, error)
 
-    def _body(self, field: str, column: object) -> Body:
+    def _body(self, field: str, column: object) -> JsonObject:
         """The body in a column. One that was left out is empty, and the row's id is kept to look up the delegation."""
         if column is None:
             return {}
@@ -216,7 +215,7 @@ def _default_deadline(created_at: datetime) -> datetime:
         raise Unreadable(reason, "created_at") from None
 
 
-def _row_id(row: Row) -> str | None:
+def _row_id(row: JsonObject) -> str | None:
     try:
         return fields.uuid(row.get("id"), "id")
     except Unreadable:

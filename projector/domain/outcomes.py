@@ -1,9 +1,6 @@
-"""How a record ends: the outcomes, what each means in the words of docs/delegations.md, and why this record got it."""
+"""How a record ends: the outcomes, and the meaning of each in the words of docs/delegations.md."""
 
 from enum import StrEnum
-from typing import NamedTuple
-
-from projector.contract.facts import Status
 
 
 class Outcome(StrEnum):
@@ -41,37 +38,3 @@ MEANING = {
     Outcome.TOMBSTONE: "a record without meaning: a null value, a delete, or the connector's own record",
     Outcome.DEAD_LETTER: "a record that cannot be read, kept whole with the reason and the field",
 }
-
-
-class Why(NamedTuple):
-    """Why a record ended as it did.
-
-    `status`: of the row before. `holder`: the delegation that holds its idempotency key.
-    """
-
-    status: Status | None = None
-    changed: bool = False
-    holder: str | None = None
-    unparked: int = 0
-    """How many parked events were applied."""
-    reason: str | None = None
-    """Why it cannot be read."""
-
-
-def sentence(outcome: Outcome, why: Why) -> str:
-    """The outcome in one sentence, with the details of this record."""
-    if outcome is Outcome.DUPLICATE:
-        return REPEATED if why.holder is None else f"{LOST}: {why.holder}"
-    return MEANING[outcome] + _details(outcome, why)
-
-
-def _details(outcome: Outcome, why: Why) -> str:
-    if outcome is Outcome.INSERTED and why.unparked:
-        return f" (parked before it: {why.unparked})"
-    if outcome in (Outcome.STALE, Outcome.REFUSED) and why.status is not None:
-        return f" (it was {why.status})"
-    if outcome is Outcome.HEARTBEAT and not why.changed:
-        return ", which was already recorded"
-    if outcome is Outcome.DEAD_LETTER and why.reason:
-        return f": {why.reason}"
-    return ""

@@ -14,8 +14,9 @@ from projector.contract.translate import Translation
 from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter, WorkingSet
 from projector.domain.lifecycle import Delegation, changed_columns
-from projector.domain.outcomes import Outcome, Why, sentence
+from projector.domain.outcomes import Outcome
 from projector.explain.search import Key, Match, Meaning
+from projector.explain.sentences import Why, sentence
 
 
 class Change(NamedTuple):

@@ -36,7 +36,7 @@ def connect(settings: PostgresSettings, *, synchronous_commit: bool = True, sche
     url = settings.database_url.get_secret_value()
     with mapped_errors():
         conn = psycopg.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}), autocommit=True)
-        try:
+        with closed_on_error(conn):
             conn.execute(
                 """
                 SELECT set_config('search_path', %(schema)s || coalesce(', ' || nullif(current_setting('search_path'),
@@ -55,21 +55,25 @@ def connect(settings: PostgresSettings, *, synchronous_commit: bool = True, sche
                     "synchronous_commit": "on" if synchronous_commit else "off",
                 },
             )
-        except BaseException:
-            conn.close()
-            raise
     return conn
 
 
 def open_view(settings: PostgresSettings, *, synchronous_commit: bool = True) -> Connection:
     """As `connect`, to a database with every migration of this release. Raises Misconfigured if one is missing."""
     conn = connect(settings, synchronous_commit=synchronous_commit)
-    try:
+    with closed_on_error(conn):
         migrations.require_current(conn)
+    return conn
+
+
+@contextmanager
+def closed_on_error(conn: Connection) -> Iterator[None]:
+    """Close the connection if the block fails, since the caller never gets it then."""
+    try:
+        yield
     except BaseException:
         conn.close()
         raise
-    return conn
 
 
 @contextmanager

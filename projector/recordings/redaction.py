@@ -12,7 +12,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from projector.contract import fields, strict_json
-from projector.contract.envelope import UNAVAILABLE_VALUE, Body
+from projector.contract.envelope import BODY_FIELDS, UNAVAILABLE_VALUE
 from projector.contract.unreadable import Unreadable
 from projector.recordings.file import RecordedRecord
 
@@ -129,7 +129,7 @@ class Redaction:
 def _is_safe_name(name: str, shape: Shape) -> bool:
     if shape >= Shape.ROW:
         return bool(_COLUMN.fullmatch(name))
-    return not name or (shape is Shape.BODY and name in Body.__annotations__)
+    return not name or (shape is Shape.BODY and name in BODY_FIELDS)
 
 
 def _is_safe_text(text: str, shape: Shape, name: str) -> bool:

@@ -10,7 +10,7 @@ from projector.domain.positions import Fence, LogRange, Polled
 from projector.errors import BrokerUnavailable, DatabaseUnavailable, Fenced, ProjectorError
 from projector.kafka.consumer import GroupConsumer
 from projector.postgres import positions
-from projector.postgres.connection import Connection, open_view, transaction
+from projector.postgres.connection import Connection, closed_on_error, open_view, transaction
 from projector.postgres.positions import Claim
 from projector.postgres.write_batch import prepare
 from projector.process import Shutdown, tune_gc
@@ -84,11 +84,11 @@ class Worker:
             if time.monotonic() >= self._tick_at:
                 polled += self.consumer.advanced_without_records()
             self._outages.end(_KAFKA)
-            if self._connect():
-                self._project(self._open_conn, polled)
+            if (conn := self._connect()) is not None:
+                self._project(conn, polled)
                 if self._pending is None or not polled:
                     self._finish_pending()
-                    self._claim_and_tick(self._open_conn)
+                    self._claim_and_tick(conn)
         except BrokerUnavailable as error:
             self.consumer.close()
             self._stalls.reset()
@@ -162,16 +162,9 @@ class Worker:
                 log.info("partition claimed", extra=fields)
 
     def _claim(self, partition: int, held: Mapping[int, LogRange]) -> Claim:
-        consumer = self.consumer
-        return Claim(
-            topic=consumer.topic,
-            partition=partition,
-            token=self.token,
-            topic_id=consumer.topic_id,
-            beginning=held[partition].beginning,
-            generation=consumer.generation,
-            member=consumer.member,
-        )
+        consumer, beginning = self.consumer, held[partition].beginning
+        group = (consumer.generation, consumer.member)
+        return Claim(consumer.topic, partition, self.token, consumer.topic_id, beginning, *group)
 
     def _tick(self, conn: Connection) -> None:
         """What is due once per second."""
@@ -217,26 +210,16 @@ class Worker:
 
     # --- the connection to Postgres
 
-    @property
-    def _open_conn(self) -> Connection:
-        assert self._conn is not None  # noqa: S101 - `_connect` returned True
+    def _connect(self) -> Connection | None:
+        """The connection, if there is one or it is time to try again."""
+        if self._conn is None and time.monotonic() >= self._connect_at:
+            self._connect_at = time.monotonic() + _RETRY_SECONDS
+            conn = open_view(self.settings, synchronous_commit=self.settings.synchronous_commit)
+            with closed_on_error(conn):
+                prepare(conn)
+            self._conn = conn
+            self._outages.end(_POSTGRES)
         return self._conn
-
-    def _connect(self) -> bool:
-        if self._conn is not None:
-            return True
-        if time.monotonic() < self._connect_at:
-            return False
-        self._connect_at = time.monotonic() + _RETRY_SECONDS
-        conn = open_view(self.settings, synchronous_commit=self.settings.synchronous_commit)
-        try:
-            prepare(conn)
-        except BaseException:
-            conn.close()
-            raise
-        self._conn = conn
-        self._outages.end(_POSTGRES)
-        return True
 
     def _disconnect(self) -> None:
         """Drop the pending batch. The next claim reads from the position's row whether it was committed."""

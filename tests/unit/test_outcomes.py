@@ -4,7 +4,8 @@ import pytest
 from test_lifecycle_page import rows
 
 from projector.contract.facts import Status
-from projector.domain.outcomes import LOST, MEANING, REPEATED, Outcome, Why, sentence
+from projector.domain.outcomes import LOST, MEANING, REPEATED, Outcome
+from projector.explain.sentences import Why, sentence
 
 
 def test_meanings_are_those_of_the_page() -> None:

@@ -11,8 +11,9 @@ from recorded import RECORDINGS
 from rows import CALLER, LEFT_OUT, answer, beat, delegate, updated
 
 from projector.contract.facts import Status
-from projector.domain.outcomes import LOST, REPEATED, Outcome, Why, sentence
+from projector.domain.outcomes import LOST, REPEATED, Outcome
 from projector.explain.search import Key, Search
+from projector.explain.sentences import Why, sentence
 from projector.explain.timeline import Change, Entry, Timeline, build_timeline, in_order, projected
 from projector.recordings.file import RecordedRecord, read_recording
 
