@@ -26,7 +26,7 @@ def test_only_first_differences_are_printed() -> None:
     assert shown.getvalue().endswith("… and 1,500 more\n\nview differs from log in 1,520 places  (20 s)\n")
 
 
-def test_log_of_killed_projector_is_read_to_last_line(tmp_path: Path) -> None:
+def test_log_of_killed_projector_is_read(tmp_path: Path) -> None:
     log = tmp_path / "first.log"
     log.write_text(
         """\
