@@ -57,7 +57,7 @@ def test_the_view_equals_the_log_though_the_projector_was_killed(postgres: Postg
         r"inserted +298 .*",
         r"the three oldest in flight",
         r"lag       0 records: position 3,029, end of the log 3,029",
-        r"verify    the view has drifted in 4 delegations: `projector rebuild` mends them",
+        r"verify    the view has drifted in 4 delegations: `projector rebuild` repairs them",
         r"rebuild   the view equals the source now: 1 rows inserted, 2 updated, 1 deleted",
         r"verify    the view equals the source",
         r"view equals log",

@@ -98,7 +98,7 @@ def test_empty_topic_is_a_success_that_says_so(kafka: str, topic: str, tmp_path:
         (["--from-time", "2025-05-06", "--to-time", "2025-05-05"], "--from-time is after --to-time: exchange them"),
         (["--caller", "me"], "--caller must be a uuid"),
         (["--delegation", ""], "--delegation is missing"),
-        (["--from-time", "2025-05-05", "--from-offset", "1"], "not allowed with argument"),
+        (["--from-time", "2025-05-05", "--from-offset", "1"], "--from-time is not allowed with --from-offset"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
