@@ -1,5 +1,5 @@
-# `make demo` and `make test` do all of their own set-up, given Python and Java 17+ with Maven; to the demo a Docker engine
-# will do instead.
+# `make demo` and `make test` set up everything they need. They require Python, and Java 17 or later with Maven. For the
+# demo, a Docker engine is enough instead of Java and Maven.
 
 PYTHON ?= python3
 ARGS ?=
@@ -10,44 +10,44 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint faults bench up down test-images
 
-help: ## show this
+help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(INSTALLED) ## see it work; ARGS='--keep' leaves it running
+demo: $(INSTALLED) ## run the demo; ARGS='--keep' leaves the servers running
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
-test: lint ## lint, and every test with the coverage of branches; ARGS=-n0 runs them one by one
+test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
-	@rm -f .coverage.*  # what a process was writing when a test killed it
+	@rm -f .coverage.*  # incomplete files of processes that a test killed
 	$(BIN)/coverage report
 
-lint: $(INSTALLED) ## style, types and layers
+lint: $(INSTALLED) ## check style, types and layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-faults: $(INSTALLED) ## the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' replays
+faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
 	$(BIN)/python -m pytest tests/faults --long -v $(ARGS)
 
-bench: $(INSTALLED) ## how fast it is here; ARGS=latency, memory, rebuild, growth for those, ARGS=--help for more
+bench: $(INSTALLED) ## measure rates; ARGS=latency, memory, rebuild or growth measures those, ARGS=--help lists options
 	$(BIN)/python -m benchmarks $(ARGS)
 
-profile: $(INSTALLED) ## where a record's microseconds go
+profile: $(INSTALLED) ## measure where the time per record goes
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
-up: ## the compose file: Kafka, Postgres, the projector; ARGS='--profile cdc' adds Debezium
+up: ## start compose.yaml: Kafka, Postgres, the projector; ARGS='--profile cdc' adds Debezium
 	$(COMPOSE) $(ARGS) up --build --detach
 
-down: ## end what `up` began, data included
+down: ## stop what `up` started, and delete its data
 	$(COMPOSE) --profile cdc down --volumes
 
-test-images: ## build the image and prove the compose file; needs a Docker engine
+test-images: ## build the image and test compose.yaml; needs a Docker engine
 	tests/images/run
 
-# Constraints pin what builds the project too, for which pip has had a variable of its own since 25.3.
+# The constraints also pin the packages that build the project. Since 25.3, pip reads those from PIP_BUILD_CONSTRAINT.
 $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later, please: make PYTHON=python3.12 …")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

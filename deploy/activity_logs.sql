@@ -1,6 +1,6 @@
--- The platform's own table, for the compose file alone: what the change feed of profile `cdc` reads. In production it is
--- there, and the projector never touches it. It keeps Postgres' default replica identity, as the platform's does: an
--- update then leaves large unchanged bodies out of the feed, and the projector recalls whose row it is.
+-- The platform's table, for compose.yaml only: the change feed of profile `cdc` reads it. In production the table exists
+-- already, and `projector run` never touches it. It has the default replica identity, as on the platform: an update then
+-- leaves large unchanged bodies out of the feed, and the projector looks up which delegation the row belongs to.
 CREATE TABLE activity_logs (
     id              UUID PRIMARY KEY DEFAULT gen_random_uuid(),
     workspace_id    UUID NOT NULL,
@@ -12,7 +12,7 @@ CREATE TABLE activity_logs (
     request_body    JSONB,
     response_body   JSONB,
     duration_ms     INT,
-    status          TEXT DEFAULT 'ok',  -- a feed that replaces nulls by defaults would invent an "ok"
+    status          TEXT DEFAULT 'ok',  -- a feed that replaces nulls by defaults would write "ok"
     error_detail    TEXT,
     idempotency_key TEXT,
     tool_trace      JSONB,

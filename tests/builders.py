@@ -101,12 +101,12 @@ class Memory:
     def __init__(self) -> None:
         self.rows: dict[str, Delegation] = {}
         self.parked: dict[tuple[str, int, int], fold.Parked] = {}
-        self.remembered: dict[str, str] = {}
+        self.large_rows: dict[str, str] = {}
         self.dead_letters: list[fold.DeadLetter] = []
 
     def project(self, batch: Iterable[RecordedRecord]) -> list[Outcome]:
         """Fold one batch; the outcomes of the records that say something in their order, then those of the others."""
-        reading = fold.resolve_unavailable(fold.translate_batch(batch), self.remembered)
+        reading = fold.resolve_unavailable(fold.translate_batch(batch), self.large_rows)
         self.dead_letters += reading.dead_letters
         view = WorkingSet(map(state, self.rows.values()), self._holders(), self.parked.values())
         outcomes = [view.apply(record, translation) for record, translation in reading.records]

@@ -1,4 +1,4 @@
-"""The recorded change events and their expected tables; `python tests/recorded.py` has the judge write these anew."""
+"""The recorded change events and their expected tables. `python -m tests.recorded` recreates the tables."""
 
 import hashlib
 import json
@@ -14,45 +14,46 @@ from testbed.recording import read_recording
 FOLDER = Path(__file__).parent.parent / "events" / "recorded"
 RECORDINGS = sorted(FOLDER.glob("*.jsonl.gz"))
 _WHOLE_UP_TO = 200
+"""Characters up to which an expected table holds a whole text."""
 
 
 def expected(recording: Path) -> Any:
-    """What stands beside a recording: `outcomes`, `rows`, `parked` and `dead_letters`."""
-    return json.loads(_beside(recording).read_text(encoding="utf-8"))
+    """The expected table of a recording: `outcomes`, `rows`, `parked` and `dead_letters`."""
+    return json.loads(_expected_file(recording).read_text(encoding="utf-8"))
 
 
-def shown(row: Row) -> dict[str, object]:
-    """A row as the expected table holds it: times as ISO 8601, a long text as its start, its size and its SHA-256."""
-    return {column: _shown(content) for column, content in asdict(row).items()}
+def as_expected(row: Row) -> dict[str, object]:
+    """A row in the form of the expected table: times as ISO 8601, a long text as its start, size and SHA-256."""
+    return {column: _shortened(value) for column, value in asdict(row).items()}
 
 
-def judged(recording: Path) -> dict[str, object]:
-    """What the independent judge makes of a recording, record by record in the order of its lines."""
-    judging = Oracle()
-    outcomes = Counter(judging.see(record) for record in read_recording(recording))
-    verdict = judging.verdict()
+def fold_by_oracle(recording: Path) -> dict[str, object]:
+    """The expected table as the independent oracle folds it, record by record in the order of the lines."""
+    oracle = Oracle()
+    outcomes = Counter(oracle.see(record) for record in read_recording(recording))
+    result = oracle.verdict()
     return {
         "outcomes": dict(sorted(outcomes.items())),
-        "rows": [shown(verdict.rows[delegation_id]) for delegation_id in sorted(verdict.rows)],
-        "parked": dict(sorted(verdict.parked.items())),
-        "dead_letters": sorted([letter.partition, letter.offset] for letter in verdict.dead_letters),
+        "rows": [as_expected(result.rows[delegation_id]) for delegation_id in sorted(result.rows)],
+        "parked": dict(sorted(result.parked.items())),
+        "dead_letters": sorted([letter.partition, letter.offset] for letter in result.dead_letters),
     }
 
 
-def _beside(recording: Path) -> Path:
+def _expected_file(recording: Path) -> Path:
     return recording.with_name(recording.name.removesuffix(".jsonl.gz") + ".expected.json")
 
 
-def _shown(content: object) -> object:
-    if isinstance(content, datetime):
-        return content.isoformat()
-    if isinstance(content, str) and len(content) > _WHOLE_UP_TO:
-        coded = content.encode()
-        return f"{content[:60]}… ({len(coded)} bytes, SHA-256 {hashlib.sha256(coded).hexdigest()})"
-    return content
+def _shortened(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str) and len(value) > _WHOLE_UP_TO:
+        encoded = value.encode()
+        return f"{value[:60]}… ({len(encoded)} bytes, SHA-256 {hashlib.sha256(encoded).hexdigest()})"
+    return value
 
 
 if __name__ == "__main__":
-    for each in RECORDINGS:
-        text = json.dumps(judged(each), indent=1, ensure_ascii=False) + "\n"
-        _beside(each).write_text(text, encoding="utf-8")
+    for path in RECORDINGS:
+        text = json.dumps(fold_by_oracle(path), indent=1, ensure_ascii=False) + "\n"
+        _expected_file(path).write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Odd values for hypothesis: JSON of any shape, and the real records of a change feed with pieces exchanged."""
+"""Odd values for hypothesis: JSON of any shape, and real records of a change feed with some fields replaced."""
 
 import gzip
 import json
@@ -52,8 +52,8 @@ values = st.recursive(
 
 @cache
 def real_values() -> list[Any]:
-    """What a real connector wrote, parsed, one of each shape and size."""
-    found: dict[tuple[Any, ...], Any] = {}
+    """Values that a real connector wrote, parsed: one of each shape and size."""
+    values: dict[tuple[Any, ...], Any] = {}
     for path in sorted(RECORDED.glob("*.jsonl.gz")):
         for line in gzip.decompress(path.read_bytes()).splitlines():
             text = json.loads(line).get("value")
@@ -61,18 +61,18 @@ def real_values() -> list[Any]:
             if isinstance(value, dict):
                 row = value.get("after") or value
                 kind = row.get("method"), row.get("status"), value.get("op"), len(text) // 2000
-                found.setdefault((path.name, *kind, *sorted(value)), value)
-    return list(found.values())
+                values.setdefault((path.name, *kind, *sorted(value)), value)
+    return list(values.values())
 
 
 @st.composite
 def tampered(draw: st.DrawFn) -> Any:
-    """A real value in which up to three fields, at any depth, hold something else, are gone, or are new."""
+    """A real value in which up to three fields, at any depth, are replaced, removed or added."""
     value = json.loads(json.dumps(draw(st.sampled_from(real_values()))))
     for _ in range(draw(st.integers(0, 3))):
         within = value
         while isinstance(within, dict) and draw(st.booleans()):
-            inner = [each for each in within.values() if isinstance(each, dict) and each]
+            inner = [field for field in within.values() if isinstance(field, dict) and field]
             if not inner:
                 break
             within = draw(st.sampled_from(inner))
@@ -84,7 +84,7 @@ def tampered(draw: st.DrawFn) -> Any:
 
 
 def written(value: Any, *, ascii_only: bool = True) -> bytes:
-    """JSON as a writer would write it; half a surrogate pair has no bytes of its own and is escaped."""
+    """A value as JSON bytes. A lone surrogate has no UTF-8 form, so it is always escaped."""
     if not ascii_only:
         try:
             return json.dumps(value, ensure_ascii=False).encode()

@@ -16,7 +16,7 @@ from projector.postgres.queries import DeadLetterDetail, DeadLetterSummary
 from projector.postgres.write_batch import prepare
 from projector.projection.dead_letters import discard, retry
 from projector.projection.transaction import Outcomes
-from projector.recordings.file import as_text
+from projector.recordings.file import text_or_base64
 from projector.settings import Settings
 
 
@@ -41,7 +41,7 @@ def show(settings: Settings, partition: int, offset: int, json_output: bool) -> 
         raise ProjectorError(f"there is no dead letter at {place}")
     if json_output:
         fields = {name: value for name, value in as_json(letter).items() if name not in ("key", "value")}
-        print(json.dumps({**fields, **as_text("key", letter.key), **as_text("value", letter.value)}))
+        print(json.dumps({**fields, **text_or_base64("key", letter.key), **text_or_base64("value", letter.value)}))
     else:
         _print_detail(letter)
     return DONE
@@ -124,7 +124,7 @@ def _print_detail(letter: DeadLetterDetail) -> None:
     print(f"reason     {escape(letter.reason)}")
     print(f"field      {letter.field or 'none in particular'}")
     for name, content in (("key", letter.key), ("value", letter.value)):
-        ((label, text),) = as_text(name, content).items()
+        ((label, text),) = text_or_base64(name, content).items()
         print(f"{label.replace('_', ' '):10} {'null' if text is None else escape(text, keep=chr(10) + chr(9))}")
 
 

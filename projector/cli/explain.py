@@ -82,7 +82,7 @@ def _as_json(report: Explanation) -> dict[str, object]:
         ],
         "parked": [as_json(event) for event in report.parked],
         "dead_letters": [
-            {name: value for name, value in as_json(letter).items() if name != "value"}
+            {name: value for name, value in as_json(letter).items() if name not in ("key", "value")}
             for letter in report.dead_letters
         ],
         "folded": report.folded and as_json(report.folded),

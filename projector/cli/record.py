@@ -18,7 +18,7 @@ from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
 from projector.errors import Misconfigured
 from projector.kafka.reader import open_topic
-from projector.recordings.record import Bound, Recorder, Selection, ranges, writable
+from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import Settings
 
@@ -44,7 +44,7 @@ def record(
     if first.time is not None and end.time is not None and first.time > end.time:
         raise Misconfigured("--from-time is after --to-time: exchange them")
     selection = _selection(caller, delegation)
-    writable(out, replace=force)
+    require_writable(out, replace=force)
     with open_topic(settings) as topic:
         log_ranges = ranges(topic, first, end)
         recorder = Recorder(topic, selection, _redaction(settings) if redact else None)
@@ -74,12 +74,12 @@ def _redaction(settings: Settings) -> Redaction:
     return Redaction(secrets.token_bytes(32) if key is None else key.get_secret_value().encode())
 
 
-def _bound(side: str, offsets: Sequence[str], at: str | None) -> Bound:
+def _bound(side: str, offsets: Sequence[str], at: str | None) -> Boundary:
     if at is None:
-        return Bound(_parse_offsets(f"--{side}-offset", offsets))
+        return Boundary(_parse_offsets(f"--{side}-offset", offsets))
     if offsets:
         raise click.UsageError(f"--{side}-time is not allowed with --{side}-offset")
-    return Bound(time=_milliseconds(f"--{side}-time", at))
+    return Boundary(time=_milliseconds(f"--{side}-time", at))
 
 
 def _parse_offsets(flag: str, places: Sequence[str]) -> dict[int | None, int]:

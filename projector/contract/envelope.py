@@ -1,7 +1,7 @@
-"""What a record's value is: an activity row, bare or in one of the envelopes of CONTRACT §1, or nothing at all.
+"""Take the activity row out of a record's value, in any envelope (events/README.md, section 1).
 
-Envelopes are told apart by their own marker fields, in this order: Debezium's `op`, CloudEvents' `specversion`, the
-row's `activity_type`.
+Marker fields identify the envelope. They are looked for in this order: `op` (a Debezium change event), `specversion`
+(a CloudEvent), `activity_type` (a bare row).
 """
 
 from enum import StrEnum
@@ -10,10 +10,10 @@ from typing import NamedTuple, Protocol, TypedDict, cast
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
 from projector.contract import strict_json
-from projector.contract.unreadable import Unreadable, shown
+from projector.contract.unreadable import Unreadable, quoted
 
 UNAVAILABLE_VALUE = "__debezium_unavailable_value"
-"""What Debezium writes for a large column that an update did not change."""
+"""Debezium writes this text instead of a large column that an update did not change."""
 
 
 class Body(TypedDict, total=False):
@@ -41,7 +41,7 @@ Row = TypedDict(
         "error_detail": object,
         "idempotency_key": object,
         "created_at": object,
-        # What ExtractNewRecordState adds to an unwrapped change event.
+        # ExtractNewRecordState adds these columns to an unwrapped change event.
         "__deleted": object,
         "__op": object,
         "__source_ts_ms": object,
@@ -51,9 +51,9 @@ Row = TypedDict(
 
 
 def read_body(column: object, field: str) -> Body:
-    """The body in a column: an object, or a text of JSON as a change feed writes it; JSON of another kind is empty.
+    """The body in a column: an object, or an object as JSON text, as a change feed writes it. Other JSON is empty.
 
-    Raises Unreadable where a text is not JSON. A body that was left out is the caller's business.
+    Raises Unreadable if a text is not JSON. The caller handles UNAVAILABLE_VALUE before.
     """
     if isinstance(column, str):
         column = strict_json.loads(column, field)
@@ -61,7 +61,7 @@ def read_body(column: object, field: str) -> Body:
 
 
 class Record(Protocol):
-    """A record of the log, from Kafka or from a recording; `timestamp` in ms, none or negative where there is none."""
+    """A record of the topic, from Kafka or from a recording. `timestamp` is in ms; None or negative means none."""
 
     @property
     def topic(self) -> str: ...
@@ -78,7 +78,7 @@ class Record(Protocol):
 
 
 class Envelope(StrEnum):
-    """The wrapping in which a row came."""
+    """The form in which a value holds its row."""
 
     BARE = "bare row"
     DEBEZIUM = "Debezium change event"
@@ -87,7 +87,10 @@ class Envelope(StrEnum):
 
 
 class Activity(NamedTuple):
-    """A row as it came. `time` is the envelope's own event time, unchecked: ISO 8601 text or, from `source`, ms."""
+    """A row with its envelope, not validated yet.
+
+    `time` is the envelope's own event time: an ISO 8601 text in a CloudEvent, ms since 1970 in a change event.
+    """
 
     row: Row
     envelope: Envelope
@@ -107,48 +110,51 @@ class _Value(_Unwrapped, total=False):
     time: object
 
 
-_CLOCKS = {"ts_ms", "ts_us", "ts_ns"}
+_HEARTBEAT_KEYS = {"ts_ms", "ts_us", "ts_ns"}
 _UNMARKED = Activity({}, Envelope.BARE)
-_NO_ENVELOPE = "in none of the envelopes: it has neither op, nor specversion, nor activity_type"
 
 
-def _glimpse_of(**fields: core_schema.CoreSchema) -> core_schema.CoreSchema:
-    """An object of which only these fields are wanted; the others are parsed too, and cost no object of Python's."""
-    wanted = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in fields.items()}
+def _keys(**schemas: core_schema.CoreSchema) -> core_schema.CoreSchema:
+    """An object of which only these keys are kept. Other keys are parsed, but no Python objects are made of them."""
+    wanted = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in schemas.items()}
     return core_schema.typed_dict_schema(wanted, extra_behavior="ignore")
 
 
 _ANY = core_schema.any_schema()
-_GLIMPSED_ROW = _glimpse_of(activity_type=_ANY)
-_GLIMPSE = SchemaValidator(
-    _glimpse_of(op=_ANY, after=_GLIMPSED_ROW, specversion=_ANY, data=_GLIMPSED_ROW, activity_type=_ANY, __deleted=_ANY)
+_ROW_TYPE = _keys(activity_type=_ANY)
+_MARKERS = SchemaValidator(
+    _keys(op=_ANY, after=_ROW_TYPE, specversion=_ANY, data=_ROW_TYPE, activity_type=_ANY, __deleted=_ANY)
 )
 _N, _I = b"NI"
-_BEGINNING = 256
-"""Bytes in which most rows have said what they are about."""
+_HEAD_BYTES = 256
+"""The activity type of most rows stands within these first bytes."""
 
 
 def is_unrelated(value: bytes) -> bool:
-    """Whether a value is surely an activity of another type, told for half of what `open_value` costs."""
-    if value.find(b'"delegation"', 0, _BEGINNING) >= 0:
+    """Whether a value is certainly an activity of another type. It reads the markers only: half the cost of open_value.
+
+    False means "not certain": `open_value` decides then.
+    """
+    if value.find(b'"delegation"', 0, _HEAD_BYTES) >= 0:
         return False
+    # The validator would accept NaN and Infinity in the keys that it skips. To search for one letter first is cheap.
     if (_N in value and b"NaN" in value) or (_I in value and b"Infinity" in value):
-        return False  # the parser takes these for numbers where it skips a field; to look for one byte is cheap
+        return False
     try:
-        glimpsed = _GLIMPSE.validate_json(value)
-        activity = Activity(glimpsed, Envelope.BARE) if len(glimpsed) == 1 else _unwrap(glimpsed)
+        markers = _MARKERS.validate_json(value)
+        activity = Activity(markers, Envelope.BARE) if len(markers) == 1 else _unwrap(markers)
     except (ValidationError, Unreadable):
         return False
     if activity is None:
         return False
-    kind = activity.row.get("activity_type")
-    return isinstance(kind, str) and kind != "delegation"
+    activity_type = activity.row.get("activity_type")
+    return isinstance(activity_type, str) and activity_type != "delegation"
 
 
 def open_value(value: bytes | None) -> Activity | None:
-    """Take the row out of a record's value; None where the value means nothing (tombstones, deletes, heartbeats).
+    """Take the row out of a record's value. None if the value means nothing: tombstones, deletes, heartbeats.
 
-    Raises Unreadable where it is not JSON, not an object, or in none of the envelopes.
+    Raises Unreadable if the value is not JSON, not an object, or in no known envelope.
     """
     parsed = None if value is None else strict_json.loads(value)
     if parsed is None:
@@ -163,26 +169,27 @@ def open_value(value: bytes | None) -> Activity | None:
         return activity
     if parsed is None or _is_connectors_own(parsed):
         return None
-    raise Unreadable(_NO_ENVELOPE)
+    raise Unreadable("in no known envelope: it has none of the fields op, specversion and activity_type")
 
 
 def _unwrap(value: _Value) -> Activity | None:
+    """The row by the value's first marker; None if it means nothing, _UNMARKED if there is no marker."""
     if value.get("op") is not None:
-        return _of_debezium(value)
+        return _open_change_event(value)
     if value.get("specversion") is not None:
-        return Activity(_row(value.get("data"), "data"), Envelope.CLOUD_EVENT, time=value.get("time"))
+        return Activity(_row_in(value.get("data"), "data"), Envelope.CLOUD_EVENT, time=value.get("time"))
     if "activity_type" in value:
-        return _of_row(value)
+        return _open_bare_row(value)
     return _UNMARKED
 
 
-def _of_debezium(change: _Unwrapped) -> Activity | None:
+def _open_change_event(change: _Unwrapped) -> Activity | None:
     op = change["op"]
     if op in ("d", "t", "m"):
         return None
     if op not in ("c", "r", "u"):
-        raise Unreadable(f"unknown kind of change {shown(op)}: expected c, r, u, d, t or m", "op")
-    row = _row(change.get("after"), "after")
+        raise Unreadable(f"unknown op {quoted(op)}: expected c, r, u, d, t or m", "op")
+    row = _row_in(change.get("after"), "after")
     if op != "u":
         return Activity(row, Envelope.DEBEZIUM)
     source = change.get("source")
@@ -190,10 +197,10 @@ def _of_debezium(change: _Unwrapped) -> Activity | None:
         return Activity(row, Envelope.DEBEZIUM, True)
     if isinstance(source, dict):
         return Activity(row, Envelope.DEBEZIUM, True, source.get("ts_ms"))
-    return Activity(row, Envelope.DEBEZIUM, True, shown(source))  # a text, which no rule takes for milliseconds
+    return Activity(row, Envelope.DEBEZIUM, True, quoted(source))  # a text: the rule that uses the time refuses it
 
 
-def _of_row(row: Row) -> Activity | None:
+def _open_bare_row(row: Row) -> Activity | None:
     if row.get("__deleted") == "true" or row.get("__deleted") is True:
         return None
     if row.get("__op") is None:
@@ -201,16 +208,16 @@ def _of_row(row: Row) -> Activity | None:
     return Activity(row, Envelope.UNWRAPPED, row["__op"] == "u", row.get("__source_ts_ms"))
 
 
-def _row(column: object, field: str) -> Row:
+def _row_in(column: object, field: str) -> Row:
     if not isinstance(column, dict):
-        raise Unreadable(f"no activity row in {field}: found {shown(column)}", field)
+        raise Unreadable(f"no activity row in {field}: found {quoted(column)}", field)
     return cast(Row, column)
 
 
 def _is_connectors_own(value: object) -> bool:
-    """Whether a router that is too greedy sent the connector's heartbeat or a transaction marker."""
+    """Whether this is a heartbeat or a transaction marker of the connector, routed to the topic by mistake."""
     if not isinstance(value, dict):
         return False
     if value.get("status") in ("BEGIN", "END") and "event_count" in value:
         return True
-    return "ts_ms" in value and value.keys() <= _CLOCKS
+    return "ts_ms" in value and value.keys() <= _HEARTBEAT_KEYS

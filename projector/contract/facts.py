@@ -1,4 +1,4 @@
-"""What happened to a delegation, as facts in the past tense."""
+"""Facts about one delegation, as records report them, and the statuses that a delegation can have."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Status(StrEnum):
-    """Where a delegation stands; the order is that of CONTRACT §4."""
+    """The status of a delegation. events/README.md, section 4, defines their order."""
 
     QUEUED = "queued"
     DISPATCHED = "dispatched"
@@ -20,13 +20,13 @@ RANK = {Status.QUEUED: 0, Status.DISPATCHED: 1, Status.IN_PROGRESS: 2}
 IN_FLIGHT = frozenset(RANK)
 TERMINAL = frozenset(Status) - IN_FLIGHT
 FAILED = TERMINAL - {Status.COMPLETED}
-"""The terminal states that carry an error instead of a result."""
+"""The terminal statuses that carry an error instead of a result."""
 DEFAULT_DEADLINE = timedelta(hours=6)
 """How long after its request a delegation is due, if the request has no deadline."""
 
 
 class NoEvent(StrEnum):
-    """Why a record is no event of a delegation."""
+    """Why a record is not an event of a delegation."""
 
     UNRELATED = "unrelated"
     UNCORRELATED = "uncorrelated"
@@ -34,7 +34,7 @@ class NoEvent(StrEnum):
 
 
 class Requested(NamedTuple):
-    """A caller handed a task to a callee; ids are lower-case uuid texts, times are in UTC."""
+    """A caller delegated a task to a callee. Their ids are lower-case uuid texts, times are in UTC."""
 
     delegation_id: str
     caller_id: str
@@ -46,7 +46,7 @@ class Requested(NamedTuple):
 
 
 class Reported(NamedTuple):
-    """Somebody said where the delegation stands; result only with completed, error only with failed and stuck."""
+    """A delegation reached a status. Only `completed` has a result, only `failed` and `stuck` have an error."""
 
     delegation_id: str
     status: Status
@@ -56,7 +56,7 @@ class Reported(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """The callee is alive and still at it."""
+    """The callee is alive and works on the delegation."""
 
     delegation_id: str
     at: datetime

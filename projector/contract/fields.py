@@ -1,44 +1,46 @@
-"""Values out of a row's columns, checked by the rule that uses them; each raises Unreadable with the field's path."""
+"""Read the values of columns: times, uuids, identifiers, texts.
+
+Only the rule that uses a column validates it (events/README.md, section 3). Each function takes the value and the path
+of its field, and raises Unreadable with that path.
+"""
 
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TypeVar
 
-from projector.contract.unreadable import Unreadable, shown
+from projector.contract.unreadable import Unreadable, quoted
 
 ID_BYTES = 512
 PREVIEW_BYTES = 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# What fromisoformat also takes: any separator at all, even NUL at the end, and fifty digits in a row.
+# fromisoformat accepts more than ISO 8601: any separator, a NUL at the end, fifty digits of a second.
 _TIME = re.compile("[0-9W-]{7,10}(?:[T ][0-9:.,Z+-]+)?")
 _UUID_LENGTH = 36
 _UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-
-
 _T = TypeVar("_T")
 
 
 def missing(field: str) -> Unreadable:
-    """The dead letter of a row without a field that its method requires."""
+    """The error for a required field that is missing."""
     return Unreadable(f"{field} is missing", field)
 
 
 def not_a_text(value: object, field: str) -> Unreadable:
-    """The dead letter of a row with something else where a rule wants a text."""
-    return Unreadable(f"{field} must be a text: found {shown(value)}", field)
+    """The error for a value of another JSON type where a rule requires a text."""
+    return Unreadable(f"{field} must be a text: found {quoted(value)}", field)
 
 
 def required(value: _T | None, field: str) -> _T:
-    """`value`, where there must be one."""
+    """`value`; raises Unreadable if it is None."""
     if value is None:
         raise missing(field)
     return value
 
 
 def text(value: object, field: str) -> str | None:
-    """A text, storable in Postgres; None for null and for the empty text."""
+    """A text that Postgres can store; None for null and for the empty text."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -47,10 +49,11 @@ def text(value: object, field: str) -> str | None:
 
 
 def identifier(value: object, field: str) -> str | None:
-    """A text of at most 512 bytes of UTF-8, as an index can hold it."""
+    """A text of at most 512 bytes of UTF-8, so that a Postgres index can hold it; None as in `text`."""
     found = text(value, field)
+    # A character has at most four bytes: most ids are too short to be worth counting.
     if found is not None and len(found) * 4 > ID_BYTES and (size := len(found.encode())) > ID_BYTES:
-        raise Unreadable(f"{field} has {size} bytes: at most {ID_BYTES} fit", field)
+        raise Unreadable(f"{field} has {size} bytes: the maximum is {ID_BYTES}", field)
     return found
 
 
@@ -60,21 +63,21 @@ def uuid(value: object, field: str) -> str | None:
         return None
     found = _uuid(value) if isinstance(value, str) else None
     if found is None:
-        raise Unreadable(f"{field} must be a uuid: found {shown(value)}", field)
+        raise Unreadable(f"{field} must be a uuid: found {quoted(value)}", field)
     return found
 
 
-@lru_cache(maxsize=8192)  # the same callers and callees come again and again
+@lru_cache(maxsize=8192)  # few callers and callees appear in most of the records
 def _uuid(value: str) -> str | None:
     return value.lower() if len(value) == _UUID_LENGTH and _UUID.fullmatch(value) else None
 
 
 def time(value: object, field: str) -> datetime | None:
-    """An instant from ISO 8601 text, in UTC; no offset means UTC; None for null."""
+    """An instant in UTC from an ISO 8601 text; no offset means UTC; None for null."""
     if value is None:
         return None
     if not isinstance(value, str):
-        raise Unreadable(f"{field} must be a time as text: found {shown(value)}", field)
+        raise Unreadable(f"{field} must be an ISO 8601 time as text: found {quoted(value)}", field)
     try:
         if not _TIME.fullmatch(value):
             raise ValueError
@@ -84,16 +87,16 @@ def time(value: object, field: str) -> datetime | None:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except (ValueError, OverflowError):
         raise Unreadable(
-            f"{field} must be an ISO 8601 time of the years 1 to 9999: found {shown(value)}", field
+            f"{field} must be an ISO 8601 time of the years 1 to 9999: found {quoted(value)}", field
         ) from None
 
 
 def epoch_ms(value: object, field: str) -> datetime | None:
-    """An instant from whole milliseconds since 1970, in UTC; None for null."""
+    """An instant in UTC from whole milliseconds since 1970; None for null."""
     if value is None:
         return None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise Unreadable(f"{field} must be whole milliseconds since 1970: found {shown(value)}", field)
+        raise Unreadable(f"{field} must be whole milliseconds since 1970: found {quoted(value)}", field)
     try:
         return _EPOCH + timedelta(milliseconds=value)
     except OverflowError:
@@ -101,7 +104,7 @@ def epoch_ms(value: object, field: str) -> datetime | None:
 
 
 def recorded_at(timestamp: int | None) -> datetime | None:
-    """A record's own timestamp, in ms since 1970, as an instant in UTC; None where it has none, or one out of range."""
+    """A record's own timestamp (ms since 1970) as an instant in UTC; None if it is missing, negative or too large."""
     if timestamp is None or timestamp < 0:
         return None
     try:
@@ -118,7 +121,7 @@ def storable(value: str) -> str:
 
 
 def preview(value: object, field: str) -> str | None:
-    """The start of a text, storable, at most 4,096 bytes of UTF-8, never cut inside a character; None as in `text`."""
+    """The start of a text: storable, at most 4,096 bytes of UTF-8, not cut inside a character; None as in `text`."""
     if value is None or value == "":
         return None
     if not isinstance(value, str):
@@ -127,7 +130,7 @@ def preview(value: object, field: str) -> str | None:
     if start.isascii():
         return start
     try:
-        encoded = start.encode()  # several times as fast as to look for the surrogates that it would refuse
+        encoded = start.encode()  # several times faster than to search the text for lone surrogates
     except UnicodeEncodeError:
         start = _SURROGATE.sub("\ufffd", start)
         encoded = start.encode()

@@ -1,6 +1,5 @@
-"""What an activity row means for a delegation: the rules of CONTRACT §3, from a record to events."""
+"""`translate`: from one record to the facts that it reports (events/README.md, section 3)."""
 
-import json
 from datetime import datetime
 from typing import NamedTuple
 
@@ -17,10 +16,8 @@ from projector.contract.envelope import (
     read_body,
 )
 from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, NoEvent, Reported, Requested, Status
-from projector.contract.unreadable import Unreadable, shown
-
-LARGE_ROW_BYTES = 1500
-"""From here on Postgres may move a body out of line, and a change feed may leave it out of an update."""
+from projector.contract.large_rows import LARGE_ROW_BYTES, is_large
+from projector.contract.unreadable import Unreadable, quoted
 
 STATUS_OF_ROW = {
     "pending": Status.QUEUED,
@@ -38,11 +35,12 @@ STATUS_OF_ROW = {
 
 
 class Translation(NamedTuple):
-    """What a record says of one delegation.
+    """The facts that one record reports about one delegation.
 
-    Where a body was left out, `recalled` is the activity row's id, under which the delegation's id was remembered; if
-    `delegation_id` is empty, it is the one remembered. `large_row_id` is the row's id where later updates may leave
-    bodies out.
+    `unavailable_row_id` is the id of the activity row if the change feed left out a body that a rule uses. A delegation
+    must have been stored for this row id; it is the one meant if `delegation_id` is empty.
+    `large_row_id` is the id of the activity row if later updates may leave out its bodies. The delegation must be
+    stored for this row id.
     """
 
     delegation_id: str
@@ -53,9 +51,9 @@ class Translation(NamedTuple):
 
 
 def translate(record: Record) -> Translation | NoEvent:
-    """Read a record: what it says, or the outcome of one that says nothing (unrelated, uncorrelated, tombstone).
+    """Read a record: the facts that it reports, or why it is no event of a delegation.
 
-    Raises Unreadable where it is a dead letter.
+    Raises Unreadable if it is a dead letter.
     """
     if record.value and is_unrelated(record.value):
         return NoEvent.UNRELATED
@@ -63,29 +61,30 @@ def translate(record: Record) -> Translation | NoEvent:
     if activity is None:
         return NoEvent.TOMBSTONE
     row = activity.row
-    kind = row.get("activity_type")
-    if kind != "delegation":
-        if isinstance(kind, str):
+    activity_type = row.get("activity_type")
+    if activity_type != "delegation":
+        if isinstance(activity_type, str):
             return NoEvent.UNRELATED
-        raise Unreadable(f"activity_type must be a text: found {shown(kind)}", "activity_type")
-    translation = _read(row, _RowTranslator(activity, record.timestamp))
+        raise fields.not_a_text(activity_type, "activity_type")
+    translation = _translate_row(row, _RowTranslator(activity, record.timestamp))
     if translation is None:
         return NoEvent.UNCORRELATED
-    if record.value and len(record.value) > LARGE_ROW_BYTES and _is_large(row):
+    # The length of the record is a cheap test. It saves the exact one for most rows.
+    if record.value and len(record.value) > LARGE_ROW_BYTES and is_large(row):
         return translation._replace(large_row_id=_row_id(row))
     return translation
 
 
-def _read(row: Row, reading: "_RowTranslator") -> Translation | None:
+def _translate_row(row: Row, translator: "_RowTranslator") -> Translation | None:
     match row.get("method"):
         case "delegate":
-            return reading.delegate(_status(row))
+            return translator.delegate(_status(row))
         case "delegate_result":
-            return reading.result(_status(row))
+            return translator.result(_status(row))
         case "heartbeat":
-            return reading.heartbeat()
+            return translator.heartbeat()
         case method:
-            reason = f"unknown method {shown(method)}: expected delegate, delegate_result or heartbeat"
+            reason = f"unknown method {quoted(method)}: expected delegate, delegate_result or heartbeat"
             raise Unreadable(reason, "method")
 
 
@@ -93,21 +92,21 @@ def _status(row: Row) -> Status:
     status = row.get("status")
     if isinstance(status, str) and status in STATUS_OF_ROW:
         return STATUS_OF_ROW[status]
-    raise Unreadable(f"unknown status {shown(status)}: expected one of {', '.join(STATUS_OF_ROW)}", "status")
+    raise Unreadable(f"unknown status {quoted(status)}: expected one of {', '.join(STATUS_OF_ROW)}", "status")
 
 
 def row_never_seen(field: str | None = None) -> Unreadable:
-    """The dead letter of a row whose body was left out, and that never came with it."""
+    """The error for a row whose body the change feed left out, and that was never read with its body."""
     return Unreadable(
-        "the change feed left out a large unchanged body, and this row never came with it: set REPLICA IDENTITY FULL "
-        "on activity_logs, or let the connector reselect request_body and response_body alone, without null columns; "
-        "then retry the dead letter",
+        "the change feed left out a large unchanged body of this row, and no earlier record contains the whole row: "
+        "set REPLICA IDENTITY FULL on activity_logs, or let the connector reselect only request_body and "
+        "response_body, without null columns; then retry the dead letter",
         field,
     )
 
 
 class _RowTranslator:
-    """One row being read; each method reads only what its rule uses."""
+    """Translates one row. Each method reads only the columns that its rule uses."""
 
     def __init__(self, activity: Activity, timestamp: int | None) -> None:
         self.activity = activity
@@ -132,6 +131,7 @@ class _RowTranslator:
             deadline=fields.time(body.get("deadline"), "request_body.deadline") or _default_deadline(created_at),
             created_at=created_at,
         )
+        # A bare row has no other time: created_at is not parsed twice.
         happened_at = self._happened_at() if self.activity.time is not None or self.activity.is_update else created_at
         report = self._report(delegation_id, status, happened_at)
         return Translation(delegation_id, request, report, self.unavailable_row_id)
@@ -171,7 +171,7 @@ class _RowTranslator:
         return Reported(delegation_id, status, at, result, error)
 
     def _body(self, field: str, column: object) -> Body:
-        """The body in a column; one that was left out is empty, and its row's id is recalled."""
+        """The body in a column. One that was left out is empty, and the row's id is kept to look up the delegation."""
         if column is None:
             return {}
         if column == UNAVAILABLE_VALUE:
@@ -197,14 +197,14 @@ class _RowTranslator:
         return fields.time(self.row.get("created_at"), "created_at") or self._recorded_at("created_at")
 
     def _recorded_at(self, field: str) -> datetime:
-        """The record's own timestamp, where the value carries no time."""
+        """The record's own timestamp, for a value without a time."""
         if self.timestamp is None or self.timestamp < 0:
-            raise Unreadable(f"{field} is missing, and the record has no timestamp to take for it", field)
+            raise Unreadable(f"{field} is missing, and the record has no timestamp to use instead", field)
         return fields.required(fields.epoch_ms(self.timestamp, "timestamp"), "timestamp")
 
 
 def _available(column: object) -> object:
-    """A text column's value; one that the change feed left out is none, as the earlier image of the row had it."""
+    """A text column's value. One that the change feed left out counts as absent: it did not change."""
     return None if column == UNAVAILABLE_VALUE else column
 
 
@@ -212,7 +212,7 @@ def _default_deadline(created_at: datetime) -> datetime:
     try:
         return created_at + DEFAULT_DEADLINE
     except OverflowError:
-        reason = f"no deadline: created_at + {DEFAULT_DEADLINE} is past the year 9999"
+        reason = f"no default deadline: created_at + {DEFAULT_DEADLINE} is after the year 9999"
         raise Unreadable(reason, "created_at") from None
 
 
@@ -221,25 +221,3 @@ def _row_id(row: Row) -> str | None:
         return fields.uuid(row.get("id"), "id")
     except Unreadable:
         return None
-
-
-def _is_large(row: Row) -> bool:
-    """Whether the texts of the row's columns have more than 1,500 bytes together."""
-    least = 0  # a lower bound that costs nothing, and says enough of most rows
-    for column in row.values():
-        if isinstance(column, dict):
-            for text in column.values():
-                if isinstance(text, str):
-                    least += len(text)
-        elif isinstance(column, str):
-            least += len(column)
-        if least > LARGE_ROW_BYTES:
-            return True
-    return sum(map(_bytes, row.values())) > LARGE_ROW_BYTES
-
-
-def _bytes(column: object) -> int:
-    if column is None:
-        return 0
-    text = column if isinstance(column, str) else json.dumps(column, ensure_ascii=False, separators=(",", ":"))
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

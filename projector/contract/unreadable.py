@@ -1,10 +1,10 @@
-"""The one way in which a record can fail to be understood."""
+"""`Unreadable`: the only error that reading a record can raise."""
 
 import json
 
 
 class Unreadable(Exception):
-    """The record is a dead letter: `reason` is a sentence, `field` the path of the value at fault, if one is."""
+    """The record is a dead letter. `reason` is a sentence for people, `field` the path of the wrong value, if any."""
 
     def __init__(self, reason: str, field: str | None = None) -> None:
         super().__init__(reason)
@@ -12,7 +12,7 @@ class Unreadable(Exception):
         self.field = field
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """A value as JSON for a sentence, cut to `limit` characters."""
+def quoted(value: object, limit: int = 60) -> str:
+    """A value as JSON, cut to `limit` characters, to be quoted in an error sentence."""
     text = json.dumps(value, default=str)
     return text if len(text) <= limit else text[:limit] + "…"

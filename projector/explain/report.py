@@ -16,7 +16,7 @@ from projector.explain.verdict import Findings, PartitionLag, Verdict, build_ver
 from projector.kafka.reader import TopicReader
 from projector.postgres import connection, delegations, queries
 from projector.postgres.connection import Connection, mapped_errors
-from projector.postgres.queries import DeadLetterMention, ParkedEvent
+from projector.postgres.queries import DeadLetterDetail, ParkedEvent
 from projector.recordings.file import read_recording
 
 LIMIT = 100
@@ -58,7 +58,7 @@ class Explanation(NamedTuple):
     scope: SearchedScope
     entries: list[Entry]
     parked: list[ParkedEvent]
-    dead_letters: list[DeadLetterMention]
+    dead_letters: list[DeadLetterDetail]
     folded: Delegation | None
     stored: Delegation | None
     verdict: Verdict

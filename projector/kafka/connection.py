@@ -109,13 +109,13 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
         "auto_offset_reset": "none",
         "isolation_level": "read_committed",
         "allow_auto_create_topics": False,
-        # An eager assignor: decision 0002, trap T3.
-        "partition_assignment_strategy": (RangePartitionAssignor,),
         "session_timeout_ms": settings.session_timeout_ms,
         "heartbeat_interval_ms": settings.heartbeat_interval_ms,
         "max_poll_interval_ms": settings.max_poll_interval_ms,
         "metadata_max_age_ms": settings.metadata_max_age_ms,
         "max_partition_fetch_bytes": settings.max_partition_fetch_bytes,
+        # An eager assignor: decision 0002, trap T3.
+        "partition_assignment_strategy": (RangePartitionAssignor,),
         "fetch_max_bytes": max(FETCH_BYTES, settings.max_partition_fetch_bytes),
         "reconnect_backoff_max_ms": 1_000,
         "request_timeout_ms": 10_000,

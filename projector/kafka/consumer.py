@@ -15,16 +15,8 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
 from projector.errors import BrokerUnavailable
-from projector.kafka.connection import (
-    arguments,
-    close,
-    consumer,
-    log_ranges,
-    mapped_errors,
-    no_topic,
-    require_reachable,
-    topic_id,
-)
+from projector.kafka import connection
+from projector.kafka.connection import mapped_errors
 from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -54,17 +46,17 @@ class GroupConsumer:
 
     def open(self) -> None:
         """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
-        require_reachable(self.settings.bootstrap_servers)
+        connection.require_reachable(self.settings.bootstrap_servers)
         self._assignment = _Assignment()
         self._topic_id = None
         with mapped_errors():
-            self._consumer = consumer(arguments(self.settings))
+            self._consumer = connection.consumer(connection.arguments(self.settings))
             self._assignment.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._assignment)
             partitions = self._consumer.partitions_for_topic(self.topic)
         if not partitions:
             self.close()
-            raise BrokerUnavailable(no_topic(self.topic))
+            raise BrokerUnavailable(connection.no_topic(self.topic))
         self._topic_id = self.topic_id
 
     def close(self) -> None:
@@ -74,7 +66,7 @@ class GroupConsumer:
         if consumer is None:
             return
         try:
-            close(consumer)
+            connection.close(consumer)
         except Exception as error:  # no error may keep the process from leaving
             log.warning("closing the consumer failed", extra={"error": repr(error)})
 
@@ -85,7 +77,7 @@ class GroupConsumer:
     @property
     def topic_id(self) -> str | None:
         """Kafka's id of the topic now."""
-        return topic_id(self._consumer, self.topic)
+        return connection.topic_id(self._consumer, self.topic)
 
     @property
     def generation(self) -> int | None:
@@ -106,7 +98,7 @@ class GroupConsumer:
     def log_ranges(self, partitions: Iterable[int]) -> dict[int, LogRange]:
         """Partition → the offsets that it holds now."""
         with mapped_errors():
-            return log_ranges(self._consumer, self.topic, partitions)
+            return connection.log_ranges(self._consumer, self.topic, partitions)
 
     def start(self, partition: int, offset: int, held: LogRange) -> None:
         """Read an unclaimed partition from `offset`. Raises LogGap if `held`, its offsets, does not contain it."""

@@ -11,16 +11,8 @@ from kafka.partitioner.default import murmur2
 
 from projector.domain.positions import LogRange, Polled
 from projector.errors import BrokerUnavailable, LogGap
-from projector.kafka.connection import (
-    arguments,
-    close,
-    consumer,
-    log_ranges,
-    mapped_errors,
-    no_topic,
-    require_reachable,
-    topic_id,
-)
+from projector.kafka import connection
+from projector.kafka.connection import mapped_errors
 from projector.settings import KafkaSettings
 
 POLL_MS = 500
@@ -41,7 +33,7 @@ class TopicReader:
     @property
     def topic_id(self) -> str | None:
         """Kafka's id of the topic now."""
-        return topic_id(self._client, self.name)
+        return connection.topic_id(self._client, self.name)
 
     def partition_of(self, key: bytes) -> int:
         """The partition that the default partitioner of Kafka's own clients gives this key."""
@@ -51,7 +43,7 @@ class TopicReader:
     def log_ranges(self, partitions: Iterable[int] | None = None) -> dict[int, LogRange]:
         """Partition → the offsets that it holds now. None means all partitions."""
         with mapped_errors():
-            return log_ranges(self._client, self.name, self.partitions if partitions is None else partitions)
+            return connection.log_ranges(self._client, self.name, self.partitions if partitions is None else partitions)
 
     def offsets_at(self, times: Mapping[int, int]) -> dict[int, int]:
         """Partition → the first offset whose timestamp is this one (ms since 1970) or later, if there is one."""
@@ -134,17 +126,17 @@ def open_topic(settings: KafkaSettings, *, fetch_bytes: int | None = None) -> It
     `fetch_bytes` limits one fetch over all partitions. Raises BrokerUnavailable if Kafka or the topic is not there,
     Misconfigured if access is refused.
     """
-    require_reachable(settings.bootstrap_servers)
+    connection.require_reachable(settings.bootstrap_servers)
     no_group: dict[str, object] = {"group_id": None, "group_instance_id": None}
     if fetch_bytes is not None:
         no_group |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
     with mapped_errors():
-        client = consumer({**arguments(settings), **no_group})
+        client = connection.consumer({**connection.arguments(settings), **no_group})
     try:
         with mapped_errors():
             reader = TopicReader(client, settings.topic)
         if not reader.partitions:
-            raise BrokerUnavailable(no_topic(settings.topic))
+            raise BrokerUnavailable(connection.no_topic(settings.topic))
         yield reader
     finally:
-        close(client)
+        connection.close(client)

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias, TypeVar
 
 from projector.contract import fields
 from projector.contract.facts import Status
-from projector.contract.unreadable import Unreadable, shown
+from projector.contract.unreadable import Unreadable, quoted
 
 Uuid: TypeAlias = str | uuid.UUID
 """A uuid as text or as an object."""
@@ -79,7 +79,7 @@ def status(value: str) -> Status:
     try:
         return Status(value)
     except ValueError:
-        raise ValueError(f"status must be one of {', '.join(Status)}: found {shown(value)}") from None
+        raise ValueError(f"status must be one of {', '.join(Status)}: found {quoted(value)}") from None
 
 
 def _checked(rule: Callable[[object, str], T], value: object, name: str) -> T:

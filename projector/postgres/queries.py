@@ -183,25 +183,12 @@ def parked_summary(conn: Connection, *, delegation_id: str | None = None) -> Par
         ).fetchall()[0]
 
 
-class DeadLetterMention(NamedTuple):
-    """A dead letter that may concern the delegation."""
-
-    topic: str
-    partition: int
-    offset: int
-    record_at: datetime | None
-    died_at: datetime
-    field: str | None
-    reason: str
-    value: bytes
-
-
-def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> list[DeadLetterMention]:
+def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> list[DeadLetterDetail]:
     """The dead letters whose value contains one of these byte strings, by topic, partition and offset."""
-    with mapped_errors():
-        rows = conn.execute(
+    with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterDetail)) as cursor:
+        return cursor.execute(
             """
-            SELECT topic, partition, "offset", record_at, died_at, field, reason, value FROM dead_letters
+            SELECT topic, partition, "offset", record_at, died_at, field, reason, key, value FROM dead_letters
              WHERE EXISTS (SELECT FROM unnest(%(spellings)s::bytea[]) AS wanted (text)
                             WHERE position(wanted.text IN value) > 0)
              ORDER BY topic, partition, "offset" LIMIT %(limit)s
@@ -209,4 +196,3 @@ def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> lis
             {"spellings": list(spellings), "limit": limit},
             binary=True,
         ).fetchall()
-    return [DeadLetterMention._make(row) for row in rows]

@@ -1,1 +1,1 @@
-"""Files of records: written by `record`, read by `replay`."""
+"""Recordings: files of records that `projector record` writes and `projector replay` reads."""

@@ -1,4 +1,4 @@
-"""Recordings: files of JSON lines, one record a line, plain, gzipped or zstandard (CONTRACT §5)."""
+"""Reads and writes recordings: one record per line as JSON; plain, gzip or zstandard (events/README.md, section 5)."""
 
 import base64
 import binascii
@@ -18,12 +18,12 @@ from projector.contract.fields import ID_BYTES, storable
 from projector.contract.unreadable import Unreadable
 from projector.errors import Misconfigured, ProjectorError
 
-_ZST_CHUNK = 4096
-"""Little, since it may be ten thousand times as much once it is decompressed."""
+_ZSTD_CHUNK_BYTES = 4096
+"""Compressed bytes per step. They are few, because they can become ten thousand times as many."""
 
 
 class RecordedRecord(NamedTuple):
-    """A record as a recording holds it; `timestamp` in ms since 1970."""
+    """A record of a recording; `timestamp` is in ms since 1970."""
 
     topic: str
     partition: int
@@ -34,15 +34,16 @@ class RecordedRecord(NamedTuple):
 
 
 def open_file(path: Path) -> IO[bytes]:
-    """How a recording's file is opened to be read, unless somebody wants to hear how much of it is."""
+    """Open a recording to read it. Callers that show progress pass their own function instead."""
     return path.open("rb")
 
 
 def read_recording(path: Path, opened: Callable[[Path], IO[bytes]] = open_file) -> Iterator[RecordedRecord]:
-    """The records of a recording. A line without `value` is itself an activity row, at the offset of its number from 0.
+    """Read the records of a recording, one at a time.
 
-    A line that is not a record at all comes out as a record whose value is the line, so that it ends as a dead letter.
-    Raises Misconfigured where the file cannot be opened, ProjectorError where its compression is damaged.
+    A line without `value` is an activity row itself. Its offset is the number of its line, from 0. A line that is no
+    record becomes a record with the line as its value, which ends as a dead letter.
+    Raises Misconfigured if the file cannot be opened, and ProjectorError if its compression is damaged.
     """
     with _translated_errors(path), opened(path) as file, _decompressed(file, path.suffix) as lines:
         for number, line in enumerate(lines):
@@ -51,7 +52,7 @@ def read_recording(path: Path, opened: Callable[[Path], IO[bytes]] = open_file) 
 
 
 def write_recording(path: Path, records: Iterable[RecordedRecord]) -> int:
-    """Write a recording, compressed as the file's suffix says; how many records it holds."""
+    """Write a recording and return its number of records. The suffix .gz or .zst selects the compression."""
     count = 0
     with _translated_errors(path), _compressed(path) as lines:
         for record in records:
@@ -62,42 +63,48 @@ def write_recording(path: Path, records: Iterable[RecordedRecord]) -> int:
 
 def dumps(record: RecordedRecord) -> bytes:
     """A record as a line of a recording."""
-    place = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-    held = {**place, "timestamp": record.timestamp, **as_text("key", record.key), **as_text("value", record.value)}
-    return json.dumps(held, ensure_ascii=False).encode() + b"\n"
+    line = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "timestamp": record.timestamp,
+        **text_or_base64("key", record.key),
+        **text_or_base64("value", record.value),
+    }
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
 
 
 def _record(line: bytes, name: str, number: int) -> RecordedRecord:
     try:
-        held = strict_json.loads(line)
-        if isinstance(held, dict) and ("value" in held or "value_base64" in held):
-            return _held_record(held)
+        parsed = strict_json.loads(line)
+        if isinstance(parsed, dict) and ("value" in parsed or "value_base64" in parsed):
+            return _parsed_record(parsed)
     except (Unreadable, ValueError):
         pass
     return RecordedRecord(storable(name), 0, number, None, None, line)
 
 
-def _held_record(held: dict[str, object]) -> RecordedRecord:
-    """Raises ValueError where a coordinate or the text of a value is not what it must be."""
-    topic, partition, offset, timestamp = (held.get(each) for each in ("topic", "partition", "offset", "timestamp"))
+def _parsed_record(line: dict[str, object]) -> RecordedRecord:
+    """Raises ValueError if a coordinate, the key or the value is malformed."""
+    topic, partition, offset, timestamp = (line.get(name) for name in ("topic", "partition", "offset", "timestamp"))
     if not isinstance(topic, str) or not isinstance(partition, int) or not isinstance(offset, int):
-        raise ValueError("a recorded record has a topic, a partition and an offset")
+        raise ValueError("topic, partition or offset is missing or has the wrong type")
     if topic != storable(topic) or len(topic.encode()) > ID_BYTES:
-        raise ValueError("a topic's name is one that Postgres can store and index")
+        raise ValueError("Postgres cannot store or index the topic's name")
     if not 0 <= partition < 2**31 or not 0 <= offset < 2**63:
-        raise ValueError("partition and offset are not negative")
+        raise ValueError("partition or offset is out of range")
     return RecordedRecord(
         topic,
         partition,
         offset,
         timestamp if isinstance(timestamp, int) else None,
-        _as_bytes("key", held),
-        _as_bytes("value", held),
+        _content("key", line),
+        _content("value", line),
     )
 
 
-def as_text(field: str, content: bytes | None) -> dict[str, str | None]:
-    """Bytes as JSON holds them: text, or `…_base64` where they are not UTF-8."""
+def text_or_base64(field: str, content: bytes | None) -> dict[str, str | None]:
+    """Bytes as one field of JSON: `field` with the text, or `field_base64` if the bytes are not UTF-8."""
     if content is None:
         return {field: None}
     try:
@@ -106,8 +113,9 @@ def as_text(field: str, content: bytes | None) -> dict[str, str | None]:
         return {f"{field}_base64": base64.b64encode(content).decode()}
 
 
-def _as_bytes(field: str, held: dict[str, object]) -> bytes | None:
-    encoded, text = held.get(f"{field}_base64"), held.get(field)
+def _content(field: str, line: dict[str, object]) -> bytes | None:
+    """The bytes that `text_or_base64` wrote. Raises ValueError if the field holds something else."""
+    encoded, text = line.get(f"{field}_base64"), line.get(field)
     if isinstance(encoded, str):
         try:
             return base64.b64decode(encoded, validate=True)
@@ -116,7 +124,7 @@ def _as_bytes(field: str, held: dict[str, object]) -> bytes | None:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise ValueError(f"{field} is not a text")
+        raise ValueError(f"{field} is not text")
     return text.encode(errors="surrogatepass")
 
 
@@ -125,7 +133,7 @@ def _translated_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (gzip.BadGzipFile, EOFError, zlib.error, zstandard.ZstdError) as error:
-        raise ProjectorError(f"the recording {path} is damaged or cut off: {error}") from error
+        raise ProjectorError(f"the recording {path} is damaged or cut off ({error}): get the file again") from error
     except OSError as error:
         raise Misconfigured(f"the recording {path} cannot be opened: {error.strerror or error}") from error
 
@@ -134,7 +142,7 @@ def _decompressed(file: IO[bytes], suffix: str) -> IO[bytes]:
     if suffix == ".gz":
         return cast(IO[bytes], gzip.GzipFile(fileobj=file))
     if suffix == ".zst":
-        return cast(IO[bytes], io.BufferedReader(_Zst(file)))
+        return cast(IO[bytes], io.BufferedReader(_ZstdReader(file)))
     return file
 
 
@@ -146,13 +154,13 @@ def _compressed(path: Path) -> IO[bytes]:
     return path.open("wb")
 
 
-class _Zst(io.RawIOBase):
-    """Reads frames of zstandard; the library's own reader takes a file that was cut off for one that ends there."""
+class _ZstdReader(io.RawIOBase):
+    """Decompresses zstandard. The reader of the library does not detect a file that was cut off; this one does."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._frame: Any = None
-        self._compressed = b""
+        self._compressed = b""  # what was read after the end of a frame
         self._ready = memoryview(b"")
 
     def readable(self) -> bool:
@@ -160,9 +168,9 @@ class _Zst(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         while not self._ready:
-            chunk = self._compressed or self._file.read(_ZST_CHUNK)
+            chunk = self._compressed or self._file.read(_ZSTD_CHUNK_BYTES)
             if not chunk and self._frame is not None:
-                raise EOFError("its last frame has no end")
+                raise EOFError("the last zstandard frame is incomplete")
             if not chunk:
                 return 0
             self._frame = self._frame or zstandard.ZstdDecompressor().decompressobj()

@@ -1,4 +1,4 @@
-"""Recording: the topic's records within bounds into a file, which is there whole or not at all."""
+"""`projector record`: writes ranges of the topic into a recording. The file gets its name only when it is complete."""
 
 import os
 import secrets
@@ -20,74 +20,77 @@ from projector.recordings.redaction import Redaction
 SUFFIXES = (".jsonl", ".gz", ".zst")
 
 
-class Bound(NamedTuple):
-    """Where to begin or to end: at offsets by partition, None meaning all others, or at a time in ms since 1970."""
+class Boundary(NamedTuple):
+    """Where to start or to end: at offsets, or at a time in ms since 1970. Without both, at that end of the log."""
 
     offsets: Mapping[int | None, int] = {}
+    """Partition → offset; the key None stands for the partitions that are not named."""
     time: int | None = None
 
 
-def ranges(topic: TopicReader, first: Bound, end: Bound) -> dict[int, LogRange]:
-    """What to read of each partition, up to the end of the log at the most; of those alone that a bound names, if any.
+def ranges(topic: TopicReader, start: Boundary, end: Boundary) -> dict[int, LogRange]:
+    """Partition → the offsets to read. If a boundary names partitions, only these are read.
 
-    Raises Misconfigured where a bound lies outside of the log.
+    Raises Misconfigured if a boundary is outside of the log.
     """
-    held = topic.log_ranges(_partitions(topic, first, end))
-    begins = _places(topic, held, first, {partition: span.beginning for partition, span in held.items()})
-    ends = _places(topic, held, end, {partition: span.end for partition, span in held.items()})
-    for partition, begin in begins.items():
-        if begin > ends[partition] and first.offsets and end.offsets:
+    log = topic.log_ranges(_partitions(topic, start, end))
+    starts = _offsets(topic, log, start, {partition: whole.beginning for partition, whole in log.items()})
+    ends = _offsets(topic, log, end, {partition: whole.end for partition, whole in log.items()})
+    for partition, offset in starts.items():
+        if offset > ends[partition] and start.offsets and end.offsets:
             raise Misconfigured(
-                f"in partition {partition}, --from-offset {begin} is after --to-offset {ends[partition]}"
+                f"in partition {partition}, --from-offset {offset} is after --to-offset {ends[partition]}: "
+                "exchange them"
             )
-    return {partition: LogRange(begin, max(begin, ends[partition])) for partition, begin in begins.items()}
+    # A time can give a start after the end. Such a range is empty.
+    return {partition: LogRange(offset, max(offset, ends[partition])) for partition, offset in starts.items()}
 
 
-def _partitions(topic: TopicReader, *bounds: Bound) -> list[int]:
-    named = {partition for bound in bounds for partition in bound.offsets if partition is not None}
+def _partitions(topic: TopicReader, *boundaries: Boundary) -> list[int]:
+    named = {partition for boundary in boundaries for partition in boundary.offsets if partition is not None}
     if unknown := sorted(named.difference(topic.partitions)):
-        there = ", ".join(map(str, topic.partitions))
-        raise Misconfigured(f"{topic.name} has no partition {unknown[0]}: name one of {there}")
+        partitions = ", ".join(map(str, topic.partitions))
+        raise Misconfigured(f"{topic.name} has no partition {unknown[0]}: name one of {partitions}")
     return sorted(named) or topic.partitions
 
 
-def _places(
-    topic: TopicReader, held: Mapping[int, LogRange], bound: Bound, otherwise: Mapping[int, int]
+def _offsets(
+    topic: TopicReader, log: Mapping[int, LogRange], boundary: Boundary, default: Mapping[int, int]
 ) -> dict[int, int]:
-    """Partition → the offset at which the bound lies."""
-    if bound.time is not None:
-        found = topic.offsets_at(dict.fromkeys(held, bound.time))
-        return {partition: min(found.get(partition, span.end), span.end) for partition, span in held.items()}
-    anywhere = bound.offsets.get(None)
-    places = {}
-    for partition, span in held.items():
-        offset = bound.offsets.get(partition, anywhere)
-        if offset is not None and not span.beginning <= offset <= span.end:
+    """Partition → the offset of the boundary, within the log."""
+    if boundary.time is not None:
+        by_time = topic.offsets_at(dict.fromkeys(log, boundary.time))
+        # A record that was written meanwhile can be the first one of this time.
+        return {partition: min(by_time.get(partition, whole.end), whole.end) for partition, whole in log.items()}
+    offsets = {}
+    for partition, whole in log.items():
+        offset = boundary.offsets.get(partition, boundary.offsets.get(None))
+        if offset is not None and not whole.beginning <= offset <= whole.end:
             raise Misconfigured(
                 f"offset {offset} is outside of partition {partition} of {topic.name}, whose log holds "
-                f"{span.beginning} to {span.end}: name one of these"
+                f"{whole.beginning} to {whole.end}: name one of these"
             )
-        places[partition] = otherwise[partition] if offset is None else offset
-    return places
+        offsets[partition] = default[partition] if offset is None else offset
+    return offsets
 
 
 class Selection:
-    """Which records are wanted: all, or those that say something of a caller, of some delegations, or of both.
+    """Which records to record: all, those of one caller, those of some delegations, or those of both.
 
-    A record of a caller is one whose row bears it as its source or as its workspace, as `translate` reads it.
+    The caller of a request is the one that `translate` reads. For other records, it is `source_id` or `workspace_id`.
     """
 
     def __init__(self, caller: str | None = None, delegations: frozenset[str] = frozenset()) -> None:
         self._caller = caller
         self._delegations = delegations
-        self._rows: dict[str, str] = {}
+        self._rows: dict[str, str] = {}  # id of a large activity row → delegation id
 
     @property
     def is_all(self) -> bool:
         return self._caller is None and not self._delegations
 
-    def wants(self, record: Record) -> bool:
-        """Whether a record is wanted; one that cannot be read or says nothing is of nobody."""
+    def includes(self, record: Record) -> bool:
+        """Whether a record is selected. One that reports no event belongs to no caller and to no delegation."""
         if self.is_all:
             return True
         try:
@@ -99,7 +102,7 @@ class Selection:
         )
 
     def _is_of_delegation(self, meaning: Translation) -> bool:
-        """An update whose bodies were left out is of the delegation that its activity row was of before."""
+        """The delegation of an update without its bodies is the one that the same activity row had before."""
         if not self._delegations:
             return True
         delegation_id = meaning.delegation_id or self._rows.get(meaning.unavailable_row_id or "")
@@ -120,12 +123,12 @@ class Selection:
 
 
 class Recorder:
-    """Reads ranges of a topic into a recording, and counts."""
+    """Writes ranges of a topic into a recording, and counts its records."""
 
     def __init__(self, topic: TopicReader, selection: Selection, redaction: Redaction | None = None) -> None:
         self.records: Counter[int] = Counter()
-        """Partition → records that were recorded."""
-        self.read = 0
+        """Partition → number of records in the recording."""
+        self.read = 0  # records that were read, selected or not
         self._topic = topic
         self._selection = selection
         self._redaction = redaction
@@ -133,45 +136,45 @@ class Recorder:
     def record(
         self, within: Mapping[int, LogRange], out: Path, *, replace: bool, progress: Callable[[int], None]
     ) -> None:
-        """Write the recording; `progress` is told by how many offsets reading moved on. `out` must be `writable`."""
-        with _whole(out, replace=replace) as file:
+        """Write the recording. Call `require_writable(out)` before. `progress` gets the number of offsets per step."""
+        with _atomic_write(out, replace=replace) as file:
             write_recording(file, self._lines(within, progress))
 
     def _lines(self, within: Mapping[int, LogRange], progress: Callable[[int], None]) -> Iterator[RecordedRecord]:
-        for polled in self._topic.read(within):
-            for part in sorted(polled, key=lambda part: part.partition):
-                self.read += len(part.records)
-                for record in filter(self._selection.wants, part.records):
-                    self.records[part.partition] += 1
+        for poll in self._topic.read(within):
+            for polled in sorted(poll, key=lambda polled: polled.partition):
+                self.read += len(polled.records)
+                for record in filter(self._selection.includes, polled.records):
+                    self.records[polled.partition] += 1
                     yield self._line(record)
-                progress(part.next_offset - part.start)
+                progress(polled.next_offset - polled.start)
 
     def _line(self, record: Record) -> RecordedRecord:
         line = RecordedRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
         return self._redaction.redacted(line) if self._redaction else line
 
 
-def writable(out: Path, *, replace: bool) -> None:
-    """Raises Misconfigured where a recording cannot be of this name."""
+def require_writable(out: Path, *, replace: bool) -> None:
+    """Raises Misconfigured if a recording cannot be written under this name."""
     if out.suffix not in SUFFIXES:
-        raise Misconfigured(f"{out} is no name of a recording: let it end in {', '.join(SUFFIXES)}")
+        raise Misconfigured(f"{out} is no name of a recording: use one of the suffixes {', '.join(SUFFIXES)}")
     if not out.parent.is_dir():
         raise Misconfigured(f"{out} cannot be written: there is no folder {out.parent}")
     if out.is_dir():
         raise Misconfigured(f"{out} is a folder: name a file")
     if out.exists() and not replace:
-        raise Misconfigured(f"{out} is there already: name another file, or add --force to replace it")
+        raise Misconfigured(f"{out} already exists: name another file, or add --force to replace it")
 
 
 @contextmanager
-def _whole(out: Path, *, replace: bool) -> Iterator[Path]:
-    """A file to write that gets its name when all is written, and is gone if it is not."""
-    beside = out.with_name(f".{out.stem}.{secrets.token_hex(4)}{out.suffix}")
+def _atomic_write(out: Path, *, replace: bool) -> Iterator[Path]:
+    """A temporary file beside `out`. It is renamed to `out` at the end, or deleted after an error."""
+    temporary = out.with_name(f".{out.stem}.{secrets.token_hex(4)}{out.suffix}")
     try:
-        yield beside
-        with beside.open("rb") as file:
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
-        writable(out, replace=replace)  # somebody may have been faster
-        beside.replace(out)
+        require_writable(out, replace=replace)  # another process may have written it meanwhile
+        temporary.replace(out)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -1,130 +1,162 @@
-"""Redaction: a record that ends as it did, with pseudonyms for whatever is not known to be safe.
+"""Redaction: replaces free text by pseudonyms, so that each record still ends in the same outcome.
 
-A value is not parsed and written again: its texts are replaced where they stand, so that numbers, spaces, escapes and
-sizes are those of the original.
+A value is parsed, redacted and written again as compact ASCII JSON. Numbers keep the value that the parser reads. If a
+name occurs twice in an object, only the last field is kept: the parser reads no other.
 """
 
+import hashlib
+import itertools
 import json
 import re
+from collections.abc import Callable
+from enum import IntEnum
 
-from projector.contract import strict_json
-from projector.contract.envelope import UNAVAILABLE_VALUE
+from projector.contract import fields, strict_json
+from projector.contract.envelope import UNAVAILABLE_VALUE, Body
 from projector.contract.unreadable import Unreadable
 from projector.recordings.file import RecordedRecord
-from projector.recordings.pseudonyms import Pseudonyms
-from projector.recordings.safe import OPAQUE, SCHEMA, Part, is_uuid, part_of
 
-_TOKEN = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}\[\]]')
-_UNIT = re.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.|[^\\]+",
-    re.DOTALL,
-)
+# No rule can read a text of these letters as a word, time, uuid or JSON. After a backslash, none of them is an escape.
+_LETTERS = b"BCDFGHJKLMNPQRSTVWXZghjklpqsvwxz"
+_LETTER_OF_BYTE = bytes(_LETTERS[byte % 32] for byte in range(256))
+# The other characters stay, because the size of a text depends on them: JSON escapes them, or Postgres replaces them.
+_REPLACED = re.compile(r'[^\x00-\x1f"\\\ud800-\udfff]+')
+_KEY_LETTERS = 16  # 80 bits: of n different idempotency keys, two get one pseudonym with a probability below n² / 2^81
+
+_COLUMN = re.compile("[A-Za-z_][A-Za-z0-9_]{0,62}")
+_WORD = re.compile(r"[a-z][a-z0-9_/.-]{0,39}|BEGIN|END|1\.0")
+_WORDS = {"activity_type", "method", "status", "op", "__op", "__deleted", "specversion"}
+_INFINITY = re.compile(r'("(?:[^"\\]|\\.)*")|Infinity')
+
+
+class Shape(IntEnum):
+    """What an object is, which decides what in it is safe. A shape also has the parts of the shapes before it."""
+
+    OPAQUE = 0  # nothing is safe
+    BODY = 1  # the five names that rules read, ids and deadlines
+    ROW = 2  # names of columns; ids, times and the words that rules compare
+    ENVELOPE = 3  # as in a row; it has rows in it
+    VALUE = 4  # the whole value, an envelope or a pair of schema and payload
+
+    def part(self, name: str) -> "Shape":
+        """The shape of an object in the field `name`."""
+        match name:
+            case "request_body" | "response_body" if self >= Shape.ROW:
+                return Shape.BODY
+            case "before" | "after" | "source" | "data" if self >= Shape.ENVELOPE:
+                return Shape.ROW
+            case "payload" if self is Shape.VALUE:
+                return Shape.ENVELOPE
+        return Shape.OPAQUE
 
 
 class Redaction:
-    """Redacts records; the same text becomes the same pseudonym under the same key."""
+    """Redacts records. Under the same key, the same text gets the same pseudonym."""
 
     def __init__(self, key: bytes) -> None:
-        self._pseudonyms = Pseudonyms(key)
+        self._key = hashlib.blake2b(key).digest()
 
     def redacted(self, record: RecordedRecord) -> RecordedRecord:
-        """The record at its place, with its key and its value redacted."""
-        return record._replace(key=self._key(record.key), value=self._value(record.value))
+        """The record with its key and value redacted. A key that is a uuid stays."""
+        key, value = record.key, record.value
+        if key is not None and not _accepts(fields.uuid, key.decode(errors="replace").strip('"')):
+            key = self._content(key)
+        return record._replace(key=key, value=None if value is None else self._content(value))
 
-    def _value(self, value: bytes | None) -> bytes | None:
-        if value is None:
-            return None
+    def _content(self, content: bytes) -> bytes:
+        """JSON stays JSON. Other bytes become as many letters, which are not UTF-8 if the bytes were not."""
         try:
-            part = part_of(strict_json.loads(value))
+            value = strict_json.loads(content)
         except Unreadable:
-            return self._pseudonyms.filler(value)
-        return self.json(value.decode(), part).encode()
+            letters = self._letters(content, len(content)).encode()
+            return letters if content.decode(errors="ignore").encode() == content else b"\xff" + letters[1:]
+        return _dumps(self._value(value, Shape.VALUE), ensure_ascii=True).encode()
 
-    def _key(self, key: bytes | None) -> bytes | None:
-        """A key is read by nobody; that of a change feed is JSON of the row's ids."""
-        if key is None or is_uuid(key.decode(errors="replace").strip('"')):
-            return key
-        return self._value(key)
+    def _value(self, value: object, shape: Shape) -> object:
+        """A parsed value, redacted. If it is an object, it has this shape."""
+        if isinstance(value, str):
+            return self._pseudonym(value)
+        if isinstance(value, list):  # not a comprehension: 500 levels fit on the stack only with one frame per level
+            return [*map(self._value, value, itertools.repeat(Shape.OPAQUE))]
+        if not isinstance(value, dict):
+            return value
+        if shape > Shape.ROW and "activity_type" in value and not value.keys() & {"op", "specversion"}:
+            shape = Shape.ROW
+        redacted: dict[str, object] = {}
+        for name, content in value.items():
+            field = name if _is_safe_name(name, shape) else self._name(name, value, redacted)
+            is_text = isinstance(content, str)
+            redacted[field] = self._text(content, shape, name) if is_text else self._value(content, shape.part(name))
+        return redacted
 
-    def json(self, text: str, part: Part) -> str:
-        """A text of JSON, redacted; an object at its top is of the kind `part`."""
-        return _TOKEN.sub(_Walk(self, part), text)
+    def _name(self, name: str, *taken: dict[str, object]) -> str:
+        """A pseudonym that no field has, as long as `name` is in JSON; longer if all short ones may be taken."""
+        size = len(_utf8(json.dumps(name, ensure_ascii=False))) - 2
+        candidates = (self._letters(_utf8(f"{n} {name}"), size + n // 32) for n in itertools.count())
+        return next(each for each in candidates if not any(each in names for names in taken))
 
-    def text(self, part: Part, name: str, text: str) -> str:
-        """What stands for a text under a name, which is empty within a list and at the top."""
-        if not text or text == UNAVAILABLE_VALUE or part.is_safe_text(name, text):
+    def _text(self, text: str, shape: Shape, name: str) -> str:
+        """What replaces the text in the field `name`. A column of JSON is redacted inside, then padded to its size."""
+        if not text or text == UNAVAILABLE_VALUE or _is_safe_text(text, shape, name):
             return text
-        if part.is_row and name == "idempotency_key":
-            return self._pseudonyms.of_name(text, UNAVAILABLE_VALUE.__eq__)
-        inner = part.parts.get(name) if part.is_row else None
-        if (inner or (part.is_row and text[0] in "{[")) and _is_json(text):
-            return self.json(text, inner or OPAQUE)
-        return self._pseudonyms.of_text(text)
+        if shape < Shape.ROW:
+            return self._pseudonym(text)
+        if name == "idempotency_key":
+            stored = fields.storable(text).encode()  # Postgres compares keys in this form
+            return self._letters(stored, max(len(stored), _KEY_LETTERS))
+        try:
+            value = strict_json.loads(text)
+        except Unreadable:
+            return self._pseudonym(text)
+        part = shape.part(name)
+        if part is Shape.OPAQUE and not isinstance(value, dict | list):
+            return self._pseudonym(text)  # for example a number in a column of text
+        redacted = _dumps(self._value(value, part), ensure_ascii=False)
+        return redacted + " " * (len(_utf8(text)) - len(_utf8(redacted)))
 
-    def name(self, part: Part, name: str) -> str:
-        """What stands for the name of a field."""
-        return name if part.is_safe_name(name) else self._pseudonyms.of_name(name, part.is_safe_name)
+    def _pseudonym(self, text: str) -> str:
+        """Letters, as many as the text has bytes of UTF-8. Two short texts may get the same pseudonym."""
+        content = _utf8(text)
+        letters = iter(self._letters(content, len(content)))
+        return _REPLACED.sub(lambda run: "".join(itertools.islice(letters, len(run[0].encode()))), text)
+
+    def _letters(self, content: bytes, size: int) -> str:
+        """The keyed hash of the content as 64 letters, repeated or cut to the size."""
+        letters = hashlib.blake2b(content, key=self._key).digest().translate(_LETTER_OF_BYTE).decode()
+        return (letters * (size // 64 + 1))[:size]
 
 
-def _is_json(text: str) -> bool:
+def _is_safe_name(name: str, shape: Shape) -> bool:
+    if shape >= Shape.ROW:
+        return bool(_COLUMN.fullmatch(name))
+    return not name or (shape is Shape.BODY and name in Body.__annotations__)
+
+
+def _is_safe_text(text: str, shape: Shape, name: str) -> bool:
+    """Whether the text in a field is an id, a time, or a word that a rule compares."""
+    if not _is_safe_name(name, shape):
+        return False
+    if name in _WORDS:
+        return bool(_WORD.fullmatch(text))
+    if name == "delegation_id":
+        return _accepts(fields.identifier, text)
+    if name == "id" or name.endswith("_id"):
+        return _accepts(fields.uuid, text)
+    return (name in ("time", "deadline") or name.endswith("_at")) and _accepts(fields.time, text)
+
+
+def _accepts(rule: Callable[[object, str], object], text: str) -> bool:
     try:
-        strict_json.loads(text)
+        return rule(text, "") is not None
     except Unreadable:
         return False
-    return True
 
 
-class _Walk:
-    """Goes from token to token through a text of JSON, and knows which object it is in and under which name."""
-
-    def __init__(self, redaction: Redaction, part: Part) -> None:
-        self._redaction = redaction
-        self._within = [part]
-        self._names = [""]
-
-    def __call__(self, found: re.Match[str]) -> str:
-        if (mark := found[0]) in "{[":
-            self._within.append(self._inner())
-            self._names.append("")
-        elif mark in "}]":
-            self._within.pop()
-            self._names.pop()
-        else:
-            return self._string(found[1], found[2])
-        return mark
-
-    def _inner(self) -> Part:
-        part, name = self._within[-1], self._names[-1]
-        return part.parts.get(name, part if not name or part is SCHEMA else OPAQUE)
-
-    def _string(self, token: str, colon: str | None) -> str:
-        part = self._within[-1]
-        text: str = json.loads(token) if "\\" in token else token[1:-1]
-        if colon is not None:
-            self._names[-1] = text
-            return _written(token, text, self._redaction.name(part, text)) + colon
-        return _written(token, text, self._redaction.text(part, self._names[-1], text))
+def _utf8(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
-def _written(token: str, text: str, instead: str) -> str:
-    """A JSON string with other characters one by one, each escaped as the one was that stood there."""
-    if instead == text:
-        return token
-    at = 0
-
-    def unit(found: re.Match[str]) -> str:
-        nonlocal at
-        was = found[0]
-        size = 1 if was[0] == "\\" else len(was)
-        piece = instead[at : at + size]
-        at += size
-        return _escaped(was, piece) if was[0] == "\\" else piece
-
-    return f'"{_UNIT.sub(unit, token[1:-1])}"'
-
-
-def _escaped(was: str, char: str) -> str:
-    if was[1] != "u":
-        return "\\" + char if char in '"\\' else was
-    units = char.encode("utf-16-be", errors="surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+def _dumps(value: object, *, ensure_ascii: bool) -> str:
+    """Compact JSON. The parser reads a number that is too large as infinity; infinity is written as such a number."""
+    text = json.dumps(value, ensure_ascii=ensure_ascii, separators=(",", ":"))
+    return _INFINITY.sub(lambda found: found[1] or "1e999999", text) if "Infinity" in text else text

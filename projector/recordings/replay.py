@@ -1,4 +1,4 @@
-"""`projector replay`: recordings through the same fold and the same transactions as the log, without a position."""
+"""`projector replay`: projects recordings with the same fold and transactions as the topic, but moves no position."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -20,9 +20,10 @@ def replay(
     opened: Callable[[Path], IO[bytes]] = open_file,
     progress: Callable[[int], object] = lambda records: None,
 ) -> Outcomes:
-    """Project recordings one after the other; how their records ended. `progress` hears how many are done so far.
+    """Project recordings one after the other and return the outcomes of their records.
 
-    A replay that was interrupted is simply run again: what it did already is then a duplicate.
+    `progress` gets the number of records so far. After an interruption, run the replay again from the start: records
+    that were applied before end as duplicates.
     """
     outcomes: Outcomes = Counter()
     for path in paths:

@@ -269,7 +269,7 @@ def test_lost_key_shows_the_holder_and_parked_events(platform: Platform) -> None
         ("d-1", "duplicate"),
         ("d-1", "parked"),
     ]
-    assert report["records"][1]["sentence"] == "a request whose idempotency key another delegation holds: d-2"
+    assert report["records"][1]["sentence"] == "another delegation holds the idempotency key of this request: d-2"
     assert [(each["offset"], each["status"]) for each in report["parked"]] == [(2, "completed")]
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("not_in_the_view", [])
     assert "d-2 holds its idempotency key" in report["verdict"]["sentence"]

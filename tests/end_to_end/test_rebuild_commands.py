@@ -248,7 +248,7 @@ def test_gap_stops_a_member_until_the_named_rebuild(scene: Cluster, log: Log, pl
     stopped = scene.member(log_format="human")
     assert stopped.exit_code() == 4
     (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
-    assert f"partition 0 of {log.name} was projected up to offset 5, and its log holds 7 to 8" in sentence
+    assert f"partition 0 of {log.name} was projected up to offset 5, and the partition holds 7 to 8" in sentence
     assert "2 records were deleted by retention" in sentence
     assert "`projector rebuild --from activity-logs` repairs it" in sentence
     refused = run(log, "verify")

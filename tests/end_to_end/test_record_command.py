@@ -1,4 +1,4 @@
-"""`projector record` as a real process: what it prints, what it refuses, and what it leaves behind."""
+"""`projector record` as a real process: its output, the arguments that it refuses, and the files that it leaves."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from rows import CALLER, answer, delegate
 from projector.recordings.file import RecordedRecord, read_recording
 
 KEYED = {"source_id": CALLER}
-KEY = "sixteen characters at the least"
+KEY = "a key of at least sixteen characters"
 
 
 def fill(kafka: str, topic: str, *values: object) -> None:
-    """A record each, partition by partition in turn."""
+    """Write one record per value, to each of three partitions in turn."""
     producer = KafkaProducer(bootstrap_servers=kafka, linger_ms=5)
     for n, value in enumerate(values):
         producer.send(topic, json.dumps(value).encode(), partition=n % 3, timestamp_ms=1_746_439_200_000 + n)
@@ -36,14 +36,14 @@ def filled(kafka: str, topic: str) -> str:
     return topic
 
 
-def test_recording_is_told_in_a_line_and_can_be_replayed(
+def test_recording_is_summarized_and_can_be_replayed(
     kafka: str, filled: str, tmp_path: Path, database_url: str
 ) -> None:
     out = tmp_path / "all.jsonl.zst"
     done = projector("record", "--out", str(out), bootstrap_servers=kafka, topic=filled)
     assert (done.code, done.err) == (0, "")
-    each = "1 of partition 0, 1 of partition 1, 1 of partition 2"
-    assert done.out == f"recorded 3 of 3 records of {filled} in {out}: {each}\n"
+    counts = "1 of partition 0, 1 of partition 1, 1 of partition 2"
+    assert done.out == f"recorded 3 of 3 records of {filled} in {out}: {counts}\n"
     replayed = projector("replay", str(out), "--json", database_url=database_url).json()
     assert [replayed["outcomes"][outcome] for outcome in ("inserted", "advanced", "parked", "unrelated")] in (
         [1, 1, 0, 1],
@@ -51,13 +51,13 @@ def test_recording_is_told_in_a_line_and_can_be_replayed(
     )
 
 
-def test_json_tells_what_was_read_of_which_partition(kafka: str, filled: str, tmp_path: Path) -> None:
+def test_json_counts_records_per_partition(kafka: str, filled: str, tmp_path: Path) -> None:
     out = str(tmp_path / "some.gz")
     flags = ["--from-offset", "0:0", "--from-offset", "2:0", "--delegation", "d-1", "--caller", CALLER.upper()]
     done = projector("record", "--out", out, *flags, "--json", bootstrap_servers=kafka, topic=filled)
-    told = done.json()
-    assert told.pop("seconds") > 0
-    assert told == {
+    summary = done.json()
+    assert summary.pop("seconds") > 0
+    assert summary == {
         "topic": filled,
         "out": out,
         "redacted": False,
@@ -70,14 +70,14 @@ def test_json_tells_what_was_read_of_which_partition(kafka: str, filled: str, tm
     }
 
 
-def test_times_are_bounds(kafka: str, filled: str, tmp_path: Path) -> None:
+def test_times_limit_the_records(kafka: str, filled: str, tmp_path: Path) -> None:
     out = tmp_path / "some.jsonl"
-    bounds = ["--from-time", "2025-05-05T10:00:00.0001Z", "--to-time", "2025-05-05T12:00:00.002+02:00"]
-    done = projector("record", "--out", str(out), *bounds, bootstrap_servers=kafka, topic=filled)
+    boundaries = ["--from-time", "2025-05-05T10:00:00.0001Z", "--to-time", "2025-05-05T12:00:00.002+02:00"]
+    done = projector("record", "--out", str(out), *boundaries, bootstrap_servers=kafka, topic=filled)
     assert done.out == f"recorded 1 of 1 records of {filled} in {out}: 1 of partition 1\n"
 
 
-def test_empty_topic_is_a_success_that_says_so(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_empty_topic_succeeds_with_a_note(kafka: str, topic: str, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
     done = projector("record", "--out", str(out), bootstrap_servers=kafka, topic=topic)
     assert (done.code, done.out, done.err) == (0, f"{topic} holds no record there: {out} is an empty recording\n", "")
@@ -102,9 +102,7 @@ def test_empty_topic_is_a_success_that_says_so(kafka: str, topic: str, tmp_path:
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
-def test_argument_that_cannot_be_is_told_in_one_sentence(
-    kafka: str, filled: str, tmp_path: Path, flags: list[str], sentence: str
-) -> None:
+def test_invalid_argument_is_refused(kafka: str, filled: str, tmp_path: Path, flags: list[str], sentence: str) -> None:
     done = projector("record", "--out", str(tmp_path / "x.gz"), *flags, bootstrap_servers=kafka, topic=filled)
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
@@ -112,16 +110,16 @@ def test_argument_that_cannot_be_is_told_in_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_file_that_is_there_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+def test_existing_file_is_refused_before_reading(tmp_path: Path) -> None:
     out = tmp_path / "all.jsonl"
     out.touch()
     done = projector("record", "--out", str(out), bootstrap_servers="127.0.0.1:1")
     assert (done.code, done.out) == (2, "")
-    assert done.err == f"projector: {out} is there already: name another file, or add --force to replace it\n"
+    assert done.err == f"projector: {out} already exists: name another file, or add --force to replace it\n"
     assert projector("record", "--out", str(out), "--force", bootstrap_servers="127.0.0.1:1").code == 1
 
 
-def test_redaction_repeats_itself_under_a_key_of_ones_own_alone(kafka: str, filled: str, tmp_path: Path) -> None:
+def test_pseudonyms_repeat_only_with_the_same_key(kafka: str, filled: str, tmp_path: Path) -> None:
     def redacted(**settings: str) -> list[RecordedRecord]:
         out = tmp_path / "shown.jsonl"
         flags = ["--out", str(out), "--force", "--redact"]
@@ -133,43 +131,43 @@ def test_redaction_repeats_itself_under_a_key_of_ones_own_alone(kafka: str, fill
     assert redacted() != redacted()
 
 
-def test_key_that_can_be_guessed_is_refused(tmp_path: Path) -> None:
+def test_short_redact_key_is_refused(tmp_path: Path) -> None:
     done = projector("record", "--out", str(tmp_path / "x.gz"), "--redact", redact_key="secret")
     assert done.code == 2
     assert done.err.startswith("projector: PROJECTOR_REDACT_KEY: ")
     assert "at least 16" in done.err
 
 
-def test_killed_recording_leaves_nothing_under_its_name(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_killed_recording_never_gets_its_name(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, *[delegate(0, summary="x" * 2000) for _ in range(8000)])
     settings = environment({"bootstrap_servers": kafka, "topic": topic})
     for number, left in ((signal.SIGKILL, 1), (signal.SIGTERM, 0)):
         folder = tmp_path / number.name
         folder.mkdir()
         command = [sys.executable, "-m", "projector", "record", "--redact", "--out", str(folder / "all.gz")]
-        file = subprocess.Popen(command, env=settings)
+        process = subprocess.Popen(command, env=settings)
         until(partial(os.listdir, folder), "a file")
-        file.send_signal(number)
-        assert file.wait(timeout=60) in (-number, 128 + number)
+        process.send_signal(number)
+        assert process.wait(timeout=60) in (-number, 128 + number)
         names = [path.name for path in folder.iterdir()]
         assert len(names) == left
         assert all(name.startswith(".all.") for name in names)
 
 
-def test_bar_is_shown_on_a_terminal_alone(kafka: str, filled: str, tmp_path: Path) -> None:
+def test_progress_bar_is_shown_on_a_terminal(kafka: str, filled: str, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "projector", "record", "--out", str(tmp_path / "all.gz")]
     settings = environment({"bootstrap_servers": kafka, "topic": filled}) | {"TERM": "xterm", "COLUMNS": "100"}
-    file = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=settings)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=settings)
     os.close(theirs)
     shown = b""
     try:
         while chunk := os.read(ours, 4096):
             shown += chunk
-    except OSError:  # Linux's word for the end
+    except OSError:  # Linux raises it at the end
         pass
     os.close(ours)
-    out, _ = file.communicate(timeout=60)
+    out, _ = process.communicate(timeout=60)
     assert b"recording" in shown
     assert b"100%" in shown
     assert out.startswith(b"recorded 3 of 3 records")

@@ -1,4 +1,4 @@
-"""`projector replay` as a person at a terminal sees it."""
+"""`projector replay` on a terminal: the progress bar and the summary."""
 
 import os
 import pty
@@ -15,18 +15,18 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_bar_moves_to_its_end_and_leaves_the_summary_alone(database_url: str, tmp_path: Path, suffix: str) -> None:
+def test_progress_bar_completes_apart_from_the_summary(database_url: str, tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{name}{suffix}" for name in ("one", "two")]
     for seed, path in enumerate(paths):
         write_recording(path, logged(records(Mix(delegations=300, seed=seed)), topic=path.name, partitions=2))
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "projector", "replay", *map(str, paths)]
     settings = {"PROJECTOR_DATABASE_URL": database_url, "TERM": "xterm", "COLUMNS": "100"}
-    replaying = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, **settings})
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, **settings})
     os.close(theirs)
     shown = _all_of(ours)
-    out, _ = replaying.communicate(timeout=60)
-    assert replaying.returncode == 0
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
     assert "replaying" in shown
     assert "100%" in shown
     assert b"records" in out
@@ -34,12 +34,12 @@ def test_bar_moves_to_its_end_and_leaves_the_summary_alone(database_url: str, tm
 
 
 def _all_of(terminal: int) -> str:
-    """What is written to a terminal until nobody holds its other end."""
+    """The output to a terminal, until no process has its other end open."""
     shown = b""
     try:
         while chunk := os.read(terminal, 4096):
             shown += chunk
-    except OSError:  # Linux's word for the end
+    except OSError:  # Linux raises it at the end
         pass
     os.close(terminal)
     return shown.decode(errors="replace")

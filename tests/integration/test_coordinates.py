@@ -1,4 +1,4 @@
-"""Two records at the same coordinates are two records: exports of one name, topics that start at 0 again."""
+"""Two records with the same coordinates are two records: exports of one name, a topic that was recreated."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def export(folder: Path, delegation: str) -> Path:
     return path
 
 
-def test_records_of_two_exports_of_the_same_name_are_both_kept(database_url: str, tmp_path: Path) -> None:
+def test_records_of_exports_with_one_name_are_all_kept(database_url: str, tmp_path: Path) -> None:
     exports = [export(tmp_path / name, name) for name in ("d-1", "d-2")]
     with connected(database_url) as conn:
         for _ in range(2):
@@ -31,12 +31,12 @@ def test_records_of_two_exports_of_the_same_name_are_both_kept(database_url: str
         ]
 
 
-def test_of_two_dead_letters_at_one_place_only_the_one_that_is_mended_leaves(database_url: str, tmp_path: Path) -> None:
+def test_only_the_repaired_of_two_dead_letters_is_removed(database_url: str, tmp_path: Path) -> None:
     exports = [export(tmp_path / name, name) for name in ("d-1", "d-2")]
     with connected(database_url) as conn:
         replay(conn, exports, limits=BatchLimits(batch_records=10, batch_bytes=10_000))
-        mended = json.dumps(delegate(0)).encode()
-        conn.execute("UPDATE dead_letters SET value = %s WHERE encode(value, 'escape') LIKE '%%d-1'", [mended])
+        repaired = json.dumps(delegate(0)).encode()
+        conn.execute("UPDATE dead_letters SET value = %s WHERE encode(value, 'escape') LIKE '%%d-1'", [repaired])
         dead_letters.retry(conn, Filter(), BatchLimits(batch_records=10, batch_bytes=10_000))
         assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters") == ["no JSON of d-2"]
         assert asked(conn, "SELECT delegation_id, status FROM delegations") == [("d-1", "completed")]

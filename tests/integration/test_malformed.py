@@ -1,4 +1,4 @@
-"""Ten thousand hostile records among valid ones: every neighbour is right, and every byte of the hostile is kept."""
+"""Ten thousand malformed records among valid ones: valid ones are projected, malformed ones are kept whole."""
 
 import json
 import os
@@ -17,16 +17,16 @@ from projector.recordings.replay import replay
 from projector.settings import BatchLimits
 from testbed.oracle import fold_log
 from testbed.workload import Mix, records
-from testbed.workload.malformed import dead_letters as hostile_values
+from testbed.workload.malformed import dead_letters as malformed_values
 
-HOSTILE = 10_000
+MALFORMED = 10_000
 SEED = 41
 VALID = Mix(delegations=400, live=60, seed=9, garbage_share=0, unrelated_share=0.2)
-"""What a platform writes when nothing goes wrong."""
+"""The records of a platform without errors."""
 
 
 def mutations(rng: random.Random, count: int) -> Iterator[bytes]:
-    """Real records with some bytes gone, added or exchanged; the ids in them are nobody else's."""
+    """Real records with some bytes removed, added or replaced. The workload uses none of their ids."""
     values = [written(value, ascii_only=False)[:3000] for value in real_values()]
     for _ in range(count):
         damaged = bytearray(rng.choice(values))
@@ -36,44 +36,45 @@ def mutations(rng: random.Random, count: int) -> Iterator[bytes]:
         yield bytes(damaged)
 
 
-def hostile_log() -> list[RecordedRecord]:
-    """One partition on which hostile records stand between those of a platform that knows nothing of them."""
+def mixed_log() -> list[RecordedRecord]:
+    """One partition with malformed records between the valid ones of the workload."""
     rng = random.Random(SEED)
-    hostile = [*hostile_values(SEED, HOSTILE // 2), *mutations(rng, HOSTILE // 2)]
-    rng.shuffle(hostile)
-    valid = [(each.key, each.value, each.timestamp) for each in records(VALID)]
-    each_few = len(hostile) // len(valid) + 1
-    told: list[tuple[bytes | None, bytes | None, int | None]] = []
+    malformed = [*malformed_values(SEED, MALFORMED // 2), *mutations(rng, MALFORMED // 2)]
+    rng.shuffle(malformed)
+    valid = [(record.key, record.value, record.timestamp) for record in records(VALID)]
+    per_valid = len(malformed) // len(valid) + 1
+    log: list[tuple[bytes | None, bytes | None, int | None]] = []
     for n, record in enumerate(valid):
-        told += [(rng.randbytes(3), value, rng.choice([None, -1, 0])) for value in hostile[n * each_few :][:each_few]]
-        told.append(record)
-    return [RecordedRecord("activity-log", 0, n, time, key, value) for n, (key, value, time) in enumerate(told)]
+        before = malformed[n * per_valid :][:per_valid]
+        log += [(rng.randbytes(3), value, rng.choice([None, -1, 0])) for value in before]
+        log.append(record)
+    return [RecordedRecord("activity-log", 0, n, time, key, value) for n, (key, value, time) in enumerate(log)]
 
 
-def test_ten_thousand_hostile_records_cost_their_neighbours_nothing(database_url: str) -> None:
-    told = hostile_log()
-    verdict = fold_log(told)
-    assert len(told) > HOSTILE
+def test_malformed_records_do_not_affect_valid_ones(database_url: str) -> None:
+    log = mixed_log()
+    expected = fold_log(log)
+    assert len(log) > MALFORMED
     with connected(database_url) as conn:
-        outcomes = in_batches(conn, told, 1000)
-        assert outcomes.total() == len(told)
-        assert {str(outcome): count for outcome, count in outcomes.items()} == dict(verdict.outcomes)
-        assert outcomes[Outcome.DEAD_LETTER] > HOSTILE // 2
-        unreadable = {letter.offset for letter in verdict.dead_letters}
-        kept = [(each.topic, each.partition, each.offset, each.key, each.value) for each in told]
+        outcomes = in_batches(conn, log, 1000)
+        assert outcomes.total() == len(log)
+        assert {str(outcome): count for outcome, count in outcomes.items()} == dict(expected.outcomes)
+        assert outcomes[Outcome.DEAD_LETTER] > MALFORMED // 2
+        unreadable = {letter.offset for letter in expected.dead_letters}
+        kept = [(record.topic, record.partition, record.offset, record.key, record.value) for record in log]
         assert dead_letters(conn) == [letter for letter in kept if letter[2] in unreadable]
         assert asked(conn, "SELECT count(*) FROM dead_letters WHERE reason = ''") == [0]
         rows = {row[0]: row for row in table(conn)}
-    assert set(rows) == set(verdict.rows)
-    valid = enumerate(records(VALID))
-    alone = fold_log(RecordedRecord("activity-log", 0, n, each.timestamp, each.key, each.value) for n, each in valid)
+    assert set(rows) == set(expected.rows)
+    alone = fold_log(
+        RecordedRecord("activity-log", 0, n, record.timestamp, record.key, record.value)
+        for n, record in enumerate(records(VALID))
+    )
     for delegation_id, row in alone.rows.items():
         assert rows[delegation_id] == astuple(row)
 
 
-def test_recorded_topics_that_no_table_can_hold_make_dead_letters_of_their_lines(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_recorded_line_with_an_unstorable_topic_is_a_dead_letter(database_url: str, tmp_path: Path) -> None:
     topics = ["a\x00b", "\ud800", "é" * 257, "t" * 100_000, 7]
     place = {"partition": 0, "offset": 5, "timestamp": 1, "value": "garbage"}
     lines = [json.dumps({"topic": topic} | place) for topic in topics] + [json.dumps(delegate(0))]

@@ -1,4 +1,4 @@
-"""A topic into a recording, on a real broker: what is in it, what is left out, and that it is whole or not there."""
+"""`projector record` on a real broker: which records it writes, and that the file is complete or absent."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from projector.domain.positions import LogRange
 from projector.errors import LogGap, Misconfigured
 from projector.kafka.reader import open_topic
 from projector.recordings.file import RecordedRecord, read_recording
-from projector.recordings.record import Bound, Recorder, Selection, ranges, writable
+from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import KafkaSettings
 
@@ -22,7 +22,7 @@ LONG = "a task of some length, " * 100
 
 
 def fill(kafka: str, topic: str, *records: tuple[int, bytes | None, object]) -> None:
-    """Records as partition, key and value, a second apart from ten o'clock on; what is not bytes is written as JSON."""
+    """Write records of partition, key and value, one second apart from 10:00. Values that are not bytes become JSON."""
     producer = KafkaProducer(bootstrap_servers=kafka)
     for n, (partition, key, value) in enumerate(records):
         content = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
@@ -36,8 +36,8 @@ def recorded(
     topic: str,
     out: Path,
     *,
-    first: Bound = Bound(),  # noqa: B008 - immutable
-    end: Bound = Bound(),  # noqa: B008
+    start: Boundary = Boundary(),  # noqa: B008 - immutable
+    end: Boundary = Boundary(),  # noqa: B008
     selection: Selection | None = None,
     redaction: Redaction | None = None,
     replace: bool = False,
@@ -48,14 +48,14 @@ def recorded(
         KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="nobody"), fetch_bytes=fetch_bytes
     ) as log:
         recorder = Recorder(log, selection or Selection(), redaction)
-        recorder.record(ranges(log, first, end), out, replace=replace, progress=progress)
-    found = list(read_recording(out))
-    assert recorder.records.total() == len(found)
+        recorder.record(ranges(log, start, end), out, replace=replace, progress=progress)
+    records = list(read_recording(out))
+    assert recorder.records.total() == len(records)
     assert [path.name for path in out.parent.iterdir()] == [out.name]
-    return found
+    return records
 
 
-def places(lines: list[RecordedRecord]) -> dict[int, list[int]]:
+def recorded_offsets(lines: list[RecordedRecord]) -> dict[int, list[int]]:
     """Partition → offsets."""
     return {
         partition: [line.offset for line in lines if line.partition == partition]
@@ -64,74 +64,74 @@ def places(lines: list[RecordedRecord]) -> dict[int, list[int]]:
 
 
 @pytest.mark.parametrize("suffix", [".jsonl", ".gz", ".zst"])
-def test_records_are_there_byte_for_byte(kafka: str, topic: str, tmp_path: Path, suffix: str) -> None:
+def test_records_keep_every_byte(kafka: str, topic: str, tmp_path: Path, suffix: str) -> None:
     contents = [b'{ "a" : 1e400 }\n', b"\xff\x00", None, b"", "\u00fc\u2028".encode()]
     fill(kafka, topic, *[(1, content or b"\xfe", content) for content in contents])
-    moved: list[int] = []
-    found = recorded(kafka, topic, tmp_path / f"all{suffix}", progress=moved.append)
+    steps: list[int] = []
+    found = recorded(kafka, topic, tmp_path / f"all{suffix}", progress=steps.append)
     lines = [
         RecordedRecord(topic, 1, n, TEN_MS + 1000 * n, content or b"\xfe", content)
         for n, content in enumerate(contents)
     ]
     assert found == lines
-    assert sum(moved) == len(contents)
+    assert sum(steps) == len(contents)
 
 
-def test_end_is_that_of_the_log_as_it_was(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_records_written_during_recording_are_left_out(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, (0, None, b"1"), (0, None, b"2"), (2, None, b"3"))
     later = iter([lambda: fill(kafka, topic, (0, None, b"late"), (1, None, b"late"))])
     found = recorded(kafka, topic, tmp_path / "all.gz", progress=lambda _: next(later, lambda: None)())
-    assert places(found) == {0: [0, 1], 2: [0]}
+    assert recorded_offsets(found) == {0: [0, 1], 2: [0]}
 
 
-def test_empty_topic_is_an_empty_recording(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_empty_topic_gives_empty_recording(kafka: str, topic: str, tmp_path: Path) -> None:
     assert recorded(kafka, topic, tmp_path / "all.jsonl.zst") == []
 
 
 @pytest.mark.parametrize(
-    ("first", "end", "expected"),
+    ("start", "end", "expected"),
     [
-        (Bound({None: 2}), Bound(), {0: [2, 3], 1: [2, 3], 2: [2, 3]}),
-        (Bound({0: 2}), Bound(), {0: [2, 3]}),
-        (Bound({0: 2}), Bound({None: 3}), {0: [2]}),
-        (Bound({None: 1}), Bound({0: 2, 2: 1}), {0: [1]}),
-        (Bound({None: 4}), Bound(), {}),
-        (Bound(time=TEN_MS + 4000), Bound(), {0: [2, 3], 1: [1, 2, 3], 2: [1, 2, 3]}),
-        (Bound(time=TEN_MS + 3001), Bound(time=TEN_MS + 6000), {0: [], 1: [1], 2: [1]}),
-        (Bound(), Bound(time=TEN_MS), {}),
-        (Bound(time=TEN_MS + 99_000), Bound(), {}),
-        (Bound({1: 3}), Bound(time=TEN_MS), {}),
+        (Boundary({None: 2}), Boundary(), {0: [2, 3], 1: [2, 3], 2: [2, 3]}),
+        (Boundary({0: 2}), Boundary(), {0: [2, 3]}),
+        (Boundary({0: 2}), Boundary({None: 3}), {0: [2]}),
+        (Boundary({None: 1}), Boundary({0: 2, 2: 1}), {0: [1]}),
+        (Boundary({None: 4}), Boundary(), {}),
+        (Boundary(time=TEN_MS + 4000), Boundary(), {0: [2, 3], 1: [1, 2, 3], 2: [1, 2, 3]}),
+        (Boundary(time=TEN_MS + 3001), Boundary(time=TEN_MS + 6000), {0: [], 1: [1], 2: [1]}),
+        (Boundary(), Boundary(time=TEN_MS), {}),
+        (Boundary(time=TEN_MS + 99_000), Boundary(), {}),
+        (Boundary({1: 3}), Boundary(time=TEN_MS), {}),
     ],
 )
-def test_bounds_are_kept(
-    kafka: str, topic: str, tmp_path: Path, first: Bound, end: Bound, expected: Mapping[int, list[int]]
+def test_boundaries_limit_the_records(
+    kafka: str, topic: str, tmp_path: Path, start: Boundary, end: Boundary, expected: Mapping[int, list[int]]
 ) -> None:
     fill(kafka, topic, *[(n % 3, None, b"%d" % n) for n in range(12)])
-    found = recorded(kafka, topic, tmp_path / "part.jsonl", first=first, end=end)
-    assert places(found) == {partition: offsets for partition, offsets in expected.items() if offsets}
+    found = recorded(kafka, topic, tmp_path / "part.jsonl", start=start, end=end)
+    assert recorded_offsets(found) == {partition: offsets for partition, offsets in expected.items() if offsets}
 
 
 @pytest.mark.parametrize(
-    ("first", "end", "sentence"),
+    ("start", "end", "sentence"),
     [
-        (Bound({1: 9}), Bound(), "offset 9 is outside of partition 1 of .*, whose log holds 0 to 4"),
-        (Bound({0: 0}), Bound(), "offset 0 is outside of partition 0 of .*, whose log holds 1 to 4"),
-        (Bound(), Bound({2: 5}), "offset 5 is outside of partition 2"),
-        (Bound({7: 0}), Bound(), "has no partition 7: name one of 0, 1, 2"),
-        (Bound({1: 3}), Bound({1: 2}), "in partition 1, --from-offset 3 is after --to-offset 2"),
+        (Boundary({1: 9}), Boundary(), "offset 9 is outside of partition 1 of .*, whose log holds 0 to 4"),
+        (Boundary({0: 0}), Boundary(), "offset 0 is outside of partition 0 of .*, whose log holds 1 to 4"),
+        (Boundary(), Boundary({2: 5}), "offset 5 is outside of partition 2"),
+        (Boundary({7: 0}), Boundary(), "has no partition 7: name one of 0, 1, 2"),
+        (Boundary({1: 3}), Boundary({1: 2}), "in partition 1, --from-offset 3 is after --to-offset 2"),
     ],
 )
-def test_bound_that_cannot_be_is_told_in_a_sentence(
-    kafka: str, topic: str, tmp_path: Path, first: Bound, end: Bound, sentence: str
+def test_boundary_outside_the_log_is_refused(
+    kafka: str, topic: str, tmp_path: Path, start: Boundary, end: Boundary, sentence: str
 ) -> None:
     fill(kafka, topic, *[(n % 3, None, b"%d" % n) for n in range(12)])
     delete_before(kafka, topic, 0, 1)
     with pytest.raises(Misconfigured, match=sentence):
-        recorded(kafka, topic, tmp_path / "part.jsonl", first=first, end=end)
+        recorded(kafka, topic, tmp_path / "part.jsonl", start=start, end=end)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_caller_is_what_a_record_says_whatever_its_key(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_caller_is_read_from_the_value(kafka: str, topic: str, tmp_path: Path) -> None:
     mine, other = {"workspace_id": CALLEE, "source_id": CALLER}, {"workspace_id": CALLER, "source_id": CALLEE}
     fill(
         kafka,
@@ -148,38 +148,39 @@ def test_caller_is_what_a_record_says_whatever_its_key(kafka: str, topic: str, t
         (2, CALLER.encode(), None),
         (2, CALLER.encode(), b"\xff"),
     )
-    assert places(recorded(kafka, topic, tmp_path / "his.jsonl", selection=Selection(CALLER))) == {
+    assert recorded_offsets(recorded(kafka, topic, tmp_path / "caller.jsonl", selection=Selection(CALLER))) == {
         0: [0],
         1: [0, 1],
         2: [1],
     }
 
 
-def test_delegation_is_found_through_rows_whose_bodies_were_left_out(kafka: str, topic: str, tmp_path: Path) -> None:
-    def asked(delegation_id: str) -> dict[str, object]:
+def test_unavailable_bodies_belong_to_their_delegation(kafka: str, topic: str, tmp_path: Path) -> None:
+    def body(delegation_id: str) -> dict[str, object]:
         return {"delegation_id": delegation_id, "task": LONG}
 
-    whole = delegate(0, id=ROW_ID, request_body=asked("d-1"))
-    left_out = updated(whole | {"request_body": LEFT_OUT, "status": "dispatched"}, 1)
-    unseen = updated(whole | {"id": CALLEE, "request_body": LEFT_OUT}, 1)
+    complete = delegate(0, id=ROW_ID, request_body=body("d-1"))
+    without_body = updated(complete | {"request_body": LEFT_OUT, "status": "dispatched"}, 1)
+    never_seen = updated(complete | {"id": CALLEE, "request_body": LEFT_OUT}, 1)
     fill(
         kafka,
         topic,
-        (0, None, left_out),
-        (0, None, whole),
-        (0, None, delegate(0, id=CALLER, request_body=asked("d-2"))),
-        (0, None, left_out),
-        (0, None, unseen),
+        (0, None, without_body),
+        (0, None, complete),
+        (0, None, delegate(0, id=CALLER, request_body=body("d-2"))),
+        (0, None, without_body),
+        (0, None, never_seen),
         (1, None, answer(2, "completed", of="d-1")),
         (1, None, answer(2, "completed", of="d-3")),
     )
     some = Selection(delegations=frozenset(["d-1", "d-3"]))
-    assert places(recorded(kafka, topic, tmp_path / "some.jsonl", selection=some)) == {0: [1, 3], 1: [0, 1]}
+    out = tmp_path / "some.jsonl"
+    assert recorded_offsets(recorded(kafka, topic, out, selection=some)) == {0: [1, 3], 1: [0, 1]}
     both = Selection(CALLER, frozenset(["d-1"]))
-    assert places(recorded(kafka, topic, tmp_path / "some.jsonl", selection=both, replace=True)) == {0: [1, 3]}
+    assert recorded_offsets(recorded(kafka, topic, out, selection=both, replace=True)) == {0: [1, 3]}
 
 
-def test_redacted_recording_holds_no_text_and_ends_at_the_same_places(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_redacted_recording_contains_no_text(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, (0, b"who am i", delegate(0)), (0, CALLER.encode(), b"no json"))
     first, second = recorded(kafka, topic, tmp_path / "shown.jsonl", redaction=Redaction(b"key"))
     assert "count to three" not in (tmp_path / "shown.jsonl").read_text()
@@ -187,11 +188,11 @@ def test_redacted_recording_holds_no_text_and_ends_at_the_same_places(kafka: str
     assert len(first.key or b"") == len(b"who am i")
 
 
-def test_recording_that_is_there_is_replaced_only_if_told_to(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_existing_recording_is_replaced_only_with_force(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, (0, None, b"1"))
     out = tmp_path / "all.jsonl"
     out.write_text("precious")
-    with pytest.raises(Misconfigured, match=r"all\.jsonl is there already: .* add --force"):
+    with pytest.raises(Misconfigured, match=r"all\.jsonl already exists: .* add --force"):
         recorded(kafka, topic, out)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["precious"]
     assert len(recorded(kafka, topic, out, replace=True)) == 1
@@ -199,15 +200,19 @@ def test_recording_that_is_there_is_replaced_only_if_told_to(kafka: str, topic: 
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("all.txt", "let it end in .jsonl, .gz, .zst"), ("no/all.gz", "there is no folder"), ("f.gz", "is a folder")],
+    [
+        ("all.txt", "use one of the suffixes .jsonl, .gz, .zst"),
+        ("no/all.gz", "there is no folder"),
+        ("f.gz", "is a folder"),
+    ],
 )
-def test_name_that_no_recording_can_have_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
+def test_invalid_file_name_is_refused(tmp_path: Path, name: str, sentence: str) -> None:
     (tmp_path / "f.gz").mkdir()
     with pytest.raises(Misconfigured, match=sentence):
-        writable(tmp_path / name, replace=True)
+        require_writable(tmp_path / name, replace=True)
 
 
-def test_gap_while_reading_leaves_no_file_behind(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_gap_during_recording_leaves_no_file(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, *[(0, None, b"%d" % n) for n in range(3000)])
     deletion = iter([lambda: delete_before(kafka, topic, 0, 2900)])
     with pytest.raises(LogGap, match="begin again"):
@@ -221,11 +226,11 @@ def test_gap_while_reading_leaves_no_file_behind(kafka: str, topic: str, tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ranges_are_those_of_the_whole_log_unless_told(kafka: str, topic: str) -> None:
+def test_ranges_default_to_the_whole_log(kafka: str, topic: str) -> None:
     fill(kafka, topic, (0, None, b"1"))
     with open_topic(KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="nobody")) as log:
-        assert ranges(log, Bound(), Bound()) == {0: LogRange(0, 1), 1: LogRange(0, 0), 2: LogRange(0, 0)}
-        assert ranges(log, Bound({0: 1}), Bound(time=0)) == {0: LogRange(1, 1)}
+        assert ranges(log, Boundary(), Boundary()) == {0: LogRange(0, 1), 1: LogRange(0, 0), 2: LogRange(0, 0)}
+        assert ranges(log, Boundary({0: 1}), Boundary(time=0)) == {0: LogRange(1, 1)}
 
 
 def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:

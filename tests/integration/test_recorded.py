@@ -1,4 +1,4 @@
-"""What a real change feed wrote, replayed into a real Postgres, gives the tables that stand beside the recordings."""
+"""The recordings of a real change feed, replayed into a real Postgres, give their expected tables."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from projecting import asked, connected
-from recorded import RECORDINGS, expected, judged, shown
+from recorded import RECORDINGS, as_expected, expected, fold_by_oracle
 
 from projector.postgres.connection import Connection
 from projector.projection.transaction import Outcomes
@@ -15,7 +15,7 @@ from projector.settings import BatchLimits
 from testbed.oracle import stored_rows
 
 DEFAULT = next(path for path in RECORDINGS if "default-identity" in path.name)
-# By hand from the records of the default identity; events/recorded/README.md tells what they say.
+# Checked by hand against the records. events/recorded/README.md lists what the records of these rows contain.
 CHECKED_BY_HAND: dict[str, dict[str, object]] = {
     "f8c088ae-621a-4a2b-a724-9dce53d32883": {
         "status": "completed",
@@ -62,46 +62,44 @@ def replayed(conn: Connection, recording: Path, batch_records: int) -> Outcomes:
     return replay(conn, [recording], limits=BatchLimits(batch_records=batch_records))
 
 
-def held(conn: Connection) -> dict[str, Any]:
-    """All that the projector's tables hold, as an expected table shows it."""
+def stored(conn: Connection) -> dict[str, Any]:
+    """The contents of the projector's tables, in the form of an expected table."""
     rows = stored_rows(conn)
     return {
-        "rows": [shown(rows[delegation_id]) for delegation_id in sorted(rows)],
+        "rows": [as_expected(rows[delegation_id]) for delegation_id in sorted(rows)],
         "parked": dict(asked(conn, "SELECT delegation_id, count(*) FROM parked GROUP BY delegation_id")),
         "dead_letters": sorted(map(list, asked(conn, 'SELECT partition, "offset" FROM dead_letters'))),
     }
 
 
 @pytest.mark.parametrize("recording", RECORDINGS, ids=lambda path: path.name.removesuffix(".jsonl.gz"))
-def test_replay_gives_the_expected_table_and_outcomes_and_again_changes_nothing(
-    session: Connection, recording: Path
-) -> None:
-    wanted = expected(recording)
+def test_replay_gives_the_expected_table_twice(session: Connection, recording: Path) -> None:
+    table = expected(recording)
     outcomes = replayed(session, recording, 25)
-    assert {str(outcome): count for outcome, count in outcomes.items()} == wanted.pop("outcomes")
-    assert held(session) == wanted
+    assert {str(outcome): count for outcome, count in outcomes.items()} == table.pop("outcomes")
+    assert stored(session) == table
     assert replayed(session, recording, 1000).total() == outcomes.total()
-    assert held(session) == wanted
+    assert stored(session) == table
 
 
-def test_each_recording_has_its_table_beside_it() -> None:
+def test_oracle_gives_the_expected_tables() -> None:
     assert len(RECORDINGS) == 5
     for recording in RECORDINGS:
-        assert judged(recording) == expected(recording)
+        assert fold_by_oracle(recording) == expected(recording)
 
 
 @pytest.mark.parametrize("delegation_id", CHECKED_BY_HAND)
-def test_row_that_was_checked_by_hand_is_in_the_expected_table(delegation_id: str) -> None:
+def test_row_checked_by_hand_is_expected(delegation_id: str) -> None:
     [row] = [row for row in expected(DEFAULT)["rows"] if row["delegation_id"] == delegation_id]
-    for column, content in CHECKED_BY_HAND[delegation_id].items():
-        if isinstance(content, str) and column.endswith("preview") and content:
-            assert row[column].startswith(content)
+    for column, value in CHECKED_BY_HAND[delegation_id].items():
+        if isinstance(value, str) and column.endswith("preview") and value:
+            assert row[column].startswith(value)
         else:
-            assert row[column] == content
+            assert row[column] == value
 
 
-def test_four_feeds_of_one_script_tell_of_the_same_requests() -> None:
-    """Whatever the envelope; the columns that an order across partitions decides aside."""
+def test_four_feeds_of_one_script_contain_the_same_requests() -> None:
+    """Only the columns that do not depend on the order between partitions are compared."""
     feeds = [expected(path)["rows"] for path in RECORDINGS if "edge" not in path.name]
     columns = ("delegation_id", "caller_id", "callee_id", "task_preview", "deadline", "created_at", "idempotency_key")
     first, *others = [[[row[column] for column in columns] for row in rows] for rows in feeds]

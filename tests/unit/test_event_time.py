@@ -1,16 +1,21 @@
-"""When an event happened (CONTRACT §1): each envelope's own time, the row's, or else the record's."""
+"""Event times: the time of the envelope, else of the row, else of the record.
+
+events/README.md, section 1, has the rules.
+"""
 
 from typing import Any
 
 import pytest
-from builders import at, dead, report_of, request_of
+from builders import at, dead, outcome, report_of, request_of
 from rows import TEN, answer, delegate, updated
 from rows import at as iso
+
+from projector.domain.outcomes import Outcome
 
 TEN_MS = int(TEN.timestamp() * 1000)
 
 
-def ce(row: object, **attributes: object) -> dict[str, object]:
+def cloud_event(row: object, **attributes: object) -> dict[str, object]:
     return {"specversion": "1.0", "data": row, **attributes}
 
 
@@ -32,26 +37,27 @@ ONE = answer(1, "failed")
         *[(ONE, 1), (NO_TIME, 9)],
         *[(change(ONE, "c"), 1), (change(ONE, "r"), 1), (change(ONE, "u"), 2), (change(NO_TIME, "c"), 9)],
         *[(change(ONE, "u", None), 9), ({"op": "u", "after": ONE}, 9), ({"op": "u", "after": ONE, "source": None}, 9)],
-        *[(ce(ONE, time=iso(3)), 3), (ce(ONE), 1), (ce(NO_TIME, time=iso(3)), 3), (ce(NO_TIME, time=None), 9)],
+        *[(cloud_event(ONE, time=iso(3)), 3), (cloud_event(ONE), 1)],
+        *[(cloud_event(NO_TIME, time=iso(3)), 3), (cloud_event(NO_TIME, time=None), 9)],
         *[(unwrapped(ONE, "c", TEN_MS), 1), (unwrapped(ONE, "u", TEN_MS + 240_000), 4), (unwrapped(ONE, "u", None), 9)],
         (unwrapped(ONE, "r", "garbage"), 1),
         (change(ONE | {"created_at": "garbage"}, "u"), 2),
-        (ce(ONE | {"created_at": "garbage"}, time=iso(3)), 3),
+        (cloud_event(ONE | {"created_at": "garbage"}, time=iso(3)), 3),
     ],
 )
-def test_event_time(value: object, minute: int) -> None:
+def test_event_has_the_time_of_its_envelope(value: object, minute: int) -> None:
     assert report_of(value, TEN_MS + 9 * 60_000).at == at(minute)
 
 
 @pytest.mark.parametrize("timestamp", [None, -1])
-@pytest.mark.parametrize("value", [NO_TIME, change(NO_TIME, "c"), change(ONE, "u", None), ce(NO_TIME)])
-def test_no_time_at_all_is_a_dead_letter(value: object, timestamp: int | None) -> None:
+@pytest.mark.parametrize("value", [NO_TIME, change(NO_TIME, "c"), change(ONE, "u", None), cloud_event(NO_TIME)])
+def test_record_without_any_time_is_a_dead_letter(value: object, timestamp: int | None) -> None:
     field, reason = dead(value, timestamp)
     assert field in ("created_at", "source.ts_ms")
-    assert "the record has no timestamp to take for it" in reason
+    assert "the record has no timestamp to use instead" in reason
 
 
-def test_timestamp_beyond_the_years_is_a_dead_letter_where_it_is_used() -> None:
+def test_record_timestamp_matters_only_where_it_is_used() -> None:
     assert dead(NO_TIME, 10**16)[0] == "timestamp"
     assert report_of(ONE, 10**16).at == at(1)
 
@@ -63,19 +69,27 @@ def test_timestamp_beyond_the_years_is_a_dead_letter_where_it_is_used() -> None:
         (change(ONE, "u", 1.5), "source.ts_ms"),
         (change(ONE, "u", 10**17), "source.ts_ms"),
         (unwrapped(ONE, "u", True), "__source_ts_ms"),
-        (ce(ONE, time="yesterday"), "time"),
-        (ce(ONE, time=TEN_MS), "time"),
-        (ce(ONE | {"created_at": "garbage"}), "created_at"),
+        (cloud_event(ONE, time="yesterday"), "time"),
+        (cloud_event(ONE, time=TEN_MS), "time"),
+        (cloud_event(ONE | {"created_at": "garbage"}), "created_at"),
         (ONE | {"created_at": 7}, "created_at"),
     ],
 )
-def test_time_of_a_wrong_kind_is_a_dead_letter(value: object, field: str) -> None:
+def test_time_of_a_wrong_type_is_a_dead_letter(value: object, field: str) -> None:
     assert dead(value, TEN_MS)[0] == field
 
 
-def test_row_is_made_at_its_own_time_and_moved_at_the_event_s() -> None:
-    for value in (updated(delegate(1, "dispatched"), 5), ce(delegate(1, "dispatched"), time=iso(5))):
+def test_row_is_created_at_its_own_time_and_updated_at_the_event_time() -> None:
+    for value in (updated(delegate(1, "dispatched"), 5), cloud_event(delegate(1, "dispatched"), time=iso(5))):
         assert request_of(value).created_at == at(1)
         assert report_of(value).at == at(5)
-    assert request_of(ce(delegate(1) | {"created_at": None}, time=iso(5))).created_at == at(5)
+    assert request_of(cloud_event(delegate(1) | {"created_at": None}, time=iso(5))).created_at == at(5)
     assert request_of(delegate(1) | {"created_at": None}, TEN_MS).created_at == at(0)
+
+
+@pytest.mark.parametrize("source", ["x", 17, 1_746_439_260_000, [], True])
+def test_source_of_a_wrong_type_matters_only_where_it_is_used(source: object) -> None:
+    update = updated(delegate(0), 1) | {"source": source}
+    assert dead(update, TEN_MS)[0] == "source.ts_ms"
+    assert outcome(update | {"op": "c"}) is Outcome.INSERTED
+    assert outcome(update | {"after": {"activity_type": "agent_log"}}) is Outcome.UNRELATED

@@ -1,4 +1,7 @@
-"""Values out of columns (CONTRACT §3): times, uuids, identifiers, texts; and bodies as objects or as texts."""
+"""The values of columns: times, uuids, identifiers, texts, and bodies as objects or as JSON texts.
+
+events/README.md, section 3, has the rules.
+"""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -34,11 +37,11 @@ NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
         ("9999-12-31T23:59:59.999999Z", datetime(9999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC)),
     ],
 )
-def test_time_is_an_instant_in_utc(text: str, instant: datetime) -> None:
-    found = fields.time(text, "created_at")
-    assert found == instant
-    assert found is not None
-    assert found.tzinfo is UTC
+def test_time_becomes_an_instant_in_utc(text: str, instant: datetime) -> None:
+    read = fields.time(text, "created_at")
+    assert read == instant
+    assert read is not None
+    assert read.tzinfo is UTC
 
 
 @pytest.mark.parametrize(
@@ -55,11 +58,10 @@ def test_time_is_an_instant_in_utc(text: str, instant: datetime) -> None:
         *(1777975200123, 1.5, True, False, 0, [], {}, ["2026-01-01"]),
     ],
 )
-def test_time_that_is_none_is_unreadable(wrong: object) -> None:
-    with pytest.raises(Unreadable) as told:
+def test_malformed_time_is_unreadable(wrong: object) -> None:
+    with pytest.raises(Unreadable, match=r"^request_body\.deadline must be an ISO 8601 time") as error:
         fields.time(wrong, "request_body.deadline")
-    assert told.value.field == "request_body.deadline"
-    assert told.value.reason.startswith("request_body.deadline must be")
+    assert error.value.field == "request_body.deadline"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +74,7 @@ def test_time_that_is_none_is_unreadable(wrong: object) -> None:
         (None, None),
     ],
 )
-def test_milliseconds_are_an_instant_in_utc(ms: int | None, instant: datetime | None) -> None:
+def test_milliseconds_become_an_instant_in_utc(ms: int | None, instant: datetime | None) -> None:
     assert fields.epoch_ms(ms, "source.ts_ms") == instant
 
 
@@ -80,17 +82,17 @@ def test_milliseconds_are_an_instant_in_utc(ms: int | None, instant: datetime | 
     "wrong",
     [*(253_402_300_800_000, -62_135_596_800_001, 10**17, -(10**400), 1.0, float("inf")), *("0", True, [], {}, "")],
 )
-def test_milliseconds_that_are_none_are_unreadable(wrong: object) -> None:
+def test_malformed_milliseconds_are_unreadable(wrong: object) -> None:
     with pytest.raises(Unreadable, match=r"^source.ts_ms must be"):
         fields.epoch_ms(wrong, "source.ts_ms")
 
 
 @pytest.mark.parametrize("timestamp", [None, -1, -(10**20), 253_402_300_800_000, 10**400])
-def test_timestamp_out_of_range_is_none(timestamp: int | None) -> None:
+def test_record_timestamp_out_of_range_is_none(timestamp: int | None) -> None:
     assert fields.recorded_at(timestamp) is None
 
 
-def test_uuid_is_lower_case_text() -> None:
+def test_uuid_becomes_lower_case() -> None:
     assert fields.uuid(UUID, "id") == UUID.lower()
     assert fields.uuid(None, "id") is None
 
@@ -108,17 +110,17 @@ def test_malformed_uuid_is_unreadable(wrong: object) -> None:
 
 
 @pytest.mark.parametrize(
-    "fits", ["d" * 512, "é" * 256, "日" * 170 + "ab", "\x00" * 170 + "ab", "\ud800" * 170, "𝄞" * 128]
+    "identifier", ["d" * 512, "é" * 256, "日" * 170 + "ab", "\x00" * 170 + "ab", "\ud800" * 170, "𝄞" * 128]
 )
-def test_identifier_of_512_bytes_fits(fits: str) -> None:
-    found = fields.identifier(fits, "idempotency_key")
-    assert found is not None
-    assert len(found.encode()) in (510, 512)
+def test_identifier_of_512_bytes_is_accepted(identifier: str) -> None:
+    read = fields.identifier(identifier, "idempotency_key")
+    assert read is not None
+    assert len(read.encode()) in (510, 512)
 
 
 @pytest.mark.parametrize("long", ["d" * 513, "é" * 257, "日" * 171, "\x00" * 171, "\udfff" * 171, "d" * 100_000])
 def test_identifier_of_513_bytes_is_unreadable(long: str) -> None:
-    with pytest.raises(Unreadable, match=r"^idempotency_key has 51[34] bytes: at most 512 fit|has 100000 bytes"):
+    with pytest.raises(Unreadable, match=r"^idempotency_key has 51[34] bytes: the maximum is 512|has 100000 bytes"):
         fields.identifier(long, "idempotency_key")
 
 
@@ -129,7 +131,7 @@ def test_identifier_of_513_bytes_is_unreadable(long: str) -> None:
         *[("🙂 \u202e \x01\x7f", "🙂 \u202e \x01\x7f"), ("\uffff\ufffe", "\uffff\ufffe"), ("", None), (None, None)],
     ],
 )
-def test_text_is_storable(text: str | None, stored: str | None) -> None:
+def test_text_becomes_storable(text: str | None, stored: str | None) -> None:
     assert fields.text(text, "response_body.text") == stored
 
 
@@ -141,27 +143,27 @@ def test_text_of_another_type_is_unreadable(wrong: object) -> None:
 
 @pytest.mark.parametrize("character", ["a", "é", "日", "𝄞"])
 @pytest.mark.parametrize("shift", range(4))
-def test_preview_has_at_most_4096_bytes_and_is_never_cut_inside_a_character(character: str, shift: int) -> None:
+def test_preview_ends_between_characters_within_4096_bytes(character: str, shift: int) -> None:
     text = "x" * shift + character * 4097
-    found = fields.preview(text, "task") or ""
-    assert text.startswith(found)
-    assert 4096 - len(character.encode()) < len(found.encode()) <= 4096
+    preview = fields.preview(text, "task") or ""
+    assert text.startswith(preview)
+    assert 4096 - len(character.encode()) < len(preview.encode()) <= 4096
 
 
-def test_preview_that_fits_is_the_text_itself() -> None:
-    for fits in ("x" * 1024, "x" * 4096, "é" * 2048, "𝄞" * 1024):
-        assert fields.preview(fits, "task") == fits
+def test_short_preview_is_the_whole_text() -> None:
+    for text in ("x" * 1024, "x" * 4096, "é" * 2048, "𝄞" * 1024):
+        assert fields.preview(text, "task") == text
 
 
 @pytest.mark.parametrize("cut", [0, 1364, 1365, 4095, 4096, 9000])
 @pytest.mark.parametrize("odd", ["\0", "\ud83d", "\udead\0"])
-def test_preview_is_that_of_the_storable_text(odd: str, cut: int) -> None:
+def test_preview_is_cut_from_the_storable_text(odd: str, cut: int) -> None:
     text = "x" * cut + odd * 3000
     whole = fields.storable(text)
     assert fields.preview(text, "task") == whole.encode()[:4096].decode(errors="ignore")
 
 
-def test_preview_of_nothing_is_none() -> None:
+def test_preview_of_an_empty_text_is_none() -> None:
     assert fields.preview(None, "task") is None
     assert fields.preview("", "task") is None
     with pytest.raises(Unreadable, match=r"^task must be a text: found 1"):
@@ -169,19 +171,19 @@ def test_preview_of_nothing_is_none() -> None:
 
 
 @pytest.mark.parametrize("column", ["null", '"{}"', "[]", "17", "true", " [1] ", [], 17, True, 1.5, "\t{}\n"])
-def test_body_that_is_json_but_no_object_is_empty(column: object) -> None:
+def test_body_that_is_no_object_is_empty(column: object) -> None:
     assert read_body(column, "request_body") == {}
 
 
 @pytest.mark.parametrize("text", ["", " ", "{", "{'task': 1}", "1],[2", '{"a":1},{"b":2}', "NaN", '{"a": Infinity}'])
-def test_body_given_as_a_text_that_is_not_json_is_unreadable(text: str) -> None:
-    with pytest.raises(Unreadable) as told:
+def test_body_as_text_that_is_not_json_is_unreadable(text: str) -> None:
+    with pytest.raises(Unreadable) as error:
         read_body(text, "response_body")
-    assert told.value.field == "response_body"
+    assert error.value.field == "response_body"
 
 
 @pytest.mark.parametrize("note", ["", "NaN", "\ud800", "\\ud800", "é\x01"])
-def test_body_as_a_text_is_read_on_either_way(note: str) -> None:
+def test_body_as_json_text_is_read_by_both_parsers(note: str) -> None:
     for ascii_only in (True, False):
         body = read_body(json.dumps({"delegation_id": "d-1", "note": note}, ensure_ascii=ascii_only), "request_body")
         assert body["delegation_id"] == "d-1"

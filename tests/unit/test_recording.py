@@ -1,4 +1,4 @@
-"""Recordings: what is written is read again, whatever it is, and what is no record becomes a dead letter."""
+"""Recordings: any record is read as it was written, and a line that is no record becomes a dead letter."""
 
 import gzip
 import json
@@ -23,20 +23,21 @@ RECORDS = [
 
 
 @pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz", "all.jsonl.zst"])
-def test_what_is_written_is_read(tmp_path: Path, name: str) -> None:
+def test_records_are_read_as_written(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
     assert write_recording(file, RECORDS) == len(RECORDS)
     assert list(read_recording(file)) == RECORDS
 
 
-def test_suffix_says_how_a_file_is_compressed(tmp_path: Path) -> None:
-    for suffix, opened in ((".gz", gzip.decompress), (".zst", zstandard.ZstdDecompressor().decompressobj().decompress)):
+def test_suffix_selects_compression(tmp_path: Path) -> None:
+    decompress_zstd = zstandard.ZstdDecompressor().decompressobj().decompress
+    for suffix, decompress in ((".gz", gzip.decompress), (".zst", decompress_zstd)):
         file = tmp_path / f"all{suffix}"
         write_recording(file, RECORDS)
-        assert opened(file.read_bytes()).count(b"\n") == len(RECORDS)
+        assert decompress(file.read_bytes()).count(b"\n") == len(RECORDS)
 
 
-def test_line_is_the_form_of_the_contract() -> None:
+def test_line_has_the_form_of_the_contract() -> None:
     assert json.loads(dumps(RECORDS[0])) == {
         "topic": "activity-log",
         "partition": 3,
@@ -54,7 +55,7 @@ def read(tmp_path: Path, *lines: bytes) -> list[RecordedRecord]:
     return list(read_recording(file))
 
 
-def test_bare_row_is_at_the_offset_of_its_line(tmp_path: Path) -> None:
+def test_bare_row_has_its_line_as_offset(tmp_path: Path) -> None:
     row = json.dumps(delegate(0, source_id=CALLER)).encode()
     first, second = read(tmp_path, row, b"", b"  ", row, b"")
     assert (first.partition, first.offset, first.timestamp, first.key) == (0, 0, None, None)
@@ -80,7 +81,7 @@ def test_bare_row_is_at_the_offset_of_its_line(tmp_path: Path) -> None:
     ],
     ids=lambda line: line[:40].decode(errors="replace"),
 )
-def test_line_that_is_no_record_becomes_a_dead_letter_at_its_number(tmp_path: Path, line: bytes) -> None:
+def test_malformed_line_becomes_dead_letter_at_its_number(tmp_path: Path, line: bytes) -> None:
     good = dumps(RECORDS[0]).strip()
     first, bad, last = read(tmp_path, good, line, good)
     assert first == last == RECORDS[0]
@@ -89,44 +90,44 @@ def test_line_that_is_no_record_becomes_a_dead_letter_at_its_number(tmp_path: Pa
         translate(bad)
 
 
-def test_lone_surrogates_are_let_through(tmp_path: Path) -> None:
-    (found,) = read(tmp_path, b'{"topic": "t", "partition": 0, "offset": 0, "key": null, "value": "\\ud800"}')
-    assert found.value == b"\xed\xa0\x80"
+def test_lone_surrogates_are_accepted(tmp_path: Path) -> None:
+    (surrogate,) = read(tmp_path, b'{"topic": "t", "partition": 0, "offset": 0, "key": null, "value": "\\ud800"}')
+    assert surrogate.value == b"\xed\xa0\x80"
 
 
-def test_damaged_gz_is_told_as_such(tmp_path: Path) -> None:
+def test_damaged_gz_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "damaged.gz"
     write_recording(file, RECORDS * 1000)
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
     with pytest.raises(ProjectorError, match=r"damaged\.gz is damaged or cut off"):
         list(read_recording(file))
-    file.write_bytes(whole[:50] + bytes(50) + whole[100:])
+    file.write_bytes(content[:50] + bytes(50) + content[100:])
     with pytest.raises(ProjectorError, match=r"damaged\.gz is damaged or cut off"):
         list(read_recording(file))
-    file.write_bytes(b"no gz at all")
+    file.write_bytes(b"not gz")
     with pytest.raises(ProjectorError, match=r"damaged\.gz is damaged or cut off"):
         list(read_recording(file))
 
 
-def test_damaged_zst_is_told_as_such(tmp_path: Path) -> None:
+def test_damaged_zst_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "damaged.zst"
     write_recording(file, RECORDS * 1000)
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
     with pytest.raises(ProjectorError, match=r"damaged\.zst is damaged or cut off"):
         list(read_recording(file))
-    file.write_bytes(b"no zst at all")
+    file.write_bytes(b"not zst")
     with pytest.raises(ProjectorError, match=r"damaged\.zst is damaged or cut off"):
         list(read_recording(file))
 
 
-def test_file_that_is_not_there_is_a_mistake_of_the_caller(tmp_path: Path) -> None:
+def test_missing_file_is_misconfigured(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"nowhere\.jsonl cannot be opened: No such file"):
         list(read_recording(tmp_path / "nowhere.jsonl"))
 
 
-def test_file_is_read_as_it_is_needed(tmp_path: Path) -> None:
+def test_file_is_read_lazily(tmp_path: Path) -> None:
     file = tmp_path / "all.jsonl"
     write_recording(file, RECORDS)
     lines = read_recording(file)

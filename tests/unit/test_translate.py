@@ -1,4 +1,7 @@
-"""What a row means (CONTRACT §3), line by line: where each value stands, and what is not looked at."""
+"""What a row means: the column of each value, and the columns that no rule uses.
+
+events/README.md, section 3, has the rules.
+"""
 
 import json
 from datetime import timedelta
@@ -14,7 +17,7 @@ from projector.contract.translate import STATUS_OF_ROW, Translation
 from projector.domain.outcomes import Outcome
 
 OTHER = "c3c3c3c3-0000-4000-8000-000000000003"
-# CONTRACT §3, in its own words.
+# The table of events/README.md, section 3, copied by hand.
 STATUSES = {
     "queued": "pending queued",
     "dispatched": "dispatched",
@@ -28,18 +31,18 @@ GARBAGE: list[Any] = [7, "garbage", "{", [], {"a": 1}, "\x00\ud800", True, "x" *
 
 
 def test_statuses_are_those_of_the_contract() -> None:
-    told = {name: Status(status) for status, names in STATUSES.items() for name in names.split()}
-    assert told == STATUS_OF_ROW
+    by_name = {name: Status(status) for status, names in STATUSES.items() for name in names.split()}
+    assert by_name == STATUS_OF_ROW
 
 
 @pytest.mark.parametrize("name", STATUS_OF_ROW)
-def test_row_status_is_read_for_either_method(name: str) -> None:
+def test_status_is_read_for_both_methods(name: str) -> None:
     assert report_of(delegate(0, name)).status is STATUS_OF_ROW[name]
     assert report_of(answer(0, name)).status is STATUS_OF_ROW[name]
 
 
 @pytest.mark.parametrize("status", WRONG_STATUSES)
-def test_unknown_status_is_a_dead_letter_before_anything_else_is_looked_at(status: object) -> None:
+def test_unknown_status_is_reported_before_other_errors(status: object) -> None:
     assert dead(delegate(0, request_body="{", source_id=7, created_at=7) | {"status": status})[0] == "status"
     assert dead(answer(0, "failed", response_body="{") | {"status": status})[0] == "status"
     assert dead(answer(0, "failed", response_body=None) | {"status": status})[0] == "status"
@@ -51,19 +54,18 @@ def test_unknown_method_is_a_dead_letter(method: object) -> None:
     assert dead(delegate(0) | {"method": method})[0] == "method"
 
 
-@pytest.mark.parametrize("kind", ["agent_log", "a2a_receive", "", "Delegation", "delegation\x00"])
-def test_other_activity_is_unrelated_whatever_it_holds(kind: str) -> None:
-    row = answer(0, "completed", text="copy") | {"activity_type": kind}
+@pytest.mark.parametrize("activity_type", ["agent_log", "a2a_receive", "", "Delegation", "delegation\x00"])
+def test_other_activity_is_unrelated_with_any_content(activity_type: str) -> None:
+    row = answer(0, "completed", text="copy") | {"activity_type": activity_type}
     assert outcome(row) is Outcome.UNRELATED
-    assert (
-        outcome(row | {"method": [], "status": 7, "request_body": "{", "created_at": "infinity"}) is Outcome.UNRELATED
-    )
+    odd = {"method": [], "status": 7, "request_body": "{", "created_at": "infinity"}
+    assert outcome(row | odd) is Outcome.UNRELATED
 
 
 # --- delegate
 
 
-def test_delegate_is_a_request_and_then_its_status() -> None:
+def test_delegate_is_a_request_and_a_status() -> None:
     row = delegate(3, "failed", source_id=OTHER.upper(), error_detail="broke", idempotency_key="k")
     assert said(row) == Translation(
         "d-1",
@@ -72,12 +74,12 @@ def test_delegate_is_a_request_and_then_its_status() -> None:
     )
 
 
-def test_caller_is_the_source_or_else_the_workspace() -> None:
+def test_caller_is_the_source_or_the_workspace() -> None:
     assert request_of(delegate(0, source_id=OTHER, workspace_id="garbage")).caller_id == OTHER
     assert request_of(delegate(0, source_id=None)).caller_id == CALLER
 
 
-def test_deadline_is_asked_for_or_else_six_hours_after_creation() -> None:
+def test_deadline_defaults_to_six_hours_after_creation() -> None:
     body = {"delegation_id": "d-1", "deadline": "2025-05-05T14:00:00+02:00"}
     assert request_of(delegate(0, request_body=body)).deadline == at(120)
     assert request_of(delegate(0, request_body=body | {"deadline": None})).deadline == at(360)
@@ -124,18 +126,18 @@ def test_empty_text_is_the_same_as_none(nothing: str | None) -> None:
         ({"status": "stuck", "response_body": {"error": 7}}, "response_body.error"),
     ],
 )
-def test_delegate_names_the_field_at_fault(columns: dict[str, object], field: str) -> None:
+def test_malformed_delegate_names_the_wrong_field(columns: dict[str, object], field: str) -> None:
     assert dead(delegate(0) | columns)[0] == field
 
 
-def test_deadline_in_the_last_hours_of_the_last_year_is_read() -> None:
+def test_default_deadline_in_the_last_year_is_accepted() -> None:
     assert request_of(delegate(0, created_at="9999-12-31T17:59:59Z")).deadline.year == 9999
 
 
 # --- delegate_result
 
 
-def test_result_is_for_the_id_in_its_response_or_else_in_its_request() -> None:
+def test_result_takes_the_id_of_response_before_request() -> None:
     both = answer(0, "failed", of="d-1", request_body={"delegation_id": "d-2"})
     assert said(both).delegation_id == "d-1"
     assert said(both | {"response_body": {"delegation_id": "", "error": "e"}}).delegation_id == "d-2"
@@ -149,12 +151,12 @@ def test_row_without_a_delegation_id_is_uncorrelated(body: object) -> None:
     assert outcome(heartbeat(0) | {"request_body": body}) is Outcome.UNCORRELATED
 
 
-def test_uncorrelated_row_is_not_looked_at_any_further() -> None:
+def test_uncorrelated_row_is_not_validated_further() -> None:
     row = answer(0, "failed", response_body=None)
     assert outcome(row | {"created_at": "infinity", "error_detail": 7}) is Outcome.UNCORRELATED
 
 
-def test_text_comes_with_completed_and_the_error_detail_or_else_the_body_s_error_with_the_failed() -> None:
+def test_text_needs_completed_and_error_needs_failed() -> None:
     texts = {"text": "text", "error": "error"}
     for name, status in STATUS_OF_ROW.items():
         bare, detailed = report_of(answer(0, name, **texts)), report_of(answer(0, name, **texts, error_detail="detail"))
@@ -166,7 +168,7 @@ def test_text_comes_with_completed_and_the_error_detail_or_else_the_body_s_error
 # --- heartbeat
 
 
-def test_heartbeat_is_for_the_id_in_its_request_alone() -> None:
+def test_heartbeat_takes_the_id_of_its_request_only() -> None:
     assert said(heartbeat(4)) == Translation("d-1", None, Heartbeat("d-1", at(4)))
     assert outcome(heartbeat(4) | {"request_body": None, "response_body": {"delegation_id": "d-1"}}) == "uncorrelated"
 
@@ -189,19 +191,19 @@ def test_heartbeat_is_for_the_id_in_its_request_alone() -> None:
         (heartbeat(0), "id workspace_id source_id target_id status response_body error_detail idempotency_key"),
     ],
 )
-def test_column_that_no_rule_uses_may_hold_anything(row: dict[str, object], unused: str, garbage: object) -> None:
+def test_unused_column_may_hold_anything(row: dict[str, object], unused: str, garbage: object) -> None:
     for column in unused.split():
         assert said(row | {column: garbage}) == said(row)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
-def test_key_of_a_body_that_no_rule_uses_may_hold_anything(garbage: object) -> None:
-    told = {"delegation_id": "d-1", "error": garbage, "task": garbage, "deadline": garbage}
-    assert report_of(answer(0, "completed", response_body=told)).status is Status.COMPLETED
-    assert report_of(answer(0, "dispatched", response_body=told | {"text": garbage})).status is Status.DISPATCHED
+def test_unused_key_of_a_body_may_hold_anything(garbage: object) -> None:
+    body = {"delegation_id": "d-1", "error": garbage, "task": garbage, "deadline": garbage}
+    assert report_of(answer(0, "completed", response_body=body)).status is Status.COMPLETED
+    assert report_of(answer(0, "dispatched", response_body=body | {"text": garbage})).status is Status.DISPATCHED
 
 
-def test_ids_and_keys_are_cleaned_and_never_dead_for_what_they_hold() -> None:
+def test_unstorable_characters_of_ids_are_replaced() -> None:
     body = {"delegation_id": "d\x00\ud800", "task": "\x00"}
     request = request_of(delegate(0, request_body=body, idempotency_key="\udfffk"))
     assert request[0] == "d\ufffd\ufffd"
@@ -210,7 +212,7 @@ def test_ids_and_keys_are_cleaned_and_never_dead_for_what_they_hold() -> None:
     assert request_of(delegate(0, request_body=as_text)).delegation_id == "d\ufffd\ufffd"
 
 
-def test_error_detail_and_key_that_were_left_out_are_none() -> None:
+def test_unavailable_error_detail_and_key_are_none() -> None:
     row = delegate(0, "failed", error_detail=LEFT_OUT, idempotency_key=LEFT_OUT, response_body={"error": "e"})
     assert report_of(row).error_detail == "e"
     assert request_of(row).idempotency_key is None

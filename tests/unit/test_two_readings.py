@@ -1,4 +1,4 @@
-"""The projector and the independent judge read odd rows alike: what the contract leaves open, neither may guess."""
+"""The projector and the independent oracle read odd rows alike: neither may guess what the contract leaves open."""
 
 import json
 import random
@@ -92,28 +92,28 @@ def odd_log(seed: int, count: int) -> Iterator[AcknowledgedRecord]:
 
 
 def agree(log: Iterator[AcknowledgedRecord]) -> None:
-    """Each record has the same outcome in both, and both make the same table."""
-    judging, view = Oracle(), fold.WorkingSet()
-    remembered: dict[str, str] = {}
+    """Each record has the same outcome in both, and both end with the same table."""
+    oracle, view = Oracle(), fold.WorkingSet()
+    large_rows: dict[str, str] = {}
     for record in log:
-        reading = fold.resolve_unavailable(fold.translate_batch([record]), remembered)
-        outcomes = [str(view.apply(*said)) for said in reading.records] + [str(outcome) for outcome in reading.outcomes]
-        assert (outcomes or ["dead_letter"]) == [judging.see(record)], (record.value or b"")[:2000]
+        batch = fold.resolve_unavailable(fold.translate_batch([record]), large_rows)
+        outcomes = [str(view.apply(*said)) for said in batch.records] + [str(outcome) for outcome in batch.outcomes]
+        assert (outcomes or ["dead_letter"]) == [oracle.see(record)], (record.value or b"")[:2000]
     assert {delegation_id: list(row) for delegation_id, row in view.rows.items()} == {
         delegation_id: [getattr(row, column) for column in view.rows[delegation_id]._fields]
-        for delegation_id, row in judging.rows.items()
+        for delegation_id, row in oracle.rows.items()
     }
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_of_odd_rows(seed: int) -> None:
+def test_odd_rows_are_read_alike(seed: int) -> None:
     agree(odd_log(seed, 1500))
 
 
-def test_of_hostile_values() -> None:
+def test_malformed_values_are_read_alike() -> None:
     values = enumerate(dead_letters(seed=2, count=3000))
     agree(AcknowledgedRecord("activity-log", 0, offset, None, None, value) for offset, value in values)
 
 
-def test_of_a_whole_platform() -> None:
+def test_whole_workload_is_read_alike() -> None:
     agree(logged(records(Mix(delegations=500, seed=11, live=50, garbage_share=0.05))))
