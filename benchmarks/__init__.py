@@ -1,1 +1,1 @@
-"""Benchmarks: what `make bench` runs. Figures are ratios within one run on one machine; results/ keeps the last run."""
+"""The benchmarks of `make bench`; results/ keeps the last run. Compare figures within one run on one machine only."""

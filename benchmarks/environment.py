@@ -1,4 +1,4 @@
-"""The field that all contenders meet on: a real Kafka that holds the records, and a real Postgres."""
+"""The environment of all contenders: a real Kafka with the records in it, and a real Postgres."""
 
 import re
 import secrets
@@ -16,15 +16,15 @@ from kafka import KafkaAdminClient
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks.measured import NotHere
-from benchmarks.recording import PARTITIONS, Made
+from benchmarks.measurement import NotMeasured
+from benchmarks.recording import PARTITIONS, Record
 from projector.postgres import migrations
 from testbed.producer import connect
-from testbed.servers.processes import KAFKA
+from testbed.servers.processes import KAFKA_VERSION
 from testbed.servers.start import BENCHMARK_JVM, start_kafka, start_postgres
 from testbed.workload import Mix, partition_of, records
 
-UNANSWERED = 20_000
+MAX_UNACKNOWLEDGED = 20_000
 _DELEGATION = re.compile(rb'"activity_type": ?"delegation"|^{"delegation_id"')
 _REQUEST = re.compile(rb'"method": ?"delegate"|^{"delegation_id"')
 _ID = re.compile(rb'"delegation_id(?:\\)?": ?(?:\\)?"([-0-9a-f]+)')
@@ -32,31 +32,31 @@ DEMO_MIX = Mix(callers=400, live=1000)
 
 
 class Servers(NamedTuple):
-    """Where both of them answer."""
+    """The addresses of both servers."""
 
     bootstrap_servers: str
     postgres_url: str
 
     @property
     def versions(self) -> dict[str, str]:
-        """What answers: a server of the environment may be any."""
+        """Versions of both servers; an external Kafka may have another one."""
         with psycopg.connect(self.postgres_url) as conn:
             postgres = str(conn.info.parameter_status("server_version"))
-        return {"postgres": postgres, "kafka, unless the environment or Docker had one": KAFKA}
+        return {"postgres": postgres, "kafka, unless the environment or Docker had one": KAFKA_VERSION}
 
-    def field(self, topic: str, log: Iterable[Made], console: Console) -> "Environment":
-        """A topic of its own for these records, and how many of them say something of a delegation."""
+    def publish(self, topic: str, log: Iterable[Record], console: Console) -> "Environment":
+        """Create a topic with these records; returns it with its counts."""
         create_topic(self.bootstrap_servers, topic)
-        began = time.monotonic()
+        started = time.monotonic()
         count, events, delegations, size = publish(self.bootstrap_servers, topic, log)
-        seconds = time.monotonic() - began
+        seconds = time.monotonic() - started
         mean = size / max(count, 1)
         console.print(f"{topic}: {count:,} records of {mean:,.0f} bytes on average, published in {seconds:.0f} s")
         return Environment(self.bootstrap_servers, self.postgres_url, topic, count, events, delegations, mean)
 
 
 class Environment(NamedTuple):
-    """Where to find the records, how many there are, and how many delegation events of how many delegations."""
+    """A topic with records in it; `events` counts delegation events, `mean_bytes` is per record."""
 
     bootstrap_servers: str
     postgres_url: str
@@ -66,8 +66,8 @@ class Environment(NamedTuple):
     delegations: int
     mean_bytes: float
 
-    def database(self) -> str:
-        """The address of a fresh database with our schema."""
+    def create_database(self) -> str:
+        """Create a database with the schema of the projector; returns its URL."""
         name = f"bench_{secrets.token_hex(4)}"
         with psycopg.connect(self.postgres_url, autocommit=True) as server:
             server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
@@ -77,17 +77,17 @@ class Environment(NamedTuple):
         return url
 
     def require_rows(self, url: str) -> None:
-        """Raises NotHere where a contender has not written a row for each delegation, whatever it says of itself.
+        """Raises NotMeasured unless the contender has written at least one row per delegation.
 
-        One that does not fold may have more: a row for a result whose request the log does not hold any more.
+        A contender that does not fold can have more rows: for results whose request is beyond the end of the log.
         """
         with psycopg.connect(url) as conn:
-            found = conn.execute("SELECT count(*) FROM public.delegations").fetchone()
-        if not found or found[0] < self.delegations:
-            raise NotHere(f"it wrote {found and found[0]:,} rows, expected {self.delegations:,}")
+            counted = conn.execute("SELECT count(*) FROM public.delegations").fetchone()
+        if not counted or counted[0] < self.delegations:
+            raise NotMeasured(f"it wrote {counted and counted[0]:,} rows, expected {self.delegations:,}")
 
-    def drop(self, url: str) -> None:
-        """What one contender wrote is no burden on the next."""
+    def drop_database(self, url: str) -> None:
+        """Drop a database, so that its rows do not slow down the next contender."""
         name = urlsplit(url).path.removeprefix("/")
         with psycopg.connect(self.postgres_url, autocommit=True) as server:
             server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -95,9 +95,9 @@ class Environment(NamedTuple):
 
 
 @contextmanager
-def servers(folder: Path) -> Iterator[Servers]:
-    """Start both as they come, durable."""
-    folder.chmod(0o755)  # the server runs as a user of its own
+def start_servers(folder: Path) -> Iterator[Servers]:
+    """Start both servers, with fsync."""
+    folder.chmod(0o755)  # the server runs as another user
     for name in ("postgres", "kafka"):
         (folder / name).mkdir()
     with (
@@ -108,16 +108,16 @@ def servers(folder: Path) -> Iterator[Servers]:
 
 
 def create_topic(bootstrap_servers: str, topic: str, partitions: int = PARTITIONS) -> None:
-    """A topic that keeps what it gets, however old."""
+    """Create a topic that keeps records of any age."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap_servers)
     wanted = {"num_partitions": partitions, "configs": {"retention.ms": "-1"}}
     admin.create_topics({topic: wanted}, wait_for_metadata=True)
     admin.close()
 
 
-def publish(bootstrap_servers: str, topic: str, log: Iterable[Made]) -> tuple[int, int, int, int]:
-    """Send records in order, each to its partition; records, events and delegations among them, and bytes."""
-    unanswered: deque[Any] = deque()
+def publish(bootstrap_servers: str, topic: str, log: Iterable[Record]) -> tuple[int, int, int, int]:
+    """Send records in order, each to its partition; returns counts of records, events, delegations and bytes."""
+    unacknowledged: deque[Any] = deque()
     count = events = size = 0
     delegations: set[bytes] = set()
     with closing(connect(bootstrap_servers)) as producer:
@@ -125,24 +125,24 @@ def publish(bootstrap_servers: str, topic: str, log: Iterable[Made]) -> tuple[in
             sent = producer.send(
                 topic, record.value, record.key, partition=record.partition, timestamp_ms=record.timestamp
             )
-            unanswered.append(sent)
-            if len(unanswered) > UNANSWERED:
-                unanswered.popleft().get(60)
+            unacknowledged.append(sent)
+            if len(unacknowledged) > MAX_UNACKNOWLEDGED:
+                unacknowledged.popleft().get(60)
             count += 1
             if record.value:
                 size += len(record.value)
                 if _DELEGATION.search(record.value):
                     events += 1
-                    if _REQUEST.search(record.value):  # a result may be early for one beyond the end of the log
+                    if _REQUEST.search(record.value):  # the request of an early result can be beyond the end of the log
                         delegations.update(_ID.findall(record.value))
         producer.flush()
-        for sent in unanswered:
+        for sent in unacknowledged:
             sent.get(60)
     return count, events, len(delegations), size
 
 
-def demo_mix(count: int) -> Iterator[Made]:
-    """The first `count` records that the demo's platform writes: garbage, duplicates and early results among them."""
-    endless = records(DEMO_MIX._replace(delegations=count))
-    for record in islice(endless, count):
-        yield Made(partition_of(record.key, PARTITIONS), record.key, record.value, record.timestamp)
+def demo_mix(count: int) -> Iterator[Record]:
+    """Yield the first records of the demo's platform; some are malformed, repeated or early."""
+    log = records(DEMO_MIX._replace(delegations=count))
+    for record in islice(log, count):
+        yield Record(partition_of(record.key, PARTITIONS), record.key, record.value, record.timestamp)

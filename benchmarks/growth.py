@@ -1,7 +1,7 @@
-"""How cost grows: the rate of catching up with so many rows in the table already.
+"""Growth: the rate of catching up by the number of rows in the table before.
 
-The rows are made by one statement, with all indexes in place and random ids, as a history would have them: most have
-ended, one in a hundred is in flight. Rounds go through all sizes in turn, so that a slow minute is no size's own.
+One statement inserts the rows, with all indexes in place and random ids, as after a long history: most have ended, one
+in a hundred is in flight. Each round measures all sizes in turn, so that a slow minute affects all of them.
 """
 
 import statistics
@@ -14,47 +14,51 @@ import psycopg
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks.environment import Environment, servers
-from benchmarks.measured import Measured
+from benchmarks.environment import Environment, start_servers
+from benchmarks.measurement import Measurement
 from benchmarks.projecting import catch_up
-from benchmarks.recording import made
-from benchmarks.report import keep, spread, table
+from benchmarks.recording import generate
+from benchmarks.report import spread, table, write_results
 
 
 def main(arguments: Namespace, console: Console, folder: Path) -> None:
-    """Measure, print a table, and keep what was measured."""
-    found: dict[int, list[Measured]] = {rows: [] for rows in arguments.rows}
-    with servers(folder) as places:
-        versions = places.versions
-        field = places.field("growth", made(arguments.records), console)
-        templates = {rows: _filled(field, rows, console) for rows in arguments.rows}
+    """Measure, print a table, and write the results."""
+    measured: dict[int, list[Measurement]] = {rows: [] for rows in arguments.rows}
+    with start_servers(folder) as servers:
+        versions = servers.versions
+        environment = servers.publish("growth", generate(arguments.records), console)
+        templates = {rows: _filled(environment, rows, console) for rows in arguments.rows}
         for number in range(arguments.rounds):
             for rows, template in templates.items():
-                url = _copy(field, template)
-                found[rows].append(catch_up(field, url))
-                field.drop(url)
-                console.print(f"round {number + 1}: {rows:,} rows: {found[rows][-1].events_per_second:,.0f} events/s")
-    medians = {rows: statistics.median(each.events_per_second for each in measured) for rows, measured in found.items()}
+                url = _copy(environment, template)
+                measured[rows].append(catch_up(environment, url))
+                environment.drop_database(url)
+                console.print(
+                    f"round {number + 1}: {rows:,} rows: {measured[rows][-1].events_per_second:,.0f} events/s"
+                )
+    medians = {
+        rows: statistics.median(each.events_per_second for each in each_size) for rows, each_size in measured.items()
+    }
     first = medians[arguments.rows[0]]
-    listed = [
+    table_rows = [
         [
             f"{rows:,}",
             f"{median:,.0f}",
-            spread([each.events_per_second for each in found[rows]]),
+            spread([each.events_per_second for each in measured[rows]]),
             f"{median / first:.0%}",
         ]
         for rows, median in medians.items()
     ]
     columns = ["rows before", "events/s", "spread", f"of {arguments.rows[0]:,} rows"]
-    table(console, f"catching up on {field.records:,} records with a table that holds rows", columns, listed)
-    measured = {str(rows): [each._asdict() for each in each_round] for rows, each_round in found.items()}
-    keep("growth", {"records": field.records, "rows_before": measured}, versions)
+    table(console, f"catching up on {environment.records:,} records, by rows in the table before", columns, table_rows)
+    as_json = {str(rows): [each._asdict() for each in each_size] for rows, each_size in measured.items()}
+    write_results("growth", {"records": environment.records, "rows_before": as_json}, versions)
 
 
-def _filled(field: Environment, rows: int, console: Console) -> str:
-    """The address of a database that holds so many rows, vacuumed."""
-    url = field.database()
-    began = time.monotonic()
+def _filled(environment: Environment, rows: int, console: Console) -> str:
+    """Create a database with this number of rows, vacuumed; returns its URL."""
+    url = environment.create_database()
+    started = time.monotonic()
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(
             """
@@ -69,16 +73,16 @@ def _filled(field: Environment, rows: int, console: Console) -> str:
             {"rows": rows},
         )
         conn.execute("VACUUM ANALYZE delegations")
-    console.print(f"{rows:,} rows made in {time.monotonic() - began:.0f} s")
+    console.print(f"{rows:,} rows inserted in {time.monotonic() - started:.0f} s")
     return url
 
 
-def _copy(field: Environment, template: str) -> str:
-    """The address of a copy of the database there: each round finds the same rows."""
+def _copy(environment: Environment, template: str) -> str:
+    """Copy the template database, so that each round starts with the same rows; returns the URL of the copy."""
     name = f"growth_{time.time_ns()}"
-    of = urlsplit(template).path.removeprefix("/")
-    with psycopg.connect(field.postgres_url, autocommit=True) as server:
+    source = urlsplit(template).path.removeprefix("/")
+    with psycopg.connect(environment.postgres_url, autocommit=True) as server:
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        server.execute(statement.format(sql.Identifier(name), sql.Identifier(of)))
+        server.execute(statement.format(sql.Identifier(name), sql.Identifier(source)))
         server.execute("CHECKPOINT")
     return urlsplit(template)._replace(path=f"/{name}").geturl()

@@ -1,11 +1,10 @@
-"""The contender from the world of connectors: Debezium's JDBC sink in a Kafka Connect worker, two tasks.
+"""Debezium's JDBC sink as a contender: a Kafka Connect worker with two tasks.
 
-It cannot fold, so it gets rows that were folded before: one for each delegation event, as the view was after it, on a
-topic of its own. It is tuned as its documentation advises: batches as large as the consumer's polls, the reduction
-buffer (of several changes of a row in a batch only the last is written), one UNNEST statement a batch. Its records
-carry no schema, since the converter is given one.
+It cannot fold, so its topic has folded rows: the row after each delegation event. It is tuned as its documentation
+advises: batches as large as the consumer's polls, the reduction buffer (only the last of several changes of a row in a
+batch is written), one UNNEST statement per batch. Its records have no schema, since the converter gets one.
 
-Measured in its steady state, between a quarter of the records and the end: its machine code is not made before.
+It is measured in its steady state, from a quarter of the records to the end: before that, Java still compiles.
 """
 
 import json
@@ -21,13 +20,14 @@ from urllib.parse import urlsplit
 from kafka import KafkaAdminClient
 
 from benchmarks.environment import Environment
-from benchmarks.measured import Measured, NotHere
-from benchmarks.projecting import GIVEN_UP_AFTER_SECONDS
+from benchmarks.measurement import Measurement, NotMeasured
+from benchmarks.projecting import CATCH_UP_TIMEOUT_SECONDS
 from benchmarks.quix import committed
-from benchmarks.recording import Made
+from benchmarks.recording import Record
 from projector.domain.fold import WorkingSet, translate_batch
-from testbed.servers.processes import QUIET, Process, java_command, maven_jars
-from testbed.servers.server import NoServers, free_port
+from testbed.servers.maven import maven_jars
+from testbed.servers.processes import LOG_WARNINGS_ONLY, ServerProcess, java_command
+from testbed.servers.server import ServerUnavailable, free_port
 
 CONNECT = "4.3.0"
 DEBEZIUM = "3.5.0.Final"
@@ -40,6 +40,7 @@ ARTIFACTS = (
 TASKS = 2
 BATCH = 5_000
 
+_FOLDER = f"connect-{CONNECT}-debezium-jdbc-{DEBEZIUM}"
 _JVM = ("-Xms512m", "-Xmx1g", "-XX:+UseG1GC")
 _TIME = {"type": "string", "name": "io.debezium.time.ZonedTimestamp"}
 _UUID = {"type": "string", "name": "io.debezium.data.Uuid"}
@@ -70,13 +71,13 @@ class _Polled(NamedTuple):
     timestamp: int
 
 
-def folded(log: Iterable[Made]) -> Iterator[Made]:
-    """The rows of the view, one for each event of a delegation that has one, as they are after it."""
+def folded(log: Iterable[Record]) -> Iterator[Record]:
+    """Yield the row of the view after each event of a delegation that has a row."""
     view = WorkingSet()
     for number, record in enumerate(log):
-        for polled, said in translate_batch([_Polled("folded", number, *record)]).records:
-            view.apply(polled, said)
-            if row := view.rows.get(said.delegation_id):
+        for polled, translation in translate_batch([_Polled("folded", number, *record)]).records:
+            view.apply(polled, translation)
+            if row := view.rows.get(translation.delegation_id):
                 yield record._replace(value=json.dumps(row._asdict(), default=_iso, ensure_ascii=False).encode())
 
 
@@ -84,74 +85,79 @@ def _iso(value: Any) -> str:
     return str(value.isoformat())
 
 
-def jdbc_sink(field: Environment) -> Measured:
-    """The field holds folded rows."""
+def jdbc_sink(environment: Environment) -> Measurement:
+    """Measure the sink; the topic must have folded rows."""
     try:
-        java = [java_command(), *_JVM, QUIET, "-cp", f"{maven_jars('The JDBC sink', _FOLDER, *ARTIFACTS)}/*"]
-    except NoServers as reason:
-        raise NotHere(f"the Debezium JDBC sink is not to be had: {' '.join(str(reason).split())[:300]}") from reason
-    url = field.database()
+        java = [
+            java_command(),
+            *_JVM,
+            LOG_WARNINGS_ONLY,
+            "-cp",
+            f"{maven_jars('the JDBC sink', _FOLDER, *ARTIFACTS)}/*",
+        ]
+    except ServerUnavailable as reason:
+        raise NotMeasured(
+            f"the Debezium JDBC sink cannot be started: {' '.join(str(reason).split())[:300]}"
+        ) from reason
+    url = environment.create_database()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-connect-") as folder:
-            return _measured(field, java, url, Path(folder))
+            return _measured(environment, java, url, Path(folder))
     finally:
-        field.drop(url)
+        environment.drop_database(url)
 
 
-_FOLDER = f"connect-{CONNECT}-debezium-jdbc-{DEBEZIUM}"
-
-
-def _measured(field: Environment, java: list[str], url: str, folder: Path) -> Measured:
+def _measured(environment: Environment, java: list[str], url: str, folder: Path) -> Measurement:
     name = f"sink-{time.time_ns()}"
     files = [folder / "worker.properties", folder / "sink.properties"]
-    for file, settings in zip(files, (_worker(field, folder), _sink(name, field, url)), strict=True):
+    for file, settings in zip(files, (_worker(environment, folder), _sink(name, environment, url)), strict=True):
         file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
     command = [*java, "org.apache.kafka.connect.cli.ConnectStandalone", *map(str, files)]
     log = folder / "connect.log"
-    worker = Process(command, log, keep=False, ending=signal.SIGKILL)
+    worker = ServerProcess(command, log, keep=False, end_signal=signal.SIGKILL)
     worker.start()
     try:
-        rate = _steady(_progress(field, f"connect-{name}", worker, log), field.records)
-        field.require_rows(url)
-        return Measured(rate)
+        rate = _steady(_progress(environment, f"connect-{name}", worker, log), environment.records)
+        environment.require_rows(url)
+        return Measurement(rate)
     finally:
         worker.end()
 
 
-def _progress(field: Environment, group: str, worker: Process, log: Path) -> list[tuple[float, int]]:
-    """(when, how many rows were written by then), each time that there are more of them."""
-    found = [(time.monotonic(), 0)]
-    with closing(KafkaAdminClient(bootstrap_servers=field.bootstrap_servers)) as admin:
-        while found[-1][1] < field.records:
+def _progress(environment: Environment, group: str, worker: ServerProcess, log: Path) -> list[tuple[float, int]]:
+    """Return (time in s, rows written) each time that the number of rows has grown."""
+    points = [(time.monotonic(), 0)]
+    with closing(KafkaAdminClient(bootstrap_servers=environment.bootstrap_servers)) as admin:
+        while points[-1][1] < environment.records:
             done = committed(admin, group)
-            if done > found[-1][1]:
-                found.append((time.monotonic(), done))
-            elif time.monotonic() - found[-1][0] > 60 or not worker.is_up() or " ERROR " in log.read_text():
-                raise NotHere(f"the Debezium JDBC sink stopped at {done:,} rows: {_error(log)}")
-            if found[-1][0] - found[0][0] > GIVEN_UP_AFTER_SECONDS:
-                raise NotHere("the Debezium JDBC sink did not catch up")
+            if done > points[-1][1]:
+                points.append((time.monotonic(), done))
+            elif time.monotonic() - points[-1][0] > 60 or not worker.is_up() or " ERROR " in log.read_text():
+                raise NotMeasured(f"the Debezium JDBC sink stopped at {done:,} rows: {_error(log)}")
+            if points[-1][0] - points[0][0] > CATCH_UP_TIMEOUT_SECONDS:
+                raise NotMeasured("the Debezium JDBC sink did not catch up")
             time.sleep(0.05)
-    return found
+    return points
 
 
-def _steady(found: list[tuple[float, int]], records: int) -> float:
-    """Rows a second from the first look at a quarter of them to the last one, when all were there."""
-    (began, first), (ended, last) = next(each for each in found if each[1] >= records / 4), found[-1]
+def _steady(points: list[tuple[float, int]], records: int) -> float:
+    """Return rows per second from the first point after a quarter of the records to the last point."""
+    (started_at, first), (ended_at, last) = next(each for each in points if each[1] >= records / 4), points[-1]
     if last == first:
-        raise NotHere(f"{records:,} rows are too few to see the JDBC sink in its steady state")
-    return (last - first) / (ended - began)
+        raise NotMeasured(f"{records:,} rows are too few to measure the JDBC sink in its steady state")
+    return (last - first) / (ended_at - started_at)
 
 
 def _error(log: Path) -> str:
     lines = log.read_text(errors="replace").splitlines()
-    told = [line for line in lines if "ERROR" in line or "Caused by" in line or "Exception" in line]
-    return " / ".join(told[:1] + told[-1:])[:400]
+    errors = [line for line in lines if "ERROR" in line or "Caused by" in line or "Exception" in line]
+    return " / ".join(errors[:1] + errors[-1:])[:400]
 
 
-def _worker(field: Environment, folder: Path) -> dict[str, object]:
-    schema = {"type": "struct", "optional": False, "fields": [_described(*each) for each in _COLUMNS.items()]}
+def _worker(environment: Environment, folder: Path) -> dict[str, object]:
+    schema = {"type": "struct", "optional": False, "fields": [_column(*each) for each in _COLUMNS.items()]}
     return {
-        "bootstrap.servers": field.bootstrap_servers,
+        "bootstrap.servers": environment.bootstrap_servers,
         "listeners": f"http://127.0.0.1:{free_port()}",
         "offset.storage.file.filename": folder / "offsets",
         "offset.flush.interval.ms": 100,
@@ -167,24 +173,24 @@ def _worker(field: Environment, folder: Path) -> dict[str, object]:
     }
 
 
-def _described(name: str, kind: dict[str, str]) -> dict[str, object]:
+def _column(name: str, kind: dict[str, str]) -> dict[str, object]:
     return {"field": name, "optional": name != "delegation_id", **kind}
 
 
-def _sink(name: str, field: Environment, url: str) -> dict[str, object]:
+def _sink(name: str, environment: Environment, url: str) -> dict[str, object]:
     place = urlsplit(url)
     return {
         "name": name,
         "connector.class": "io.debezium.connector.jdbc.JdbcSinkConnector",
         "tasks.max": TASKS,
-        "topics": field.topic,
+        "topics": environment.topic,
         "connection.url": f"jdbc:postgresql://{place.hostname}:{place.port}{place.path}?reWriteBatchedInserts=true",
         "connection.username": place.username,
         "connection.password": place.password,
         "insert.mode": "upsert",
         "primary.key.mode": "record_value",
         "primary.key.fields": "delegation_id",
-        "collection.name.format": "public.delegations",  # not the shadow of the same name
+        "collection.name.format": "public.delegations",  # not the shadow table of the same name
         "schema.evolution": "none",
         "batch.size": BATCH,
         "use.reduction.buffer": "true",

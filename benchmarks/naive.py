@@ -1,7 +1,6 @@
-"""The naive way: what one would write in an hour. A pydantic model for the event, one statement for it, autocommit.
+"""The naive way, as written in an hour: a pydantic model and one autocommitted statement per event.
 
-No positions, no parked events, no dead letters, no batches; it is fair in that it passes over what is unrelated before
-it touches the database.
+No positions, no parked events, no dead letters, no batches. It skips unrelated records before the database.
 """
 
 import json
@@ -45,12 +44,12 @@ class Activity(BaseModel):
 
     @field_validator("request_body", "response_body", mode="before")
     @classmethod
-    def _of_text(cls, body: Any) -> Any:
+    def _parse_text(cls, body: Any) -> Any:
         return json.loads(body) if isinstance(body, str) else body
 
 
 def write(conn: psycopg.Connection[Any], value: bytes | None) -> None:
-    """One event, one statement."""
+    """Write one event by one statement; skip what is unrelated or invalid."""
     try:
         row = json.loads(value or b"null")
         row = row.get("payload", row)

@@ -1,9 +1,8 @@
-"""Where a record's microseconds go: a member in a process of its own, its functions timed in place while it catches up.
+"""Profile: time per record and step of a member in its own process, its functions timed while it catches up.
 
-Every moment counts for the innermost function that is timed, so the rows add up to the wall's time. The timers cost
-something, most of it in *parse*, where there is one a record: the run is made once without them, and both are told.
-What is not the process's own work (Postgres at its end of the connection, the broker, others on our core) shows as the
-part of the wall's time that is no processor time of ours.
+Every moment is charged to the innermost timed function, so the rows add up to the wall time. The timers have a cost,
+most of it in *parse*, where there is one per record: the benchmark runs once without timers, and the table shows both.
+Wall time that is not CPU time of this process is time of others: Postgres, the broker, other processes on this core.
 """
 
 import time
@@ -13,10 +12,10 @@ from typing import NamedTuple
 
 from rich.console import Console
 
-from benchmarks.environment import Environment, servers
-from benchmarks.measured import in_a_fresh_process
-from benchmarks.recording import made
-from benchmarks.report import keep, table
+from benchmarks.environment import Environment, start_servers
+from benchmarks.measurement import run_in_new_process
+from benchmarks.recording import generate
+from benchmarks.report import table, write_results
 from benchmarks.stopwatch import Stopwatch
 from projector.contract import translate
 from projector.kafka.consumer import GroupConsumer
@@ -29,20 +28,20 @@ from projector.worker.loop import Worker
 
 REST = "the member's loop: cutting batches, ticks"
 ROWS = {
-    "poll": "fetch, decode",
-    "waiting for records": "polls that brought nothing",
-    "parse": "bytes to a row, envelope",
-    "translate": "the row to events",
-    "read rows": "what the batch touches, parked, bodies left out",
-    "fold": "evolve, changes",
-    "send": "what changes, into arrays and to Postgres",
-    "await": "until Postgres has written and committed what was sent",
+    "poll": "fetch and decode",
+    "waiting for records": "polls without records",
+    "parse": "bytes to an activity row",
+    "translate": "activity row to events",
+    "read rows": "the rows of the batch, parked events, large rows",
+    "fold": "new rows and changes",
+    "send": "changes into arrays, arrays to Postgres",
+    "await": "until Postgres has written and committed",
     REST: "",
 }
 
 
 class Profile(NamedTuple):
-    """Seconds of the wall, of our processor, and by row, for so many records."""
+    """Seconds for all records: wall time, CPU time, and wall time by row."""
 
     records: int
     wall: float
@@ -51,48 +50,50 @@ class Profile(NamedTuple):
 
 
 def main(arguments: Namespace, console: Console, folder: Path) -> None:
-    """Measure without timers and with them, print a table, and keep what was measured."""
-    with servers(folder) as places:
-        versions = places.versions
-        field = places.field("profile", made(arguments.records), console)
-        without, timed = (_profiled(field, timers=timers) for timers in (False, True))
-    rows = [[name, _each(timed, seconds), f"{seconds / timed.wall:.0%}", ROWS[name]] for name, seconds in _told(timed)]
-    rows.append(["all of it, by the wall's clock", _each(timed, timed.wall), "100%", ""])
-    rows.append(["of it our own processor", _each(timed, timed.processor), "", "else: waiting"])
-    rows.append(["the same without timers", _each(without, without.wall), "", f"{_rate(without):,.0f} records/s"])
-    columns = ["where", "µs a record", "share", "what"]
-    table(console, f"a record's microseconds, {timed.records:,} records", columns, rows)
-    keep("profile", {"without_timers": without._asdict(), "timed": timed._asdict()}, versions)
+    """Measure without timers and with them, print a table, and write the results."""
+    with start_servers(folder) as servers:
+        versions = servers.versions
+        environment = servers.publish("profile", generate(arguments.records), console)
+        without, timed = (_profiled(environment, timers=timers) for timers in (False, True))
+    rows = [
+        [name, _per_record(timed, seconds), f"{seconds / timed.wall:.0%}", ROWS[name]] for name, seconds in _rows(timed)
+    ]
+    rows.append(["total wall time", _per_record(timed, timed.wall), "100%", ""])
+    rows.append(["CPU time of this process", _per_record(timed, timed.processor), "", "the rest: waiting"])
+    rows.append(["total without timers", _per_record(without, without.wall), "", f"{_rate(without):,.0f} records/s"])
+    columns = ["where", "µs per record", "share", "what"]
+    table(console, f"time per record, {timed.records:,} records", columns, rows)
+    write_results("profile", {"without_timers": without._asdict(), "timed": timed._asdict()}, versions)
 
 
-def _each(found: Profile, seconds: float) -> str:
-    """Microseconds a record."""
-    return f"{seconds / found.records * 1e6:.2f}"
+def _per_record(profile: Profile, seconds: float) -> str:
+    """Format microseconds per record."""
+    return f"{seconds / profile.records * 1e6:.2f}"
 
 
-def _rate(found: Profile) -> float:
-    """Records a second."""
-    return found.records / found.wall
+def _rate(profile: Profile) -> float:
+    """Records per second."""
+    return profile.records / profile.wall
 
 
-def _told(found: Profile) -> list[tuple[str, float]]:
-    return [(name, found.rows.get(name, 0.0)) for name in ROWS]
+def _rows(profile: Profile) -> list[tuple[str, float]]:
+    return [(name, profile.rows.get(name, 0.0)) for name in ROWS]
 
 
-def _profiled(field: Environment, *, timers: bool) -> Profile:
-    url = field.database()
+def _profiled(environment: Environment, *, timers: bool) -> Profile:
+    url = environment.create_database()
     try:
-        return in_a_fresh_process(_profile, field, url, timers)
+        return run_in_new_process(_profile, environment, url, timers)
     finally:
-        field.drop(url)
+        environment.drop_database(url)
 
 
-def _profile(field: Environment, url: str, timers: bool) -> Profile:
+def _profile(environment: Environment, url: str, timers: bool) -> Profile:
     settings = load(
         {
             "database_url": url,
-            "bootstrap_servers": field.bootstrap_servers,
-            "topic": field.topic,
+            "bootstrap_servers": environment.bootstrap_servers,
+            "topic": environment.topic,
             "group_id": f"profile-{time.time_ns()}",
         }
     )
@@ -100,18 +101,18 @@ def _profile(field: Environment, url: str, timers: bool) -> Profile:
     tune_gc()
     while not member.consumer.active:
         member.step()
-    watch, processor = Stopwatch(REST), time.process_time()
+    watch, cpu_before = Stopwatch(REST), time.process_time()
     if timers:
         time_all(watch)
-    while sum(member.outcomes.values()) < field.records:
+    while sum(member.outcomes.values()) < environment.records:
         member.step()
-    wall, processor = watch.stop(), time.process_time() - processor
+    wall, processor = watch.stop(), time.process_time() - cpu_before
     member.stop()
-    return Profile(field.records, wall, processor, dict(watch.seconds))
+    return Profile(environment.records, wall, processor, dict(watch.seconds))
 
 
 def time_all(watch: Stopwatch) -> None:
-    """Put the timers in; a function that was renamed since fails loudly."""
+    """Time the functions of a member; raises AttributeError if one of them was renamed."""
     watch.time(GroupConsumer, "poll", "poll", row_if_empty="waiting for records")
     for name in ("is_unrelated", "open_value"):
         watch.time(translate, name, "parse")

@@ -1,4 +1,4 @@
-"""The contenders of our own: `projector run` with one member or several, and `projector rebuild`."""
+"""The projector as a contender: `projector run` with one member or several, and `projector rebuild`."""
 
 import json
 import os
@@ -15,60 +15,60 @@ from typing import Any
 import psycopg
 
 from benchmarks.environment import Environment
-from benchmarks.measured import Measured, NotHere
+from benchmarks.measurement import Measurement, NotMeasured
 
-GIVEN_UP_AFTER_SECONDS = 1800.0
+CATCH_UP_TIMEOUT_SECONDS = 1800.0
 
 
 class Command:
-    """A command of the projector as it is installed, and what it logged: a dictionary a line."""
+    """A command of the projector as a process, with its JSON log."""
 
-    def __init__(self, command: Sequence[str], field: Environment, url: str, log: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: Environment, url: str, log: Path) -> None:
         settings = {
             "PROJECTOR_DATABASE_URL": url,
-            "PROJECTOR_BOOTSTRAP_SERVERS": field.bootstrap_servers,
-            "PROJECTOR_TOPIC": field.topic,
+            "PROJECTOR_BOOTSTRAP_SERVERS": environment.bootstrap_servers,
+            "PROJECTOR_TOPIC": environment.topic,
             "PROJECTOR_GROUP_ID": f"bench-{time.time_ns()}",
             "PROJECTOR_LOG_FORMAT": "json",
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
         self._name, self._log = command[0], log
-        with log.open("wb") as said:
+        with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "projector", *command],
                 env={**inherited, **settings},
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=output,
             )
 
-    def said_at(self, message: str) -> float | None:
-        """When it first said so, in seconds since 1970."""
+    def logged_at(self, message: str) -> float | None:
+        """Return the time of the first log line with this message in seconds since 1970, or None."""
         for line in self._log.read_text().splitlines():
             if f'"message": "{message}"' in line:
                 return datetime.fromisoformat(json.loads(line)["time"]).timestamp()
         return None
 
-    def wait_until_it_said(self, message: str) -> float:
-        """Block until then."""
-        while (at := self.said_at(message)) is None:
-            self.require_well()
+    def wait_for_log(self, message: str) -> float:
+        """Block until a log line has this message; returns its time in seconds since 1970."""
+        while (at := self.logged_at(message)) is None:
+            self.raise_if_ended()
             time.sleep(0.02)
         return at
 
-    def require_well(self) -> None:
-        """Raises NotHere where it ended."""
+    def raise_if_ended(self) -> None:
+        """Raises NotMeasured if the process has ended."""
         if self.process.poll() is not None:
             raise self._failure()
 
     def end(self) -> float | None:
-        """Tell it to stop if it did not; its peak memory."""
+        """Stop it by SIGTERM; returns its peak memory in MiB."""
         peak = peak_mebibytes(self.process.pid)
         self.process.terminate()
         self._require_done()
         return peak
 
     def wait(self) -> float | None:
-        """Block until it ends; its peak memory."""
+        """Block until it ends; returns its peak memory in MiB."""
         peak = None
         while self.process.poll() is None:
             peak = peak_mebibytes(self.process.pid) or peak
@@ -80,25 +80,26 @@ class Command:
         if self.process.wait() != 0:
             raise self._failure()
 
-    def _failure(self) -> NotHere:
-        said = self._log.read_text().strip().splitlines() or ["nothing"]
-        return NotHere(f"`projector {self._name}` ended with {self.process.returncode} and said: {said[-1]}")
+    def _failure(self) -> NotMeasured:
+        lines = self._log.read_text().strip().splitlines() or ["(empty)"]
+        code = self.process.returncode
+        return NotMeasured(f"`projector {self._name}` ended with exit code {code}, last line: {lines[-1]}")
 
 
 def peak_mebibytes(pid: int) -> float | None:
-    """The most memory that a process, or the largest of its children, held; none where the system does not tell.
+    """Return the peak memory of a process or of its largest child; None if the system does not report it.
 
-    Not `ru_maxrss`: a new process has that of whoever started it.
+    Not `ru_maxrss`: a new process inherits it from its parent.
     """
-    return max((found for each in (pid, *_children(pid)) if (found := _told(each, "VmHWM"))), default=None)
+    return max((peak for each in (pid, *_children(pid)) if (peak := _memory(each, "VmHWM"))), default=None)
 
 
 def resident_mebibytes(pid: int) -> float | None:
-    """What a process holds now."""
-    return _told(pid, "VmRSS")
+    """Return the resident memory of a process; None if the system does not report it."""
+    return _memory(pid, "VmRSS")
 
 
-def _told(pid: int, name: str) -> float | None:
+def _memory(pid: int, name: str) -> float | None:
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
@@ -114,10 +115,10 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(field: Environment, url: str, *arguments: str) -> Iterator[Command]:
-    """`projector run`, ended at the end of the block."""
+def running(environment: Environment, url: str, *arguments: str) -> Iterator[Command]:
+    """Run `projector run` for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="bench-log-") as folder:
-        member = Command(["run", *arguments], field, url, Path(folder) / "log")
+        member = Command(["run", *arguments], environment, url, Path(folder) / "log")
         try:
             yield member
         finally:
@@ -126,52 +127,52 @@ def running(field: Environment, url: str, *arguments: str) -> Iterator[Command]:
                 member.process.wait()
 
 
-def projector_run(field: Environment, *, members: int = 1) -> Measured:
-    """From the first claim that a member logs to the last commit by the server's clock, which is this machine's."""
-    url = field.database()
+def projector_run(environment: Environment, *, members: int = 1) -> Measurement:
+    """Measure from the first claim in the log to the last commit, by the server's clock, which is this machine's."""
+    url = environment.create_database()
     try:
-        return catch_up(field, url, members=members)
+        return catch_up(environment, url, members=members)
     finally:
-        field.drop(url)
+        environment.drop_database(url)
 
 
-def catch_up(field: Environment, url: str, *, members: int = 1) -> Measured:
-    """Project the field into this database."""
-    with running(field, url, "--members", str(members)) as member:
-        ended_at = wait_until_projected(url, field.records, member)
-        began_at = member.said_at("partition claimed")
+def catch_up(environment: Environment, url: str, *, members: int = 1) -> Measurement:
+    """Project the whole topic into this database, and measure it."""
+    with running(environment, url, "--members", str(members)) as member:
+        ended_at = wait_until_projected(url, environment.records, member)
+        began_at = member.logged_at("partition claimed")
         peak = member.end()
     assert began_at is not None
-    return Measured(field.events / (ended_at - began_at), peak)
+    return Measurement(environment.events / (ended_at - began_at), peak)
 
 
-def projector_rebuild(field: Environment) -> Measured:
-    """Of a view in which one row in a hundred was edited; from the beginning of its fold to the end of the process."""
-    url = field.database()
+def projector_rebuild(environment: Environment) -> Measurement:
+    """Measure the rebuild of a view with 1 % edited rows, from the start of its fold to the end of the process."""
+    url = environment.create_database()
     try:
-        catch_up(field, url, members=2)
+        catch_up(environment, url, members=2)
         with psycopg.connect(url) as conn:
             conn.execute("UPDATE delegations SET task_preview = '' WHERE hashtext(delegation_id) % 100 = 0")
         with tempfile.TemporaryDirectory(prefix="bench-log-") as folder:
-            rebuilding = Command(["rebuild"], field, url, Path(folder) / "log")
+            rebuilding = Command(["rebuild"], environment, url, Path(folder) / "log")
             peak, ended_at = rebuilding.wait(), time.time()
-            began_at = rebuilding.said_at("folding")
+            began_at = rebuilding.logged_at("folding")
             assert began_at is not None
-            return Measured(field.events / (ended_at - began_at), peak)
+            return Measurement(environment.events / (ended_at - began_at), peak)
     finally:
-        field.drop(url)
+        environment.drop_database(url)
 
 
 def wait_until_projected(url: str, count: int, member: Command) -> float:
-    """Block until so many records are projected; when the last of them was committed, in seconds since 1970."""
-    until = time.monotonic() + GIVEN_UP_AFTER_SECONDS
+    """Block until `count` records are projected; returns the time of the last commit in seconds since 1970."""
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT_SECONDS
     with psycopg.connect(url, autocommit=True) as conn:
-        while time.monotonic() < until:
-            member.require_well()
-            found: Any = conn.execute(
+        while time.monotonic() < deadline:
+            member.raise_if_ended()
+            total: Any = conn.execute(
                 "SELECT sum(next_offset), extract(epoch FROM max(moved_at)) FROM projector.positions"
             ).fetchone()
-            if found[0] == count:
-                return float(found[1])
-            time.sleep(0.1)  # often would take from what is measured
-    raise NotHere(f"`projector run` did not catch up within {GIVEN_UP_AFTER_SECONDS:,.0f} s")
+            if total[0] == count:
+                return float(total[1])
+            time.sleep(0.1)  # not more often: it would slow down what is measured
+    raise NotMeasured(f"`projector run` did not catch up within {CATCH_UP_TIMEOUT_SECONDS:,.0f} s")

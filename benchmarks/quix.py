@@ -1,4 +1,4 @@
-"""The contender that a Python user would pick instead: Quix Streams with its PostgreSQL sink, in one process or two."""
+"""Quix Streams with its PostgreSQL sink as a contender, in one process or two."""
 
 import json
 import os
@@ -14,48 +14,48 @@ from urllib.parse import urlsplit
 from kafka import KafkaAdminClient
 
 from benchmarks.environment import Environment
-from benchmarks.measured import Measured, NotHere
-from benchmarks.projecting import GIVEN_UP_AFTER_SECONDS
+from benchmarks.measurement import Measurement, NotMeasured
+from benchmarks.projecting import CATCH_UP_TIMEOUT_SECONDS
 
 VERSION = "3.28.0"
 COMMIT_EVERY = 20_000
-"""Records a checkpoint, and so a transaction: the fastest of 1,000, 5,000 and 20,000 with one process."""
+"""Records per checkpoint, and so per transaction: the fastest of 1,000, 5,000 and 20,000 with one process."""
 
 _HERE = Path(__file__).parent
 
 
-def quix(field: Environment, *, processes: int = 1) -> Measured:
-    """From the first record that a process sees to the end of the last write, less what that one waited for records."""
+def quix(environment: Environment, *, processes: int = 1) -> Measurement:
+    """Measure from the first record that a process gets to the end of the last write, less its time without records."""
     python = _python()
-    url = field.database()
+    url = environment.create_database()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-quix-") as folder:
             logs = [Path(folder) / f"{number}" for number in range(processes)]
-            return _measured(field, [str(python)], url, logs)
+            return _measured(environment, [str(python)], url, logs)
     finally:
-        field.drop(url)
+        environment.drop_database(url)
 
 
-def _measured(field: Environment, python: list[str], url: str, logs: list[Path]) -> Measured:
+def _measured(environment: Environment, python: list[str], url: str, logs: list[Path]) -> Measurement:
     group = f"quix-{time.time_ns()}"
-    workers = [_started(python, field, url, group, log) for log in logs]
+    workers = [_started(python, environment, url, group, log) for log in logs]
     try:
-        _wait_until_committed(field, group, workers, logs)
-        told = [json.loads(line) for log in logs for line in log.read_text().splitlines() if line.startswith("{")]
+        _wait_until_committed(environment, group, workers, logs)
+        written = [json.loads(line) for log in logs for line in log.read_text().splitlines() if line.startswith("{")]
     finally:
         for worker in workers:
             worker.kill()
             worker.wait()
-    field.require_rows(url)
-    seconds = max(each["ended_at"] for each in told) - min(each["began_at"] for each in told)
-    return Measured(field.events / seconds)
+    environment.require_rows(url)
+    seconds = max(each["ended_at"] for each in written) - min(each["began_at"] for each in written)
+    return Measurement(environment.events / seconds)
 
 
-def _started(python: list[str], field: Environment, url: str, group: str, log: Path) -> subprocess.Popen[bytes]:
+def _started(python: list[str], environment: Environment, url: str, group: str, log: Path) -> subprocess.Popen[bytes]:
     place = urlsplit(url)
-    told = {
-        "bootstrap_servers": field.bootstrap_servers,
-        "topic": field.topic,
+    settings = {
+        "bootstrap_servers": environment.bootstrap_servers,
+        "topic": environment.topic,
         "group": group,
         "commit_every": COMMIT_EVERY,
         "database": {
@@ -66,39 +66,39 @@ def _started(python: list[str], field: Environment, url: str, group: str, log: P
             "dbname": place.path.removeprefix("/"),
         },
     }
-    with log.open("wb") as said:
-        # -I: this folder is not on its path, and its own modules hide none of Python's.
-        command = [*python, "-I", str(_HERE / "quix_worker.py"), json.dumps(told)]
-        return subprocess.Popen(command, cwd=log.parent, stdout=said, stderr=subprocess.STDOUT)
+    with log.open("wb") as output:
+        # -I: this folder is not on sys.path, so that its modules do not hide modules of Python.
+        command = [*python, "-I", str(_HERE / "quix_worker.py"), json.dumps(settings)]
+        return subprocess.Popen(command, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)
 
 
 def _wait_until_committed(
-    field: Environment, group: str, workers: list[subprocess.Popen[bytes]], logs: list[Path]
+    environment: Environment, group: str, workers: list[subprocess.Popen[bytes]], logs: list[Path]
 ) -> None:
-    until = time.monotonic() + GIVEN_UP_AFTER_SECONDS
-    with closing(KafkaAdminClient(bootstrap_servers=field.bootstrap_servers)) as admin:
-        while committed(admin, group) < field.records:
+    deadline = time.monotonic() + CATCH_UP_TIMEOUT_SECONDS
+    with closing(KafkaAdminClient(bootstrap_servers=environment.bootstrap_servers)) as admin:
+        while committed(admin, group) < environment.records:
             for worker, log in zip(workers, logs, strict=True):
                 if worker.poll() is not None:
-                    raise NotHere(f"Quix Streams ended by itself: {log.read_text()[-300:]}")
-            if time.monotonic() > until:
-                raise NotHere("Quix Streams did not catch up")
+                    raise NotMeasured(f"Quix Streams ended: {log.read_text()[-300:]}")
+            if time.monotonic() > deadline:
+                raise NotMeasured("Quix Streams did not catch up")
             time.sleep(0.25)
 
 
 def committed(admin: Any, group: str) -> int:
-    """How many records a group has committed; 0 while nobody knows it."""
+    """Return the number of records that a group has committed; 0 before its first commit."""
     try:
-        told = admin.list_group_offsets({group: None})[group]
-    except Exception:  # until the group has its coordinator
+        offsets = admin.list_group_offsets({group: None})[group]
+    except Exception:  # the group has no coordinator yet
         return 0
-    return sum(max(place.offset, 0) for place in told.values())
+    return sum(max(place.offset, 0) for place in offsets.values())
 
 
 def _python() -> Path:
-    """The environment's interpreter; made at first use, since its dependencies are not ours. Raises NotHere.
+    """Return the interpreter of a virtual environment with Quix Streams, created at first use. Raises NotMeasured.
 
-    It is of the build of Python that runs the bench, since one that was optimized for a profile is a good deal faster.
+    It has the same build of Python as the benchmark, since builds with profile-guided optimization are much faster.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "projector"
     home = cache / f"quix-{VERSION}-python-{sys.version_info.major}.{sys.version_info.minor}"
@@ -110,10 +110,10 @@ def _python() -> Path:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(home)], check=True, capture_output=True)
         subprocess.run([*pip, f"quixstreams[postgresql]=={VERSION}"], check=True, capture_output=True)
     except subprocess.CalledProcessError as error:
-        raise NotHere(f"Quix Streams {VERSION} cannot be installed: {_last_line(error.stderr)}") from error
+        raise NotMeasured(f"Quix Streams {VERSION} cannot be installed: {_last_line(error.stderr)}") from error
     done.write_text(sys.base_prefix)
     return python
 
 
-def _last_line(said: bytes) -> str:
-    return (said.decode(errors="replace").strip().splitlines() or ["no reason was given"])[-1]
+def _last_line(output: bytes) -> str:
+    return (output.decode(errors="replace").strip().splitlines() or ["no output"])[-1]

@@ -1,7 +1,7 @@
-"""A Quix Streams application with its PostgreSQL sink, upserting; runs in an environment of its own, without our code.
+"""A Quix Streams application with its PostgreSQL sink, upserting; it runs in its own virtual environment.
 
-It writes the fields of each delegation event over the row of its delegation, in the order in which they come: no fold,
-no positions beside the rows, at least once. A line of JSON for each write tells how far it is.
+It writes the fields of each delegation event over the row of its delegation, in log order: no fold, no positions beside
+the rows, at least once. It prints one JSON line per write.
 """
 
 import json
@@ -16,14 +16,14 @@ STATUS = {"pending": "queued", "error": "failed", "timeout": "failed", "ok": "in
 
 
 class Progress:
-    """When the first record and the last one came, and how many there were."""
+    """When the first and the last record arrived, in seconds since 1970, and the number of records."""
 
     began_at = 0.0
     last_at = 0.0
     seen = 0
 
     def is_event(self, row: dict[str, Any]) -> bool:
-        """Whether a record says something of a delegation; counts all of them."""
+        """Whether a record is a delegation event; counts all records."""
         self.last_at = time.time()
         if not self.seen:
             self.began_at = self.last_at
@@ -32,20 +32,20 @@ class Progress:
 
 
 class TimedSink(PostgreSQLSink):  # type: ignore[misc]  # not in the environment that mypy sees
-    """Tells of each write; `idle` is how long it had waited for its interval with nothing to do."""
+    """Prints each write; `idle` is the time since the last record, spent waiting for the commit interval."""
 
     progress: Progress
 
     def write(self, batch: Any) -> None:
-        found = self.progress
-        idle = time.time() - found.last_at
+        progress = self.progress
+        idle = time.time() - progress.last_at
         super().write(batch)
-        told = {"began_at": found.began_at, "ended_at": time.time() - idle, "seen": found.seen}
-        print(json.dumps(told), flush=True)
+        written = {"began_at": progress.began_at, "ended_at": time.time() - idle, "seen": progress.seen}
+        print(json.dumps(written), flush=True)
 
 
 def columns(row: dict[str, Any]) -> dict[str, Any]:
-    """The event's fields under the names of the view's columns; the same ones for each, as the sink wants it."""
+    """Return the fields of an event by column of the view; always the same columns, as the sink requires."""
     request, response = row["request_body"] or {}, row["response_body"] or {}
     return {
         "delegation_id": response.get("delegation_id") or request["delegation_id"],
@@ -61,18 +61,18 @@ def columns(row: dict[str, Any]) -> dict[str, Any]:
 
 def main() -> None:
     """Run until it is killed."""
-    told = json.loads(sys.argv[1])
+    settings = json.loads(sys.argv[1])
     progress = Progress()
     app = Application(
-        broker_address=told["bootstrap_servers"],
-        consumer_group=told["group"],
+        broker_address=settings["bootstrap_servers"],
+        consumer_group=settings["group"],
         auto_offset_reset="earliest",
-        commit_every=told["commit_every"],
+        commit_every=settings["commit_every"],
         commit_interval=1.0,
         loglevel="WARNING",
     )
     sink = TimedSink(
-        **told["database"],
+        **settings["database"],
         table_name="delegations",
         schema_auto_update=False,
         primary_key_columns="delegation_id",
@@ -80,7 +80,7 @@ def main() -> None:
         include_metadata=False,
     )
     sink.progress = progress
-    rows = app.dataframe(app.topic(told["topic"], value_deserializer="json"))
+    rows = app.dataframe(app.topic(settings["topic"], value_deserializer="json"))
     rows.filter(progress.is_event).apply(columns).sink(sink)
     app.run()
 

@@ -1,4 +1,4 @@
-"""What every part of the bench leaves behind: a table for a person, and JSON with the versions and the machine."""
+"""Output of every part: a table, and JSON with the versions and the machine."""
 
 import json
 import os
@@ -18,16 +18,16 @@ LOAD_BEFORE = [round(each, 2) for each in os.getloadavg()]
 _PACKAGES = ("kafka-python", "psycopg", "pydantic", "pydantic_core")
 
 
-def keep(name: str, found: Mapping[str, Any], servers: Mapping[str, str]) -> None:
-    """Written beside the code, where a commit can take it along."""
+def write_results(name: str, results: Mapping[str, Any], servers: Mapping[str, str]) -> None:
+    """Write results/<name>.json with the versions and the machine."""
     RESULTS.mkdir(exist_ok=True)
     versions = {"python": platform.python_version(), **{package: version(package) for package in _PACKAGES}}
-    result = {**found, "machine": machine(), "versions": {**versions, **servers}}
-    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
+    content = {**results, "machine": machine(), "versions": {**versions, **servers}}
+    (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def machine() -> dict[str, Any]:
-    """What the figures are of."""
+    """Return a description of this machine."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
         "processor": _processor(),
@@ -40,37 +40,37 @@ def machine() -> dict[str, Any]:
 
 
 def table(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """The first column is a name, the others are figures; nothing is cut off where the terminal is narrow."""
-    made = Table(title=title, title_justify="left")
+    """Print a table: names in the first column, figures in the others; a narrow terminal cuts nothing off."""
+    printed = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        made.add_column(column, justify="right" if number else "left", overflow="fold")
+        printed.add_column(column, justify="right" if number else "left", overflow="fold")
     for row in rows:
-        made.add_row(*row)
-    Console(width=max(console.width, 110)).print(made)
+        printed.add_row(*row)
+    Console(width=max(console.width, 110)).print(printed)
 
 
 def spread(values: Sequence[float]) -> str:
-    """From the least to the most."""
+    """Format the smallest and the largest value."""
     return f"{min(values):,.0f} - {max(values):,.0f}"
 
 
 def percentile(values: Sequence[float], part: float) -> float:
-    """The value that this part of all is at most; `values` sorted."""
+    """Return the percentile of sorted values; `part` from 0 to 1."""
     return values[min(len(values) - 1, int(len(values) * part))]
 
 
 def slope(points: Sequence[tuple[float, float]]) -> float:
-    """How much y grows for each x, by least squares."""
+    """Return the slope of the regression line through points (x, y)."""
     return statistics.linear_regression([x for x, _ in points], [y for _, y in points]).slope
 
 
 def _addition() -> float:
-    """Nanoseconds: two builds of one version of Python differ by half, which shows in every figure of theirs."""
+    """Return nanoseconds per addition: builds of one version of Python differ by half, in all figures."""
     loop = timeit.repeat("for n in range(1_000_000): total += n", "total = 0", number=1, repeat=5)
     return round(min(loop) * 1e3, 1)
 
 
 def _processor() -> str:
-    about = Path("/proc/cpuinfo")
-    lines = about.read_text().splitlines() if about.exists() else []
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), platform.processor())

@@ -1,14 +1,14 @@
-"""Rows of `activity_logs` as the text of an event: bare, or in the envelope of a Debezium change event."""
+"""Formats activity rows as JSON: bare, or in the envelope of a Debezium change event."""
 
 import json
 from typing import NamedTuple
 
-LEFT_OUT_BYTES = 2_000
-"""From here on an update in a Debezium envelope leaves out an unchanged body, as a real connector does."""
+UNAVAILABLE_FROM_CHARACTERS = 2_000
+"""From this length on, an update in a Debezium envelope omits an unchanged body, as a real connector does."""
 
 
 class Row(NamedTuple):
-    """An activity row; the bodies are JSON, `quoted_…` stand as they are written, quotes or null."""
+    """An activity row; bodies are JSON texts, and `quoted_…` are JSON literals (a quoted string or null)."""
 
     row_id: str
     workspace_id: str
@@ -25,14 +25,14 @@ class Row(NamedTuple):
 
 
 def bare(row: Row) -> str:
-    """The row as a platform's own publisher writes it: bodies are objects."""
+    """Format the row as a platform's publisher does: bodies are objects."""
     return _columns(row, row.request or "null", row.response or "null")
 
 
 def change(row: Row, ms: int) -> str:
-    """The row as a change feed writes it: bodies are texts of JSON, and an update leaves a large one out."""
-    left_out = row.is_update and row.request is not None and len(row.request) > LEFT_OUT_BYTES
-    request = '"__debezium_unavailable_value"' if left_out else _as_text(row.request)
+    """Format the row as a change feed does: bodies are JSON texts, and updates omit large ones."""
+    omitted = row.is_update and row.request is not None and len(row.request) > UNAVAILABLE_FROM_CHARACTERS
+    request = '"__debezium_unavailable_value"' if omitted else _as_text(row.request)
     after = _columns(row, request, _as_text(row.response))
     return (
         f'{{"before":null,"after":{after},"source":{{"version":"3.5.0.Final","connector":"postgresql",'

@@ -1,4 +1,4 @@
-"""Whose time it is: every moment between start and stop is charged to one row, so that the rows add up."""
+"""Charges every moment between start and stop to exactly one row, so that the rows add up."""
 
 import functools
 import time
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Stopwatch:
-    """Charges the time to the innermost function that is timed, and to `rest` outside of all."""
+    """Charges time to the innermost timed function, and to the row `rest` outside of them."""
 
     def __init__(self, rest: str, clock: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
@@ -19,24 +19,24 @@ class Stopwatch:
         self.began = self._since
 
     def stop(self) -> float:
-        """Charge what is open; all the seconds since the start."""
+        """Charge the time since the last change; returns the seconds since the start."""
         self._charge()
         return self._since - self.began
 
     def time(self, owner: ModuleType | type, name: str, row: str, row_if_empty: str | None = None) -> None:
-        """Time a function in place; what it returns empty can be charged to another row."""
-        timed = getattr(owner, name)  # one that is gone fails here, and not in silence
+        """Replace a function by a timed one; a call with an empty result can be charged to another row."""
+        timed = getattr(owner, name)  # a renamed function raises here
 
         @functools.wraps(timed)
         def timing(*arguments: Any, **named: Any) -> Any:
             self._charge()
             self._rows.append(row)
-            found: Any = None
+            result: Any = None
             try:
-                found = timed(*arguments, **named)
-                return found
+                result = timed(*arguments, **named)
+                return result
             finally:
-                if row_if_empty and not found:
+                if row_if_empty and not result:
                     self._rows[-1] = row_if_empty
                 self._charge()
                 self._rows.pop()

@@ -1,4 +1,4 @@
-"""What a broker acknowledged, and the line of a recording that keeps it (CONTRACT §5)."""
+"""Recordings of acknowledged records: one JSON line per record (events/README.md, section 5)."""
 
 import base64
 import gzip
@@ -13,7 +13,7 @@ import zstandard
 
 
 class AcknowledgedRecord(NamedTuple):
-    """A record as it stands in the log."""
+    """A record with its place in the topic; `timestamp` in ms."""
 
     topic: str
     partition: int
@@ -24,12 +24,14 @@ class AcknowledgedRecord(NamedTuple):
 
 
 def to_line(record: AcknowledgedRecord) -> str:
+    """Encode a record as a line; bytes that are not UTF-8 become base64."""
     line: dict[str, object] = record._asdict() | {"key": None, "value": None}
     line |= _as_text("key", record.key) | _as_text("value", record.value)
     return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def from_line(line: str) -> AcknowledgedRecord:
+    """Decode a line of `to_line`."""
     fields = json.loads(line)
     return AcknowledgedRecord(
         fields["topic"],
@@ -42,7 +44,7 @@ def from_line(line: str) -> AcknowledgedRecord:
 
 
 def write_recording(path: Path, records: Iterable[AcknowledgedRecord]) -> int:
-    """Writes a recording, compressed as the file's suffix says; returns how many records it holds."""
+    """Write a recording, compressed by the suffix of its file; returns the number of records."""
     count = 0
     with open_recording(path, "w") as lines:
         for record in records:
@@ -52,13 +54,15 @@ def write_recording(path: Path, records: Iterable[AcknowledgedRecord]) -> int:
 
 
 def read_recording(path: Path) -> Iterator[AcknowledgedRecord]:
+    """Yield the records of a recording."""
     with open_recording(path, "r") as lines:
         yield from map(from_line, lines)
 
 
 @contextmanager
 def open_recording(path: Path, mode: str) -> Iterator[IO[str]]:
-    # "\n" alone ends a line: texts hold all sorts of other separators
+    """Open the lines of a recording (mode `r` or `w`), compressed by the suffix of its file: .gz, .zst or none."""
+    # only "\n" ends a line: texts contain other line separators
     with _open_bytes(path, f"{mode}b") as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="\n") as lines:
         yield lines
 

@@ -1,4 +1,4 @@
-"""The platform's table `activity_logs` beside the view, and what both hold."""
+"""The platform's table `activity_logs` beside the view, and the rows of both."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SEARCH_PATH = "-c search_path=projector,public -c TimeZone=UTC"
 
 
 def create_activity_table(url: str) -> None:
-    """The table as CONTRACT §2 describes it."""
+    """Create the table of events/README.md, section 2."""
     with psycopg.connect(url) as conn:
         conn.execute(
             """
@@ -28,14 +28,14 @@ def create_activity_table(url: str) -> None:
 
 
 def activities(conn: Connection) -> list[dict[str, Any]]:
-    """The activity rows as JSON tells them, in the order in which they were written."""
+    """Return the activity rows as JSON, oldest first."""
     with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         rows = cursor.execute("SELECT to_jsonb(a) AS row FROM activity_logs a ORDER BY created_at").fetchall()
     return [row["row"] for row in rows]
 
 
 def view(conn: Connection) -> list[Delegation]:
-    """The rows of the view by their ids."""
+    """Return the rows of the view, sorted by id."""
     with conn.transaction():
         ids = [row[0] for row in conn.execute("SELECT delegation_id FROM delegations ORDER BY 1")]
         return sorted(delegations.read_delegations(conn, ids))

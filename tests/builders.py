@@ -1,4 +1,4 @@
-"""Given, when, then over the pure fold: events or records go in, twice unless told otherwise, and a row comes out."""
+"""Builders of events and records, and helpers that apply them to the pure fold, by default twice."""
 
 import itertools
 import json
@@ -24,21 +24,21 @@ def at(minute: float) -> datetime:
 
 
 def request(delegation_id: str = "d-1", minute: float = 0, **fields: Any) -> Requested:
-    """What a caller asks, ten o'clock and so many minutes."""
+    """Build a request at this minute after ten o'clock."""
     created_at = at(minute)
-    asked = Requested(delegation_id, CALLER, CALLEE, "a task", None, created_at + timedelta(hours=6), created_at)
-    return asked._replace(**fields)
+    event = Requested(delegation_id, CALLER, CALLEE, "a task", None, created_at + timedelta(hours=6), created_at)
+    return event._replace(**fields)
 
 
 def row(status: Status = Status.QUEUED, **columns: Any) -> Delegation:
-    """A row as a request at ten makes it, in any status."""
-    made = evolve(None, request()).after
-    assert isinstance(made, Delegation)
-    return made._replace(status=status, **columns)
+    """Build the row of a request at ten o'clock, in any status."""
+    inserted = evolve(None, request()).after
+    assert isinstance(inserted, Delegation)
+    return inserted._replace(status=status, **columns)
 
 
 def state(row: Delegation) -> State:
-    """As much of a row as a later batch reads."""
+    """Return the part of a row that a later batch reads."""
     return State._make(getattr(row, name) for name in State._fields)
 
 
@@ -51,7 +51,7 @@ def beat(minute: float = 1, delegation_id: str = "d-1") -> Heartbeat:
 
 
 class Then(NamedTuple):
-    """What came of it: how each event ended the first time, and the row after the last time."""
+    """The result of `given`: the outcomes of the first application, and the row after the last one."""
 
     outcomes: list[Outcome]
     row: Row | None
@@ -66,7 +66,7 @@ class Then(NamedTuple):
 
 
 def given(before: Row | None, *events: Requested | Reported | Heartbeat, times: int = 2) -> Then:
-    """Apply the events to a row, or to none, so many times over; from the second time on nothing may change."""
+    """Apply the events to a row or to none, several times; only the first time may change the row."""
     first = _applied(before, events)
     again = first[-1].after if first else before
     for _ in range(1, times):
@@ -86,7 +86,7 @@ def _applied(before: Row | None, events: Sequence[Requested | Reported | Heartbe
 
 
 def record(value: object, offset: int = 0, *, partition: int = 0, timestamp: int | None = None) -> RecordedRecord:
-    """A record of the log: bytes as they are, none as a tombstone, anything else as JSON."""
+    """Build a record: bytes unchanged, None as a tombstone, any other value as JSON."""
     content = value if isinstance(value, bytes) or value is None else json.dumps(value).encode()
     return RecordedRecord("activity-log", partition, offset, timestamp, None, content)
 
@@ -96,7 +96,7 @@ def log(*values: object) -> list[RecordedRecord]:
 
 
 class Memory:
-    """The fold with a table of its own: what Postgres would hold after each batch, without Postgres."""
+    """The fold with tables in memory instead of Postgres."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Delegation] = {}
@@ -105,13 +105,13 @@ class Memory:
         self.dead_letters: list[fold.DeadLetter] = []
 
     def project(self, batch: Iterable[RecordedRecord]) -> list[Outcome]:
-        """Fold one batch; the outcomes of the records that say something in their order, then those of the others."""
-        reading = fold.resolve_unavailable(fold.translate_batch(batch), self.large_rows)
-        self.dead_letters += reading.dead_letters
+        """Fold one batch; returns the outcomes of the delegation events in order, then those of the other records."""
+        translated = fold.resolve_unavailable(fold.translate_batch(batch), self.large_rows)
+        self.dead_letters += translated.dead_letters
         view = WorkingSet(map(state, self.rows.values()), self._holders(), self.parked.values())
-        outcomes = [view.apply(record, translation) for record, translation in reading.records]
+        outcomes = [view.apply(record, translation) for record, translation in translated.records]
         self._write(view.changes())
-        return outcomes + list(reading.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(reading.dead_letters)
+        return outcomes + list(translated.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(translated.dead_letters)
 
     def _holders(self) -> dict[tuple[str, str], str]:
         rows = self.rows.values()
@@ -121,8 +121,8 @@ class Memory:
         self.rows.update({row.delegation_id: row for row in changes.inserted})
         for row in changes.updated:
             self.rows[row.delegation_id] = self.rows[row.delegation_id]._replace(**row._asdict())
-        healed = set(changes.requested)
-        self.parked = {at: each for at, each in self.parked.items() if each.event.delegation_id not in healed}
+        unparked = set(changes.requested)
+        self.parked = {at: each for at, each in self.parked.items() if each.event.delegation_id not in unparked}
         for each in changes.parked:
             self.parked.setdefault((each.topic, each.partition, each.offset), each)
 
@@ -135,21 +135,21 @@ def folded(*batches: Iterable[RecordedRecord]) -> Memory:
 
 
 def cut(records: Sequence[RecordedRecord], places: Iterable[int]) -> Iterator[Sequence[RecordedRecord]]:
-    """The records in pieces, cut at these places."""
+    """Yield the records in batches, split at these indices."""
     ends = sorted({0, len(records), *(place for place in places if 0 < place < len(records))})
     for start, end in itertools.pairwise(ends):
         yield records[start:end]
 
 
 def said(value: object, timestamp: int | None = None) -> Translation:
-    """What one record says of a delegation; fails where it says nothing."""
-    reading = fold.translate_batch([record(value, timestamp=timestamp)])
-    assert reading.records, reading
-    return reading.records[0].translation
+    """Return the translation of one record; fails if it is no delegation event."""
+    translated = fold.translate_batch([record(value, timestamp=timestamp)])
+    assert translated.records, translated
+    return translated.records[0].translation
 
 
 def outcome(value: object, timestamp: int | None = None) -> Outcome:
-    """How one record ends in an empty view."""
+    """Return the outcome of one record in an empty view."""
     [ended] = folded_outcomes(record(value, timestamp=timestamp))
     return ended
 
@@ -160,7 +160,7 @@ def folded_outcomes(*records: RecordedRecord) -> list[Outcome]:
 
 
 def dead(value: object, timestamp: int | None = None) -> tuple[str | None, str]:
-    """The field and the reason of a dead letter; fails where it is none."""
+    """Return the field and the reason of a dead letter; fails if the record is none."""
     memory = folded([record(value, timestamp=timestamp)])
     assert memory.dead_letters, f"no dead letter: {value!r}"
     return memory.dead_letters[0].field, memory.dead_letters[0].reason

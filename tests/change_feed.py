@@ -1,4 +1,4 @@
-"""A change feed of a platform's table: its connector, and what the view must be behind it."""
+"""A change feed of the platform's table, from Postgres by Debezium to the topic, and checks of the view behind it."""
 
 from typing import Literal
 
@@ -12,7 +12,7 @@ from testbed.oracle import differences, stored_rows
 
 
 class Feed:
-    """A connector from the scene's database to its topic, with the platform in front and the view behind it."""
+    """A connector from the cluster's database to its topic; `platform` writes to the table in front of it."""
 
     def __init__(self, scene: Cluster, conn: psycopg.Connection, log: TopicLog) -> None:
         self.conn, self.log = conn, log
@@ -21,41 +21,41 @@ class Feed:
         self._worker: ConnectWorker | None = None
         self._name = f"slot_{conn.info.dbname}"
 
-    def begins(self, worker: ConnectWorker, *, snapshot: Literal["initial", "no_data"] = "initial") -> None:
-        """A connector that is new, or that this worker had before it was killed."""
+    def start(self, worker: ConnectWorker, *, snapshot: Literal["initial", "no_data"] = "initial") -> None:
+        """Start the connector on this worker, or continue the one that the worker had before it was killed."""
         config = connector_config(self._scene.database_url, slot=self._name, topic=self._scene.topic)
         worker.run(self._name, config | {"snapshot.mode": snapshot})
         self._worker = worker
 
-    def begins_anew(self, worker: ConnectWorker) -> None:
-        """Another connector takes the place of the one there was, and knows nothing of it."""
-        self.ends()
-        self._name += "_anew"
-        self.begins(worker)
+    def replace(self, worker: ConnectWorker) -> None:
+        """Replace the connector by another one, with a new slot and without offsets."""
+        self.remove()
+        self._name += "_2"
+        self.start(worker)
 
-    def streams(self) -> None:
-        """Wait until what is written from now on comes by the stream, in no snapshot."""
-        until(lambda: self._is_well() and self.slot_is_used(), "a slot from which the connector reads")
+    def wait_until_streaming(self) -> None:
+        """Block until the snapshot is over: later changes come from the stream."""
+        until(lambda: self._is_healthy() and self.slot_is_active(), "an active slot with a confirmed position")
         self.platform.streamed = True
 
-    def slot_is_used(self) -> bool:
-        """One that is still being made has confirmed nothing."""
-        found = self.conn.execute(
+    def slot_is_active(self) -> bool:
+        """Whether a connector reads from the slot; a slot that is still being created has confirmed nothing."""
+        row = self.conn.execute(
             "SELECT active AND confirmed_flush_lsn IS NOT NULL FROM pg_replication_slots WHERE slot_name = %s",
             [self._name],
         ).fetchone()
-        return found is not None and bool(found[0])
+        return row is not None and bool(row[0])
 
-    def tells(self, rows: list[str]) -> None:
-        """Wait until these activity rows are in the topic."""
-        until(lambda: self._is_well() and self.log.holds(rows), "the platform's last rows in the topic")
+    def wait_for(self, row_ids: list[str]) -> None:
+        """Block until the topic has changes of these activity rows."""
+        until(lambda: self._is_healthy() and self.log.has_changes_of(row_ids), "the last rows in the topic")
 
-    def tells_all(self) -> None:
-        """Wait until all that the platform wrote is in the topic."""
-        self.tells(self.platform.marks())
+    def wait_for_all(self) -> None:
+        """Block until the topic has all changes of the platform."""
+        self.wait_for(self.platform.write_markers())
 
-    def view_equals_what_the_platform_did(self) -> None:
-        """Once all that was read of the topic is projected: whole rows, and nothing beside them."""
+    def assert_view_is_expected(self) -> None:
+        """Wait until all records read so far are projected, and compare the whole view with the platform's rows."""
         self._scene.acknowledged = self.log.records
         self._scene.caught_up()
         found = differences(self.platform.expected, stored_rows(self.conn))
@@ -63,12 +63,12 @@ class Feed:
         assert self.conn.execute("SELECT reason FROM projector.dead_letters").fetchall() == []
         assert self.conn.execute("SELECT delegation_id FROM projector.parked").fetchall() == []
 
-    def ends(self) -> None:
-        """The connector is gone; its slot is left."""
+    def remove(self) -> None:
+        """Delete the connector; its slot stays."""
         if self._worker:
             self._worker.remove(self._name)
 
-    def _is_well(self) -> bool:
+    def _is_healthy(self) -> bool:
         if self._worker:
-            self._worker.require_well(self._name)
+            self._worker.raise_if_failed(self._name)
         return True

@@ -1,4 +1,4 @@
-"""A scene of real parts: a topic with a platform that writes to it, members as real processes, and a judge."""
+"""The cluster of a test: a real Kafka and Postgres, members as real processes, a producer and the oracle."""
 
 import json
 import os
@@ -22,10 +22,10 @@ from testbed.producer import publish
 from testbed.recording import AcknowledgedRecord
 from testbed.workload import Mix, Record, records
 
-SECONDS = 60.0
-"""The longest that a scene waits for a fact; no test measures time."""
+TIMEOUT_SECONDS = 60.0
+"""The timeout of every wait; no test measures time."""
 
-IMPATIENT = {
+SHORT_TIMEOUTS = {
     "PROJECTOR_SESSION_TIMEOUT_MS": "3000",
     "PROJECTOR_HEARTBEAT_INTERVAL_MS": "500",
     "PROJECTOR_IDLE_IN_TRANSACTION_TIMEOUT_MS": "2000",
@@ -34,39 +34,39 @@ IMPATIENT = {
 }
 
 
-def until(fact: Callable[[], Any], what: str, seconds: float = SECONDS) -> Any:
-    """Wait for a fact, and return it; fails by naming what never came."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := fact():
-            return found
-        time.sleep(0.02)  # between two looks at the fact
-    raise AssertionError(f"never in {seconds} seconds: {what}")
+def until(condition: Callable[[], Any], what: str, seconds: float = TIMEOUT_SECONDS) -> Any:
+    """Block until `condition` returns a true value, and return it; fails with `what` after the timeout."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)  # polling interval
+    raise AssertionError(f"not within {seconds} seconds: {what}")
 
 
 class Process:
-    """A `projector run`, and what it said: a dictionary for each line of its log."""
+    """A `projector run` as a process, with its JSON log."""
 
-    def __init__(self, arguments: Sequence[str], environment: dict[str, str], said: Path) -> None:
-        self._said = said
-        with said.open("ab") as out:
+    def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
             command = [sys.executable, "-m", "projector", "run", *arguments]
-            self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=out)
+            self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=output)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
 
     def text(self) -> str:
-        return self._said.read_text()
+        return self._log.read_text()
 
     def says(self, message: str, times: int = 1) -> Any:
-        """The line with this message, once it is said so often."""
+        """Block until the log has this many lines with this message; returns the last of them."""
 
-        def found() -> dict[str, Any] | None:
-            said = [line for line in self.lines() if line["message"] == message]
-            return said[times - 1] if len(said) >= times else None
+        def nth_line() -> dict[str, Any] | None:
+            lines = [line for line in self.lines() if line["message"] == message]
+            return lines[times - 1] if len(lines) >= times else None
 
-        return until(found, f"{message!r} in:\n{self.text()[-3000:]}")
+        return until(nth_line, f"{message!r} in:\n{self.text()[-3000:]}")
 
     def signal(self, number: signal.Signals) -> Self:
         self.process.send_signal(number)
@@ -76,7 +76,7 @@ class Process:
         self.signal(signal.SIGKILL).process.wait()
 
     def exit_code(self) -> int:
-        return self.process.wait(timeout=SECONDS)
+        return self.process.wait(timeout=TIMEOUT_SECONDS)
 
     def end(self) -> None:
         if self.process.poll() is None:
@@ -85,7 +85,7 @@ class Process:
 
 
 class Cluster:
-    """`acknowledged` is what the broker took, in the order in which it answered."""
+    """`acknowledged` has the acknowledged records, in the order of the broker's answers."""
 
     def __init__(self, database_url: str, bootstrap_servers: str, topic: str, folder: Path) -> None:
         self.database_url = database_url
@@ -96,33 +96,33 @@ class Cluster:
         self._members: list[Process] = []
 
     def watch_positions(self) -> None:
-        """Note every move of a position from now on, for `nothing_twice`."""
+        """Record every move of a position from now on, for `nothing_twice`."""
         with psycopg.connect(self.database_url) as conn:
             conn.execute(
                 """
-                CREATE TABLE public.moves (partition int, was bigint, now bigint);
-                CREATE FUNCTION public.note_move() RETURNS trigger LANGUAGE plpgsql AS $$
+                CREATE TABLE public.moves (partition int, start bigint, next_offset bigint);
+                CREATE FUNCTION public.record_move() RETURNS trigger LANGUAGE plpgsql AS $$
                 BEGIN
                     INSERT INTO public.moves VALUES (NEW.partition, OLD.next_offset, NEW.next_offset);
                     RETURN NEW;
                 END $$;
-                CREATE TRIGGER note_move AFTER UPDATE OF next_offset ON projector.positions
-                    FOR EACH ROW EXECUTE FUNCTION public.note_move()
+                CREATE TRIGGER record_move AFTER UPDATE OF next_offset ON projector.positions
+                    FOR EACH ROW EXECUTE FUNCTION public.record_move()
                 """
             )
 
     def nothing_twice(self) -> None:
-        """Each stretch of the log was passed once: no position ever went back, and together they span the log."""
+        """Check that no position went back, and that the moves together cover the whole log."""
         with psycopg.connect(self.database_url) as conn:
-            backwards = conn.execute("SELECT * FROM public.moves WHERE now <= was").fetchall()
-            spanned = conn.execute("SELECT partition, sum(now - was) FROM public.moves GROUP BY 1").fetchall()
+            backwards = conn.execute("SELECT * FROM public.moves WHERE next_offset <= start").fetchall()
+            covered = conn.execute("SELECT partition, sum(next_offset - start) FROM public.moves GROUP BY 1").fetchall()
         assert backwards == []
-        assert dict(spanned) == self.ends()
+        assert dict(covered) == self.ends()
 
     def member(self, *arguments: str, **environment: str) -> Process:
-        """Start a member, or with `--members` several; `environment` without the prefix."""
+        """Start `projector run` with these arguments and settings (without their prefix)."""
         settings = {
-            **IMPATIENT,
+            **SHORT_TIMEOUTS,
             "PROJECTOR_DATABASE_URL": self.database_url,
             "PROJECTOR_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "PROJECTOR_TOPIC": self.topic,
@@ -135,27 +135,27 @@ class Cluster:
         return member
 
     def play(self, mix: Mix | Iterable[Record], *, per_second: float | None = None) -> None:
-        """Let a platform write, or whoever wrote these records, until all of it is acknowledged."""
+        """Publish these records, or those of a simulated platform, and wait until all of them are acknowledged."""
         publish(
             records(mix) if isinstance(mix, Mix) else mix,
             bootstrap_servers=self.bootstrap_servers,
             topic=self.topic,
-            keep=self.acknowledged.append,
+            on_acknowledged=self.acknowledged.append,
             per_second=per_second,
         )
 
     @contextmanager
     def playing(self, mix: Mix | Iterable[Record], *, per_second: float) -> Iterator[None]:
-        """As `play`, beside what the test does; all is acknowledged at the end of the block."""
+        """Publish in a thread for the length of the block; at its end all records are acknowledged."""
         failed: list[BaseException] = []
 
-        def play() -> None:
+        def publish_all() -> None:
             try:
                 self.play(mix, per_second=per_second)
             except BaseException as error:
                 failed.append(error)
 
-        thread = threading.Thread(target=play)
+        thread = threading.Thread(target=publish_all)
         thread.start()
         try:
             yield
@@ -164,7 +164,7 @@ class Cluster:
         assert not failed, failed
 
     def ends(self) -> dict[int, int]:
-        """Partition → the offset after the last record that was acknowledged."""
+        """Partition → the offset after its last acknowledged record."""
         ends: dict[int, int] = {}
         for record in self.acknowledged:
             ends[record.partition] = max(ends.get(record.partition, 0), record.offset + 1)
@@ -172,13 +172,13 @@ class Cluster:
 
     def positions(self) -> dict[int, int]:
         with psycopg.connect(self.database_url) as conn:
-            found = conn.execute(
+            rows = conn.execute(
                 "SELECT partition, next_offset FROM projector.positions WHERE topic = %s", [self.topic]
             ).fetchall()
-        return dict(found)
+        return dict(rows)
 
     def take_positions(self) -> None:
-        """Own every position, as a member would that nobody told of the others."""
+        """Take over the ownership of all positions, as another member would; running members are then fenced."""
         with psycopg.connect(self.database_url) as conn:
             conn.execute("UPDATE projector.positions SET owner = gen_random_uuid()")
 
@@ -186,50 +186,50 @@ class Cluster:
         return sum(self.positions().values())
 
     def projects_more_than(self, records: int) -> None:
-        """Wait until more than so many records are projected."""
+        """Block until more than this number of records are projected."""
         until(lambda: self.projected() > records, f"more than {records} records projected")
 
     def committed(self) -> dict[int, int]:
-        """What the group was told: partition → offset."""
+        """The group's committed offsets: partition → offset."""
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
         try:
-            told = admin.list_group_offsets({f"group-{self.topic}": None})[f"group-{self.topic}"]
+            offsets = admin.list_group_offsets({f"group-{self.topic}": None})[f"group-{self.topic}"]
         finally:
             admin.close()
-        return {place.partition: offset.offset for place, offset in told.items()}
+        return {place.partition: offset.offset for place, offset in offsets.items()}
 
     def caught_up(self) -> None:
-        """Wait until every position is at the end of its partition."""
+        """Block until every position is at the end of its partition."""
         ends = self.ends()
 
         def reached() -> bool:
             return ends.items() <= self.positions().items()
 
         try:
-            until(reached, "all positions at the end")
+            until(reached, "all positions at the end of their partitions")
         except AssertionError as error:
-            said = "\n".join(member.text()[-2000:] for member in self._members)
-            raise AssertionError(f"positions {self.positions()} of {ends}:\n{said}") from error
+            logs = "\n".join(member.text()[-2000:] for member in self._members)
+            raise AssertionError(f"positions {self.positions()} of {ends}:\n{logs}") from error
 
     def view_equals_log(self) -> None:
-        """Fold what was acknowledged with code of its own, and compare whole tables."""
+        """Fold the acknowledged records by the oracle, and compare the whole table."""
         with psycopg.connect(self.database_url, autocommit=True) as conn:
             assert differences(fold_log(self.acknowledged).rows, stored_rows(conn)) == []
 
     def nothing_dropped(self) -> None:
-        """What could not be read is kept byte for byte, and what came too early is parked: these and no others."""
-        verdict = fold_log(self.acknowledged)
-        unreadable = {(letter.partition, letter.offset) for letter in verdict.dead_letters}
-        dead = {each[1:3]: (each.key, each.value) for each in self.acknowledged if each[1:3] in unreadable}
+        """Check that exactly the unreadable records are dead letters, and that exactly the early events are parked."""
+        expected = fold_log(self.acknowledged)
+        unreadable = {(letter.partition, letter.offset) for letter in expected.dead_letters}
+        dead_letters = {each[1:3]: (each.key, each.value) for each in self.acknowledged if each[1:3] in unreadable}
         with psycopg.connect(self.database_url) as conn:
-            kept = conn.execute('SELECT partition, "offset", key, value FROM projector.dead_letters').fetchall()
+            stored = conn.execute('SELECT partition, "offset", key, value FROM projector.dead_letters').fetchall()
             parked = conn.execute("SELECT delegation_id, count(*) FROM projector.parked GROUP BY 1").fetchall()
-        assert {row[:2]: row[2:] for row in kept} == dead
-        assert len(kept) == len(dead)
-        assert dict(parked) == verdict.parked
+        assert {row[:2]: row[2:] for row in stored} == dead_letters
+        assert len(stored) == len(dead_letters)
+        assert dict(parked) == expected.parked
 
     def each_ended_once(self) -> None:
-        """What the members counted, once they are told to stop, is what the judge counts; killed ones cannot tell."""
+        """Stop the members, and check that their counters add up to the oracle's; not after a SIGKILL."""
         counted: Counter[str] = Counter()
         for member in self._members:
             if member.process.poll() is None:

@@ -1,4 +1,4 @@
-"""Commands of the projector as a shell runs them: real processes, with what they print and how they end."""
+"""Runs commands of the projector as processes, and returns their output and exit codes."""
 
 import json
 import os
@@ -9,20 +9,20 @@ from typing import Any, NamedTuple
 
 
 class Ended(NamedTuple):
-    """How a command ended, and what it printed."""
+    """The exit code and the output of a command."""
 
     code: int
     out: str
     err: str
 
     def json(self) -> Any:
-        """What it printed as one line of JSON, and nothing else."""
+        """Parse the output, which must be exactly one line of JSON."""
         (line,) = self.out.splitlines()
         return json.loads(line)
 
 
 def projector(*arguments: str, stdin: str = "", **settings: str) -> Ended:
-    """Run a command; `settings` without the prefix. Nothing of our own environment's settings reaches it."""
+    """Run a command with these settings (without their prefix) and no others of the environment."""
     done = subprocess.run(
         [sys.executable, "-m", "projector", *arguments],
         input=stdin,
@@ -35,5 +35,6 @@ def projector(*arguments: str, stdin: str = "", **settings: str) -> Ended:
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command with these settings only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
     return inherited | {f"PROJECTOR_{name.upper()}": value for name, value in settings.items()}

@@ -1,6 +1,6 @@
-"""One real Postgres and one real Kafka for all tests; a database and a topic of its own for each test that asks.
+"""One real Postgres and one real Kafka for all tests; each test has its own database and topic.
 
-`projector.demo.parts` tells where they come from. A test that stops or freezes a server starts one with `own=True`.
+`testbed.servers.start` starts them. A test that stops or pauses a server starts another one with `own=True`.
 """
 
 import uuid
@@ -22,7 +22,7 @@ pytest_plugins = ["repetitions", "proxied_kafka"]
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """The shared server. What it holds need not survive a crash of the machine, hence no fsync."""
+    """The shared server, without fsync: its data need not survive a crash of the machine."""
     with start_postgres(tmp_path_factory.mktemp("postgres"), options=["fsync=off"]) as server:
         yield server
 
@@ -36,14 +36,14 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def maintenance(postgres: Postgres) -> Iterator[Connection]:
-    """A superuser's connection that makes and drops databases."""
+    """A connection of the superuser that creates and drops databases."""
     with psycopg.connect(postgres.url, autocommit=True) as conn:
         yield conn
 
 
 @pytest.fixture(scope="session")
 def template_database(postgres: Postgres, maintenance: Connection) -> Iterator[str]:
-    """The name of a database with our schema, which nobody is connected to."""
+    """The name of a database with the schema of the projector, without connections."""
     name = f"template_{uuid.uuid4().hex[:12]}"
     maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     with psycopg.connect(_url_of(postgres, name)) as conn:
@@ -54,9 +54,9 @@ def template_database(postgres: Postgres, maintenance: Connection) -> Iterator[s
 
 @pytest.fixture(scope="session")
 def finished_databases(maintenance: Connection) -> Iterator[list[str]]:
-    """Databases of tests that are over, to be dropped by the next test.
+    """Databases of earlier tests; the next test drops them.
 
-    Not at once, since Postgres waits 0.1 s for each connection that is just about to go.
+    Not at once, since Postgres waits 0.1 s for each connection that is just closing.
     """
     names: list[str] = []
     yield names
@@ -68,7 +68,7 @@ def finished_databases(maintenance: Connection) -> Iterator[list[str]]:
 def database_url(
     postgres: Postgres, maintenance: Connection, template_database: str, finished_databases: list[str]
 ) -> Iterator[str]:
-    """A fresh database with our schema and nothing in it."""
+    """The URL of a new database with the schema of the projector, without rows."""
     while finished_databases:
         _drop(maintenance, finished_databases.pop())
     name = f"test_{uuid.uuid4().hex[:12]}"
@@ -80,20 +80,20 @@ def database_url(
 
 @pytest.fixture
 def conn(database_url: str) -> Iterator[Connection]:
-    """A connection to the test's database, not in autocommit, that finds `delegations` and the projector's tables."""
+    """A connection to the test's database, not in autocommit; its search path has the projector's tables."""
     with psycopg.connect(database_url, options="-c search_path=projector,public") as connection:
         yield connection
 
 
 @pytest.fixture
 def topic(kafka: str) -> str:
-    """A fresh topic of three partitions on the shared Kafka; `topics.create_topic` makes other ones."""
+    """A new topic with three partitions on the shared Kafka; `topics.create_topic` creates others."""
     return create_topic(kafka)
 
 
 @pytest.fixture
 def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Cluster]:
-    """A platform, members and a judge, on the shared Kafka and a database of its own."""
+    """Members, a producer and the oracle, on the shared Kafka and the test's database."""
     scene = Cluster(database_url, kafka, topic, tmp_path)
     yield scene
     scene.end()

@@ -1,4 +1,4 @@
-"""Hostile values, made of what a real connector wrote: damaged bytes, exchanged fields, what no writer should send."""
+"""Damaged values, made from those of a real connector: changed bytes, exchanged fields, invalid types."""
 
 import json
 import random
@@ -16,15 +16,15 @@ TEXTS = [
 
 
 def hostile(rng: random.Random, count: int) -> Iterator[bytes]:
-    """So many values; equal for equal seeds."""
+    """Yield `count` values, equal for equal seeds."""
     originals = real_values()
-    ways = [_flipped, _spliced, _swapped, _swapped, _deep, _wrapped]
+    damages = [_flipped, _spliced, _swapped, _swapped, _deep, _wrapped]
     for _ in range(count):
-        yield rng.choice(ways)(rng, rng.choice(originals))
+        yield rng.choice(damages)(rng, rng.choice(originals))
 
 
 def _flipped(rng: random.Random, value: Any) -> bytes:
-    """Some bits are others."""
+    """Flip some bits."""
     content = bytearray(written(value))
     for _ in range(rng.randint(1, 4)):
         content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
@@ -32,13 +32,13 @@ def _flipped(rng: random.Random, value: Any) -> bytes:
 
 
 def _spliced(rng: random.Random, value: Any) -> bytes:
-    """The head of one, and the tail of another."""
+    """Join the head of one value and the tail of another."""
     head, tail = written(value), written(rng.choice(real_values()), ascii_only=False)
     return head[: rng.randrange(len(head))] + tail[rng.randrange(len(tail)) :]
 
 
 def _swapped(rng: random.Random, value: Any) -> bytes:
-    """Up to three fields, at any depth, hold something else."""
+    """Replace up to three fields at any depth."""
     value = json.loads(json.dumps(value))
     for _ in range(rng.randint(1, 3)):
         within = value
@@ -62,7 +62,7 @@ def _anything(rng: random.Random) -> Any:
 
 
 def _deep(rng: random.Random, value: Any) -> bytes:
-    """Nested far deeper than any parser likes, in one of its fields."""
+    """Nest one field deeper than parsers accept."""
     depth = rng.choice([100, 1_000, 10_000])
     opening, closing = rng.choice([(b"[", b"]"), (b'{"a":', b"}")])
     nested = opening * depth + b"1" + closing * rng.choice([depth, depth, depth - 1])
@@ -71,7 +71,7 @@ def _deep(rng: random.Random, value: Any) -> bytes:
 
 
 def _wrapped(rng: random.Random, value: Any) -> bytes:
-    """A JSON text of a JSON text, whole or in its bodies."""
+    """Encode the value or its bodies as JSON texts, several times."""
     value = json.loads(json.dumps(value))
     if rng.random() < 0.3:
         return written(json.dumps(value))

@@ -1,4 +1,4 @@
-"""Members that are halted at a chosen point of their transaction on the server, until the test lets go."""
+"""Pauses members at a chosen point of their transaction, by a lock on the server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,13 +8,13 @@ import psycopg
 from cluster import Cluster, until
 
 POINTS = ("before the write", "in the write", "in the commit")
-"""Those of a batch."""
+"""The points of a batch."""
 
 LOCKS: dict[str, LiteralString] = {
-    "before the write": "SELECT FROM projector.positions FOR UPDATE",  # the gate waits, nothing is written yet
-    "in the write": "SELECT pg_advisory_xact_lock(4712)",  # the gate is passed, its rows are being written
+    "before the write": "SELECT FROM projector.positions FOR UPDATE",  # the fence waits, nothing is written yet
+    "in the write": "SELECT pg_advisory_xact_lock(4712)",  # the fence has passed, the rows are being written
     "in the commit": "SELECT pg_advisory_xact_lock(4711)",
-    "in the claim": "SELECT pg_advisory_xact_lock(4713)",  # the position's row is locked
+    "in the claim": "SELECT pg_advisory_xact_lock(4713)",  # the row of the position is locked
 }
 
 TRIGGERS: dict[str, LiteralString] = {
@@ -49,29 +49,31 @@ TRIGGERS: dict[str, LiteralString] = {
 
 @contextmanager
 def halting(scene: Cluster, point: str) -> Iterator[None]:
-    """Whoever projects within is halted there, and goes on behind it."""
+    """Pause members at this point for the length of the block."""
     with psycopg.connect(scene.database_url) as blocker:
         blocker.execute(LOCKS[point])
         yield
 
 
 def prepare(scene: Cluster, point: str) -> None:
-    """Put in what makes a member wait there; it waits for nobody until `halting`."""
+    """Create the trigger of this point; it pauses nothing until `halting`."""
     if statement := TRIGGERS.get(point):
         with psycopg.connect(scene.database_url) as conn:
             conn.execute(statement)
 
 
 def until_halted(scene: Cluster) -> None:
-    until(lambda: sessions(scene, waiting=True), "a member waits for our lock")
+    """Block until a member waits for the lock."""
+    until(lambda: sessions(scene, waiting=True), "a member that waits for the lock")
 
 
 def until_gone(scene: Cluster) -> None:
-    """What a killed member left behind: its session, which ends when it has done what it was told."""
-    until(lambda: not sessions(scene), "the sessions of the dead are over")
+    """Block until no session is left: that of a killed member ends after its current statement."""
+    until(lambda: not sessions(scene), "the end of all sessions")
 
 
 def sessions(scene: Cluster, *, waiting: bool = False) -> int:
+    """Return the number of sessions of members, or of those that wait for a lock."""
     with psycopg.connect(scene.database_url) as conn:
         row = conn.execute(
             "SELECT count(*) FILTER (WHERE NOT %(waiting)s OR wait_event_type = 'Lock') FROM pg_stat_activity "
@@ -83,7 +85,7 @@ def sessions(scene: Cluster, *, waiting: bool = False) -> int:
 
 
 def end_sessions(scene: Cluster) -> int:
-    """What an administrator does to those who hold things up; how many there were."""
+    """Terminate all sessions of members, as an administrator can; returns their number."""
     with psycopg.connect(scene.database_url, autocommit=True) as conn:
         ended = conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "

@@ -1,4 +1,4 @@
-"""Projecting into a real Postgres, for tests: sessions, gates, and what the tables hold afterwards."""
+"""Helpers that project into a real Postgres: connections, claims, fences, and the rows afterwards."""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -22,14 +22,14 @@ TOPIC = "activity-log"
 
 @contextmanager
 def connected(url: str) -> Iterator[Connection]:
-    """A session as the projector opens it, ready to project."""
+    """Open a connection as the projector does, with prepared statements."""
     with connection.connect(PostgresSettings(database_url=url), synchronous_commit=False) as conn:
         write_batch.prepare(conn)
         yield conn
 
 
 def in_batches(conn: Connection, records: Sequence[RecordedRecord], size: int) -> Outcomes:
-    """Project in batches of so many records; how they ended in all."""
+    """Project in batches of this size; returns the counts of all outcomes."""
     outcomes = Outcomes()
     for batch in cut(records, range(0, len(records), size)):
         outcomes += project(conn, batch)
@@ -37,18 +37,18 @@ def in_batches(conn: Connection, records: Sequence[RecordedRecord], size: int) -
 
 
 def asked(conn: Connection, statement: LiteralString) -> list[Any]:
-    """The rows of a query, outside any transaction; bare values where it has one column."""
+    """Return the rows of a query, or its values if it has one column; not in a transaction."""
     rows = conn.execute(statement).fetchall()
     return [row[0] if len(row) == 1 else row for row in rows]
 
 
 def table(conn: Connection) -> list[tuple[Any, ...]]:
-    """All of `delegations`, in order of ids as Python sorts them."""
+    """Return the whole table, in Python's order of ids."""
     return sorted(map(astuple, stored_rows(conn).values()))
 
 
 def expected_of(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
-    """What the judge says the table must hold."""
+    """Return the rows that the oracle expects, in the order of `table`."""
     rows: dict[str, Row] = fold_log(records).rows
     return sorted(map(astuple, rows.values()))
 
@@ -58,7 +58,7 @@ def dead_letters(conn: Connection) -> list[tuple[Any, ...]]:
 
 
 def claimed(conn: Connection, partition: int = 0, *, beginning: int = 0) -> uuid.UUID:
-    """Own a partition; returns the token."""
+    """Claim a partition; returns the token."""
     token = uuid.uuid4()
     with connection.transaction(conn):
         assert positions.claim(conn, Claim(TOPIC, partition, token, "topic-1", beginning, 1, "test")) is not None
@@ -66,15 +66,17 @@ def claimed(conn: Connection, partition: int = 0, *, beginning: int = 0) -> uuid
 
 
 def fence(token: uuid.UUID, *moves: tuple[int, int, int]) -> Fence:
-    """A gate of moves given as partition, was, now."""
+    """Build a fence from moves (partition, start, next_offset)."""
     return Fence(token, [Move(TOPIC, *move) for move in moves])
 
 
 def exclude_parking(conn: Connection) -> None:
-    """What a batch takes that brings requests, until the end of its transaction."""
+    """Take the lock of a batch with requests, until the end of the transaction."""
     conn.execute("SELECT pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'))")
 
 
 def position(conn: Connection, partition: int = 0) -> int:
-    [found] = [now for at, now in asked(conn, "SELECT partition, next_offset FROM positions") if at == partition]
-    return int(found)
+    """Return the position of a partition."""
+    rows = asked(conn, "SELECT partition, next_offset FROM positions")
+    [position] = [next_offset for number, next_offset in rows if number == partition]
+    return int(position)

@@ -1,20 +1,19 @@
-"""A Kafka of the tests' own behind a proxy: all that clients say to it goes through the proxy, by its own advice."""
+"""A separate Kafka behind a proxy; it advertises the proxy, so all clients connect through it."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import pytest
+from cluster import Cluster
 from proxy import Proxy
+from topics import create_topic
 
 from testbed.servers.start import Kafka, start_kafka
 
-if TYPE_CHECKING:
-    from cluster import Cluster
-
 
 class Distant(NamedTuple):
-    """The server, and the only way to it."""
+    """A Kafka and the proxy in front of it."""
 
     server: Kafka
     proxy: Proxy
@@ -26,19 +25,16 @@ class Distant(NamedTuple):
 
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distant]:
-    """A broker that may be ill-treated, and compacts at once."""
-    folder, eager = tmp_path_factory.mktemp("distant"), {"log.cleaner.backoff.ms": "200"}
-    with Proxy() as proxy, start_kafka(folder, own=True, options=eager, advertised=proxy.address) as server:
+    """A broker that tests may kill and cut off; its log cleaner runs often."""
+    folder, options = tmp_path_factory.mktemp("proxied"), {"log.cleaner.backoff.ms": "200"}
+    with Proxy() as proxy, start_kafka(folder, own=True, options=options, advertised=proxy.address) as server:
         proxy.server = server.bootstrap_servers
         yield Distant(server, proxy)
 
 
 @pytest.fixture
-def far(database_url: str, broker: Distant, tmp_path: Path) -> Iterator["Cluster"]:
-    """A scene on that broker, whose positions are watched."""
-    from cluster import Cluster  # not above, for the reason that conftest gives
-    from topics import create_topic
-
+def far(database_url: str, broker: Distant, tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster on the proxied Kafka, with recorded moves of its positions."""
     scene = Cluster(database_url, broker.bootstrap_servers, create_topic(broker.bootstrap_servers), tmp_path)
     scene.watch_positions()
     yield scene

@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves when told to: it cuts, goes deaf, delays, or cuts at the very bytes that a test names."""
+"""A TCP proxy with faults: it cuts connections, drops or delays bytes, or cuts at bytes that a test chooses."""
 
 import socket
 import struct
@@ -10,15 +10,15 @@ from typing import Literal, Self
 
 Verdict = Literal["pass", "cut before", "cut after"]
 _RESET = struct.pack("ii", 1, 0)
-_LONGEST = 1 << 20
+_RECEIVE_BYTES = 1 << 20
 
 
-class _Passage:
-    """One connection through the proxy: two sockets, and whether anything still passes."""
+class _Connection:
+    """One connection through the proxy: the sockets of both sides."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
-        self.is_deaf = False
+        self.drops_bytes = False
 
     def cut(self) -> None:
         for end in (self.client, self.server):
@@ -29,15 +29,15 @@ class _Passage:
 
 
 class Proxy:
-    """Listens at `address` for whoever wants the server; `server` may be named later."""
+    """Listens at `address` and connects to `server`, which may be set later."""
 
     def __init__(self, server: str = "") -> None:
         self.server = server
         self.seconds_each_way = 0.0
         self.look_at: Callable[[bytes], Verdict] = lambda _: "pass"
-        """Asked of whatever a client sends: to pass it, or to cut the connection before or after it is passed on."""
+        """Decides about all bytes of a client: pass them, or cut the connection before or after they are passed on."""
         self._is_closed = False
-        self._passages: list[_Passage] = []
+        self._connections: list[_Connection] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -52,24 +52,24 @@ class Proxy:
         self.close()
 
     def close(self) -> None:
-        """Cut every connection, and each new one, until it is opened again."""
+        """Cut every connection, and each new one, until `open`."""
         self._is_closed = True
         self.cut()
 
     def open(self) -> None:
-        """Let new connections through; those that are deaf stay deaf, as those of a NAT that forgot them."""
+        """Accept new connections; half-open ones stay half-open, as after a NAT has lost them."""
         self._is_closed = False
 
     def cut(self) -> None:
-        """Cut what is connected now."""
-        passages, self._passages = self._passages, []
-        for passage in passages:
-            passage.cut()
+        """Cut the current connections."""
+        connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.cut()
 
     def deafen(self) -> None:
-        """Half-open: what is connected stays connected, and nothing that is sent arrives; new connections are well."""
-        for passage in self._passages:
-            passage.is_deaf = True
+        """Make the current connections half-open: they stay connected, and no byte arrives. New ones work."""
+        for connection in self._connections:
+            connection.drops_bytes = True
 
     def _accept(self) -> None:
         while True:
@@ -88,24 +88,24 @@ class Proxy:
             return
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        passage = _Passage(client, server)
+        connection = _Connection(client, server)
         if self._is_closed:
-            passage.cut()
+            connection.cut()
             return
-        self._passages.append(passage)
-        threading.Thread(target=self._carry, args=(passage, server, client, False), daemon=True).start()
-        self._carry(passage, client, server, True)
+        self._connections.append(connection)
+        threading.Thread(target=self._forward, args=(connection, server, client, False), daemon=True).start()
+        self._forward(connection, client, server, True)
 
-    def _carry(self, passage: _Passage, source: socket.socket, sink: socket.socket, is_client: bool) -> None:
+    def _forward(self, connection: _Connection, source: socket.socket, sink: socket.socket, is_client: bool) -> None:
         with suppress(OSError):
-            while sent := source.recv(_LONGEST):
-                if passage.is_deaf:
+            while data := source.recv(_RECEIVE_BYTES):
+                if connection.drops_bytes:
                     continue
-                time.sleep(self.seconds_each_way)  # what is asked for: a slow line
-                verdict = self.look_at(sent) if is_client else "pass"
-                if verdict != "cut before":
-                    sink.sendall(sent)
-                if verdict != "pass":
+                time.sleep(self.seconds_each_way)  # a slow network
+                action = self.look_at(data) if is_client else "pass"
+                if action != "cut before":
+                    sink.sendall(data)
+                if action != "pass":
                     break
-        if not passage.is_deaf:
-            passage.cut()
+        if not connection.drops_bytes:
+            connection.cut()

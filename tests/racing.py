@@ -1,4 +1,4 @@
-"""Races with a start signal: one connection holds a lock, the racers pile up behind it, and then it lets go."""
+"""Races of concurrent calls: they all wait for one lock, and start together when it is released."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def race(url: str, *calls: Callable[[Connection], T], release: Callable[[], object]) -> list[T]:
-    """What the calls return, each on an autocommitting connection; `release` is called once all of them are blocked."""
+    """Run each call on its own autocommitting connection, and `release` once all are blocked; returns the results."""
 
     def run(call: Callable[[Connection], T]) -> T:
         with psycopg.connect(url, autocommit=True, application_name="racer") as conn:
@@ -29,11 +29,11 @@ def race(url: str, *calls: Callable[[Connection], T], release: Callable[[], obje
 
 
 def _wait_until_blocked(url: str, count: int, *, seconds: float = 30) -> None:
-    give_up_at = time.monotonic() + seconds
+    deadline = time.monotonic() + seconds
     with psycopg.connect(url, autocommit=True) as conn:
         while _blocked(conn) < count:
-            assert time.monotonic() < give_up_at, f"only {_blocked(conn)} of {count} racers are blocked"
-            time.sleep(0.01)  # Postgres tells nobody when a session starts to wait for a lock
+            assert time.monotonic() < deadline, f"only {_blocked(conn)} of {count} racers are blocked"
+            time.sleep(0.01)  # Postgres does not signal that a session waits for a lock
 
 
 def _blocked(conn: Connection) -> int:

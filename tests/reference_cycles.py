@@ -1,4 +1,4 @@
-"""Errors that hold on to themselves, and so to whatever their callers had in hand, until garbage is collected."""
+"""Checks for errors in reference cycles, which keep the variables of their callers alive until a collection."""
 
 import gc
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def none_of(kind: type[BaseException]) -> Iterator[None]:
-    """Fails where it takes the collector of garbage to be rid of errors of this kind."""
+    """Fail if errors of this kind are freed by the garbage collector only."""
     gc.collect()
     gc.disable()
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         yield
         gc.collect()
-        assert [each for each in gc.garbage if isinstance(each, kind)] == []
+        assert [item for item in gc.garbage if isinstance(item, kind)] == []
     finally:
         gc.set_debug(0)
         gc.garbage.clear()

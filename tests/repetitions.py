@@ -1,6 +1,7 @@
-"""How hard faults are played, and from which seed: the same tests in short rounds (`make test`) and in long ones.
+"""Sizes and seeds of the fault tests: the same tests run short (`make test`) and long (`make faults`).
 
-The seed stands in the name of each test that plays by chance, `test_…[seed-7]`: `make faults ARGS='--seed 7'` plays it.
+The seed is part of the name of each test that uses random numbers, `test_…[seed-7]`: `make faults ARGS='--seed 7'`
+repeats it.
 """
 
 import random
@@ -8,52 +9,52 @@ from typing import NamedTuple
 
 import pytest
 
-EVERY_TIME = 11
-"""The seed of short rounds: who changes a line wants to hear of that line."""
+DEFAULT_SEED = 11
+"""The seed of short runs, always the same: a failure is then due to the last change."""
 
 _MEASURED: list[str] = []
 
 
 class Round(NamedTuple):
-    """One round of a test: its size, and where its chances come from."""
+    """The size and the seed of one run of a test; `times` is the option --rounds."""
 
     seed: int
     is_long: bool
     times: int | None
 
     def of(self, short: int, long: int) -> int:
-        """So many in a short round, and so many in a long one."""
+        """Return the first number in a short run, the second in a long one."""
         return long if self.is_long else short
 
     def repeats(self, short: int, long: int) -> int:
-        """As `of`, unless the command line says how often."""
+        """Return the number of repetitions: the option --rounds, or one of these two."""
         return self.times or self.of(short, long)
 
     def note(self, measured: str) -> None:
-        """For whoever reads what was measured: told at the end."""
+        """Print a measured figure at the end of the run."""
         _MEASURED.append(measured)
 
     def chances(self) -> random.Random:
-        """Equal for equal seeds."""
+        """Return a random generator with this seed."""
         return random.Random(self.seed)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     faults = parser.getgroup("faults")
-    faults.addoption("--long", action="store_true", help="play the faults in long rounds")
-    faults.addoption("--seed", type=int, help="play the faults from this seed; long rounds have another each time")
-    faults.addoption("--rounds", type=int, help="how often each fault that is repeated is played")
+    faults.addoption("--long", action="store_true", help="run the fault tests in their long sizes")
+    faults.addoption("--seed", type=int, help="seed of the fault tests (default: fixed, with --long a new one per run)")
+    faults.addoption("--rounds", type=int, help="number of repetitions of each repeated fault")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One seed for the whole run, so that one number replays it."""
+    """Choose one seed for the whole run, so that one number repeats it."""
     if config.option.seed is None:
-        config.option.seed = random.randrange(10**6) if config.option.long else EVERY_TIME
+        config.option.seed = random.randrange(10**6) if config.option.long else DEFAULT_SEED
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     size = "long" if config.option.long else "short"
-    return f"faults: {size} rounds from seed {config.option.seed}"
+    return f"faults: {size} sizes, seed {config.option.seed}"
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -62,7 +63,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Into the test's name, which is told at its start, at its end, and where it fails."""
+    """Put the seed into the name of the test, which pytest prints."""
     if "chance" in metafunc.fixturenames:
         option = metafunc.config.option
         chance = Round(option.seed, option.long, option.rounds)

@@ -1,4 +1,4 @@
-"""Activity rows told by hand for the tests of the judge: the shortest that mean something, a minute apart."""
+"""Builders of minimal activity rows, by minute after ten o'clock."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,8 +20,8 @@ def at(minute: int) -> str:
 
 
 def delegate(minute: int, status: str = "pending", **columns: Any) -> Columns:
-    asked = {"delegation_id": "d-1", "task": "count to three"}
-    row: Columns = {"activity_type": "delegation", "method": "delegate", "status": status, "request_body": asked}
+    body = {"delegation_id": "d-1", "task": "count to three"}
+    row: Columns = {"activity_type": "delegation", "method": "delegate", "status": status, "request_body": body}
     return row | {"workspace_id": CALLER, "target_id": CALLEE, "created_at": at(minute)} | columns
 
 
@@ -47,10 +47,10 @@ def logged(offset: int, value: object, timestamp: int | None = None) -> Acknowle
 
 
 def told(*values: object) -> tuple[list[str], dict[str, Row]]:
-    """The outcome of each record, and the table after them."""
-    judging = Oracle()
-    outcomes = [judging.see(logged(offset, value)) for offset, value in enumerate(values)]
-    return outcomes, judging.verdict().rows
+    """Fold these values by the oracle; returns their outcomes and the table."""
+    oracle = Oracle()
+    outcomes = [oracle.see(logged(offset, value)) for offset, value in enumerate(values)]
+    return outcomes, oracle.verdict().rows
 
 
 def outcome(value: object, timestamp: int | None = None) -> str:

@@ -1,4 +1,4 @@
-"""A topic read from its start, by nobody's member: what it holds so far."""
+"""Reads a topic from its beginning, without a group."""
 
 import json
 from collections import Counter
@@ -12,7 +12,7 @@ from testbed.recording import AcknowledgedRecord
 
 
 class TopicLog:
-    """`records` are in the order of each partition."""
+    """`records` has all records read so far, in order per partition."""
 
     def __init__(self, bootstrap_servers: str, topic: str) -> None:
         self.records: list[AcknowledgedRecord] = []
@@ -22,14 +22,15 @@ class TopicLog:
         self._consumer.seek_to_beginning(*places)
 
     def read_on(self) -> Self:
-        for found in self._consumer.poll(timeout_ms=100).values():
+        """Read what is new."""
+        for polled in self._consumer.poll(timeout_ms=100).values():
             self.records += [
-                AcknowledgedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in found
+                AcknowledgedRecord(r.topic, r.partition, r.offset, r.timestamp, r.key, r.value) for r in polled
             ]
         return self
 
-    def holds(self, row_ids: Iterable[str]) -> bool:
-        """Read on; whether there is a change of each of these activity rows by now."""
+    def has_changes_of(self, row_ids: Iterable[str]) -> bool:
+        """Read what is new; returns whether there is a change of each of these activity rows."""
         return set(row_ids) <= {row_id(change) for change in changes(self.read_on().records)}
 
     def __enter__(self) -> Self:
@@ -42,12 +43,12 @@ class TopicLog:
 
 
 def changes(records: Iterable[AcknowledgedRecord]) -> list[dict[str, Any]]:
-    """The change events, tombstones left out."""
+    """Return the change events, without tombstones."""
     return [json.loads(record.value) for record in records if record.value is not None]
 
 
 def row_id(change: dict[str, Any]) -> str:
-    """Of a deleted row only its former state is told."""
+    """Return the id of the changed row; a delete has only the state before."""
     return str((change["after"] or change["before"])["id"])
 
 
@@ -56,5 +57,5 @@ def ops(log: TopicLog) -> Counter[str]:
 
 
 def change_id(change: dict[str, Any]) -> tuple[str, str, int]:
-    """Equal for two records only where one tells again what the other told."""
+    """Return a key that is equal only for repetitions of the same change."""
     return row_id(change), change["op"], change["source"]["lsn"]

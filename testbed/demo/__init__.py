@@ -1,1 +1,1 @@
-"""The demo: a platform, its Kafka and its Postgres on this machine, and an independent judge of the view."""
+"""The demo: a simulated platform, a real Kafka and Postgres, and an independent check of the view."""

@@ -1,37 +1,37 @@
-"""`python -m testbed.demo`: all of it on a real Kafka and a real Postgres, with a kill in the middle."""
+"""`python -m testbed.demo`: runs the projector on a real Kafka and Postgres, and kills it half-way."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from testbed.demo import story
+from testbed.demo.run import Options, ProcessFailed, ServerUnavailable, run_demo
 
 
 def main() -> int:
-    """Play the demo: 0 if the view equals the log, 1 if not, 2 if a server cannot be started.
+    """Run the demo: 0 if the view equals the log, 1 if not, 2 if a server cannot be started.
 
-    It takes no settings of the projector, so that it never reaches anybody's own database.
+    It ignores the settings PROJECTOR_…, so it never reaches another database.
     """
     arguments = _parser().parse_args()
-    plan = story.Plan(arguments.delegations, arguments.seed, arguments.keep)
+    options = Options(arguments.delegations, arguments.seed, arguments.keep)
     try:
-        return 0 if story.play(plan, Console()) else 1
-    except (story.NoServers, story.Failed) as error:
+        return 0 if run_demo(options, Console()) else 1
+    except (ServerUnavailable, ProcessFailed) as error:
         sys.stderr.write(f"demo: {error}\n")
-        return 2 if isinstance(error, story.NoServers) else 1
+        return 2 if isinstance(error, ServerUnavailable) else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "make demo",
-        description="Starts a real Kafka and a real Postgres, simulates a platform, kills the projector half-way, "
-        "starts it again, and compares the view with what independent code computes from the log. Exit codes: 0 the "
-        "view equals the log, 1 it does not, 2 a server cannot be started. Needs Docker, or Java 17 with Maven.",
+        description="Starts a real Kafka and a real Postgres, simulates a platform, kills the projector half-way and "
+        "starts it again. Then compares the view with the result of independent code. Exit codes: 0 the view equals "
+        "the log, 1 it does not, 2 a server cannot be started. Needs Docker, or Java 17 with Maven.",
     )
     parser.add_argument("--delegations", metavar="N", type=_positive, default=3000, help="how many (default: 3000)")
     parser.add_argument("--seed", metavar="N", type=int, default=7, help="seed of the simulated platform (default: 7)")
-    parser.add_argument("--keep", action="store_true", help="leave everything running, and print where it is")
+    parser.add_argument("--keep", action="store_true", help="leave everything running, and print how to reach it")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""What a person with psql does to a view at 2 a.m.: one row edited, one removed, one moved back, one made up."""
+"""Damages the view as a person with psql could: one row edited, one deleted, one set back, one invented."""
 
 from typing import Any
 
@@ -8,11 +8,11 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 
 def damage(conn: Connection) -> None:
-    """Damage the view, four rows in all, each in another way."""
+    """Damage four rows of the view, each in another way."""
     with conn.transaction():
         conn.execute(
             """
-            UPDATE delegations SET task_preview = 'somebody was here'
+            UPDATE delegations SET task_preview = 'edited by hand'
              WHERE delegation_id = (SELECT min(delegation_id) FROM delegations)
             """
         )
@@ -26,6 +26,6 @@ def damage(conn: Connection) -> None:
         conn.execute(
             """
             INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
-            VALUES ('made-up', gen_random_uuid(), gen_random_uuid(), 'nobody asked for this')
+            VALUES ('invented', gen_random_uuid(), gen_random_uuid(), 'no request of the platform')
             """
         )

@@ -1,4 +1,4 @@
-"""What a person sees of the demo: steps, progress (plain lines where there is no terminal) and the summary."""
+"""The demo's output: steps, progress (plain lines without a terminal) and the summary."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from testbed.demo.stage import Stage
-from testbed.demo.watch import InFlight, Seen
-from testbed.process import Child
+from testbed.demo.environment import Environment
+from testbed.demo.observer import InFlight, Offsets
+from testbed.process import ManagedProcess
 
 PLAIN_LINE_EVERY_SECONDS = 1.0
 SHOWN_DIFFERENCES = 20
 
 
 class Summary(NamedTuple):
-    """What the demo ends with."""
+    """The figures at the end of the demo."""
 
     outcomes: Mapping[str, int]
     statuses: Mapping[str, int]
@@ -27,47 +27,47 @@ class Summary(NamedTuple):
     first: str
     second: str
     compared: str
-    seen: Seen
+    offsets: Offsets
 
 
 class Screen:
-    """Prints; knows whether there is a terminal."""
+    """Prints to a terminal or to a file."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
 
-    def step(self, what: str, how: str) -> None:
-        """One line about what happens now."""
-        self._console.print(Text(f"{what:10}", style="bold") + Text(how, style="default"), soft_wrap=True)
+    def step(self, label: str, text: str) -> None:
+        """Print one line about the current step."""
+        self._console.print(Text(f"{label:10}", style="bold") + Text(text, style="default"), soft_wrap=True)
 
     @contextmanager
-    def catching_up(self) -> Iterator[Callable[[Seen], None]]:
-        """Show how far the view is behind the log: give what was seen to the function."""
+    def progress(self) -> Iterator[Callable[[Offsets], None]]:
+        """Show the lag of the view; yields the function that updates it."""
         if not self._console.is_terminal:
             yield self._plain_lines()
             return
         columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(), TextColumn("records"))
-        with Progress(*columns, console=self._console, transient=True) as progress:
-            task = progress.add_task(f"{'the view':10}", total=None)
+        with Progress(*columns, console=self._console, transient=True) as bar:
+            task = bar.add_task(f"{'the view':10}", total=None)
 
-            def tell(seen: Seen) -> None:
-                progress.update(task, completed=seen.projected, total=max(seen.logged, 1))
+            def show(offsets: Offsets) -> None:
+                bar.update(task, completed=offsets.position, total=max(offsets.end, 1))
 
-            yield tell
+            yield show
 
-    def _plain_lines(self) -> Callable[[Seen], None]:
-        told_at = time.monotonic()
+    def _plain_lines(self) -> Callable[[Offsets], None]:
+        printed_at = time.monotonic()
 
-        def tell(seen: Seen) -> None:
-            nonlocal told_at
-            if time.monotonic() - told_at >= PLAIN_LINE_EVERY_SECONDS:
-                told_at = time.monotonic()
-                self.step("", f"{seen.projected:,} of {seen.logged:,} records are in the view")
+        def show(offsets: Offsets) -> None:
+            nonlocal printed_at
+            if time.monotonic() - printed_at >= PLAIN_LINE_EVERY_SECONDS:
+                printed_at = time.monotonic()
+                self.step("", f"{offsets.position:,} of {offsets.end:,} records are projected")
 
-        return tell
+        return show
 
     def summary(self, summary: Summary) -> None:
-        """The small summary at the end."""
+        """Print the tables and figures at the end."""
         both = Table.grid(padding=(0, 6))
         both.add_row(
             _counts("records by outcome", summary.outcomes),
@@ -77,33 +77,32 @@ class Screen:
             self._console.print(part)
         self.step("killed", summary.first)
         self.step("then", summary.second)
-        seen = summary.seen
-        self.step("lag", f"{seen.lag:,} records: position {seen.projected:,}, end of the log {seen.logged:,}")
+        offsets = summary.offsets
+        self.step("lag", f"{offsets.lag:,} records: position {offsets.position:,}, end of the log {offsets.end:,}")
         self.step("compared", summary.compared)
 
-    def verdict(self, differences: Sequence[str], seconds: float) -> None:
-        """The last line, and before it what differs."""
+    def result(self, differences: Sequence[str], seconds: float) -> None:
+        """Print the differences, and whether the view equals the log as the last line."""
         for difference in differences[:SHOWN_DIFFERENCES]:
             self.step("differs", difference)
         if len(differences) > SHOWN_DIFFERENCES:
             self.step("", f"… and {len(differences) - SHOWN_DIFFERENCES:,} more")
         places = "1 place" if len(differences) == 1 else f"{len(differences):,} places"
-        how = f"view differs from log in {places}" if differences else "view equals log"
+        text = f"view differs from log in {places}" if differences else "view equals log"
         style = "bold green" if not differences else "bold red"
         self._console.print()
-        self._console.print(Text(how, style=style) + Text(f"  ({seconds:.0f} s)", style="default"))
+        self._console.print(Text(text, style=style) + Text(f"  ({seconds:.0f} s)", style="default"))
 
-    def left_running(self, stage: Stage, projector: Child | None) -> None:
-        """Where everything is, and how to end it."""
-        ends = [f"kill {projector.pid}"] if projector else []
-        ends += [stage.kafka.how_to_end, stage.postgres.how_to_end, f"rm -r {stage.folder}"]
-        lines = [f"export {name}='{value}'" for name, value in stage.settings.items()]
-        self._console.print("\nLeft running. To look around with `projector` and psql:", style="bold")
-        self._plain(lines)
-        self._console.print("What the platform had acknowledged, and all logs:", style="bold")
-        self._plain([str(stage.folder)])
-        self._console.print("To end it:", style="bold")
-        self._plain(ends)
+    def kept(self, environment: Environment, projector: ManagedProcess | None) -> None:
+        """Print the settings of what still runs, and how to stop it."""
+        commands = [f"kill {projector.pid}"] if projector else []
+        commands += [environment.kafka.stop_command, environment.postgres.stop_command, f"rm -r {environment.folder}"]
+        self._console.print("\nStill running. Settings for `projector` and psql:", style="bold")
+        self._plain([f"export {name}='{value}'" for name, value in environment.settings.items()])
+        self._console.print("Folder of the recorded records and of all log files:", style="bold")
+        self._plain([str(environment.folder)])
+        self._console.print("To stop everything:", style="bold")
+        self._plain(commands)
 
     def _plain(self, lines: Sequence[str]) -> None:
         for line in lines:
@@ -123,9 +122,9 @@ def _counts(title: str, counts: Mapping[str, int]) -> Table:
 def _oldest(oldest: Sequence[InFlight]) -> Table:
     title = "the three oldest in flight"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for column in ("delegation", "status", "asked for", "last heartbeat"):
+    for column in ("delegation", "status", "requested", "last heartbeat"):
         table.add_column(column, header_style="dim", no_wrap=True)
     for row in oldest:
-        beat = f"{row.last_heartbeat:%d %b %H:%M}" if row.last_heartbeat else "never"
-        table.add_row(Text(row.delegation_id), row.status, f"{row.created_at:%d %b %H:%M}", beat)
+        heartbeat = f"{row.last_heartbeat:%d %b %H:%M}" if row.last_heartbeat else "never"
+        table.add_row(Text(row.delegation_id), row.status, f"{row.created_at:%d %b %H:%M}", heartbeat)
     return table

@@ -1,9 +1,9 @@
-"""The independent judge: folds what the log holds with code of its own, and compares whole tables.
+"""The oracle: an independent implementation of the event contract that folds a log and compares whole tables.
 
-It stands apart from `events` and the rest of `projector` on purpose: what both get wrong, they get wrong separately.
+It shares no code with `projector` on purpose, so that an error in one of them shows as a difference.
 """
 
 from testbed.oracle.comparison import differences, stored_rows
-from testbed.oracle.fold import Expected, Logged, Oracle, Row, fold_log
+from testbed.oracle.fold import Expected, LogRecord, Oracle, Row, fold_log
 
-__all__ = ["Expected", "Logged", "Oracle", "Row", "differences", "fold_log", "stored_rows"]
+__all__ = ["Expected", "LogRecord", "Oracle", "Row", "differences", "fold_log", "stored_rows"]

@@ -1,4 +1,4 @@
-"""The judge's comparison: every row and every column of `delegations` against what the log says."""
+"""Compares every row and column of `delegations` with the oracle's fold of the log."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, fields
@@ -10,7 +10,7 @@ from testbed.oracle.fold import Row
 
 
 def stored_rows(conn: psycopg.Connection[object]) -> dict[str, Row]:
-    """The whole table as it stands, by id."""
+    """Read the whole table: delegation id → row."""
     with conn.cursor(row_factory=args_row(Row)) as cursor:
         cursor.execute(
             """SELECT delegation_id, caller_id::text, callee_id::text, task_preview, status, last_heartbeat, deadline,
@@ -22,22 +22,22 @@ def stored_rows(conn: psycopg.Connection[object]) -> dict[str, Row]:
 
 
 def differences(expected: Mapping[str, Row], stored: Mapping[str, Row]) -> list[str]:
-    """One sentence for each row missing or too many, and for each column that differs."""
-    found = []
+    """Return one sentence per missing row, per extra row and per column that differs."""
+    sentences = []
     for delegation_id in sorted(expected.keys() | stored.keys()):
         if delegation_id not in stored:
-            found.append(f"{delegation_id}: missing in the table")
+            sentences.append(f"{delegation_id}: missing in the table")
         elif delegation_id not in expected:
-            found.append(f"{delegation_id}: not in the log")
+            sentences.append(f"{delegation_id}: not in the log")
         else:
-            found += _unequal_columns(expected[delegation_id], stored[delegation_id])
-    return found
+            sentences += _unequal_columns(expected[delegation_id], stored[delegation_id])
+    return sentences
 
 
 def _unequal_columns(expected: Row, stored: Row) -> list[str]:
     columns = zip(fields(Row), astuple(expected), astuple(stored), strict=True)
     return [
-        f"{expected.delegation_id}: {column.name} is {is_!r}, expected {should_be!r}"
-        for column, should_be, is_ in columns
-        if is_ != should_be
+        f"{expected.delegation_id}: {column.name} is {actual!r}, expected {wanted!r}"
+        for column, wanted, actual in columns
+        if actual != wanted
     ]

@@ -1,4 +1,4 @@
-"""The judge's own way from JSON to values: strict, and shared with nobody."""
+"""Parses JSON and fields strictly, without code of `projector`."""
 
 import json
 import re
@@ -12,7 +12,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Unreadable(Exception):
-    """The record is a dead letter; the message says why."""
+    """The record is a dead letter; the message has the reason."""
 
 
 def strict_json(text: str | bytes, field: str = "value") -> Any:

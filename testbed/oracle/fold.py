@@ -1,4 +1,4 @@
-"""The judge's own fold: records in log order become the rows that `delegations` must hold (CONTRACT §4)."""
+"""Folds records in log order into the rows of `delegations` (events/README.md, section 4)."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple, Protocol
 
-from testbed.oracle.envelopes import Nothing
+from testbed.oracle.envelopes import NoEvent
 from testbed.oracle.reading import Event, Reader, Request
 
 IN_FLIGHT = ["queued", "dispatched", "in_progress"]
 PREVIEW_LIMIT_BYTES = 4096
 
 
-class Logged(Protocol):
-    """What the judge looks at of a record in the log."""
+class LogRecord(Protocol):
+    """The fields of a record that the oracle reads."""
 
     @property
     def partition(self) -> int: ...
@@ -52,7 +52,7 @@ class DeadLetter(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """What must be true after the whole log: the table, the counters, what is parked, what could not be read."""
+    """The expected result of a whole log; `parked` counts the parked events per delegation."""
 
     rows: dict[str, Row]
     outcomes: Counter[str]
@@ -61,7 +61,7 @@ class Expected(NamedTuple):
 
 
 class Oracle:
-    """Takes one record after the other, in log order."""
+    """Folds one record after the other, in log order."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
@@ -71,23 +71,24 @@ class Oracle:
         self._keys: set[tuple[str, str]] = set()
         self._parked: defaultdict[str, list[Event]] = defaultdict(list)
 
-    def see(self, record: Logged) -> str:
-        """The record's one outcome."""
+    def see(self, record: LogRecord) -> str:
+        """Apply a record and return its outcome."""
         event = self._reader.read(record.value, record.timestamp)
-        outcome = event.outcome if isinstance(event, Nothing) else self._apply(event)
+        outcome = event.outcome if isinstance(event, NoEvent) else self._apply(event)
         self.outcomes[outcome] += 1
-        if isinstance(event, Nothing) and outcome == "dead_letter":
+        if isinstance(event, NoEvent) and outcome == "dead_letter":
             self.dead_letters.append(DeadLetter(record.partition, record.offset, event.reason))
         return outcome
 
     def verdict(self) -> Expected:
+        """Return the expected result of the records so far."""
         parked = {delegation_id: len(events) for delegation_id, events in self._parked.items()}
         return Expected(self.rows, self.outcomes, parked, self.dead_letters)
 
     def _apply(self, event: Event) -> str:
         row = self.rows.get(event.delegation_id)
         if row is not None:
-            return beat(row, event.at) if event.status is None else move(row, event)
+            return apply_heartbeat(row, event.at) if event.status is None else apply_status(row, event)
         if event.request is None:
             self._parked[event.delegation_id].append(event)
             return "parked"
@@ -99,21 +100,22 @@ class Oracle:
             if key in self._keys:
                 return "duplicate"
             self._keys.add(key)
-        self.rows[event.delegation_id] = requested(event.delegation_id, request)
-        for earlier in [*self._parked.pop(event.delegation_id, []), event]:
-            self._apply(earlier)
+        self.rows[event.delegation_id] = new_row(event.delegation_id, request)
+        for pending in [*self._parked.pop(event.delegation_id, []), event]:
+            self._apply(pending)
         return "inserted"
 
 
-def fold_log(records: Iterable[Logged]) -> Expected:
-    """Folds the acknowledged records, whatever order they are given in."""
-    judging = Oracle()
+def fold_log(records: Iterable[LogRecord]) -> Expected:
+    """Fold records, given in any order."""
+    oracle = Oracle()
     for record in sorted(records, key=lambda record: (record.partition, record.offset)):
-        judging.see(record)
-    return judging.verdict()
+        oracle.see(record)
+    return oracle.verdict()
 
 
-def requested(delegation_id: str, request: Request) -> Row:
+def new_row(delegation_id: str, request: Request) -> Row:
+    """Return the row of a request, before the status of its record."""
     return Row(
         delegation_id=delegation_id,
         caller_id=request.caller_id,
@@ -131,7 +133,8 @@ def requested(delegation_id: str, request: Request) -> Row:
     )
 
 
-def beat(row: Row, at: datetime) -> str:
+def apply_heartbeat(row: Row, at: datetime) -> str:
+    """Apply a heartbeat in place; returns the outcome."""
     if row.status not in IN_FLIGHT:
         return "refused"
     row.last_heartbeat = at if row.last_heartbeat is None else max(row.last_heartbeat, at)
@@ -139,11 +142,11 @@ def beat(row: Row, at: datetime) -> str:
     return "heartbeat"
 
 
-def move(row: Row, event: Event) -> str:
-    """One status after another; a `delegate` row whose id exists is here with its status alone."""
+def apply_status(row: Row, event: Event) -> str:
+    """Apply a status in place; returns the outcome. For an existing row, only the status of a request counts."""
     assert event.status is not None
     if row.status == event.status:
-        return fill(row, event)
+        return fill_preview(row, event)
     if row.status not in IN_FLIGHT:
         return "refused"
     if event.status in IN_FLIGHT and IN_FLIGHT.index(event.status) < IN_FLIGHT.index(row.status):
@@ -155,7 +158,8 @@ def move(row: Row, event: Event) -> str:
     return "advanced"
 
 
-def fill(row: Row, event: Event) -> str:
+def fill_preview(row: Row, event: Event) -> str:
+    """Fill an empty preview once, for the status that the row already has; returns the outcome."""
     if event.text and row.result_preview is None:
         row.result_preview = preview(event.text)
     elif event.error and row.error_detail is None:
@@ -167,4 +171,5 @@ def fill(row: Row, event: Event) -> str:
 
 
 def preview(text: str | None) -> str | None:
+    """Cut a text to 4 KiB, between characters."""
     return None if text is None else text.encode()[:PREVIEW_LIMIT_BYTES].decode(errors="ignore")

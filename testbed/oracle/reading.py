@@ -1,10 +1,10 @@
-"""The judge's own reading of a row: written from the contract alone (§2, §3), plain, and shared with nobody."""
+"""Reads a row by the contract (events/README.md, sections 2 and 3), without code of `projector`."""
 
 import json
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from testbed.oracle.envelopes import Image, Nothing, open_envelope
+from testbed.oracle.envelopes import NoEvent, RowImage, open_envelope
 from testbed.oracle.fields import (
     UUID,
     Unreadable,
@@ -16,8 +16,8 @@ from testbed.oracle.fields import (
     uuid_text,
 )
 
-LEFT_OUT = "__debezium_unavailable_value"
-REMEMBERED_FROM_BYTES = 1500
+UNAVAILABLE_VALUE = "__debezium_unavailable_value"
+LARGE_ROW_BYTES = 1500
 STATUSES = {
     "pending": "queued",
     "queued": "queued",
@@ -43,7 +43,7 @@ class Request(NamedTuple):
 
 
 class Event(NamedTuple):
-    """What a delegation row says: a beat where `status` is none, and a request where `request` is there."""
+    """An event of a delegation: a heartbeat if `status` is None; `request` is set for a `delegate` row."""
 
     delegation_id: str
     at: datetime
@@ -54,24 +54,25 @@ class Event(NamedTuple):
 
 
 class Reader:
-    """Reads records in log order, and remembers the delegation of each large activity row."""
+    """Reads records in log order; `large_rows` maps the id of each large activity row to its delegation id."""
 
     def __init__(self) -> None:
-        self.remembered: dict[str, str] = {}
+        self.large_rows: dict[str, str] = {}
 
-    def read(self, value: bytes | None, timestamp: int | None) -> Event | Nothing:
+    def read(self, value: bytes | None, timestamp: int | None) -> Event | NoEvent:
+        """Read a record; `timestamp` in ms."""
         try:
             image = open_envelope(value, timestamp)
-            return image if isinstance(image, Nothing) else self._read_row(image)
+            return image if isinstance(image, NoEvent) else self._read_row(image)
         except Unreadable as reason:
-            return Nothing("dead_letter", str(reason))
+            return NoEvent("dead_letter", str(reason))
 
-    def _read_row(self, image: Image) -> Event | Nothing:
+    def _read_row(self, image: RowImage) -> Event | NoEvent:
         row = image.row
         if not isinstance(row.get("activity_type"), str):
             raise Unreadable("activity_type is no text")
         if row["activity_type"] != "delegation":
-            return Nothing("unrelated", row["activity_type"])
+            return NoEvent("unrelated", row["activity_type"])
         method = row.get("method")
         if method not in ("delegate", "delegate_result", "heartbeat"):
             raise Unreadable("unknown method")
@@ -80,12 +81,12 @@ class Reader:
         if delegation_id is None:
             if method == "delegate":
                 raise Unreadable("no delegation id")
-            return Nothing("uncorrelated", method)
+            return NoEvent("uncorrelated", method)
         text = self._result_text(row) if status == "completed" else None
         error = self._error(row) if status in ("failed", "stuck") else None
         request = self._request(image) if method == "delegate" else None
         event = Event(delegation_id, first_time(image.at), status, text, error, request)
-        self._remember(row, delegation_id)
+        self._store_large_row(row, delegation_id)
         return event
 
     def _delegation_id(self, row: dict[str, Any], method: str) -> str | None:
@@ -93,48 +94,48 @@ class Reader:
         for field in fields:
             content = body(row, field)
             if content is None:
-                return self._recall(row, field)
-            if (found := identifier(content.get("delegation_id"), f"{field}.delegation_id")) is not None:
-                return found
+                return self._stored_delegation_id(row, field)
+            if (value := identifier(content.get("delegation_id"), f"{field}.delegation_id")) is not None:
+                return value
         return None
 
     def _result_text(self, row: dict[str, Any]) -> str | None:
         return text_or_none(self._present(row, "response_body").get("text"), "response_body.text")
 
     def _error(self, row: dict[str, Any]) -> str | None:
-        given = text_or_none(column(row, "error_detail"), "error_detail")
-        return given or text_or_none(self._present(row, "response_body").get("error"), "response_body.error")
+        detail = text_or_none(column(row, "error_detail"), "error_detail")
+        return detail or text_or_none(self._present(row, "response_body").get("error"), "response_body.error")
 
-    def _request(self, image: Image) -> Request:
-        row, asked = image.row, self._present(image.row, "request_body")
+    def _request(self, image: RowImage) -> Request:
+        row, content = image.row, self._present(image.row, "request_body")
         caller = row.get("workspace_id") if row.get("source_id") is None else row["source_id"]
         created_at = first_time(image.created_at)
         return Request(
             uuid_text(caller, "source_id or workspace_id"),
             uuid_text(row.get("target_id"), "target_id"),
-            text_or_none(asked.get("task"), "request_body.task") or "",
+            text_or_none(content.get("task"), "request_body.task") or "",
             identifier(column(row, "idempotency_key"), "idempotency_key"),
             created_at,
-            _six_hours_after(created_at) if asked.get("deadline") is None else iso_time(asked["deadline"]),
+            _six_hours_after(created_at) if content.get("deadline") is None else iso_time(content["deadline"]),
         )
 
     def _present(self, row: dict[str, Any], field: str) -> dict[str, Any]:
-        """The body, its texts absent where the change feed left it out of a row seen before."""
+        """Return the body; empty if the change feed omitted it from an update of a known large row."""
         content = body(row, field)
         if content is None:
-            self._recall(row, field)
+            self._stored_delegation_id(row, field)
         return content or {}
 
-    def _recall(self, row: dict[str, Any], field: str) -> str:
+    def _stored_delegation_id(self, row: dict[str, Any], field: str) -> str:
         row_id = row.get("id")
-        if not isinstance(row_id, str) or row_id.lower() not in self.remembered:
-            raise Unreadable(f"{field} was left out of a row never seen")
-        return self.remembered[row_id.lower()]
+        if not isinstance(row_id, str) or row_id.lower() not in self.large_rows:
+            raise Unreadable(f"{field} is unavailable, and its earlier row was never seen")
+        return self.large_rows[row_id.lower()]
 
-    def _remember(self, row: dict[str, Any], delegation_id: str) -> None:
+    def _store_large_row(self, row: dict[str, Any], delegation_id: str) -> None:
         row_id = row.get("id")
-        if isinstance(row_id, str) and UUID.fullmatch(row_id) and size(row) > REMEMBERED_FROM_BYTES:
-            self.remembered[row_id.lower()] = delegation_id
+        if isinstance(row_id, str) and UUID.fullmatch(row_id) and size(row) > LARGE_ROW_BYTES:
+            self.large_rows[row_id.lower()] = delegation_id
 
 
 def _status(row: dict[str, Any]) -> str:
@@ -145,14 +146,14 @@ def _status(row: dict[str, Any]) -> str:
 
 
 def column(row: dict[str, Any], name: str) -> Any:
-    """The column, none where the change feed left it out: a value that did not change cannot be news."""
-    return None if row.get(name) == LEFT_OUT else row.get(name)
+    """Return the column; None if it is unavailable, since an omitted value did not change."""
+    return None if row.get(name) == UNAVAILABLE_VALUE else row.get(name)
 
 
 def body(row: dict[str, Any], field: str) -> dict[str, Any] | None:
-    """The body as an object; empty where it is JSON of another kind, none where it was left out."""
+    """Return the body as an object; empty if it is another JSON type, None if it is unavailable."""
     content = row.get(field)
-    if content == LEFT_OUT:
+    if content == UNAVAILABLE_VALUE:
         return None
     if isinstance(content, str):
         content = strict_json(content, field)
@@ -167,10 +168,10 @@ def _six_hours_after(created_at: datetime) -> datetime:
 
 
 def size(row: dict[str, Any]) -> int:
-    """Bytes of all columns together: whether Postgres could have moved one of them out of line."""
+    """Return the bytes of all columns together; Postgres stores columns of large rows out of line."""
     columns = (content for content in row.values() if content is not None)
-    return sum(len(_column(content).encode(errors="surrogatepass")) for content in columns)
+    return sum(len(_column_text(content).encode(errors="surrogatepass")) for content in columns)
 
 
-def _column(content: Any) -> str:
+def _column_text(content: Any) -> str:
     return content if isinstance(content, str) else json.dumps(content, separators=(",", ":"), ensure_ascii=False)

@@ -1,1 +1,1 @@
-"""A real Kafka and a real Postgres, started in containers or as processes of this machine."""
+"""Starts a real Kafka and a real Postgres, in containers or as local processes."""

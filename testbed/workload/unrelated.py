@@ -1,4 +1,4 @@
-"""What shares the topic with delegations: other activity rows, and the connector's own records."""
+"""Other records of the topic: unrelated activity rows, and the connector's own records."""
 
 import json
 import random
@@ -6,16 +6,24 @@ import random
 from testbed.workload.feeds import Feed, Row
 from testbed.workload.texts import iso, new_uuid, text
 
-UNRELATED = ["a2a_send", "a2a_receive", "task_update", "memory_write", "agent_log", "skill_promotion", "schedule_fire"]
-ELSEWHERE_MS = ["infinity", "-infinity", "+12345-06-07T08:09:10.123456Z", "-0043-03-15T12:00:00Z"]
+UNRELATED_TYPES = [
+    "a2a_send",
+    "a2a_receive",
+    "task_update",
+    "memory_write",
+    "agent_log",
+    "skill_promotion",
+    "schedule_fire",
+]
+OUT_OF_RANGE_TIMES = ["infinity", "-infinity", "+12345-06-07T08:09:10.123456Z", "-0043-03-15T12:00:00Z"]
 
 
 def unrelated_row(rng: random.Random, caller: str, feed: Feed, now: int) -> Row:
-    """An activity of another kind; its columns may hold what would make a delegation row a dead letter."""
+    """Return an activity row of another type; some of its values would make a delegation row a dead letter."""
     return {
         "id": new_uuid(rng),
         "workspace_id": caller,
-        "activity_type": rng.choice(UNRELATED),
+        "activity_type": rng.choice(UNRELATED_TYPES),
         "source_id": caller,
         "target_id": None,
         "method": rng.choice(["message/send", "tasks/get", "delegate_result", None]),
@@ -27,14 +35,14 @@ def unrelated_row(rng: random.Random, caller: str, feed: Feed, now: int) -> Row:
         "error_detail": None,
         "idempotency_key": None,
         "tool_trace": [{"tool": "search", "ms": 12}] if rng.random() < 0.2 else None,
-        "created_at": rng.choice(ELSEWHERE_MS) if rng.random() < 0.01 else feed.time(now),
+        "created_at": rng.choice(OUT_OF_RANGE_TIMES) if rng.random() < 0.01 else feed.time(now),
     }
 
 
-def connectors_own(rng: random.Random, now: int) -> bytes | None:
-    """Null values, deletes, heartbeats and transaction markers: they mean nothing."""
+def connector_record(rng: random.Random, now: int) -> bytes | None:
+    """Return a tombstone, delete, heartbeat or transaction marker: none concerns a delegation."""
     row = {"id": new_uuid(rng), "activity_type": "delegation", "method": "delegate", "status": "completed"}
-    means_nothing: list[object] = [
+    records: list[object] = [
         None,
         {"before": row, "after": None, "op": "d", "ts_ms": now},
         {"op": "t", "ts_ms": now, "source": {}},
@@ -50,4 +58,4 @@ def connectors_own(rng: random.Random, now: int) -> bytes | None:
     ]
     if rng.random() < 0.4:
         return None
-    return json.dumps(rng.choice(means_nothing)).encode()
+    return json.dumps(rng.choice(records)).encode()

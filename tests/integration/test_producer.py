@@ -1,4 +1,4 @@
-"""A simulated platform on a real broker and a real database: the producer's books are the log, the judge agrees."""
+"""The producer on a real broker: its recording equals the topic, and oracle and projector agree about it."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ SMALL = Mix(delegations=400, live=40, repeat_every=1000)
 
 
 def whole_log(bootstrap_servers: str, topic: str) -> list[AcknowledgedRecord]:
-    """Everything that the topic holds, by partition and offset."""
+    """Read all records of the topic, sorted by partition and offset."""
     consumer = KafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
     partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
     consumer.assign(partitions)
@@ -39,62 +39,69 @@ def whole_log(bootstrap_servers: str, topic: str) -> list[AcknowledgedRecord]:
     return sorted(log)
 
 
-def test_the_books_hold_what_the_log_holds(kafka: str, topic: str) -> None:
-    books: list[AcknowledgedRecord] = []
+def test_recording_equals_topic(kafka: str, topic: str) -> None:
+    recorded: list[AcknowledgedRecord] = []
     written = list(records(SMALL))
-    assert publish(written, bootstrap_servers=kafka, topic=topic, keep=books.append) == len(written)
-    assert sorted(books) == whole_log(kafka, topic)
-    assert [(r.key, r.value, r.timestamp) for r in books] == [tuple(record) for record in written]
+    assert publish(written, bootstrap_servers=kafka, topic=topic, on_acknowledged=recorded.append) == len(written)
+    assert sorted(recorded) == whole_log(kafka, topic)
+    assert [(r.key, r.value, r.timestamp) for r in recorded] == [tuple(record) for record in written]
 
 
-def test_a_stopped_producer_leaves_complete_books(kafka: str, topic: str) -> None:
-    books: list[AcknowledgedRecord] = []
+def test_stopped_producer_leaves_complete_recording(kafka: str, topic: str) -> None:
+    recorded: list[AcknowledgedRecord] = []
     stop = threading.Event()
 
-    def keep(record: AcknowledgedRecord) -> None:
-        books.append(record)
+    def record_and_stop(record: AcknowledgedRecord) -> None:
+        recorded.append(record)
         stop.set()
 
-    count = publish(records(SMALL), bootstrap_servers=kafka, topic=topic, keep=keep, per_second=2000, stop=stop)
-    assert 0 < count == len(books) < 5000
-    assert sorted(books) == whole_log(kafka, topic)
+    count = publish(
+        records(SMALL),
+        bootstrap_servers=kafka,
+        topic=topic,
+        on_acknowledged=record_and_stop,
+        per_second=2000,
+        stop=stop,
+    )
+    assert 0 < count == len(recorded) < 5000
+    assert sorted(recorded) == whole_log(kafka, topic)
 
 
-def test_a_broker_killed_in_between_costs_no_record(tmp_path: Path) -> None:
-    """In a process of its own, as the demo plays it: kafka-python leaves its refused sockets to the collector."""
-    kept = tmp_path / "books.jsonl"
+def test_killed_broker_loses_no_record(tmp_path: Path) -> None:
+    """In another process, as in the demo: kafka-python leaves sockets of refused connections to the collector."""
+    path = tmp_path / "recorded.jsonl"
     with start_kafka(tmp_path, own=True) as server:
         topic = create_topic(server.bootstrap_servers)
-        arguments = f"--topic {topic} --delegations 300 --per-second 1500 --into {kept}".split()
+        arguments = f"--topic {topic} --delegations 300 --per-second 1500 --into {path}".split()
         command = [sys.executable, "-m", "testbed.producer", "--bootstrap-servers", server.bootstrap_servers]
         with subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True) as sending:
-            while not kept.exists() or kept.stat().st_size < 500_000:
+            while not path.exists() or path.stat().st_size < 500_000:
                 assert sending.poll() is None
-                time.sleep(0.01)  # no other sign of progress but the file's growth
+                time.sleep(0.01)  # the growing file is the only sign of progress
             server.kill()
             server.start()
-            said, _ = sending.communicate(timeout=60)
+            output, _ = sending.communicate(timeout=60)
         log = whole_log(server.bootstrap_servers, topic)
-    books = list(read_recording(kept))
-    assert said == f"{len(books)} records acknowledged, kept in {kept}\n"
-    assert [(r.key, r.value, r.timestamp) for r in books] == [tuple(r) for r in records(Mix(delegations=300))]
-    assert set(books) <= set(log)
-    assert fold_log(books).rows == fold_log(log).rows
+    recorded = list(read_recording(path))
+    assert output == f"{len(recorded)} records acknowledged, recorded in {path}\n"
+    assert [(r.key, r.value, r.timestamp) for r in recorded] == [tuple(r) for r in records(Mix(delegations=300))]
+    assert set(recorded) <= set(log)
+    assert fold_log(recorded).rows == fold_log(log).rows
 
 
-def test_the_judge_agrees_with_the_projector_about_a_whole_platform(database_url: str) -> None:
+def test_oracle_and_projector_agree(database_url: str) -> None:
     log = sorted(logged(records(SMALL)), key=lambda record: (record.partition, record.offset))
     outcomes: Counter[str] = Counter()
     with connect(PostgresSettings(database_url=database_url)) as conn:
         write_batch.prepare(conn)
         for first in range(0, len(log), 700):
             outcomes += Counter({str(outcome): n for outcome, n in project(conn, log[first : first + 700]).items()})
-        verdict = fold_log(log)
-        assert differences(verdict.rows, stored_rows(conn)) == []
-    assert outcomes == verdict.outcomes
+        expected = fold_log(log)
+        assert differences(expected.rows, stored_rows(conn)) == []
+    assert outcomes == expected.outcomes
 
 
-def test_pace_is_kept() -> None:
+def test_rate_is_not_exceeded() -> None:
     waits: list[float] = []
 
     class Stop(threading.Event):

@@ -1,4 +1,4 @@
-"""The real parts themselves: they start, break on request, come back with what they had, and end with their starter."""
+"""The servers of the test bed: they start, stop, pause, keep their data, and end with the process that started them."""
 
 import os
 import shlex
@@ -17,21 +17,21 @@ from psycopg import OperationalError
 from topics import create_topic
 
 from testbed.servers.processes import kafka_jars
-from testbed.servers.start import Kafka, NoServers, Postgres, start_kafka, start_postgres
+from testbed.servers.start import Kafka, Postgres, ServerUnavailable, start_kafka, start_postgres
 
 STARTER = """
 import signal, sys
 from pathlib import Path
-from projector.demo.parts import start_postgres
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job is born deaf to it
+from testbed.servers.start import start_postgres
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore SIGINT
 server = start_postgres(Path(sys.argv[1]), options=["fsync=off"], own=True, keep=sys.argv[2] == "keep")
 try:
     print(server.url, flush=True)
-    print(server.how_to_end, flush=True)
+    print(server.stop_command, flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
-    server.wait_until_it_answers(seconds=5)
-    print("interrupted, and it still answers", flush=True)
+    server.wait_until_ready(seconds=5)
+    print("interrupted, server still answers", flush=True)
 """
 
 
@@ -49,7 +49,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 
 @pytest.fixture
 def starter(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Another process that starts a Postgres; it tells the URL, then how to end it, and waits."""
+    """Start a process that starts a Postgres; it prints the URL, then the stop command, and waits."""
     started: list[subprocess.Popen[str]] = []
 
     def start(keep: str) -> subprocess.Popen[str]:
@@ -65,37 +65,37 @@ def starter(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
             process.kill()
 
 
-def answer(url: str) -> object:
+def select_1(url: str) -> object:
     with psycopg.connect(url, connect_timeout=5) as conn:
         return conn.execute("select 1").fetchone()
 
 
-def wait_until_nobody_listens(url: str) -> None:
+def wait_until_stopped(url: str) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         try:
-            answer(url)
+            select_1(url)
         except OperationalError:
             return
         time.sleep(0.05)
-    raise AssertionError("it still answers")
+    raise AssertionError("the server still answers")
 
 
-def told_by(process: subprocess.Popen[str]) -> str:
+def read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout
     return process.stdout.readline().strip()
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_postgres_comes_back_with_its_data_on_its_port(own_postgres: Postgres, mode: str) -> None:
+def test_restarted_postgres_keeps_data_and_port(own_postgres: Postgres, mode: str) -> None:
     with psycopg.connect(own_postgres.url) as before:
-        before.execute(f"create table kept_{mode} as select 42 as answer")
+        before.execute(f"create table kept_{mode} as select 42 as value")
         before.commit()
         own_postgres.restart(mode)  # type: ignore[arg-type]  # one of two
         with pytest.raises(OperationalError):
             before.execute("select 1")
     with psycopg.connect(own_postgres.url) as after:
-        assert after.execute(f"select answer from kept_{mode}").fetchone() == (42,)
+        assert after.execute(f"select value from kept_{mode}").fetchone() == (42,)
 
 
 def test_options_reach_postgres(own_postgres: Postgres) -> None:
@@ -103,12 +103,12 @@ def test_options_reach_postgres(own_postgres: Postgres) -> None:
         assert conn.execute("show wal_level").fetchone() == ("logical",)
 
 
-def test_frozen_postgres_answers_once_it_is_resumed(own_postgres: Postgres) -> None:
+def test_paused_postgres_answers_after_resume(own_postgres: Postgres) -> None:
     with psycopg.connect(own_postgres.url) as conn:
         own_postgres.pause()
         query = Thread(target=conn.execute, args=["select 1"])
         query.start()
-        query.join(0.3)  # long enough for an answer to be overdue
+        query.join(0.3)  # longer than any answer takes
         assert query.is_alive()
         own_postgres.resume()
         query.join(10)
@@ -132,7 +132,7 @@ def test_paused_server_can_be_stopped(own_postgres: Postgres) -> None:
     own_postgres.restart()
 
 
-def test_killed_kafka_comes_back_with_what_it_had_acknowledged(own_kafka: Kafka) -> None:
+def test_killed_kafka_keeps_acknowledged_records(own_kafka: Kafka) -> None:
     topic = create_topic(own_kafka.bootstrap_servers, partitions=1)
     producer = KafkaProducer(bootstrap_servers=own_kafka.bootstrap_servers, acks="all")
     for number in range(100):
@@ -157,64 +157,60 @@ def test_transactions_commit(own_kafka: Kafka) -> None:
 
 def values(kafka: Kafka, topic: str, count: int) -> list[bytes]:
     consumer = KafkaConsumer(bootstrap_servers=kafka.bootstrap_servers, isolation_level="read_committed")
-    partition, found = TopicPartition(topic, 0), list[bytes]()
+    partition, read = TopicPartition(topic, 0), list[bytes]()
     consumer.assign([partition])
     consumer.seek_to_beginning(partition)
     deadline = time.monotonic() + 15
-    while len(found) < count and time.monotonic() < deadline:
-        found += [record.value for records in consumer.poll(500).values() for record in records]
+    while len(read) < count and time.monotonic() < deadline:
+        read += [record.value for records in consumer.poll(500).values() for record in records]
     consumer.close()
-    return found
+    return read
 
 
-def test_server_named_by_the_environment_is_used_and_never_touched(
+def test_external_server_is_used_and_never_stopped(
     postgres: Postgres, kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PROJECTOR_TEST_DATABASE_URL", postgres.url)
-    monkeypatch.setenv("PROJECTOR_TEST_BOOTSTRAP_SERVERS", kafka)
+    monkeypatch.setenv("TESTBED_DATABASE_URL", postgres.url)
+    monkeypatch.setenv("TESTBED_BOOTSTRAP_SERVERS", kafka)
     with start_postgres(tmp_path) as database, start_kafka(tmp_path) as broker:
         assert (database.url, broker.bootstrap_servers) == (postgres.url, kafka)
         for forbidden in (database.restart, database.start, database.pause, database.resume, broker.stop, broker.kill):
-            with pytest.raises(NoServers, match="own=True"):
+            with pytest.raises(ServerUnavailable, match="own=True"):
                 forbidden()
-    assert answer(postgres.url) == (1,)
+    assert select_1(postgres.url) == (1,)
 
 
-def test_server_of_our_own_passes_the_environment_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROJECTOR_TEST_DATABASE_URL", "postgresql://127.0.0.1:1/postgres")
+def test_own_server_ignores_external_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTBED_DATABASE_URL", "postgresql://127.0.0.1:1/postgres")
     with start_postgres(tmp_path, own=True) as server:
         server.restart("immediate")
 
 
-def test_server_that_fails_to_start_shows_its_log(tmp_path: Path) -> None:
-    with pytest.raises(NoServers, match='unrecognized configuration parameter "no_such_setting"'):
+def test_failed_start_shows_log_of_server(tmp_path: Path) -> None:
+    with pytest.raises(ServerUnavailable, match='unrecognized configuration parameter "no_such_setting"'):
         start_postgres(tmp_path, options=["no_such_setting=1"], own=True)
 
 
-def test_without_java_and_engine_the_sentence_tells_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_lists_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     monkeypatch.delenv("JAVA_HOME", raising=False)
-    monkeypatch.delenv("PROJECTOR_TEST_PARTS", raising=False)
-    with pytest.raises(NoServers) as told:
+    monkeypatch.delenv("TESTBED_SERVERS", raising=False)
+    with pytest.raises(ServerUnavailable) as error:
         start_kafka(tmp_path, own=True)
-    message = str(told.value)
-    assert (
-        "Set PROJECTOR_TEST_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven" in message
-    )
+    message = str(error.value)
+    assert "Set TESTBED_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven" in message
     assert "no Docker engine answers" in message
-    assert "there is no Java 17 or later on the PATH" in message
+    assert "Java 17 or later is not on the PATH" in message
 
 
-def test_way_that_was_asked_for_is_the_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PROJECTOR_TEST_PARTS", "docker")
+def test_variable_allows_one_way_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTBED_SERVERS", "docker")
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-    with pytest.raises(NoServers, match="PROJECTOR_TEST_PARTS=docker allows no other way"):
+    with pytest.raises(ServerUnavailable, match="TESTBED_SERVERS=docker allows no other way"):
         start_postgres(tmp_path, own=True)
-    monkeypatch.setenv("PROJECTOR_TEST_PARTS", "podman")
-    with pytest.raises(NoServers, match="PROJECTOR_TEST_PARTS=podman: expected docker or local"):
+    monkeypatch.setenv("TESTBED_SERVERS", "podman")
+    with pytest.raises(ServerUnavailable, match="TESTBED_SERVERS=podman: expected docker or local"):
         start_postgres(tmp_path, own=True)
 
 
@@ -224,33 +220,33 @@ def test_failed_download_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
     maven.chmod(0o755)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    with pytest.raises(NoServers, match="no network"):
+    with pytest.raises(ServerUnavailable, match="no network"):
         kafka_jars()
     assert [each.name for each in (cache / "projector").iterdir()] == ["resolving"]  # the lock, which stays
 
 
 def test_server_ends_when_its_starter_is_killed(starter: Callable[[str], subprocess.Popen[str]]) -> None:
     process = starter("end")
-    url = told_by(process)
-    assert answer(url) == (1,)
+    url = read_line(process)
+    assert select_1(url) == (1,)
     process.kill()
-    wait_until_nobody_listens(url)
+    wait_until_stopped(url)
 
 
-def test_interrupt_at_the_terminal_leaves_the_server_to_its_starter(
+def test_ctrl_c_does_not_reach_server(
     starter: Callable[[str], subprocess.Popen[str]],
 ) -> None:
     process = starter("end")
-    told_by(process)
-    told_by(process)
+    read_line(process)
+    read_line(process)
     os.killpg(process.pid, signal.SIGINT)
-    assert told_by(process) == "interrupted, and it still answers"
+    assert read_line(process) == "interrupted, server still answers"
 
 
 def test_kept_server_outlives_its_starter(starter: Callable[[str], subprocess.Popen[str]]) -> None:
     process = starter("keep")
-    url, how_to_end = told_by(process), told_by(process)
+    url, stop_command = read_line(process), read_line(process)
     process.communicate("", timeout=20)
-    assert answer(url) == (1,)
-    subprocess.run(shlex.split(how_to_end), check=True, capture_output=True)
-    wait_until_nobody_listens(url)
+    assert select_1(url) == (1,)
+    subprocess.run(shlex.split(stop_command), check=True, capture_output=True)
+    wait_until_stopped(url)

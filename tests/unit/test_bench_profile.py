@@ -1,4 +1,4 @@
-"""The profile's rows add up to the time that passed, and its timers sit where the work is done."""
+"""The rows of the profile add up to the wall time, and its timers find every function."""
 
 from types import ModuleType
 
@@ -12,7 +12,7 @@ from projector.projection import transaction
 from projector.worker import loop
 
 
-def test_every_moment_is_charged_to_the_innermost_function_and_all_of_them_add_up() -> None:
+def test_time_is_charged_to_innermost_function() -> None:
     now = [0.0]
     work = ModuleType("work")
 
@@ -35,13 +35,13 @@ def test_every_moment_is_charged_to_the_innermost_function_and_all_of_them_add_u
     assert watch.seconds == {"rest": 24, "outside": 3, "inside": 4}
 
 
-def test_a_function_that_fails_is_charged_too_and_an_empty_answer_can_have_its_own_row() -> None:
+def test_failures_and_empty_results_are_charged() -> None:
     now = [0.0]
     work = ModuleType("work")
 
-    def poll(found: list[int], seconds: float) -> list[int]:
+    def poll(records: list[int], seconds: float) -> list[int]:
         now[0] += seconds
-        return found
+        return records
 
     def fail() -> None:
         now[0] += 4
@@ -59,17 +59,17 @@ def test_a_function_that_fails_is_charged_too_and_an_empty_answer_can_have_its_o
     assert watch.seconds == {"rest": 0, "poll": 1, "waiting": 2, "failing": 4}
 
 
-def test_the_timers_find_every_function_and_charge_known_rows_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timers_charge_exactly_the_known_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     for owner in (transaction, loop, translate, GroupConsumer, transaction.PendingBatch):
         for name, value in list(vars(owner).items()):
             if callable(value):
-                monkeypatch.setattr(owner, name, value)  # put back after the test
+                monkeypatch.setattr(owner, name, value)  # restored after the test
     charged: set[str] = {REST}
 
-    class Noting(Stopwatch):
+    class RecordingStopwatch(Stopwatch):
         def time(self, owner: ModuleType | type, name: str, row: str, row_if_empty: str | None = None) -> None:
             super().time(owner, name, row, row_if_empty)
             charged.update({row, row_if_empty or row})
 
-    time_all(Noting(REST))
+    time_all(RecordingStopwatch(REST))
     assert charged == set(ROWS)

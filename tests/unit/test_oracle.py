@@ -1,4 +1,4 @@
-"""The test of the tester: the independent judge against small stories told by hand, straight from CONTRACT §4."""
+"""The oracle's fold of short logs written by hand (events/README.md, section 4)."""
 
 from datetime import timedelta
 
@@ -8,7 +8,7 @@ from rows import CALLEE, CALLER, TEN, Columns, answer, beat, delegate, logged, t
 from testbed.oracle import Row, differences, fold_log
 
 
-def test_a_request_becomes_a_queued_row() -> None:
+def test_request_inserts_queued_row() -> None:
     outcomes, rows = told(delegate(0, idempotency_key="k"))
     assert outcomes == ["inserted"]
     assert rows == {
@@ -30,24 +30,24 @@ def test_a_request_becomes_a_queued_row() -> None:
     }
 
 
-def test_status_of_a_higher_rank_advances_and_dates_the_row() -> None:
+def test_higher_rank_advances_status_and_updated_at() -> None:
     outcomes, rows = told(delegate(0), delegate(1, "dispatched"), answer(2, "completed", text="1 2 3"))
     assert outcomes == ["inserted", "advanced", "advanced"]
     row = rows["d-1"]
     assert (row.status, row.result_preview, row.updated_at) == ("completed", "1 2 3", TEN + timedelta(minutes=2))
 
 
-def test_error_comes_with_failed_and_text_with_completed_alone() -> None:
+def test_error_needs_failed_and_text_needs_completed() -> None:
     _, rows = told(delegate(0), answer(1, "timeout", text="half", error_detail="too slow"))
     assert (rows["d-1"].status, rows["d-1"].result_preview, rows["d-1"].error_detail) == ("failed", None, "too slow")
 
 
-def test_error_is_the_detail_or_else_the_body() -> None:
+def test_error_detail_comes_before_error_of_body() -> None:
     _, rows = told(delegate(0), answer(1, "stuck", error="in the body", error_detail=""))
     assert rows["d-1"].error_detail == "in the body"
 
 
-def test_same_status_in_flight_is_a_duplicate() -> None:
+def test_same_status_in_flight_is_duplicate() -> None:
     outcomes, rows = told(delegate(0), delegate(1), answer(2, "in_progress"), answer(3, "delivered"))
     assert outcomes == ["inserted", "duplicate", "advanced", "duplicate"]
     assert rows["d-1"].updated_at == TEN + timedelta(minutes=2)
@@ -60,26 +60,26 @@ def test_lower_rank_is_stale_in_flight() -> None:
 
 
 @pytest.mark.parametrize("late", ["queued", "dispatched", "in_progress", "completed", "stuck"])
-def test_any_other_status_is_refused_once_failed(late: str) -> None:
+def test_other_status_is_refused_after_failed(late: str) -> None:
     outcomes, rows = told(delegate(0), answer(1, "failed"), answer(2, late, text="too late"))
     assert outcomes == ["inserted", "advanced", "refused"]
     assert rows["d-1"].status == "failed"
 
 
-def test_an_empty_preview_is_filled_once() -> None:
+def test_empty_preview_is_filled_once() -> None:
     late, later = answer(2, "completed", text="three"), answer(3, "completed", text="four")
     outcomes, rows = told(delegate(0), answer(1, "completed", text=""), late, later)
     assert outcomes == ["inserted", "advanced", "filled", "duplicate"]
     assert (rows["d-1"].result_preview, rows["d-1"].updated_at) == ("three", TEN + timedelta(minutes=2))
 
 
-def test_an_empty_error_is_filled_once() -> None:
+def test_empty_error_is_filled_once() -> None:
     outcomes, rows = told(delegate(0, "stuck"), answer(1, "stuck", error="why"), answer(2, "stuck", error="or else"))
     assert outcomes == ["inserted", "filled", "duplicate"]
     assert rows["d-1"].error_detail == "why"
 
 
-def test_heartbeats_count_in_flight_alone_and_never_go_back() -> None:
+def test_heartbeats_apply_in_flight_and_never_go_back() -> None:
     outcomes, rows = told(delegate(0), beat(5), beat(3), answer(6, "failed"), beat(7))
     assert outcomes == ["inserted", "heartbeat", "heartbeat", "advanced", "refused"]
     assert rows["d-1"].last_heartbeat == TEN + timedelta(minutes=5)
@@ -91,7 +91,7 @@ def test_updated_at_never_goes_back() -> None:
     assert rows["d-1"].updated_at == TEN + timedelta(minutes=5)
 
 
-def test_parked_events_apply_after_the_insert_and_before_its_own_status() -> None:
+def test_parked_events_apply_before_status_of_request() -> None:
     outcomes, rows = told(beat(1), answer(2, "completed", text="first"), delegate(3, "failed", error_detail="last"))
     assert outcomes == ["parked", "parked", "inserted"]
     row = rows["d-1"]
@@ -99,12 +99,12 @@ def test_parked_events_apply_after_the_insert_and_before_its_own_status() -> Non
     assert row.created_at == row.updated_at == TEN + timedelta(minutes=3)
 
 
-def test_what_stays_parked_is_reported() -> None:
-    verdict = fold_log([logged(0, beat(0, of="never")), logged(1, beat(1, of="never"))])
-    assert (verdict.rows, verdict.parked) == ({}, {"never": 2})
+def test_events_that_stay_parked_are_counted() -> None:
+    expected = fold_log([logged(0, beat(0, of="never")), logged(1, beat(1, of="never"))])
+    assert (expected.rows, expected.parked) == ({}, {"never": 2})
 
 
-def test_a_second_request_with_the_same_key_is_a_duplicate_as_a_whole() -> None:
+def test_second_request_with_same_key_is_duplicate() -> None:
     again: Columns = {"request_body": {"delegation_id": "d-2"}, "idempotency_key": "k"}
     outcomes, rows = told(
         delegate(0, idempotency_key="k"), delegate(1, "failed", **again), answer(2, "completed", of="d-2")
@@ -113,31 +113,31 @@ def test_a_second_request_with_the_same_key_is_a_duplicate_as_a_whole() -> None:
     assert list(rows) == ["d-1"]
 
 
-def test_another_caller_may_use_the_same_key() -> None:
+def test_other_caller_can_use_same_key() -> None:
     other: Columns = {"request_body": {"delegation_id": "d-2"}, "source_id": CALLEE.upper()}
     outcomes, rows = told(delegate(0, idempotency_key="k"), delegate(1, idempotency_key="k", **other))
     assert outcomes == ["inserted", "inserted"]
     assert rows["d-2"].caller_id == CALLEE
 
 
-def test_an_empty_key_is_none() -> None:
+def test_empty_key_is_none() -> None:
     other: Columns = {"request_body": {"delegation_id": "d-2"}}
     assert told(delegate(0, idempotency_key=""), delegate(1, idempotency_key="", **other))[0] == ["inserted"] * 2
 
 
-def test_a_repeated_stretch_changes_nothing() -> None:
-    story = [delegate(0), delegate(1, "dispatched"), answer(2, "completed", text="done")]
-    outcomes, rows = told(*story, *story)
+def test_repeated_records_change_nothing() -> None:
+    log = [delegate(0), delegate(1, "dispatched"), answer(2, "completed", text="done")]
+    outcomes, rows = told(*log, *log)
     assert outcomes[3:] == ["refused", "refused", "duplicate"]
-    assert rows == told(*story)[1]
+    assert rows == told(*log)[1]
 
 
-def test_records_are_judged_by_offset_whatever_their_order() -> None:
-    story = [logged(0, delegate(0)), logged(1, answer(1, "failed")), logged(2, answer(2, "completed"))]
-    assert fold_log(reversed(story)).rows["d-1"].status == "failed"
+def test_records_are_folded_by_offset() -> None:
+    log = [logged(0, delegate(0)), logged(1, answer(1, "failed")), logged(2, answer(2, "completed"))]
+    assert fold_log(reversed(log)).rows["d-1"].status == "failed"
 
 
-def test_previews_are_cut_between_characters_and_cleaned() -> None:
+def test_previews_are_cut_between_characters() -> None:
     long = {"delegation_id": "d-1", "task": "x" + "é" * 3000}
     _, rows = told(delegate(0, request_body=long), answer(1, "completed", text="a\x00b\ud800"))
     assert rows["d-1"].task_preview == "x" + "é" * 2047

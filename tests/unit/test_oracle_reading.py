@@ -1,4 +1,4 @@
-"""The test of the tester: how the independent judge reads records, straight from CONTRACT §1 to §3."""
+"""How the oracle reads records (events/README.md, sections 1 to 3)."""
 
 import json
 from datetime import timedelta
@@ -10,7 +10,7 @@ from testbed.oracle import Oracle
 from testbed.recording import AcknowledgedRecord
 
 
-def test_left_out_bodies_are_recalled_by_the_row() -> None:
+def test_unavailable_bodies_use_earlier_row() -> None:
     row: Columns = {"id": CALLER.upper(), "request_body": {"delegation_id": "d-1", "task": "x" * 2000}}
     update = updated(delegate(0, "dispatched", id=CALLER, request_body=LEFT_OUT), 4)
     assert told(update)[0] == ["dead_letter"]
@@ -19,12 +19,12 @@ def test_left_out_bodies_are_recalled_by_the_row() -> None:
     assert rows["d-1"].updated_at == TEN + timedelta(minutes=4)
 
 
-def test_small_rows_are_not_remembered() -> None:
+def test_small_rows_are_not_stored() -> None:
     update = updated(delegate(0, "dispatched", id=CALLER, request_body=LEFT_OUT), 4)
     assert told(delegate(0, id=CALLER), update)[0] == ["inserted", "dead_letter"]
 
 
-def test_the_same_row_reads_the_same_in_each_envelope() -> None:
+def test_row_reads_the_same_in_each_envelope() -> None:
     row = delegate(0)
     as_text = row | {"request_body": json.dumps(row["request_body"])}
     envelopes = [
@@ -38,7 +38,7 @@ def test_the_same_row_reads_the_same_in_each_envelope() -> None:
     assert all(table == told(row)[1] for table in tables)
 
 
-def test_event_time_is_the_change_s_for_updates() -> None:
+def test_updates_take_time_of_change() -> None:
     unwrapped = beat(1) | {"__op": "u", "__source_ts_ms": int((TEN + timedelta(minutes=9)).timestamp() * 1000)}
     cloud_event = {"specversion": "1.0", "time": at(12), "data": beat(1)}
     beats = [
@@ -47,10 +47,10 @@ def test_event_time_is_the_change_s_for_updates() -> None:
     assert beats == [TEN + timedelta(minutes=minute) for minute in (9, 12, 7)]
 
 
-def test_record_timestamp_stands_in_for_a_missing_time() -> None:
-    judging = Oracle()
-    judging.see(logged(0, delegate(0, created_at=None), timestamp=1_746_439_200_000))
-    assert judging.rows["d-1"].created_at == TEN
+def test_record_timestamp_replaces_missing_time() -> None:
+    oracle = Oracle()
+    oracle.see(logged(0, delegate(0, created_at=None), timestamp=1_746_439_200_000))
+    assert oracle.rows["d-1"].created_at == TEN
     assert outcome(delegate(0, created_at=None), timestamp=-1) == "dead_letter"
 
 
@@ -68,31 +68,31 @@ def test_record_timestamp_stands_in_for_a_missing_time() -> None:
         delegate(0) | {"__deleted": "true"},
     ],
 )
-def test_what_means_nothing_is_a_tombstone(value: object) -> None:
+def test_record_of_connector_is_tombstone(value: object) -> None:
     assert outcome(value) == "tombstone"
 
 
-def test_a_null_marker_marks_nothing() -> None:
+def test_null_marker_is_ignored() -> None:
     assert outcome(delegate(0) | {"op": None, "specversion": None, "payload": {"op": None}}) == "inserted"
     assert outcome({"op": None, "specversion": "1.0", "data": delegate(0)}) == "inserted"
 
 
-def test_an_error_left_out_is_none() -> None:
+def test_unavailable_error_is_none() -> None:
     outcomes, rows = told(delegate(0), answer(1, "failed", error_detail=LEFT_OUT))
     assert outcomes == ["inserted", "advanced"]
     assert rows["d-1"].error_detail is None
 
 
-def test_null_value_is_a_tombstone() -> None:
+def test_null_value_is_tombstone() -> None:
     assert Oracle().see(AcknowledgedRecord("activity-log", 0, 0, None, b"key", None)) == "tombstone"
 
 
-def test_other_activities_are_unrelated_whatever_they_hold() -> None:
+def test_other_activities_are_unrelated() -> None:
     assert outcome(answer(0, "completed") | {"activity_type": "a2a_receive", "created_at": "infinity"}) == "unrelated"
 
 
 @pytest.mark.parametrize("row", [answer(0, "queued", response_body=None), beat(0) | {"request_body": "[]"}])
-def test_results_and_heartbeats_without_an_id_are_uncorrelated(row: Columns) -> None:
+def test_result_or_heartbeat_without_id_is_uncorrelated(row: Columns) -> None:
     assert outcome(row) == "uncorrelated"
 
 
@@ -129,13 +129,13 @@ def test_results_and_heartbeats_without_an_id_are_uncorrelated(row: Columns) -> 
         updated(beat(0), 0) | {"source": {"ts_ms": 10**18}},
     ],
 )
-def test_what_cannot_be_read_is_a_dead_letter(value: object) -> None:
+def test_unreadable_value_is_dead_letter(value: object) -> None:
     assert outcome(value) == "dead_letter"
 
 
-def test_only_what_a_rule_uses_is_validated() -> None:
-    careless: Columns = {"workspace_id": 7, "target_id": "nobody", "error_detail": [], "idempotency_key": {}, "id": 0}
-    assert told(delegate(0), answer(1, "in_progress", text=5, **careless))[0] == ["inserted", "advanced"]
+def test_unused_columns_are_not_validated() -> None:
+    invalid: Columns = {"workspace_id": 7, "target_id": "nobody", "error_detail": [], "idempotency_key": {}, "id": 0}
+    assert told(delegate(0), answer(1, "in_progress", text=5, **invalid))[0] == ["inserted", "advanced"]
     assert told(delegate(0, "failed", workspace_id=7, source_id=CALLER, error_detail="x", response_body="{"))[0] == [
         "inserted"
     ]

@@ -1,0 +1,182 @@
+"""Runs the demo: writes records, kills the projector half-way, starts it again, compares the view with the log."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import NamedTuple
+
+from rich.console import Console
+
+from testbed.demo.comparison import compare, fold_since, read_log
+from testbed.demo.damage import damage
+from testbed.demo.environment import Environment, create
+from testbed.demo.observer import Observer, Offsets
+from testbed.demo.screen import Screen, Summary
+from testbed.oracle import differences, fold_log, stored_rows
+from testbed.process import ManagedProcess, ProcessFailed
+from testbed.recording import read_recording
+from testbed.servers.start import ServerUnavailable
+
+__all__ = ["Options", "ProcessFailed", "ServerUnavailable", "run_demo"]
+
+RECORDS_PER_DELEGATION = 10  # about: its changes, and the unrelated records between them
+WRITING_SECONDS = 8
+MIN_RECORDS_PER_SECOND = 1500
+QUIET = ("--log-level", "WARNING")
+DRIFT = 3  # the exit code of `projector verify`
+MEMBER_SETTINGS = {
+    "PROJECTOR_GROUP_INSTANCE_ID": "demo",  # static membership: a restart is no rebalance
+    "PROJECTOR_LOG_FORMAT": "json",
+    "PROJECTOR_SUMMARY_SECONDS": "1",
+}
+
+
+class Options(NamedTuple):
+    """The options of the demo."""
+
+    delegations: int = 3000
+    seed: int = 7
+    keep: bool = False
+
+    @property
+    def records(self) -> int:
+        """About how many records the platform will write."""
+        return self.delegations * RECORDS_PER_DELEGATION
+
+    @property
+    def per_second(self) -> int:
+        """The rate at which the platform writes."""
+        return max(MIN_RECORDS_PER_SECOND, self.records // WRITING_SECONDS)
+
+    def is_half_way(self, offsets: Offsets, *, ended: bool) -> bool:
+        """Whether half of the records are projected; their exact number is known once the platform has ended."""
+        return offsets.position >= (offsets.end if ended else self.records) / 2
+
+
+class Processes:
+    """Starts the processes of one demo; the stack ends those that still run."""
+
+    def __init__(self, environment: Environment, stack: ExitStack) -> None:
+        self._environment, self._stack = environment, stack
+
+    def migrate(self) -> None:
+        """Create the tables."""
+        self._start(["projector", "migrate", "up"], "migrate.log").wait()
+
+    def platform(self, options: Options) -> ManagedProcess:
+        """Start the simulated platform, which writes to the topic and records what was acknowledged."""
+        environment = self._environment
+        arguments = {
+            "--bootstrap-servers": environment.kafka.bootstrap_servers,
+            "--topic": environment.topic,
+            "--into": str(environment.recording),
+            "--delegations": str(options.delegations),
+            "--seed": str(options.seed),
+            "--per-second": str(options.per_second),
+        }
+        command = ["testbed.producer", *(part for pair in arguments.items() for part in pair)]
+        return self._start(command, "platform.log")
+
+    def projector(self, name: str, *, keep: bool = False) -> ManagedProcess:
+        """Start a projector."""
+        return self._start(["projector", "run"], f"{name}.log", keep=keep)
+
+    def verify(self, name: str, *, expected: int) -> list[str]:
+        """Compare the view with the topic; returns the output. Raises ProcessFailed for another exit code."""
+        return self._start(["projector", "verify", *QUIET], f"{name}.log").wait(expected)
+
+    def rebuild(self) -> list[str]:
+        """Repair the view from the topic; returns the output."""
+        return self._start(["projector", "rebuild", *QUIET], "rebuild.log").wait()
+
+    def _start(self, command: Sequence[str], log: str, *, keep: bool = False) -> ManagedProcess:
+        environment = self._environment
+        process = ManagedProcess(
+            command, environment.folder / log, {**environment.settings, **MEMBER_SETTINGS}, keep=keep
+        )
+        self._stack.callback(process.end)
+        return process
+
+
+def run_demo(options: Options, console: Console) -> bool:
+    """Run all steps; returns whether the view equals the log. Raises ServerUnavailable and ProcessFailed."""
+    started = time.monotonic()
+    screen = Screen(console)
+    screen.step("servers", "finding or starting a Postgres and a Kafka …")
+    with create(keep=options.keep) as environment, ExitStack() as stack:
+        screen.step("Postgres", environment.postgres_name)
+        screen.step("Kafka", environment.kafka_name)
+        processes = Processes(environment, stack)
+        third: ManagedProcess | None = None
+        try:
+            processes.migrate()
+            with Observer.connected(environment) as observer:
+                restarted = _kill_half_way(options, processes, observer, screen)
+                found = _compare(environment, observer, screen, restarted)
+                if options.keep or not found:
+                    third = processes.projector("third", keep=options.keep)
+                    observer.wait_until(lambda _: observer.owns_all(third), lambda _: None, third)
+                if not found:
+                    found = _damage_and_repair(environment, processes, observer, screen)
+        finally:
+            if options.keep:
+                screen.kept(environment, third)
+        screen.result(found, time.monotonic() - started)
+    return not found
+
+
+def _kill_half_way(options: Options, processes: Processes, observer: Observer, screen: Screen) -> Offsets:
+    """Return the offsets at which the second projector started; at the end it has caught up and has stopped."""
+    first = processes.projector("first")
+    screen.step("projector", f"runs as process {first.pid}")
+    with screen.progress() as show:
+        observer.wait_until(lambda _: observer.owns_all(first), show, first)
+        platform = processes.platform(options)
+        rate = f"about {options.per_second:,} records per second"
+        screen.step("platform", f"writes {options.delegations:,} delegations, {rate}")
+        observer.wait_until(lambda now: options.is_half_way(now, ended=not platform.is_running), show, platform, first)
+        first.kill()
+        screen.step("SIGKILL", f"process {first.pid} is gone" + ", the platform keeps writing" * platform.is_running)
+        lag = options.records // 5
+        restarted = observer.wait_until(lambda now: now.lag >= lag or not platform.is_running, show, platform)
+        second = processes.projector("second")
+        screen.step("projector", f"runs again as process {second.pid}, {restarted.lag:,} records behind")
+        observer.wait_until(lambda _: not platform.is_running, show, platform, second)
+        platform.wait()
+        observer.wait_until(lambda now: now.lag == 0 and observer.owns_all(second), show, second)
+    second.stop()
+    return restarted
+
+
+def _damage_and_repair(environment: Environment, processes: Processes, observer: Observer, screen: Screen) -> list[str]:
+    """Damage the view while a projector runs, find and repair the damage; returns the differences after that."""
+    screen.step("damage", "by hand: one row edited, one deleted, one set back, one invented")
+    damage(observer.conn)
+    for line in processes.verify("damaged", expected=DRIFT):
+        screen.step("verify", line)
+    screen.step("rebuild", processes.rebuild()[-1])
+    screen.step("verify", processes.verify("repaired", expected=0)[-1])
+    return differences(fold_log(read_recording(environment.recording)).rows, stored_rows(observer.conn))
+
+
+def _compare(environment: Environment, observer: Observer, screen: Screen, restarted: Offsets) -> list[str]:
+    """Compare all tables with the oracle's fold of the log, and print a summary; returns the differences."""
+    records = list(read_recording(environment.recording))
+    screen.step("compare", f"independent code folds the {len(records):,} acknowledged records")
+    first, second = read_log(environment.folder / "first.log"), read_log(environment.folder / "second.log")
+    folded = fold_since(records, second.claimed)
+    expected = folded.expected
+    screen.summary(
+        Summary(
+            outcomes=expected.outcomes,
+            statuses=observer.statuses(),
+            oldest=observer.oldest_in_flight(),
+            first=f"at record {restarted.position:,}; its log had counted {first.outcomes.total():,} until then",
+            second=f"another process claimed record {sum(second.claimed.values()):,} and the following; its log "
+            f"counted {second.outcomes.total():,} until SIGTERM",
+            compared=f"{len(expected.rows):,} rows with all their columns, {sum(expected.parked.values()):,} parked "
+            f"events, {len(expected.dead_letters):,} dead letters, the counters of the second process",
+            offsets=observer.offsets(),
+        )
+    )
+    return compare(records, folded, observer, second)
