@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import psycopg
+from commands import start
 from kafka import KafkaAdminClient
 
 from projector.domain.outcomes import Outcome
@@ -50,8 +49,7 @@ class Process:
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._log = log
         with log.open("ab") as output:
-            command = [sys.executable, "-m", "projector", "run", *arguments]
-            self.process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=output)
+            self.process = start(["run", *arguments], {**os.environ, **environment}, stderr=output)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]

@@ -1,11 +1,21 @@
-"""Runs commands of the projector as processes, and returns their output and exit codes."""
+"""Runs the projector as processes, and returns their output and exit codes."""
 
+import atexit
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import tempfile
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from forkserver import ForkedProcess, ForkServer
+
+TIMEOUT_SECONDS = 60
+
+Process = subprocess.Popen[bytes] | ForkedProcess
 
 
 class Ended(NamedTuple):
@@ -23,18 +33,52 @@ class Ended(NamedTuple):
 
 def projector(*arguments: str, stdin: str = "", **settings: str) -> Ended:
     """Run a command with these settings (without their prefix) and no others of the environment."""
-    done = subprocess.run(
-        [sys.executable, "-m", "projector", *arguments],
-        input=stdin,
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(stdin.encode())
+        given.seek(0)
+        code = start(arguments, environment(settings), stdin=given, stdout=out, stderr=err).wait(TIMEOUT_SECONDS)
+        return Ended(code, _text(out), _text(err))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def start(
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
+    stderr: IO[bytes] | None = None,
+) -> Process:
+    """Start the projector. A stream that is None is inherited; standard input is empty then.
+
+    The fork server saves the time of the imports. If the test changes where Python finds modules, the process is a new
+    interpreter instead.
+    """
+    if environment.get("PYTHONPATH") == _PYTHONPATH:
+        return _fork_server().start(arguments, environment, stdin=stdin, stdout=stdout, stderr=stderr)
+    command = [sys.executable, "-m", "projector", *arguments]
+    return subprocess.Popen(
+        command, env=dict(environment), stdin=stdin or subprocess.DEVNULL, stdout=stdout, stderr=stderr
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a command with these settings only."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
     return inherited | {f"PROJECTOR_{name.upper()}": value for name, value in settings.items()}
+
+
+_PYTHONPATH = os.environ.get("PYTHONPATH")
+
+
+@cache
+def _fork_server() -> ForkServer:
+    folder = tempfile.TemporaryDirectory(prefix="forkserver-")
+    server = ForkServer(Path(folder.name))
+    atexit.register(folder.cleanup)
+    atexit.register(server.close)
+    return server

@@ -3,9 +3,12 @@
 `testbed.servers.start` starts them. A test that stops or pauses a server starts another one with `own=True`.
 """
 
+import os
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 import psycopg
@@ -20,10 +23,35 @@ from testbed.servers.start import Postgres, start_kafka, start_postgres
 pytest_plugins = ["repetitions", "proxied_kafka"]
 
 
+_SERVERS = pytest.StashKey[ExitStack]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Start the servers once for all test processes, which find them in the environment."""
+    stack = config.stash[_SERVERS] = ExitStack()
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="servers-")))
+    for name in ("postgres", "kafka"):
+        (folder / name).mkdir()
+    os.environ["TESTBED_DATABASE_URL"] = stack.enter_context(_start_postgres(folder / "postgres")).url
+    kafka = stack.enter_context(start_kafka(folder / "kafka"))
+    os.environ["TESTBED_BOOTSTRAP_SERVERS"] = kafka.bootstrap_servers
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if stack := config.stash.get(_SERVERS, None):
+        stack.close()
+
+
+def _start_postgres(folder: Path) -> Postgres:
+    """Without fsync: the data of a test need not survive a crash of the machine."""
+    return start_postgres(folder, options=["fsync=off", "max_connections=300"])
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """The shared server, without fsync: its data need not survive a crash of the machine."""
-    with start_postgres(tmp_path_factory.mktemp("postgres"), options=["fsync=off"]) as server:
+    """The shared server."""
+    with _start_postgres(tmp_path_factory.mktemp("postgres")) as server:
         yield server
 
 

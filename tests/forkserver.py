@@ -40,14 +40,14 @@ class ForkServer:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         *,
-        stdin: int = subprocess.DEVNULL,
+        stdin: IO[bytes] | None = None,
         stdout: IO[bytes] | None = None,
         stderr: IO[bytes] | None = None,
     ) -> "ForkedProcess":
-        """Run `projector` with these arguments. A stream that is None is inherited."""
+        """Run `projector` with these arguments. A stream that is None is inherited; standard input is empty then."""
         with open(os.devnull, "rb") as nothing:
-            fds = [nothing.fileno() if stdin == subprocess.DEVNULL else stdin]
-            fds += [stream.fileno() if stream else fd for stream, fd in ((stdout, 1), (stderr, 2))]
+            streams = (stdin or nothing, stdout, stderr)
+            fds = [stream.fileno() if stream else number for number, stream in enumerate(streams)]
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             connection.connect(str(self._path))
             message = {"arguments": list(arguments), "environment": dict(environment), "folder": os.getcwd()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 from cluster import Cluster
-from commands import environment
+from commands import Process, environment
 from repetitions import Round
 from rows import CALLEE, CALLER, delegate
 from strategies import written
@@ -96,7 +96,7 @@ def _requests(count: int) -> Iterator[Record]:
         yield Record(b"c%d" % n, written(delegate(0, request_body={"delegation_id": f"d-{n}", "task": "heal"})), 0)
 
 
-def _peak_of(process: subprocess.Popen[bytes]) -> int:
+def _peak_of(process: Process) -> int:
     """The most MB that it had so far; 0 where nobody tells, which is on other systems than Linux, and at its end."""
     try:
         status = Path(f"/proc/{process.pid}/status").read_text()
