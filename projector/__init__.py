@@ -1,1 +1,15 @@
 """The projector: activity events on Kafka become rows of `delegations` in Postgres."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    __version__: str
+else:
+
+    def __getattr__(name: str) -> str:
+        """Read `__version__` from the installed metadata when it is asked for: the import is slow."""
+        if name != "__version__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from importlib.metadata import version
+
+        return version("delegations-projector")

@@ -1,72 +1,39 @@
-"""`projector migrate`: the schema, up and down."""
+"""`projector migrate`: applies and reverts the migrations of the schema."""
 
-import argparse
-import sys
-from typing import Any
-
-from projector.errors import ProjectorError
+from projector.cli.exit_codes import DONE
+from projector.cli.output import confirm
 from projector.postgres import migrations
-from projector.postgres.connection import Connection, connect
+from projector.postgres.connection import connect
 from projector.settings import Settings
 
 
-def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "migrate",
-        help="bring the database's schema up to date, or take it back",
-        description="Applies the numbered files of schema/, one transaction a file, under a lock: several at once are "
-        "safe. A table `delegations` that is there already is adopted where it fits.",
-    )
-    ways = parser.add_subparsers(required=True, metavar="up | down | status")
-    for name, command, about in (
-        ("up", _up, "apply what is pending"),
-        ("down", _down, "take everything back, or all that came after --to N"),
-        ("status", _status, "which files are applied, which are pending"),
-    ):
-        way = ways.add_parser(name, parents=[settings], help=about, description=about.capitalize() + ".")
-        way.set_defaults(command=command)
-        if name == "down":
-            way.add_argument("--to", metavar="N", type=int, default=0, help="stay at version N; 0 leaves nothing")
-            way.add_argument("--yes", action="store_true", help="do not ask, even if rows would be destroyed")
-
-
-def _connect(settings: Settings) -> Connection:
-    return connect(settings)
-
-
-def _up(settings: Settings, _: argparse.Namespace) -> int:
-    with _connect(settings) as conn:
+def up(settings: Settings) -> int:
+    """Apply the pending migrations."""
+    with connect(settings) as conn:
         for migration in migrations.up(conn):
             print(f"applied {migration.name}")
         print("the schema is up to date")
-    return 0
+    return DONE
 
 
-def _down(settings: Settings, arguments: argparse.Namespace) -> int:
-    with _connect(settings) as conn:
-        stake = {table: rows for table, rows in migrations.rows_to_be_lost(conn, to=arguments.to).items() if rows}
-        if stake and not arguments.yes:
-            _ask(stake)
-        for migration in migrations.down(conn, to=arguments.to):
-            print(f"took back {migration.name}")
-    return 0
+def down(settings: Settings, to: int, yes: bool) -> int:
+    """Revert the migrations above version `to`. Ask first if rows would be lost."""
+    with connect(settings) as conn:
+        lost = {table: rows for table, rows in migrations.rows_to_be_lost(conn, to=to).items() if rows}
+        if lost and not yes:
+            confirm("destroy " + ", ".join(f"{rows} rows of {table}" for table, rows in lost.items()))
+        for migration in migrations.down(conn, to=to):
+            print(f"reverted {migration.name}")
+    return DONE
 
 
-def _ask(stake: dict[str, int]) -> None:
-    lost = ", ".join(f"{rows} rows of {table}" for table, rows in stake.items())
-    if not sys.stdin.isatty():
-        raise ProjectorError(f"this would destroy {lost}: add --yes to do it")
-    if input(f"This destroys {lost}. Type yes to go on: ").strip() != "yes":
-        raise ProjectorError("nothing was taken back")
-
-
-def _status(settings: Settings, _: argparse.Namespace) -> int:
-    with _connect(settings) as conn:
-        standing = migrations.status(conn)
-    for migration in standing.applied:
-        adopted = " (adopted)" if standing.adopted and migration.name.endswith("_delegations") else ""
+def status(settings: Settings) -> int:
+    """Print the applied and the pending migrations."""
+    with connect(settings) as conn:
+        found = migrations.status(conn)
+    for migration in found.applied:
+        adopted = " (adopted)" if found.adopted and migration.name.endswith("_delegations") else ""
         print(f"applied  {migration.name}{adopted}")
-    for migration in standing.pending:
+    for migration in found.pending:
         print(f"pending  {migration.name}")
-    return 0
+    return DONE

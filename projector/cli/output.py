@@ -1,12 +1,15 @@
-"""How values look on a terminal and in JSON."""
+"""The output of commands: how values look on a terminal and in JSON, progress, and the question before a deletion."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from projector.domain.outcomes import Outcome
+from projector.errors import ProjectorError
 
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
@@ -20,35 +23,58 @@ def duration(seconds: float) -> str:
 
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """How long ago something was; "never" where it was not yet."""
+    """How long ago an instant was; "never" for None."""
     return "never" if at is None else f"{duration(max((now - at).total_seconds(), 0.0))} ago"
 
 
 def when(at: datetime | None) -> str:
-    """An instant in UTC, to the second."""
+    """An instant in UTC, to the second; empty for None."""
     return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def escape(text: str, *, keep: str = "") -> str:
-    """A text with its control characters escaped, `keep` aside: what is in the log may not steer a terminal."""
-    return "".join(each if each.isprintable() or each in keep else ascii(each)[1:-1] for each in text)
+    """A text with escaped control characters, except `keep`: a record must not control the terminal."""
+    return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)
 
 
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table of one line a row, however long its last column is, so that it can be searched line by line."""
+    """A table with one line per row, however long its last column is, so that grep finds whole rows."""
     lines = [tuple(headings), *([escape(cell) for cell in row] for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(headings) - 1)]
     return "\n".join("  ".join((*map(str.ljust, line, widths), line[-1])).rstrip() for line in lines)
 
 
 def as_json(model: NamedTuple) -> dict[str, Any]:
-    """A read model as JSON holds it; instants as ISO 8601 with an offset."""
+    """A read model as a JSON object. Instants are in ISO 8601 with an offset."""
     fields: dict[str, Any] = model._asdict()
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
+def outcomes_as_json(outcomes: Mapping[Outcome, int]) -> dict[str, int]:
+    """The number of records per outcome. Every outcome is a key."""
+    return {str(outcome): outcomes.get(outcome, 0) for outcome in Outcome}
+
+
+def print_outcomes(outcomes: Mapping[Outcome, int]) -> None:
+    """Print one line per outcome that occurred."""
+    for outcome, count in outcomes_as_json(outcomes).items():
+        if count:
+            print(f"{outcome:14}{count:12,}")
+
+
+def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> None:
+    """Ask whether to do `action`, such as "delete 3 rows". Raise `refusal` unless a person types yes at a terminal."""
+    if not sys.stdin.isatty():
+        raise refusal(f"this would {action}: add --yes to do it")
+    # Standard output is only for results.
+    sys.stderr.write(f"This would {action}. Type yes to continue: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != "yes":
+        raise refusal("nothing was done")
+
+
 def progress_bar() -> Progress:
-    """A bar on standard error, gone when it ends; its tasks have a field `records`. Nothing where nobody looks."""
+    """A bar on standard error, only on a terminal, and removed when it ends. Its tasks have a field `records`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

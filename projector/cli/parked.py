@@ -1,9 +1,8 @@
-"""`projector parked`: events that wait for the request of their delegation."""
+"""`projector parked`: events that were parked until the request of their delegation arrives."""
 
-import argparse
 import json
-from typing import Any
 
+from projector.cli.exit_codes import DONE
 from projector.cli.output import as_json, columns, duration, when
 from projector.postgres import queries
 from projector.postgres.connection import open_view
@@ -11,55 +10,34 @@ from projector.postgres.queries import ParkedEvent, ParkedSummary
 from projector.settings import Settings
 
 
-def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "parked",
-        help="events that wait for the request of their delegation",
-        description="An event that comes before the request of its delegation is parked, and applied when the request "
-        "comes. One that waits for hours means that its request was lost, or lost to another with the same "
-        "idempotency key.",
-    )
-    ways = parser.add_subparsers(required=True, metavar="list")
-    listing = ways.add_parser(
-        "list",
-        parents=[settings],
-        help="what waits, the oldest first",
-        description="Lists what waits in the order in which it was parked, and tells how long the oldest has waited.",
-    )
-    listing.add_argument("--limit", metavar="N", type=int, default=50, help="at most so many (50)")
-    listing.add_argument("--delegation", metavar="ID", help="of this delegation alone")
-    listing.add_argument("--json", action="store_true", help="print one object of JSON instead")
-    listing.set_defaults(command=_list)
-
-
-def _list(settings: Settings, arguments: argparse.Namespace) -> int:
+def list_oldest(settings: Settings, limit: int, delegation: str | None, json_output: bool) -> int:
+    """Print the parked events, the oldest first."""
     with open_view(settings) as conn:
-        waiting = queries.parked(conn, delegation_id=arguments.delegation, limit=arguments.limit)
-        queue = queries.parked_summary(conn, delegation_id=arguments.delegation)
-    if arguments.json:
-        print(json.dumps({**as_json(queue), "parked": [as_json(each) for each in waiting]}))
+        events = queries.parked(conn, delegation_id=delegation, limit=limit)
+        summary = queries.parked_summary(conn, delegation_id=delegation)
+    if json_output:
+        print(json.dumps({**as_json(summary), "parked": [as_json(event) for event in events]}))
     else:
-        _print(waiting, queue)
-    return 0
+        _print(events, summary)
+    return DONE
 
 
-def _print(waiting: list[ParkedEvent], queue: ParkedSummary) -> None:
-    if queue.oldest_age_seconds is None:
+def _print(events: list[ParkedEvent], summary: ParkedSummary) -> None:
+    if summary.oldest_age_seconds is None:
         print("nothing is parked")
         return
     rows = (
         (
-            duration(each.age_seconds),
-            when(each.parked_at),
-            each.status or each.kind,
-            each.delegation_id,
-            f"{each.topic} {each.partition} {each.offset}",
+            duration(event.age_seconds),
+            when(event.parked_at),
+            event.status or event.kind,
+            event.delegation_id,
+            f"{event.topic} {event.partition} {event.offset}",
         )
-        for each in waiting
+        for event in events
     )
-    print(columns(("waits for", "parked at (UTC)", "event", "delegation", "topic partition offset"), rows))
+    print(columns(("age", "parked at (UTC)", "event", "delegation", "topic partition offset"), rows))
     print(
-        f"\n{queue.events:,} events of {queue.delegations:,} delegations wait, "
-        f"the oldest for {duration(queue.oldest_age_seconds)}"
+        f"\n{summary.events:,} events of {summary.delegations:,} delegations are parked, "
+        f"the oldest for {duration(summary.oldest_age_seconds)}"
     )

@@ -1,14 +1,14 @@
-"""`projector status`: how far the view is, and what waits."""
+"""`projector status`: the position and the lag of each partition, and totals of the view."""
 
-import argparse
 import json
 import sys
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
+from projector.cli.exit_codes import DONE, FAILED
 from projector.cli.output import ago, as_json, duration
 from projector.errors import BrokerUnavailable
 from projector.lag import Partition, backlog, partitions
@@ -19,59 +19,43 @@ from projector.settings import Settings
 
 
 class StatusReport(NamedTuple):
-    """What the command found; `trouble` is why Kafka did not tell."""
+    """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer."""
 
     topic: str
-    trouble: str | None
+    kafka_error: str | None
     partitions: list[Partition]
     totals: Totals
 
 
-def add(subparsers: Any, settings: argparse.ArgumentParser) -> None:
-    """Add the command."""
-    parser = subparsers.add_parser(
-        "status",
-        parents=[settings],
-        help="how far each partition is projected, what is behind, parked and dead",
-        description="Shows for each partition of the topic its position, the end of its log, the lag in records and in "
-        "seconds (the age of the first record that is not projected yet), the member that claimed it last, and when "
-        "its position last moved; then the rows of `delegations` by status, parked events and dead letters. Exits "
-        "with 1 where Kafka does not answer, and then shows what Postgres knows.",
-    )
-    parser.add_argument("--json", action="store_true", help="print one object of JSON instead")
-    parser.set_defaults(command=status)
-
-
-def status(settings: Settings, arguments: argparse.Namespace) -> int:
-    """Ask Postgres, then Kafka, and print both."""
-    report = _ask(settings)
-    now = datetime.now(UTC)
-    if arguments.json:
+def status(settings: Settings, json_output: bool) -> int:
+    """Query Postgres, then Kafka, and print both."""
+    report = _query(settings)
+    if json_output:
         print(json.dumps(_as_json(report)))
     else:
-        _print(report, now)
-    if report.trouble:
-        sys.stderr.write(f"projector: {report.trouble}\n")
-        return 1
-    return 0
+        _print(report, datetime.now(UTC))
+    if report.kafka_error:
+        sys.stderr.write(f"projector: {report.kafka_error}\n")
+        return FAILED
+    return DONE
 
 
-def _ask(settings: Settings) -> StatusReport:
+def _query(settings: Settings) -> StatusReport:
     with open_view(settings) as conn:
         positions = queries.positions(conn, topic=settings.topic)
         totals = queries.totals(conn)
-    trouble, log = None, {}
+    kafka_error, log = None, {}
     try:
-        log = backlog(settings, {each.partition: each.next_offset for each in positions})
+        log = backlog(settings, {position.partition: position.next_offset for position in positions})
     except BrokerUnavailable as error:
-        trouble = str(error)
-    return StatusReport(settings.topic, trouble, partitions(positions, log, at=datetime.now(UTC)), totals)
+        kafka_error = str(error)
+    return StatusReport(settings.topic, kafka_error, partitions(positions, log, at=datetime.now(UTC)), totals)
 
 
 def _as_json(report: StatusReport) -> dict[str, object]:
     return {
         "topic": report.topic,
-        "kafka": report.trouble or "ok",
+        "kafka": report.kafka_error or "ok",
         "partitions": [as_json(partition) for partition in report.partitions],
         "delegations": report.totals.delegations,
         "parked": report.totals.parked,
@@ -80,29 +64,42 @@ def _as_json(report: StatusReport) -> dict[str, object]:
 
 
 def _print(report: StatusReport, now: datetime) -> None:
+    console = Console(markup=False, highlight=False)
+    console.print(_table(report, now))
+    for partition in report.partitions:
+        if partition.lost_records:
+            console.print(
+                f"partition {partition.partition}: {partition.lost_records:,} records were deleted from the topic "
+                "before they were projected; `projector run` stops there and prints the remedy"
+            )
+    _print_totals(report.totals)
+
+
+def _table(report: StatusReport, now: datetime) -> Table:
     table = Table(title=f"topic {report.topic}", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("partition", "position", "end", "lag", "behind"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("owner", overflow="fold")
     table.add_column("moved", no_wrap=True)
-    for each in report.partitions:
-        behind = "?" if each.lag_seconds is None else "" if each.lag_records == 0 else duration(each.lag_seconds)
+    for partition in report.partitions:
         table.add_row(
-            str(each.partition),
-            *(_number(count) for count in (each.position, each.end, each.lag_records)),
-            behind,
-            each.owner or "none",
-            ago(each.moved_at, now),
+            str(partition.partition),
+            *map(_number, (partition.position, partition.end, partition.lag_records)),
+            _behind(partition),
+            partition.owner or "none",
+            ago(partition.moved_at, now),
         )
-    console = Console(markup=False, highlight=False)
-    console.print(table)
-    for each in report.partitions:
-        if each.lost_records:
-            console.print(
-                f"partition {each.partition}: {each.lost_records:,} records are gone from the log that were never "
-                "projected; `projector run` stops there, and says what to do"
-            )
-    _print_totals(report.totals)
+    return table
+
+
+def _behind(partition: Partition) -> str:
+    if partition.lag_seconds is None:
+        return "?"
+    return "" if partition.lag_records == 0 else duration(partition.lag_seconds)
+
+
+def _number(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"
 
 
 def _print_totals(totals: Totals) -> None:
@@ -113,7 +110,3 @@ def _print_totals(totals: Totals) -> None:
         print(f"  {name:{width}}{count:14,}")
     print(f"{'parked':{width}}  {totals.parked:14,}")
     print(f"{'dead letters':{width}}  {totals.dead_letters:14,}")
-
-
-def _number(count: int | None) -> str:
-    return "-" if count is None else f"{count:,}"

@@ -1,7 +1,8 @@
-"""Every command as a real process: what it prints, where it prints it, and its exit code."""
+"""Every command as a process: its standard output, its standard error and its exit code."""
 
 import json
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
@@ -24,6 +25,8 @@ COMMANDS = [
     ["migrate", "up"],
     ["migrate", "down"],
     ["migrate", "status"],
+    ["verify"],
+    ["rebuild"],
     ["replay"],
     ["record"],
     ["status"],
@@ -39,6 +42,8 @@ COMMANDS = [
     ["health"],
 ]
 
+GROUPS = (["migrate"], ["dead-letters"], ["parked"])
+
 
 def recording(folder: Path, *values: object, partition: int = 0) -> Path:
     file = folder / "recording.jsonl"
@@ -53,7 +58,7 @@ def recording(folder: Path, *values: object, partition: int = 0) -> Path:
 
 @pytest.fixture
 def replayed(tmp_path: Path, database_url: str) -> str:
-    """A database with a delegation, an early answer, and three dead letters at offsets 2 to 4 of partition 0."""
+    """A database with one delegation, one parked answer, and three dead letters at offsets 2 to 4 of partition 0."""
     dead = [b"no json", b"\xff\xfe", {"activity_type": "delegation", "method": "none"}]
     file = recording(tmp_path, delegate(0, **KEYED), answer(1, "completed", of="d-2"), *dead)
     assert projector("replay", str(file), database_url=database_url).code == 0
@@ -72,42 +77,62 @@ def bare_url(postgres: Postgres, maintenance: Connection) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_help_says_what_a_command_is_for(command: list[str]) -> None:
+def test_help_describes_the_command(command: list[str]) -> None:
     done = projector(*command, "--help")
     assert (done.code, done.err) == (0, "")
     usage, about, *_ = done.out.split("\n\n")
-    assert usage.startswith(f"usage: projector {' '.join(command)}")
+    assert usage.startswith(f"Usage: projector {' '.join(command)}")
     assert len(usage) < 300, "the settings hide the command's own arguments"
     assert len(about) > 15
+    assert ("Settings, each also as an environment variable:" in done.out) == (command not in GROUPS)
 
 
-def test_help_of_all_names_the_exit_codes() -> None:
-    assert "0 done, 1 failed, 2 misconfigured, 4 the log has a gap" in projector("--help").out
+def test_help_names_the_exit_codes() -> None:
+    assert (
+        "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap" in projector("--help").out
+    )
 
 
-def test_command_that_is_none_is_a_usage_error() -> None:
-    done = projector("projekt")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "projector: error: Missing command (see `projector --help`)"),
+        (["parked"], "projector parked: error: Missing command (see `projector parked --help`)"),
+        (["projekt"], "projector: error: No such command 'projekt'"),
+        (["replay"], "projector replay: error: Missing argument 'FILE...'"),
+        (["run", "--top", "t"], "projector run: error: No such option '--top'"),
+        (["run", "--members", "0"], "projector run: error: Invalid value for '--members': must be a whole number"),
+        (["record", "--out", "--force"], "projector record: error: Option '--out' requires an argument"),
+    ],
+)
+def test_usage_error_is_one_sentence(arguments: list[str], sentence: str) -> None:
+    done = projector(*arguments)
     assert (done.code, done.out) == (2, "")
-    assert "invalid choice" in done.err
+    assert done.err.startswith(sentence)
+    assert done.err.count("\n") == 1
 
 
-# --- what is wrong, in one sentence, with its exit code
+def test_version_is_that_of_the_package() -> None:
+    assert projector("--version").out == f"{version('delegations-projector')}\n"
 
 
-def test_setting_of_a_wrong_kind_is_named(database_url: str) -> None:
+# --- errors: one sentence and an exit code
+
+
+def test_error_names_a_wrong_setting(database_url: str) -> None:
     done = projector("config", batch_records="many", database_url=database_url)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("projector: PROJECTOR_BATCH_RECORDS: ")
     assert done.err.count("\n") == 1
 
 
-def test_flag_of_a_wrong_kind_is_named_by_its_variable() -> None:
+def test_error_names_the_variable_of_a_wrong_flag() -> None:
     done = projector("config", "--security-protocol", "TLS")
     assert done.code == 2
     assert "PROJECTOR_SECURITY_PROTOCOL" in done.err
 
 
-def test_variable_that_is_set_twice_is_refused(tmp_path: Path) -> None:
+def test_variable_and_its_file_are_refused_together(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("postgresql://a")
     done = projector("config", database_url="postgresql://b", database_url_file=str(file))
@@ -115,14 +140,14 @@ def test_variable_that_is_set_twice_is_refused(tmp_path: Path) -> None:
     assert "PROJECTOR_DATABASE_URL and PROJECTOR_DATABASE_URL_FILE are both set" in done.err
 
 
-def test_slip_of_the_pen_is_pointed_out() -> None:
+def test_misspelt_variable_is_a_warning() -> None:
     done = projector("config", bootstrap_server="a:1")
     assert done.code == 0
     assert "unknown setting PROJECTOR_BOOTSTRAP_SERVER (did you mean PROJECTOR_BOOTSTRAP_SERVERS?)" in done.err
 
 
 @pytest.mark.parametrize("command", [["status"], ["dead-letters", "list"], ["parked", "list"], ["migrate", "status"]])
-def test_absent_database_is_told_in_a_sentence(command: list[str]) -> None:
+def test_unavailable_database_is_one_sentence(command: list[str]) -> None:
     done = projector(*command, database_url=f"postgresql://someone:secret-word@{NOWHERE}/nothing")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("projector: ")
@@ -131,8 +156,8 @@ def test_absent_database_is_told_in_a_sentence(command: list[str]) -> None:
     assert "secret-word" not in done.err
 
 
-def test_wrong_password_of_the_database_is_told_in_a_sentence(postgres: Postgres) -> None:
-    """As any trouble with connecting, since the client does not tell them apart."""
+def test_wrong_password_is_one_sentence(postgres: Postgres) -> None:
+    """Exit code 1 as for any connection error: the client does not distinguish them."""
     done = projector("status", database_url=make_conninfo(postgres.url, password="secret-word"))
     assert (done.code, done.out) == (1, "")
     assert "password authentication failed" in done.err
@@ -150,13 +175,13 @@ def test_missing_schema_names_the_remedy(command: list[str], bare_url: str) -> N
     assert "run `projector migrate up` first" in done.err
 
 
-def test_run_without_the_schema_ends_with_the_remedy(bare_url: str, kafka: str, topic: str) -> None:
+def test_run_without_the_schema_names_the_remedy(bare_url: str, kafka: str, topic: str) -> None:
     done = projector("run", database_url=bare_url, bootstrap_servers=kafka, topic=topic)
     assert done.code == 2
     assert "run `projector migrate up` first" in done.err
 
 
-def test_gap_in_the_log_ends_run_with_code_4_and_the_remedy(database_url: str, kafka: str, topic: str) -> None:
+def test_log_gap_ends_run_with_code_4(database_url: str, kafka: str, topic: str) -> None:
     with psycopg.connect(database_url) as conn:
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES (%s, 1, 77)", [topic])
     done = projector("run", database_url=database_url, bootstrap_servers=kafka, topic=topic, group_id=topic)
@@ -197,7 +222,7 @@ def test_flag_wins_over_the_variable() -> None:
 # --- migrate, replay
 
 
-def test_migrate_goes_up_and_down_and_asks_before_it_destroys(bare_url: str, tmp_path: Path) -> None:
+def test_migrate_down_needs_a_confirmation(bare_url: str, tmp_path: Path) -> None:
     assert "pending  049_delegations" in projector("migrate", "status", database_url=bare_url).out
     assert projector("migrate", "up", database_url=bare_url).out.endswith("the schema is up to date\n")
     assert "applied  050_projector" in projector("migrate", "status", database_url=bare_url).out
@@ -208,7 +233,7 @@ def test_migrate_goes_up_and_down_and_asks_before_it_destroys(bare_url: str, tmp
     assert projector("migrate", "down", "--yes", database_url=bare_url).code == 0
 
 
-def test_replay_ends_with_outcomes_that_add_up_to_the_records(tmp_path: Path, database_url: str) -> None:
+def test_outcomes_of_replay_add_up_to_the_records(tmp_path: Path, database_url: str) -> None:
     values = [
         delegate(0, **KEYED),
         delegate(0, **KEYED),
@@ -226,7 +251,7 @@ def test_replay_ends_with_outcomes_that_add_up_to_the_records(tmp_path: Path, da
     assert last["seconds"] >= 0
 
 
-def test_replay_of_a_file_that_is_not_there_is_a_misconfiguration(database_url: str) -> None:
+def test_replay_of_a_missing_file_is_a_misconfiguration(database_url: str) -> None:
     done = projector("replay", "nowhere.jsonl", database_url=database_url)
     assert (done.code, done.out) == (2, "")
     assert "nowhere.jsonl cannot be opened: No such file or directory" in done.err
@@ -235,7 +260,7 @@ def test_replay_of_a_file_that_is_not_there_is_a_misconfiguration(database_url: 
 # --- status
 
 
-def test_status_tells_every_partition_and_all_totals(replayed: str, kafka: str, topic: str) -> None:
+def test_status_has_all_partitions_and_totals(replayed: str, kafka: str, topic: str) -> None:
     with psycopg.connect(replayed) as conn:
         conn.execute(
             "INSERT INTO projector.positions (topic, partition, next_offset, member) VALUES (%s, 1, 0, 'here/1')",
@@ -265,7 +290,7 @@ def test_status_tells_every_partition_and_all_totals(replayed: str, kafka: str, 
     assert max(map(len, plain.out.splitlines())) <= 80
 
 
-def test_status_without_kafka_shows_what_postgres_knows(replayed: str) -> None:
+def test_status_without_kafka_shows_the_positions(replayed: str) -> None:
     with psycopg.connect(replayed) as conn:
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 4, 1234)")
     done = projector("status", database_url=replayed, bootstrap_servers=NOWHERE)
@@ -278,7 +303,7 @@ def test_status_without_kafka_shows_what_postgres_knows(replayed: str) -> None:
     assert report.json()["partitions"][0]["lag_records"] is None
 
 
-def test_status_of_a_topic_that_is_not_there_says_so(database_url: str, kafka: str) -> None:
+def test_status_of_a_missing_topic_is_an_error(database_url: str, kafka: str) -> None:
     done = projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
     assert done.code == 1
     assert "topic nowhere does not exist: create it, or set PROJECTOR_TOPIC" in done.err
@@ -301,7 +326,7 @@ def test_dead_letters_are_listed(replayed: str) -> None:
     )
 
 
-def test_dead_letter_is_shown_whole(replayed: str) -> None:
+def test_dead_letter_is_shown_with_its_bytes(replayed: str) -> None:
     done = projector("dead-letters", "show", "0", "2", database_url=replayed)
     assert done.code == 0
     assert "value      no json" in done.out
@@ -313,7 +338,7 @@ def test_dead_letter_is_shown_whole(replayed: str) -> None:
 
 
 @pytest.mark.parametrize("command", [["dead-letters", "show", "0", "4"], ["parked", "list"]], ids=" ".join)
-def test_what_is_in_the_log_does_not_steer_the_terminal(tmp_path: Path, database_url: str, command: list[str]) -> None:
+def test_control_characters_are_escaped(tmp_path: Path, database_url: str, command: list[str]) -> None:
     file = recording(tmp_path, *[b"null"] * 4, b"\x1b[31mred", answer(1, "completed", of="\x1b[31mred\nand two"))
     projector("replay", str(file), database_url=database_url)
     done = projector(*command, database_url=database_url)
@@ -322,26 +347,26 @@ def test_what_is_in_the_log_does_not_steer_the_terminal(tmp_path: Path, database
     assert "\nand two" not in done.out
 
 
-def test_retry_tells_how_they_ended(replayed: str) -> None:
+def test_retry_prints_the_outcomes(replayed: str) -> None:
     with psycopg.connect(replayed) as conn:
         conn.execute('UPDATE projector.dead_letters SET value = %b WHERE "offset" = 2', [json.dumps(beat(1)).encode()])
     done = projector("dead-letters", "retry", "--all", database_url=replayed)
     assert (done.code, done.err) == (0, "")
     assert "heartbeat" in done.out
-    assert done.out.endswith("3 dead letters retried, 1 gone, 2 still dead\n")
+    assert done.out.endswith("3 dead letters retried, 1 resolved, 2 failed\n")
     again = projector("dead-letters", "retry", "0", "3", "4", "--json", database_url=replayed).json()
     assert (again["records"], again["outcomes"]["dead_letter"]) == (2, 2)
 
 
-def test_retry_of_nothing_says_so(replayed: str) -> None:
+def test_retry_of_nothing_is_an_error(replayed: str) -> None:
     done = projector("dead-letters", "retry", "0", "77", database_url=replayed)
     assert done.code == 1
-    assert "there is no dead letter at any of these places" in done.err
+    assert "there is no dead letter at any of these offsets" in done.err
     for mistake in (["--all", "0", "1"], ["0"], []):
         assert projector("dead-letters", "retry", *mistake, database_url=replayed).code == 2
 
 
-def test_discard_asks_and_says_how_many(replayed: str) -> None:
+def test_discard_needs_a_confirmation(replayed: str) -> None:
     refused = projector("dead-letters", "discard", "--all", database_url=replayed)
     assert (refused.code, refused.out) == (1, "")
     assert "this would delete 3 dead letters for good: add --yes to do it" in refused.err
@@ -350,7 +375,7 @@ def test_discard_asks_and_says_how_many(replayed: str) -> None:
     assert projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
 
 
-def test_topic_narrows_what_all_means(replayed: str) -> None:
+def test_topic_limits_discard_all(replayed: str) -> None:
     done = projector("dead-letters", "discard", "--all", "--yes", "--topic", "another", database_url=replayed)
     assert (done.code, done.out) == (0, "0 dead letters discarded\n")
 
@@ -362,7 +387,7 @@ def test_parked_events_are_listed_with_their_age(replayed: str) -> None:
     done = projector("parked", "list", database_url=replayed)
     assert (done.code, done.err) == (0, "")
     assert "d-2" in done.out
-    assert "1 events of 1 delegations wait, the oldest for " in done.out
+    assert "1 events of 1 delegations are parked, the oldest for " in done.out
     found = projector("parked", "list", "--json", "--delegation", "d-2", database_url=replayed).json()
     assert (found["events"], found["parked"][0]["status"]) == (1, "completed")
     assert projector("parked", "list", "--delegation", "d-1", database_url=replayed).out == "nothing is parked\n"

@@ -123,7 +123,7 @@ def test_topic_with_other_keys_is_searched_whole(platform: Platform) -> None:
     assert report["looked_at"]["widened"]
     assert report["verdict"]["kind"] == "equal"
     text = platform.explain("d-1").out
-    assert "looked further than at first: " in text
+    assert "search widened: " in text
     assert "between partitions there is no order" in text
 
 
@@ -144,7 +144,7 @@ def test_everywhere_finds_records_with_other_keys(platform: Platform) -> None:
     stuck = platform.send(answer(1, "stuck"), b"sweeper", minute=1, partition=(asked.partition + 1) % PARTITIONS)
     platform.project(asked, stuck)
     narrow = platform.explain("d-1").out
-    assert "the other partitions were not looked at: --everywhere does" in narrow
+    assert "the other partitions were not searched: --everywhere searches them" in narrow
     assert "differs in status" in narrow
     report = platform.report("--everywhere")
     assert [each["outcome"] for each in report["records"]] == ["inserted", "advanced"]
@@ -186,8 +186,10 @@ def test_unknown_id_is_an_error_with_the_scope(platform: Platform) -> None:
     record = platform.send(delegate(0))
     done = platform.explain("d-10")
     assert (done.code, done.out) == (1, "")
-    assert done.err.startswith("projector: nobody knows delegation d-10: there is no row, nothing is parked, ")
-    assert f"looked at partition {record.partition}, offsets 0 to 0; all of 6 partitions, 1 records" in done.err
+    assert done.err.startswith(
+        "projector: delegation d-10 is unknown: it has no row, no parked event and no dead letter; "
+    )
+    assert f"searched partition {record.partition}, offsets 0 to 0; all of 6 partitions, 1 records" in done.err
     nothing = platform.explain("d-10", "--json", "--caller", CALLER)
     assert (nothing.code, nothing.out) == (1, "")
     assert "no request of the delegation was found there" in nothing.err
@@ -248,7 +250,7 @@ def test_unprojected_records_are_not_drift(platform: Platform) -> None:
     assert [each["is_projected"] for each in report["records"]] == [True, False, False]
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("behind", ["status", "updated_at"])
     text = platform.explain("d-1").out
-    assert "not projected yet, and then advanced: the status moved forward; status queued → completed" in text
+    assert "not projected yet, then advanced: the status moved forward; status queued → completed" in text
     assert "the projector is 2 records behind on partition" in text
     assert "so this is not drift yet" in text
 
@@ -267,7 +269,7 @@ def test_lost_key_shows_the_holder_and_parked_events(platform: Platform) -> None
         ("d-1", "duplicate"),
         ("d-1", "parked"),
     ]
-    assert report["records"][1]["sentence"] == "a request whose idempotency key another delegation holds: d-2"
+    assert report["records"][1]["sentence"] == "another delegation holds the idempotency key of this request: d-2"
     assert [(each["offset"], each["status"]) for each in report["parked"]] == [(2, "completed")]
     assert (report["verdict"]["kind"], report["verdict"]["differences"]) == ("not_in_the_view", [])
     assert "d-2 holds its idempotency key" in report["verdict"]["sentence"]

@@ -68,7 +68,7 @@ def test_report_for_a_person(drifted: Log) -> None:
         "           1 with other events parked",
         "             c: parked is 0, and 1 in the source",
         "columns that differ: status 1, result_preview 1",
-        "the view has drifted in 5 delegations: `projector rebuild` mends them",
+        "the view has drifted in 5 delegations: `projector rebuild` repairs them",
     ]
 
 
@@ -96,7 +96,7 @@ def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
     assert drifted.versions() == versions
     repaired = run(drifted, "rebuild", "--only", "b", "a")
     assert repaired.out.splitlines()[-1] == (
-        "what was named equals the source now: 1 rows inserted, 1 updated, 0 deleted"
+        "the selection equals the source now: 1 rows inserted, 1 updated, 0 deleted"
     )
     written = run(drifted, "rebuild", "--json").json()["written"]
     assert written == {"inserted": 1, "updated": 0, "deleted": 1}
@@ -106,10 +106,10 @@ def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
 
 def test_dry_run_and_empty_repair_for_a_person(log: Log) -> None:
     assert run(log, "rebuild").out.endswith("the view equals the source: nothing to write\n")
-    assert run(log, "rebuild", "--only", "b").out.endswith("what was named equals the source: nothing to write\n")
+    assert run(log, "rebuild", "--only", "b").out.endswith("the selection equals the source: nothing to write\n")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
     assert run(log, "rebuild", "--dry-run").out.endswith(
-        "1 delegations would be written; nothing was, this was a dry run\n"
+        "1 delegations would be written; nothing was written, because of --dry-run\n"
     )
 
 
@@ -118,7 +118,7 @@ def test_report_names_the_rebuild_command_with_its_source(drifted: Log, tmp_path
     path.write_text(json.dumps(request(0, "b")))
     found = run(drifted, "verify", "--from", str(path))
     assert found.code == 3
-    assert found.out.endswith(f"1 delegations: `projector rebuild --from '{path}'` mends them\n")
+    assert found.out.endswith(f"1 delegations: `projector rebuild --from '{path}'` repairs them\n")
 
 
 def test_empty_topic_is_a_success(database_url: str, kafka: str, topic: str) -> None:
@@ -135,12 +135,18 @@ def test_empty_topic_is_a_success(database_url: str, kafka: str, topic: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["verify", "--sample", "0"], "argument --sample: must be a whole number from 1 on: found '0'"),
-        (["verify", "--sample", "many"], "argument --sample: must be a whole number from 1 on: found 'many'"),
-        (["verify", "--from", "no such file"], "--from no such file: there is no such file; what can be given is"),
+        (["verify", "--sample", "0"], "--sample': must be a whole number from 1 on: found '0'"),
+        (["verify", "--sample", "many"], "--sample': must be a whole number from 1 on: found 'many'"),
+        (
+            ["verify", "--from", "no such file"],
+            "--from no such file: there is no such file; name topic, activity-logs or recordings",
+        ),
         (["rebuild", "--only", "d" * 513], "--only: "),
         (["rebuild", "--only", ""], "--only: "),
-        (["rebuild", "--drop-uncovered"], "say --yes if you mean it"),
+        (
+            ["rebuild", "--drop-uncovered"],
+            "this would delete all rows whose history the source does not hold, for good: add --yes to do it",
+        ),
     ],
 )
 def test_invalid_arguments_are_refused_with_a_sentence(
@@ -185,7 +191,7 @@ def test_drop_uncovered_asks_on_a_terminal(log: Log, typed: str, code: int) -> N
     out, err = asking.communicate(timeout=60)
     os.close(ours)
     assert asking.returncode == code, err
-    assert b"deleted for good. Type yes to go on: " in err
+    assert b"for good. Type yes to continue: " in err
     assert ("adopted" in log.rows()) == (code != 0)
     if code == 0:
         assert json.loads(out)["written"] == {"inserted": 0, "updated": 0, "deleted": 1}
@@ -195,7 +201,7 @@ def test_drop_uncovered_asks_on_a_terminal(log: Log, typed: str, code: int) -> N
 
 def test_drop_uncovered_with_yes_asks_nothing(log: Log) -> None:
     plant(log, "adopted", -60)
-    assert run(log, "rebuild", "--drop-uncovered", "--dry-run").out.endswith("this was a dry run\n")
+    assert run(log, "rebuild", "--drop-uncovered", "--dry-run").out.endswith("because of --dry-run\n")
     assert run(log, "rebuild", "--drop-uncovered", "--yes").out.endswith("0 rows inserted, 0 updated, 1 deleted\n")
 
 
@@ -242,7 +248,7 @@ def test_gap_stops_a_member_until_the_named_rebuild(scene: Cluster, log: Log, pl
     stopped = scene.member(log_format="human")
     assert stopped.exit_code() == 4
     (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
-    assert f"partition 0 of {log.name} was projected up to offset 5, and its log holds 7 to 8" in sentence
+    assert f"partition 0 of {log.name} was projected up to offset 5, and the partition holds 7 to 8" in sentence
     assert "2 records were deleted by retention" in sentence
     assert "`projector rebuild --from activity-logs` repairs it" in sentence
     refused = run(log, "verify")

@@ -98,7 +98,7 @@ def test_empty_topic_succeeds_with_a_note(kafka: str, topic: str, tmp_path: Path
         (["--from-time", "2025-05-06", "--to-time", "2025-05-05"], "--from-time is after --to-time: exchange them"),
         (["--caller", "me"], "--caller must be a uuid"),
         (["--delegation", ""], "--delegation is missing"),
-        (["--from-time", "2025-05-05", "--from-offset", "1"], "not allowed with argument"),
+        (["--from-time", "2025-05-05", "--from-offset", "1"], "--from-time is not allowed with --from-offset"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )

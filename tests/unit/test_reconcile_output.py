@@ -1,4 +1,4 @@
-"""How far a comparison is, for those who read a log instead of a terminal."""
+"""The log lines that report the progress of a comparison without a terminal."""
 
 import logging
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from projector.cli import reconcile
 
 
 def lines(caplog: pytest.LogCaptureFixture, *, every: float, folded: Sequence[tuple[int, int]]) -> list[Any]:
-    """What is logged with a line for each so many seconds, of a fold that reaches so many records of so many."""
+    """The log lines of a fold with these (done, total) counts. One line at most is logged per `every` seconds."""
     caplog.set_level(logging.INFO)
-    with pytest.MonkeyPatch.context() as patch, reconcile._watch() as progress:
-        patch.setattr(reconcile, "_LOG_SECONDS", every)
+    with pytest.MonkeyPatch.context() as patch, reconcile._progress() as progress:
+        patch.setattr(reconcile, "_LOG_INTERVAL_SECONDS", every)
         progress.phase("folding")
         for done, total in folded:
             progress.folded(done, total)
     return caplog.records
 
 
-def test_line_tells_phase_records_rate_and_what_is_left(caplog: pytest.LogCaptureFixture) -> None:
+def test_line_has_phase_records_rate_and_eta(caplog: pytest.LogCaptureFixture) -> None:
     phase, line = lines(caplog, every=0, folded=[(10, 100)])
     assert (phase.getMessage(), line.getMessage()) == ("folding", "folding")
     assert (line.records, line.of) == (10, 100)
@@ -28,12 +28,12 @@ def test_line_tells_phase_records_rate_and_what_is_left(caplog: pytest.LogCaptur
     assert line.records_per_second > 0
 
 
-def test_source_that_does_not_know_its_size_tells_nothing_of_its_end(caplog: pytest.LogCaptureFixture) -> None:
+def test_line_has_no_eta_without_a_total(caplog: pytest.LogCaptureFixture) -> None:
     _, line = lines(caplog, every=0, folded=[(10, 0)])
     assert line.records == 10
     assert not hasattr(line, "of")
     assert not hasattr(line, "eta_seconds")
 
 
-def test_lines_are_apart(caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_keep_their_interval(caplog: pytest.LogCaptureFixture) -> None:
     assert len(lines(caplog, every=10, folded=[(n, 100) for n in range(100)])) == 1

@@ -1,4 +1,4 @@
-"""Settings: where they come from, what they refuse, and what they never show."""
+"""Settings: their sources, the values they refuse, and the secrets they mask."""
 
 from pathlib import Path
 
@@ -9,24 +9,24 @@ from projector.settings import Settings, load, shown, token_file, unknown_variab
 
 
 @pytest.fixture(autouse=True)
-def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in Settings.model_fields:
         monkeypatch.delenv(variable(name), raising=False)
 
 
-def test_defaults_are_in_order() -> None:
+def test_default_timeouts_are_in_order() -> None:
     settings = load({}, {})
     assert (settings.topic, settings.group_id) == ("activity-log", "delegations-projector")
     assert settings.heartbeat_interval_ms < settings.session_timeout_ms < settings.max_poll_interval_ms
 
 
-def test_variable_is_read_and_a_flag_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_flag_wins_over_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROJECTOR_TOPIC", "from-the-environment")
     assert load().topic == "from-the-environment"
     assert load({"topic": "from-a-flag"}).topic == "from-a-flag"
 
 
-def test_value_from_a_file_loses_its_line_end_alone(tmp_path: Path) -> None:
+def test_value_from_a_file_loses_only_its_line_end(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(" two words \r\n")
     settings = load({}, {"PROJECTOR_SSL_KEY_PASSWORD_FILE": str(file)})
@@ -34,7 +34,7 @@ def test_value_from_a_file_loses_its_line_end_alone(tmp_path: Path) -> None:
     assert settings.ssl_key_password.get_secret_value() == " two words "
 
 
-def test_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Path) -> None:
+def test_error_names_the_variable_of_an_unreadable_file(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"PROJECTOR_TOPIC_FILE: .*nowhere cannot be read"):
         load({}, {"PROJECTOR_TOPIC_FILE": str(tmp_path / "nowhere")})
     binary = tmp_path / "binary"
@@ -43,7 +43,7 @@ def test_file_that_cannot_be_read_is_named_by_its_variable(tmp_path: Path) -> No
         load({}, {"PROJECTOR_TOPIC_FILE": str(binary)})
 
 
-def test_variable_and_its_file_at_once_are_refused(tmp_path: Path) -> None:
+def test_variable_and_its_file_are_refused_together(tmp_path: Path) -> None:
     both = {"PROJECTOR_TOPIC": "a", "PROJECTOR_TOPIC_FILE": str(tmp_path / "topic")}
     with pytest.raises(Misconfigured, match="PROJECTOR_TOPIC and PROJECTOR_TOPIC_FILE are both set: leave one"):
         load({}, both)
@@ -70,24 +70,24 @@ def test_variable_and_its_file_at_once_are_refused(tmp_path: Path) -> None:
     ],
     ids=lambda given: "" if isinstance(given, str) else " ".join(given),
 )
-def test_wrong_value_is_named_with_what_was_expected(flags: dict[str, str], sentence: str) -> None:
-    with pytest.raises(Misconfigured) as told:
+def test_error_names_the_setting_and_what_was_expected(flags: dict[str, str], sentence: str) -> None:
+    with pytest.raises(Misconfigured) as raised:
         load(flags, {})
-    assert sentence in str(told.value)
+    assert sentence in str(raised.value)
 
 
-def test_every_wrong_value_is_told_at_once() -> None:
+def test_error_names_every_wrong_value() -> None:
     with pytest.raises(Misconfigured, match=r"PROJECTOR_TOPIC.*; PROJECTOR_BATCH_RECORDS"):
         load({"batch_records": "many", "topic": ""}, {})
 
 
-def test_wrong_secret_is_not_in_the_sentence() -> None:
-    with pytest.raises(Misconfigured) as told:
+def test_error_does_not_contain_a_secret() -> None:
+    with pytest.raises(Misconfigured) as raised:
         load({"sasl_mechanism": "PLAIN", "sasl_password": "secret-word"}, {})
-    assert "secret-word" not in str(told.value)
+    assert "secret-word" not in str(raised.value)
 
 
-def test_secrets_are_masked_wherever_settings_are_printed() -> None:
+def test_secrets_are_masked_in_every_output() -> None:
     secrets = [name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)]
     assert set(secrets) == {
         "database_url",
@@ -103,16 +103,16 @@ def test_secrets_are_masked_wherever_settings_are_printed() -> None:
     assert {shown(settings)[variable(name)] for name in secrets} == {"**********"}
 
 
-def test_what_is_not_set_is_shown_empty() -> None:
+def test_unset_setting_is_shown_empty() -> None:
     assert shown(load({}, {}))["PROJECTOR_GROUP_INSTANCE_ID"] == ""
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load({}, {}).topic = "another"  # type: ignore[misc]  # on purpose
 
 
-def test_slip_of_the_pen_is_found_and_others_variables_are_not() -> None:
+def test_misspelt_variable_is_found() -> None:
     environment = dict.fromkeys(
         [
             "PROJECTOR_BOOTSTRAP_SERVER",
@@ -125,10 +125,10 @@ def test_slip_of_the_pen_is_found_and_others_variables_are_not() -> None:
     assert unknown_variables(environment) == {"PROJECTOR_BOOTSTRAP_SERVER": "PROJECTOR_BOOTSTRAP_SERVERS"}
 
 
-def test_token_file_is_known_to_those_who_read_it_anew() -> None:
+def test_token_file_comes_from_its_variable() -> None:
     assert token_file({"PROJECTOR_SASL_OAUTH_TOKEN_FILE": "here"}) == Path("here")
     assert token_file({}) is None
 
 
-def test_every_setting_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []

@@ -26,7 +26,7 @@ def test_down_to_50_asks_nothing_and_neither_it_nor_up_again_disturbs_a_member(s
     member.says("partition claimed", times=3)
     with scene.playing(Mix(delegations=150, seed=1), per_second=500):
         scene.projects_more_than(0)
-        assert migrate(scene, "down", "--to", "50") == "took back 051_shadow\n"
+        assert migrate(scene, "down", "--to", "50") == "reverted 051_shadow\n"
     scene.play(Mix(delegations=50, seed=2))
     scene.caught_up()
     scene.view_equals_log()

@@ -1,0 +1,178 @@
+"""The commands: their help, their parameters, and the functions that run them. Imports only click, so help is fast."""
+
+from pathlib import Path
+
+import click
+
+from projector.cli.options import COUNT, Command, Group, Several, flag, json_flag, option
+from projector.cli.subcommands import DEAD_LETTERS, MIGRATE, PARKED
+
+
+def _source() -> click.Option:
+    return Several(
+        ["--from", "source"],
+        metavar="SOURCE...",
+        default=["topic"],
+        help="topic (the default: from the start of its log), activity-logs (the platform's table), or recordings",
+    )
+
+
+def _offset(name: str, text: str) -> click.Option:
+    return option(name, "[PARTITION:]OFFSET", text, multiple=True)
+
+
+_RUN = Command(
+    "run",
+    "projector.cli.run:run",
+    short_help="project the topic into the view until told to stop",
+    help="Joins the consumer group and projects what arrives, each record exactly once. Run as many as the topic has "
+    "partitions. SIGTERM finishes the batch in hand, leaves the group and exits with 0.",
+    params=[
+        option(
+            "--members",
+            "N",
+            "so many members, each a process, under one parent: for a machine with several cores",
+            type=COUNT,
+            default=1,
+        )
+    ],
+)
+
+_STATUS = Command(
+    "status",
+    "projector.cli.status:status",
+    short_help="how far each partition is projected, what is behind, parked and dead",
+    help="Shows for each partition of the topic its position, the end of its log, the lag in records and in seconds "
+    "(the age of the first record that is not projected yet), the member that claimed it last, and when its position "
+    "last moved; then the rows of `delegations` by status, parked events and dead letters. Exits with 1 where Kafka "
+    "does not answer, and then shows what Postgres knows.",
+    params=[json_flag()],
+)
+
+_VERIFY = Command(
+    "verify",
+    "projector.cli.verify:verify",
+    short_help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
+    help="Folds the log anew, beside the view and while the projector goes on, and compares the two at one position. "
+    "Exits with 0 if they are equal, with 3 if the view has drifted; changes nothing in the view.",
+    params=[
+        _source(),
+        json_flag("one line of JSON"),
+        option("--sample", "N", "look at about N delegations instead of all", type=COUNT),
+    ],
+)
+
+_REBUILD = Command(
+    "rebuild",
+    "projector.cli.rebuild:rebuild",
+    short_help="fold the log anew and write what of the view differs, while the projector goes on",
+    help="Folds the log anew beside the view, then writes the rows that differ, and no others, in one transaction. The "
+    "projector goes on meanwhile. Rows that are older than what the source holds stay as they are. Killed, it goes on "
+    "where it was when it is run again.",
+    params=[
+        _source(),
+        json_flag("one line of JSON"),
+        flag("--dry-run", "tell what would be written, and write nothing"),
+        Several(["--only"], metavar="ID...", help="write these delegations alone"),
+        flag(
+            "--drop-uncovered",
+            "also delete rows whose history the source no longer holds; they cannot be brought back",
+        ),
+        flag("--yes", "do not ask before --drop-uncovered, nor before much of the view is deleted"),
+    ],
+)
+
+_EXPLAIN = Command(
+    "explain",
+    "projector.cli.explain:explain",
+    short_help="what the log says of one delegation, and whether its row agrees",
+    help="Shows every record of the log about one delegation, what each did to the row, and if nothing, why not; what "
+    "is parked for it, and the dead letters that mention it; then the row as the log makes it beside the row as it is "
+    "stored, and in one sentence whether they agree. It changes nothing and joins no group. A caller who is known, "
+    "from the row or from --caller, makes it fast: it then reads one partition first, and the rest only where that "
+    "does not suffice.",
+    params=[
+        click.Argument(["delegation"], metavar="ID", help="the delegation's id"),
+        option("--caller", "UUID", "who asked, where there is no row to tell it"),
+        Several(["--recording"], metavar="FILE...", type=Path, help="read these recordings instead of the topic"),
+        flag("--everywhere", "read the whole log, whatever the caller's key and the times say"),
+        json_flag(),
+    ],
+)
+
+_REPLAY = Command(
+    "replay",
+    "projector.cli.replay:replay_files",
+    short_help="project recordings (.jsonl, .gz, .zst) or exports of activity_logs into the view",
+    help="Projects files of JSON lines through the same fold as the topic. A line is a recorded record, or itself an "
+    "activity row. No position moves. To run it again, or after `run`, changes nothing more.",
+    params=[
+        click.Argument(["files"], metavar="FILE...", type=Path, nargs=-1, required=True),
+        json_flag("end with one line of JSON: records, outcomes, seconds"),
+    ],
+)
+
+_RECORD = Command(
+    "record",
+    "projector.cli.record:record",
+    short_help="write the topic, or a part of it, into a recording (.jsonl, .gz, .zst)",
+    help="Reads the topic from its beginning to its end as it is now, and writes the records as they are, one a line, "
+    "for `projector replay`. Joins no group, moves no position, needs no database.",
+    params=[
+        option("--out", "FILE", "ends in .jsonl, .gz or .zst", type=Path, required=True),
+        flag("--force", "replace FILE where it is there already"),
+        _offset("--from-offset", "begin at it; once for each partition, and then no other is read"),
+        option("--from-time", "TIME", "begin at the first record of this time, ISO 8601"),
+        _offset("--to-offset", "end before it"),
+        option("--to-time", "TIME", "end before the first record of this time or later"),
+        option("--caller", "UUID", "only what says something of this caller's delegations"),
+        option("--delegation", "ID", "only what is about it; or more", multiple=True),
+        flag("--redact", "put pseudonyms of the same length for all free texts"),
+        json_flag("end with one line of JSON instead"),
+    ],
+)
+
+_CONFIG = Command(
+    "config",
+    "projector.cli.config:config",
+    short_help="show the settings in force, secrets masked",
+    help="Shows each setting as its environment variable with the value in force; secrets are masked.",
+)
+
+_HEALTH = Command(
+    "health",
+    "projector.cli.health:health",
+    short_help="whether the running projector is well (reads PROJECTOR_HEALTH_FILE)",
+    help="Exits with 0 where the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
+    "that Kafka and Postgres are there, else with 1 and the reason.",
+)
+
+PROJECTOR = Group(
+    "projector",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""\
+    Projects activity events from Kafka into the Postgres table `delegations`: one row a delegation, exactly once.
+
+    Every setting is an environment variable PROJECTOR_… and a flag of the same name; `projector config` shows those in
+    force.
+
+    \b
+    Exit codes: 0 done, 1 failed, 2 misconfigured, 3 the view has drifted,
+    4 the log has a gap (the message names the remedy).
+    """,
+    commands=[
+        _RUN,
+        MIGRATE,
+        _STATUS,
+        _VERIFY,
+        _REBUILD,
+        _EXPLAIN,
+        _REPLAY,
+        _RECORD,
+        DEAD_LETTERS,
+        PARKED,
+        _CONFIG,
+        _HEALTH,
+    ],
+)
+click.version_option(package_name="delegations-projector", message="%(version)s")(PROJECTOR)

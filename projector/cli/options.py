@@ -1,0 +1,158 @@
+"""What our commands add to click: settings as flags, options with several values, and code that is imported late."""
+
+import logging
+import pkgutil
+import re
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import click
+
+from projector import logs
+
+log = logging.getLogger(__name__)
+
+_NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
+_MAX_DIGITS = 18
+
+
+class Group(click.Group):
+    """A group that lists its commands in the order of their declaration. Without a command it is a usage error."""
+
+    def __init__(self, name: str, **attributes: Any) -> None:
+        super().__init__(name, no_args_is_help=False, subcommand_metavar="COMMAND ...", **attributes)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the commands."""
+        return list(self.commands)
+
+
+class Command(click.Command):
+    """A command that takes every setting as a flag.
+
+    `function` names what runs it, as "module:function". It takes the settings and the command's own parameters, and
+    returns the exit code. It is imported when the command runs, so help loads no client of Kafka or Postgres.
+    """
+
+    def __init__(self, name: str, function: str, *, short_help: str, **attributes: Any) -> None:
+        attributes.setdefault("help", f"{short_help[0].upper()}{short_help[1:]}.")
+        super().__init__(name, short_help=short_help, **attributes)
+        self.function = function
+
+    @cached_property
+    def settings(self) -> list[click.Parameter]:
+        """One option per setting, except for settings that the command declares itself."""
+        from projector.settings import Settings, variable  # pydantic, which `projector --help` does without
+
+        own = {param.name for param in self.params}
+        return [
+            click.Option(["--" + name.replace("_", "-")], metavar="…", help=f"{field.description} [{variable(name)}]")
+            for name, field in Settings.model_fields.items()
+            if name not in own
+        ]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The command's own parameters, --help, and the settings."""
+        return [*super().get_params(ctx), *self.settings]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the settings under a heading of their own: they are many, and the command's own options are few."""
+        own = [param for param in super().get_params(ctx) if isinstance(param, click.Option)]
+        for heading, options in (("Options", own), ("Settings, each also as an environment variable", self.settings)):
+            with formatter.section(heading):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments by the rules of `arrange`."""
+        options = {flag: param for param in self.get_params(ctx) for flag in param.opts}
+        return super().parse_args(ctx, arrange(args, options))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Load the settings, configure the log, and run the command."""
+        from projector.settings import Settings, load, unknown_variables
+
+        settings = load({name: value for name in Settings.model_fields if (value := ctx.params[name]) is not None})
+        logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+        for name, similar in unknown_variables().items():
+            log.warning("unknown setting %s (did you mean %s?)", name, similar)
+        own = {param.name: ctx.params[param.name] for param in self.params}
+        return ctx.invoke(pkgutil.resolve_name(self.function), settings, **own)
+
+
+class Several(click.Option):
+    """An option that takes all values up to the next flag: `--only A B` equals `--only A --only B`."""
+
+    def __init__(self, flags: Sequence[str], **attributes: Any) -> None:
+        super().__init__(flags, multiple=True, **attributes)
+
+
+def option(name: str, metavar: str, text: str, **attributes: Any) -> click.Option:
+    """An option with one value, and its help text."""
+    return click.Option([name], metavar=metavar, help=text, **attributes)
+
+
+def flag(name: str, text: str, *parameter: str) -> click.Option:
+    """An option without a value, and its help text. `parameter` is its name as a parameter, if it is not the flag's."""
+    return click.Option([name, *parameter], is_flag=True, help=text)
+
+
+def json_flag(text: str = "print one object of JSON instead") -> click.Option:
+    """The option --json."""
+    return flag("--json", text, "json_output")
+
+
+def arrange(arguments: Sequence[str], options: Mapping[str, click.Parameter]) -> list[str]:
+    """The same arguments as `--flag=value` first, then `--`, then the positional arguments.
+
+    click alone takes `--force` as the value in `--out --force`, and `-1` as a flag. Here an argument that begins with a
+    dash is a value only if it is a number, is joined to its flag by "=", or comes after `--`.
+    """
+    flags: list[str] = []
+    positional: list[str] = []
+    rest = deque(arguments)
+    while rest:
+        argument = rest.popleft()
+        known = options.get(argument)
+        if argument == "--":
+            break
+        if _is_value(argument):
+            positional.append(argument)
+        elif isinstance(known, click.Option) and not known.is_flag:
+            flags += [f"{argument}={value}" for value in _take_values(argument, known, rest)]
+        else:
+            flags.append(argument)
+    return [*flags, "--", *positional, *rest]
+
+
+def _take_values(flag: str, option: click.Option, rest: deque[str]) -> list[str]:
+    values: list[str] = []
+    while rest and _is_value(rest[0]) and (isinstance(option, Several) or not values):
+        values.append(rest.popleft())
+    if not values:
+        message = f"Option {flag!r} requires an argument."
+        raise click.BadOptionUsage(flag, message, click.get_current_context(silent=True))
+    return values
+
+
+def _is_value(argument: str) -> bool:
+    return not argument.startswith("-") or argument == "-" or bool(_NEGATIVE_NUMBER.fullmatch(argument))
+
+
+def whole_number(text: str) -> int | None:
+    """The number that a text of decimal digits means; None if it is another text or exceeds 64 bits."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS else None
+
+
+class _Count(click.ParamType[int]):
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number; a usage error if it is none."""
+        number = whole_number(str(value))
+        return number or self.fail(f"must be a whole number from 1 on: found {value!r}", param, ctx)
+
+
+COUNT = _Count()
+"""A whole number from 1 on."""
