@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from cluster import Cluster
 from psycopg import Connection, sql
+from psycopg.conninfo import make_conninfo
 from topics import create_topic
 
 from projector.postgres import migrations
@@ -104,6 +105,15 @@ def database_url(
     maintenance.execute(clone.format(sql.Identifier(name), sql.Identifier(template_database)))
     yield _url_of(postgres, name)
     finished_databases.append(name)
+
+
+@pytest.fixture
+def empty_url(postgres: Postgres) -> Iterator[str]:
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url, autocommit=True) as server:
+        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
+        yield make_conninfo(postgres.url, dbname=name)
+        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture

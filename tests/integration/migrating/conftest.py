@@ -1,25 +1,12 @@
 """Databases that hold nothing yet: the other tests start from a migrated template."""
 
-import uuid
 from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
-from psycopg import Connection, sql
-from psycopg.conninfo import make_conninfo
-
-from testbed.servers.start import Postgres
+from psycopg import Connection
 
 Shape = dict[str, list[tuple[object, ...]]]
-
-
-@pytest.fixture
-def empty_url(postgres: Postgres) -> Iterator[str]:
-    name = f"empty_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(postgres.url, autocommit=True) as server:
-        server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
-        yield make_conninfo(postgres.url, dbname=name)
-        server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture
