@@ -12,6 +12,9 @@ from testbed.servers.start import Kafka, start_kafka
 if TYPE_CHECKING:
     from cluster import Cluster
 
+QUICK_RESTART = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "200"}
+"""A killed broker registers again once the session from before has timed out."""
+
 
 class Distant(NamedTuple):
     """The server, and the only way to it."""
@@ -27,8 +30,8 @@ class Distant(NamedTuple):
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distant]:
     """A broker that may be ill-treated, and compacts at once."""
-    folder, eager = tmp_path_factory.mktemp("distant"), {"log.cleaner.backoff.ms": "200"}
-    with Proxy() as proxy, start_kafka(folder, own=True, options=eager, advertised=proxy.address) as server:
+    folder, options = tmp_path_factory.mktemp("distant"), {"log.cleaner.backoff.ms": "200", **QUICK_RESTART}
+    with Proxy() as proxy, start_kafka(folder, own=True, options=options, advertised=proxy.address) as server:
         proxy.server = server.bootstrap_servers
         yield Distant(server, proxy)
 
