@@ -11,6 +11,9 @@ from topics import create_topic
 
 from testbed.servers.start import Kafka, start_kafka
 
+QUICK_RESTART = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval.ms": "200"}
+"""A killed broker registers again once the session from before has timed out."""
+
 
 class Distant(NamedTuple):
     """A Kafka and the proxy in front of it."""
@@ -26,7 +29,7 @@ class Distant(NamedTuple):
 @pytest.fixture(scope="session")
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distant]:
     """A broker that tests may kill and cut off; its log cleaner runs often."""
-    folder, options = tmp_path_factory.mktemp("proxied"), {"log.cleaner.backoff.ms": "200"}
+    folder, options = tmp_path_factory.mktemp("proxied"), {"log.cleaner.backoff.ms": "200", **QUICK_RESTART}
     with Proxy() as proxy, start_kafka(folder, own=True, options=options, advertised=proxy.address) as server:
         proxy.server = server.bootstrap_servers
         yield Distant(server, proxy)

@@ -1,7 +1,7 @@
-"""Migrations: the numbered SQL files of `schema/`, applied and taken back, one transaction a file.
+"""Migrations: apply the numbered SQL files of `schema/` and revert them, one transaction per file.
 
 golang-migrate can be used on the same folder and database, with `x-migrations-table=projector_schema_migrations`:
-version table and lock are the ones it would use. Decision 0003 tells why the table has a name of its own.
+the version table and the lock are the ones that it uses. docs/decisions/0003 gives the reason for that table name.
 """
 
 import re
@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection, errors
 from psycopg.pq import TransactionStatus
@@ -17,13 +17,11 @@ from psycopg.rows import scalar_row, tuple_row
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
 
-AnyConnection = Connection[Any]
-
 _FILE = re.compile(r"(\d+)_(\w+)\.(up|down)\.sql")
 
 
 class Migration(NamedTuple):
-    """A pair of files. `name` is as in the folder: 049_delegations."""
+    """One pair of files; `name` is the common part of their names: 049_delegations."""
 
     version: int
     name: str
@@ -32,7 +30,7 @@ class Migration(NamedTuple):
 
 
 class SchemaStatus(NamedTuple):
-    """Where a database stands: what is applied, what is not yet, and whether `delegations` was there before us."""
+    """The migrations that are applied, those that are pending, and whether the table `delegations` was adopted."""
 
     applied: list[Migration]
     pending: list[Migration]
@@ -40,119 +38,120 @@ class SchemaStatus(NamedTuple):
 
 
 def _folder() -> Path:
-    """The SQL files: in the package where a wheel is installed, at the repository's root in a checkout."""
+    """Return the folder of the SQL files: inside the package in a wheel, at the repository's root in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "schema"
     return installed if installed.is_dir() else package.parent / "schema"
 
 
-def known() -> list[Migration]:
-    """Every migration of this projector, oldest first."""
-    found: dict[str, dict[str, bytes]] = {}
+def available() -> list[Migration]:
+    """Return every migration of this release, oldest first."""
+    pairs: dict[str, dict[str, bytes]] = {}
     for file in _folder().iterdir():
         if match := _FILE.fullmatch(file.name):
             number, title, direction = match.groups()
-            found.setdefault(f"{number}_{title}", {})[direction] = file.read_bytes()
-    return [Migration(int(name.split("_")[0]), name, pair["up"], pair["down"]) for name, pair in sorted(found.items())]
+            pairs.setdefault(f"{number}_{title}", {})[direction] = file.read_bytes()
+    return [Migration(int(name.split("_")[0]), name, pair["up"], pair["down"]) for name, pair in sorted(pairs.items())]
 
 
-def up(conn: AnyConnection) -> list[Migration]:
-    """Apply what is pending and return it. `conn` is outside any transaction; autocommit or not makes no difference.
+def up(conn: Connection[Any]) -> list[Migration]:
+    """Apply the pending migrations and return them. `conn` must be outside a transaction; autocommit does not matter.
 
-    Whoever comes second waits for the first, then finds nothing to do.
+    Of several callers at once, one applies them. The others wait for it and find nothing pending.
     """
     with _locked(conn):
         pending = status(conn).pending
         for migration in pending:
-            with _applying(conn, migration, "up"):
+            with _transaction(conn, f"{migration.name}.up.sql"):
+                conn.execute("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
                 conn.execute(migration.up, prepare=False)
                 _write_version(conn, migration.version)
         return pending
 
 
-def down(conn: AnyConnection, *, to: int = 0) -> list[Migration]:
-    """Take back every migration above version `to`, newest first, and return them; 0 takes back everything.
+def down(conn: Connection[Any], *, to: int = 0) -> list[Migration]:
+    """Revert every migration above version `to`, newest first, and return them; 0 reverts all, as in golang-migrate.
 
-    Everything is also what golang-migrate's `down` means. Rows go with their tables: ask `at_stake` before.
-    A table `delegations` that was adopted stays, with its rows.
+    The rows are lost with their tables: `rows_to_be_lost` counts them beforehand. An adopted table `delegations` stays.
     """
     with _locked(conn):
-        leaving = _above(conn, to)
-        for migration in leaving:
-            below = max((other.version for other in known() if other.version < migration.version), default=None)
-            with _applying(conn, migration, "down"):
+        reverted = _applied_above(conn, to)
+        for migration in reverted:
+            below = max((other.version for other in available() if other.version < migration.version), default=None)
+            with _transaction(conn, f"{migration.name}.down.sql"):
+                conn.execute("SET LOCAL statement_timeout = 0")
                 conn.execute(migration.down, prepare=False)
                 _write_version(conn, below)
-        return leaving
+        return reverted
 
 
-def rows_to_be_lost(conn: AnyConnection, *, to: int = 0) -> dict[str, int]:
-    """The rows that `down(conn, to=to)` would destroy, by table; empty where it destroys none.
+def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
+    """Count the rows that `down(conn, to=to)` would destroy, per table; a table that loses none is left out.
 
-    The shadow of 051 counts for nothing: whatever is in it can be folded again.
+    The shadow of 051 is not counted: a rebuild can fold it again.
     """
-    with _reading(conn):
-        leaving = {migration.version for migration in _above(conn, to)}
+    with _transaction(conn):
+        versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
-        if 50 in leaving:
+        if 50 in versions:
             counts |= _own_rows(conn)
-        if 49 in leaving and not _is_adopted(conn):
-            counts["delegations"] = _view_rows(conn)
+        if 49 in versions and not _is_adopted(conn):
+            counts["delegations"] = _scalar(conn, "SELECT count(*) FROM delegations")
         return {table: rows for table, rows in counts.items() if rows}
 
 
-def status(conn: AnyConnection) -> SchemaStatus:
-    """Where the database stands; changes nothing. Raises Misconfigured where its version is none of ours, or dirty."""
-    with _reading(conn):
+def status(conn: Connection[Any]) -> SchemaStatus:
+    """Return the status and change nothing. Raises Misconfigured if the database's version is unknown or dirty."""
+    with _transaction(conn):
         version = _version(conn)
-        every = known()
-        if version is not None and version not in {migration.version for migration in every}:
-            raise Misconfigured(_foreign(version, every))
-        at = version or 0
+        migrations = available()
+        if version is not None and version not in {migration.version for migration in migrations}:
+            raise Misconfigured(_unknown_version(version, newest=migrations[-1].version))
         return SchemaStatus(
-            applied=[migration for migration in every if migration.version <= at],
-            pending=[migration for migration in every if migration.version > at],
+            applied=[migration for migration in migrations if migration.version <= (version or 0)],
+            pending=[migration for migration in migrations if migration.version > (version or 0)],
             adopted=version is not None and _is_adopted(conn),
         )
 
 
-def require_current(conn: AnyConnection) -> None:
-    """Raise Misconfigured, with what to do about it, unless the schema is the one this projector was written for."""
+def require_current(conn: Connection[Any]) -> None:
+    """Raise Misconfigured, with the remedy, unless every migration of this release is applied, and no later one."""
     if pending := status(conn).pending:
         names = ", ".join(migration.name for migration in pending)
         raise Misconfigured(f"The database lacks {names}: run `projector migrate up` first.")
 
 
-def _above(conn: AnyConnection, to: int) -> list[Migration]:
-    """What is applied above version `to`, newest first."""
-    every = known()
-    if to not in {0, *(migration.version for migration in every)}:
-        numbers = ", ".join(str(migration.version) for migration in every)
-        raise Misconfigured(f"There is no version {to} to go down to: there are {numbers}, and 0 for none at all.")
+def _applied_above(conn: Connection[Any], to: int) -> list[Migration]:
+    """Return the applied migrations above version `to`, newest first."""
+    versions = [migration.version for migration in available()]
+    if to not in {0, *versions}:
+        numbers = ", ".join(map(str, versions))
+        raise Misconfigured(f"--to {to}: there is no such version. Choose one of {numbers}, or 0 to revert them all.")
     return [migration for migration in reversed(status(conn).applied) if migration.version > to]
 
 
-def _foreign(version: int, every: list[Migration]) -> str:
-    if version > every[-1].version:
+def _unknown_version(version: int, newest: int) -> str:
+    if version > newest:
         return (
-            f"The database is at schema version {version}, and this projector knows them up to {every[-1].version}: "
-            "a newer projector migrated it, use that one (or its `projector migrate down --to` first)."
+            f"The database is at schema version {version}, and the newest migration of this projector is {newest}. "
+            "A newer projector migrated it: use that release, or run its `projector migrate down --to` first."
         )
     return (
-        f"The table projector_schema_migrations holds version {version}, which no migration of the projector has: "
-        "another tool wrote it. Give that tool a version table of its own."
+        f"The table projector_schema_migrations holds version {version}, which no migration of the projector has. "
+        "Another tool wrote it: give that tool a version table of its own."
     )
 
 
 @contextmanager
-def _locked(conn: AnyConnection) -> Iterator[None]:
-    """Hold golang-migrate's own lock, so that either tool waits for the other."""
+def _locked(conn: Connection[Any]) -> Iterator[None]:
+    """Hold the advisory lock of golang-migrate, so that the two tools wait for each other."""
     if conn.info.transaction_status is not TransactionStatus.IDLE:
-        raise ValueError("migrations open their own transactions: give them a connection that is outside of any")
+        raise ValueError("migrations open their own transactions: pass a connection outside a transaction")
     key = _lock_key(conn)
-    with _mapped_errors("Waiting for another migration"), conn.transaction():
+    with _transaction(conn, "Waiting for another migration"):
         conn.execute("SET LOCAL statement_timeout = 0")
         conn.execute("SET LOCAL lock_timeout = 0")
+        # A lock of the session: it outlives this transaction and spans those of the files.
         conn.execute("SELECT pg_advisory_lock(%(key)s)", {"key": key})
     try:
         yield
@@ -163,74 +162,60 @@ def _locked(conn: AnyConnection) -> Iterator[None]:
 
 
 @contextmanager
-def _applying(conn: AnyConnection, migration: Migration, direction: str) -> Iterator[None]:
-    """The transaction of one file and of the version it leads to."""
-    with _mapped_errors(f"{migration.name}.{direction}.sql"), conn.transaction():
-        conn.execute("SET LOCAL statement_timeout = 0")  # an index on a large table takes its time
-        _leave_own_schemas(conn)
-        yield
-
-
-@contextmanager
-def _reading(conn: AnyConnection) -> Iterator[None]:
-    with _mapped_errors("Reading the schema's version"), conn.transaction():
-        _leave_own_schemas(conn)
-        yield
-
-
-@contextmanager
-def _mapped_errors(what: str) -> Iterator[None]:
+def _transaction(conn: Connection[Any], step: str = "Reading the schema version") -> Iterator[None]:
+    """Open one transaction outside the projector's own schemas, and map its errors; `step` starts each message."""
     try:
-        yield
-    except errors.RaiseException as refusal:  # a sentence of the SQL file itself
-        raise Misconfigured(f"{what}: {refusal.diag.message_primary}. It was rolled back.") from refusal
-    except errors.InsufficientPrivilege as refusal:
-        raise Misconfigured(f"{what}: {refusal.diag.message_primary}. Use a role that may.") from refusal
-    except errors.OperationalError as trouble:
-        raise DatabaseUnavailable(f"{what}: {trouble}") from trouble
-    except errors.Error as trouble:
-        raise ProjectorError(f"{what}: {trouble.diag.message_primary or trouble}. It was rolled back.") from trouble
+        with conn.transaction():
+            _hide_own_schemas(conn)
+            yield
+    except errors.RaiseException as error:  # the SQL file itself raised it, with a sentence for people
+        raise Misconfigured(f"{step}: {error.diag.message_primary}. It was rolled back.") from error
+    except errors.InsufficientPrivilege as error:
+        raise Misconfigured(f"{step}: {error.diag.message_primary}. Use a role with that privilege.") from error
+    except errors.OperationalError as error:
+        raise DatabaseUnavailable(f"{step}: {error}") from error
+    except errors.Error as error:
+        raise ProjectorError(f"{step}: {error.diag.message_primary or error}. It was rolled back.") from error
 
 
-def _lock_key(conn: AnyConnection) -> int:
-    with _reading(conn):
-        schema = conn.cursor(row_factory=scalar_row).execute("SELECT current_schema()").fetchone()
+def _lock_key(conn: Connection[Any]) -> int:
+    with _transaction(conn):
+        schema = _scalar(conn, "SELECT current_schema()")
     if schema is None:
-        raise Misconfigured("The search_path names no schema that exists: there is nowhere to put the tables.")
+        raise Misconfigured("No schema of the search_path exists: create one, or set the search_path to one that does.")
     return golang_migrate_lock(conn.info.dbname, schema)
 
 
 def golang_migrate_lock(database: str, schema: str) -> int:
-    """The advisory lock that the `migrate` command takes; to it, the database's name is the path of its URL."""
+    """Compute the key of golang-migrate's advisory lock; it uses the path of the URL as the database's name."""
     names = "\0".join([schema, "projector_schema_migrations", f"/{database}"])
     return zlib.crc32(names.encode()) * 1486364155 % 2**32
 
 
-def _leave_own_schemas(conn: AnyConnection) -> None:
-    """Take the projector's schemas off the search path: `delegations` is in the first that is somebody else's."""
+def _hide_own_schemas(conn: Connection[Any]) -> None:
+    """Remove the projector's schemas from the search path: `delegations` belongs to the first of the others."""
     conn.execute("""
         SELECT set_config('search_path', coalesce(string_agg(quote_ident(name), ', ' ORDER BY place), ''), true)
         FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, place)
         WHERE name NOT IN ('projector', 'projector_shadow')""")
 
 
-def _version(conn: AnyConnection) -> int | None:
-    scalar = conn.cursor(row_factory=scalar_row)
-    if scalar.execute("SELECT to_regclass('projector_schema_migrations')").fetchone() is None:
+def _version(conn: Connection[Any]) -> int | None:
+    if _scalar(conn, "SELECT to_regclass('projector_schema_migrations')") is None:
         return None
     rows = conn.cursor(row_factory=tuple_row).execute("SELECT version, dirty FROM projector_schema_migrations")
     version: int | None
     version, dirty = rows.fetchone() or (None, False)
     if dirty:
         raise Misconfigured(
-            f"golang-migrate failed on the way to version {version} and marked the database dirty: see which of the "
-            "projector's tables are there, then tell it the version they belong to (`migrate force N`, -1 for none)."
+            f"golang-migrate failed while it migrated to version {version} and marked the database as dirty. Check "
+            "which tables of the projector exist, then set their version: `migrate force N`, -1 if there are none."
         )
     return version
 
 
-def _write_version(conn: AnyConnection, version: int | None) -> None:
-    """The one row, as golang-migrate reads it; no table at all once nothing is applied."""
+def _write_version(conn: Connection[Any], version: int | None) -> None:
+    """Store the version as golang-migrate does, in a single row; drop the table when no migration is applied."""
     if version is None:
         conn.execute("DROP TABLE projector_schema_migrations")
         return
@@ -241,21 +226,21 @@ def _write_version(conn: AnyConnection, version: int | None) -> None:
     conn.execute("INSERT INTO projector_schema_migrations VALUES (%(version)s, false)", {"version": version})
 
 
-def _is_adopted(conn: AnyConnection) -> bool:
-    found = conn.cursor(row_factory=scalar_row).execute("""
-        SELECT coalesce(obj_description(to_regclass('delegations'), 'pg_class'), '')
-               NOT LIKE '%made by the delegations projector%'""")
-    return bool(found.fetchone())
+def _is_adopted(conn: Connection[Any]) -> bool:
+    """Return whether `delegations` lacks the comment by which 049 marks a table that it created."""
+    comment = _scalar(conn, "SELECT obj_description(to_regclass('delegations'), 'pg_class')")
+    return "made by the delegations projector" not in (comment or "")
 
 
-def _view_rows(conn: AnyConnection) -> int:
-    return conn.cursor(row_factory=scalar_row).execute("SELECT count(*) FROM delegations").fetchone() or 0
-
-
-def _own_rows(conn: AnyConnection) -> dict[str, int]:
+def _own_rows(conn: Connection[Any]) -> dict[str, int]:
     counts = conn.cursor(row_factory=tuple_row).execute("""
         SELECT 'projector.positions', count(*) FROM projector.positions
         UNION ALL SELECT 'projector.parked', count(*) FROM projector.parked
         UNION ALL SELECT 'projector.dead_letters', count(*) FROM projector.dead_letters
         UNION ALL SELECT 'projector.large_rows', count(*) FROM projector.large_rows""")
     return dict(counts)
+
+
+def _scalar(conn: Connection[Any], statement: LiteralString) -> Any:
+    """Return the only column of the only row."""
+    return conn.cursor(row_factory=scalar_row).execute(statement).fetchone()

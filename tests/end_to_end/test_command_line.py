@@ -1,14 +1,12 @@
 """Every command as a process: its standard output, its standard error and its exit code."""
 
 import json
-from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import psycopg
 import pytest
 from commands import projector
-from psycopg import Connection
 from psycopg.conninfo import make_conninfo
 from rows import CALLER, answer, beat, delegate
 
@@ -63,14 +61,6 @@ def replayed(tmp_path: Path, database_url: str) -> str:
     file = recording(tmp_path, delegate(0, **KEYED), answer(1, "completed", of="d-2"), *dead)
     assert projector("replay", str(file), database_url=database_url).code == 0
     return database_url
-
-
-@pytest.fixture
-def bare_url(postgres: Postgres, maintenance: Connection) -> Iterator[str]:
-    """A database without the schema."""
-    maintenance.execute("CREATE DATABASE bare TEMPLATE template0")
-    yield postgres.url.rsplit("/", 1)[0] + "/bare"
-    maintenance.execute("DROP DATABASE bare WITH (FORCE)")
 
 
 # --- help
@@ -169,14 +159,14 @@ def test_wrong_password_is_one_sentence(postgres: Postgres) -> None:
     [["status"], ["dead-letters", "list"], ["dead-letters", "retry", "--all"], ["parked", "list"]],
     ids=" ".join,
 )
-def test_missing_schema_names_the_remedy(command: list[str], bare_url: str) -> None:
-    done = projector(*command, database_url=bare_url)
+def test_missing_schema_names_the_remedy(command: list[str], empty_url: str) -> None:
+    done = projector(*command, database_url=empty_url)
     assert (done.code, done.out) == (2, "")
     assert "run `projector migrate up` first" in done.err
 
 
-def test_run_without_the_schema_names_the_remedy(bare_url: str, kafka: str, topic: str) -> None:
-    done = projector("run", database_url=bare_url, bootstrap_servers=kafka, topic=topic)
+def test_run_without_the_schema_names_the_remedy(empty_url: str, kafka: str, topic: str) -> None:
+    done = projector("run", database_url=empty_url, bootstrap_servers=kafka, topic=topic)
     assert done.code == 2
     assert "run `projector migrate up` first" in done.err
 
@@ -222,15 +212,15 @@ def test_flag_wins_over_the_variable() -> None:
 # --- migrate, replay
 
 
-def test_migrate_down_needs_a_confirmation(bare_url: str, tmp_path: Path) -> None:
-    assert "pending  049_delegations" in projector("migrate", "status", database_url=bare_url).out
-    assert projector("migrate", "up", database_url=bare_url).out.endswith("the schema is up to date\n")
-    assert "applied  050_projector" in projector("migrate", "status", database_url=bare_url).out
-    projector("replay", str(recording(tmp_path, delegate(0, **KEYED))), database_url=bare_url)
-    refused = projector("migrate", "down", database_url=bare_url)
+def test_migrate_down_needs_a_confirmation(empty_url: str, tmp_path: Path) -> None:
+    assert "pending  049_delegations" in projector("migrate", "status", database_url=empty_url).out
+    assert projector("migrate", "up", database_url=empty_url).out.endswith("the schema is up to date\n")
+    assert "applied  050_projector" in projector("migrate", "status", database_url=empty_url).out
+    projector("replay", str(recording(tmp_path, delegate(0, **KEYED))), database_url=empty_url)
+    refused = projector("migrate", "down", database_url=empty_url)
     assert (refused.code, refused.out) == (1, "")
     assert "this would destroy 1 rows of delegations" in refused.err
-    assert projector("migrate", "down", "--yes", database_url=bare_url).code == 0
+    assert projector("migrate", "down", "--yes", database_url=empty_url).code == 0
 
 
 def test_outcomes_of_replay_add_up_to_the_records(tmp_path: Path, database_url: str) -> None:

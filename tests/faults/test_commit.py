@@ -1,4 +1,4 @@
-"""A connection that is cut in the call that commits: whether it happened, only the position's row can tell."""
+"""A connection that is cut in the call that commits: only the position's row can show whether the commit happened."""
 
 from urllib.parse import urlsplit
 
@@ -6,66 +6,68 @@ import pytest
 from cluster import Cluster, until
 from proxy import Proxy, Verdict
 from repetitions import Round
+from under_load import under_load
 
 from testbed.workload import Mix
 
 CALL = b"SELECT pg_temp.write_batch"
 SYNC = b"S\x00\x00\x00\x04"
-"""The end of what libpq sends for a statement, upon which the server commits."""
+"""The last message that libpq sends for a statement; the server then commits."""
 
 
 class Calls:
-    """Looks at what a member sends."""
+    """Finds the end of a batch's call in the bytes that a member sends."""
 
     def __init__(self) -> None:
-        self._within = False
+        self._inside = False
 
     def ends(self, sent: bytes) -> bool:
-        """Whether this is the last of what a batch's call consists of."""
-        within = self._within or CALL in sent
-        ended = within and sent.endswith(SYNC)
-        self._within = within and not ended
+        """Return whether these are the last bytes of a call."""
+        inside = self._inside or CALL in sent
+        ended = inside and sent.endswith(SYNC)
+        self._inside = inside and not ended
         return ended
 
 
 @pytest.mark.parametrize("verdict", ["cut before", "cut after"])
-def test_a_call_that_nobody_answered_is_looked_up_in_the_position(scene: Cluster, verdict: Verdict) -> None:
+def test_unanswered_commit_is_resolved_from_the_position(scene: Cluster, verdict: Verdict) -> None:
+    """The connection is cut once, before or after the server has received the call."""
     scene.watch_positions()
     with Proxy(_server(scene)) as proxy:
         member = scene.member(database_url=_through(scene, proxy))
         member.says("partition claimed", times=3)
-        cut, calls = list[Verdict](), Calls()
+        cuts, calls = list[Verdict](), Calls()
 
-        def once(sent: bytes) -> Verdict:
-            if not calls.ends(sent) or cut:
+        def cut_once(sent: bytes) -> Verdict:
+            if not calls.ends(sent) or cuts:
                 return "pass"
-            cut.append(verdict)
+            cuts.append(verdict)
             return verdict
 
-        proxy.look_at = once
+        proxy.look_at = cut_once
         scene.play(Mix(delegations=60))
         scene.caught_up()
-        assert cut == [verdict]
+        assert cuts == [verdict]
         member.says("Postgres is back")
         _all_is_well(scene)
         scene.end()
 
 
-def test_connections_that_are_cut_in_many_calls_lose_nothing_and_repeat_nothing(scene: Cluster, chance: Round) -> None:
+def test_connections_cut_during_commits_lose_and_repeat_nothing(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
-    rng, cuts, done, calls = chance.chances(), chance.repeats(4, 100), list[Verdict](), Calls()
+    rng, times, cuts, calls = chance.chances(), chance.repeats(3, 100), list[Verdict](), Calls()
 
-    def sometimes(sent: bytes) -> Verdict:
-        if not calls.ends(sent) or rng.random() < 0.7 or len(done) == cuts:
+    def cut_sometimes(sent: bytes) -> Verdict:
+        if not calls.ends(sent) or rng.random() < 0.7 or len(cuts) == times:
             return "pass"
-        done.append(rng.choice(["cut before", "cut after"]))
-        return done[-1]
+        cuts.append(rng.choice(["cut before", "cut after"]))
+        return cuts[-1]
 
     with Proxy(_server(scene)) as proxy:
         scene.member(database_url=_through(scene, proxy), batch_records="20")
-        proxy.look_at = sometimes
-        with scene.playing(Mix(delegations=60 * cuts, seed=chance.seed), per_second=500):
-            until(lambda: len(done) == cuts, f"{cuts} cuts", seconds=60 + 5 * cuts)
+        proxy.look_at = cut_sometimes
+        with under_load(scene, Mix(seed=chance.seed), per_second=500):
+            until(lambda: len(cuts) == times, f"{times} cuts", seconds=60 + 5 * times)
         _all_is_well(scene)
         scene.end()
 

@@ -1,4 +1,4 @@
-"""Members that die, hang and come back, while a platform writes: nothing is lost, nothing is projected twice."""
+"""Members that are killed or frozen under load: nothing is lost, and nothing is projected twice."""
 
 import signal
 
@@ -6,20 +6,21 @@ import pytest
 from cluster import Cluster, until
 from pausing import POINTS, halting, prepare, sessions, until_gone, until_halted
 from repetitions import Round
+from under_load import BRIEF_SESSION, under_load
 
 from testbed.workload import Mix
 
 
-def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene: Cluster, chance: Round) -> None:
+def test_repeated_kills_lose_nothing_and_repeat_nothing(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
-    rng, kills = chance.chances(), chance.repeats(4, 100)
-    with scene.playing(Mix(delegations=150 * kills, seed=chance.seed), per_second=500):
-        for _ in range(kills):
+    rng = chance.chances()
+    with under_load(scene, Mix(seed=chance.seed), per_second=500):
+        for _ in range(chance.repeats(3, 100)):
             before = scene.projected()
-            member = scene.member(batch_records="100")
+            member = scene.member(**BRIEF_SESSION, batch_records="100")
             scene.projects_more_than(before + rng.randrange(400))
             member.kill()
-    scene.member(batch_records="100")
+    scene.member(**BRIEF_SESSION, batch_records="100")
     scene.caught_up()
     scene.view_equals_log()
     scene.nothing_dropped()
@@ -27,10 +28,10 @@ def test_a_member_killed_again_and_again_loses_nothing_and_repeats_nothing(scene
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_what_a_killed_member_has_sent_is_written_to_its_end_and_goes_on_from_there(scene: Cluster, point: str) -> None:
+def test_batch_of_a_killed_member_is_committed_once(scene: Cluster, point: str) -> None:
     scene.watch_positions()
     prepare(scene, point)
-    member = scene.member(lock_timeout_ms="20000")
+    member = scene.member(**BRIEF_SESSION, lock_timeout_ms="20000")
     member.says("partition claimed", times=3)
     with halting(scene, point):
         scene.play(Mix(delegations=60))
@@ -38,8 +39,8 @@ def test_what_a_killed_member_has_sent_is_written_to_its_end_and_goes_on_from_th
         member.kill()
         assert scene.projected() == 0
     until_gone(scene)
-    assert scene.projected() > 0  # the server has all of the call, and finishes it for nobody
-    assert sum(scene.committed().values()) == 0  # and the group never heard of it
+    assert scene.projected() > 0  # the server has received the whole call, and finishes it without a client
+    assert sum(scene.committed().values()) == 0  # the offsets in the group did not move
     scene.member()
     scene.caught_up()
     scene.view_equals_log()
@@ -47,10 +48,10 @@ def test_what_a_killed_member_has_sent_is_written_to_its_end_and_goes_on_from_th
     scene.nothing_twice()
 
 
-def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scene: Cluster) -> None:
+def test_zombie_is_fenced_and_continues_beside_its_successor(scene: Cluster) -> None:
     scene.watch_positions()
-    with scene.playing(Mix(delegations=400), per_second=800):
-        zombie = scene.member(batch_records="20")
+    with under_load(scene, per_second=800):
+        zombie = scene.member(**BRIEF_SESSION, batch_records="20")
         zombie.says("partition claimed", times=3)
         scene.projects_more_than(200)
         zombie.signal(signal.SIGSTOP)
@@ -64,17 +65,18 @@ def test_a_zombie_is_fenced_when_it_wakes_and_works_on_beside_its_successor(scen
     scene.nothing_twice()
 
 
-def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Cluster) -> None:
+def test_member_frozen_in_a_batch_blocks_no_successor(scene: Cluster) -> None:
     scene.watch_positions()
     scene.play(Mix(delegations=60))
     prepare(scene, "in the write")
     with halting(scene, "in the write"):
-        frozen = scene.member(lock_timeout_ms="5000")
+        frozen = scene.member(**BRIEF_SESSION, lock_timeout_ms="5000")
         until_halted(scene)
         frozen.signal(signal.SIGSTOP)
     until(lambda: not sessions(scene, waiting=True), "its batch is written")
-    assert scene.projected() > 0  # and committed, for it holds nothing any more
+    assert scene.projected() > 0  # the server has committed it as well, and it holds no lock
     scene.member()
+    scene.play(Mix(delegations=30, seed=8))
     scene.caught_up()
     scene.view_equals_log()
     frozen.signal(signal.SIGCONT)
@@ -83,14 +85,14 @@ def test_a_member_frozen_in_its_transaction_holds_nothing_up(scene: Cluster) -> 
     scene.nothing_twice()
 
 
-def test_a_member_frozen_while_it_claims_holds_nothing_up_for_long(scene: Cluster) -> None:
+def test_member_frozen_in_a_claim_blocks_only_briefly(scene: Cluster) -> None:
     scene.play(Mix(delegations=60))
     prepare(scene, "in the claim")
     with halting(scene, "in the claim"):
-        frozen = scene.member(lock_timeout_ms="5000")
+        frozen = scene.member(**BRIEF_SESSION, lock_timeout_ms="5000")
         until_halted(scene)
         frozen.signal(signal.SIGSTOP)
-    until(lambda: not sessions(scene), "its claim is never committed, and its session is ended")
+    until(lambda: not sessions(scene), "Postgres has ended its session, and its claim is not committed")
     scene.member()
     scene.caught_up()
     scene.view_equals_log()

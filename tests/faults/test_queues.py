@@ -1,4 +1,4 @@
-"""What has piled up is taken up at once: piece by piece, within a bound of memory, and no position moves for it."""
+"""A large backlog of dead letters or parked events: processed in batches, in bounded memory, and no position moves."""
 
 import subprocess
 import sys
@@ -16,12 +16,10 @@ from strategies import written
 from testbed.workload import Record
 
 MEGABYTES = 250
-"""Far more than a process needs that takes a piece at a time, and far less than all of it at once."""
+"""Far more than a process needs for one batch, and far less than it would need for the whole backlog."""
 
 
-def test_dead_letters_retried_all_at_once_are_taken_piece_by_piece(
-    scene: Cluster, chance: Round, tmp_path: Path
-) -> None:
+def test_all_dead_letters_are_retried_in_bounded_memory(scene: Cluster, chance: Round, tmp_path: Path) -> None:
     count = chance.of(5_000, 100_000)
     with psycopg.connect(scene.database_url, autocommit=True) as conn:
         conn.execute(
@@ -47,21 +45,21 @@ def test_dead_letters_retried_all_at_once_are_taken_piece_by_piece(
 
 
 def _peak_megabytes(arguments: list[str], folder: Path, **settings: str) -> int:
-    """Run a command to its good end; the most memory that it ever had."""
-    with (folder / "said").open("w") as said:
+    """Run a command that must succeed; return the peak of its memory."""
+    with (folder / "output").open("w") as output:
         command = [sys.executable, "-m", "projector", *arguments]
-        process = subprocess.Popen(command, env=environment(settings), stdout=said, stderr=said)
-    # Not what the system tells of an ended child: that begins with the size of the process that forked it.
+        process = subprocess.Popen(command, env=environment(settings), stdout=output, stderr=output)
+    # Not the peak in the resource usage of a child that ended: that one includes the size of the parent at the fork.
     peak = 0
     while process.poll() is None:
         peak = max(peak, _peak_of(process))
-        time.sleep(0.01)  # until the next look: a peak only grows
-    assert process.returncode == 0, (folder / "said").read_text()
+        time.sleep(0.01)  # the kernel keeps the peak, so a late reading misses little
+    assert process.returncode == 0, (folder / "output").read_text()
     return peak
 
 
-def test_events_parked_by_the_many_are_healed_batch_by_batch(scene: Cluster, chance: Round) -> None:
-    """Ten of each delegation wait; then the requests come, as many to a batch as there are."""
+def test_parked_events_are_applied_in_bounded_memory(scene: Cluster, chance: Round) -> None:
+    """Each delegation has ten parked events. Then all requests arrive at once, in batches of full size."""
     delegations = chance.of(2_000, 100_000)
     _park(scene, delegations, each=10)
     member = scene.member()
@@ -69,10 +67,10 @@ def test_events_parked_by_the_many_are_healed_batch_by_batch(scene: Cluster, cha
     scene.caught_up()
     with psycopg.connect(scene.database_url) as conn:
         assert conn.execute("SELECT count(*) FROM projector.parked").fetchone() == (0,)
-        healed = conn.execute("SELECT status, count(*) FROM delegations GROUP BY 1").fetchall()
-    assert healed == [("completed", delegations)]
+        rows = conn.execute("SELECT status, count(*) FROM delegations GROUP BY 1").fetchall()
+    assert rows == [("completed", delegations)]
     peak = _peak_of(member.process)
-    chance.note(f"{10 * delegations} parked events healed, at most {peak} MB")
+    chance.note(f"{10 * delegations} parked events applied, at most {peak} MB")
     assert peak < MEGABYTES
 
 
@@ -93,14 +91,14 @@ def _park(scene: Cluster, delegations: int, each: int) -> None:
 
 def _requests(count: int) -> Iterator[Record]:
     for n in range(1, count + 1):
-        yield Record(b"c%d" % n, written(delegate(0, request_body={"delegation_id": f"d-{n}", "task": "heal"})), 0)
+        yield Record(b"c%d" % n, written(delegate(0, request_body={"delegation_id": f"d-{n}", "task": "apply"})), 0)
 
 
 def _peak_of(process: Process) -> int:
-    """The most MB that it had so far; 0 where nobody tells, which is on other systems than Linux, and at its end."""
+    """The peak of its memory until now, in MB; 0 after its end, and on systems other than Linux."""
     try:
         status = Path(f"/proc/{process.pid}/status").read_text()
     except OSError:
         return 0
-    found = [int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")]
-    return max(found, default=0)
+    peaks = [int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith("VmHWM")]
+    return max(peaks, default=0)

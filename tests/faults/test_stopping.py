@@ -1,4 +1,4 @@
-"""Members that are told to stop in the worst moments: in time, with the exit code of the table in docs/operating.md."""
+"""Members that get SIGTERM at the worst moments end in time, with the exit code that docs/operating.md lists."""
 
 import signal
 import subprocess
@@ -9,13 +9,14 @@ import pytest
 from cluster import Cluster, Process
 from pausing import halting, prepare, until_halted
 from repetitions import Round
+from under_load import BRIEF_SESSION, under_load
 
 from projector.postgres import migrations
 from testbed.servers.start import Postgres, start_postgres
 from testbed.workload import Mix
 
 GRACE_SECONDS = 30
-"""What Kubernetes gives a container, and compose.yaml ours, before it kills."""
+"""The time between SIGTERM and SIGKILL in Kubernetes, and in compose.yaml."""
 
 
 def ended_in_time(member: Process) -> int:
@@ -25,11 +26,11 @@ def ended_in_time(member: Process) -> int:
         raise AssertionError(f"it does not end:\n{member.text()[-2000:]}") from None
 
 
-def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Cluster, chance: Round) -> None:
+def test_sigterm_under_load_ends_with_0_and_hands_over(scene: Cluster, chance: Round) -> None:
     scene.watch_positions()
-    rng, times = chance.chances(), chance.repeats(2, 50)
-    with scene.playing(Mix(delegations=100 * times, seed=chance.seed), per_second=400):
-        for _ in range(times):
+    rng = chance.chances()
+    with under_load(scene, Mix(seed=chance.seed), per_second=400):
+        for _ in range(chance.repeats(2, 50)):
             before = scene.projected()
             member = scene.member(batch_records="50")
             scene.projects_more_than(before + rng.randrange(200))
@@ -42,9 +43,9 @@ def test_members_that_are_stopped_under_load_end_with_0_and_hand_over(scene: Clu
     scene.each_ended_once()
 
 
-def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(scene: Cluster) -> None:
+def test_second_sigterm_ends_at_once_with_143(scene: Cluster) -> None:
     prepare(scene, "in the write")
-    member = scene.member(lock_timeout_ms="20000")
+    member = scene.member(**BRIEF_SESSION, lock_timeout_ms="20000")
     member.says("partition claimed", times=3)
     with halting(scene, "in the write"):
         scene.play(Mix(delegations=60))
@@ -58,7 +59,8 @@ def test_a_member_that_is_told_twice_ends_at_once_with_143_and_loses_nothing(sce
 
 @pytest.fixture
 def server(scene: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
+    """A Postgres of the test's own, with the schema."""
+    with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
         scene.database_url = server.url
@@ -66,7 +68,7 @@ def server(scene: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         scene.end()
 
 
-def test_a_member_that_waits_for_postgres_stops_with_0(scene: Cluster, server: Postgres) -> None:
+def test_sigterm_while_postgres_is_down_ends_with_0(scene: Cluster, server: Postgres) -> None:
     member = scene.member()
     member.says("partition claimed", times=3)
     server.stop("immediate")
@@ -74,10 +76,8 @@ def test_a_member_that_waits_for_postgres_stops_with_0(scene: Cluster, server: P
     assert ended_in_time(member.signal(signal.SIGTERM)) == 0
 
 
-def test_a_member_that_a_frozen_postgres_does_not_answer_stops_within_the_grace_period(
-    scene: Cluster, server: Postgres
-) -> None:
-    member = scene.member(batch_records="20", stop_within_seconds="4")
+def test_sigterm_with_a_frozen_postgres_ends_in_time(scene: Cluster, server: Postgres) -> None:
+    member = scene.member(**BRIEF_SESSION, batch_records="20", stop_within_seconds="2")
     member.says("partition claimed", times=3)
     server.pause()
     scene.play(Mix(delegations=60))

@@ -1,1 +1,1 @@
-"""The schema and its migrations, on databases that hold nothing yet."""
+"""The schema and its migrations, on databases that start empty."""

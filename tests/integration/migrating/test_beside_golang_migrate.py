@@ -1,6 +1,6 @@
-"""golang-migrate on the same folder, version table and lock: either tool takes over where the other left.
+"""golang-migrate uses the same folder, version table and lock: each tool continues where the other one stopped.
 
-It is not run here; what it does was read in the source of 4.20.1 and compared with the real command, both ways.
+The tests do not run it. They repeat what its source (4.20.1) does, which was compared with the real command once.
 """
 
 import re
@@ -9,44 +9,44 @@ from collections.abc import Callable
 import pytest
 from psycopg import Connection
 
-from migrating.conftest import Shape
+from migrating.conftest import Catalog
 from projector.errors import Misconfigured
 from projector.postgres import migrations
 
-# As golang-migrate creates it, word for word.
 GOLANG_MIGRATE_TABLE = """
     CREATE TABLE IF NOT EXISTS "public"."projector_schema_migrations"
     (version bigint not null primary key, dirty boolean not null)
 """
+"""The statement of golang-migrate, unchanged."""
 
 
-def test_the_lock_is_golang_migrates_own() -> None:
-    # read from pg_locks while golang-migrate 4.20.1 waited for it on a database named gm
+def test_lock_key_is_that_of_golang_migrate() -> None:
+    # Read from pg_locks while golang-migrate 4.20.1 waited for it on a database named gm
     assert migrations.golang_migrate_lock("gm", "public") == 466411661
 
 
-def test_golang_migrate_goes_up_and_ours_finds_nothing_to_do(empty: Connection, shape: Callable[[], Shape]) -> None:
+def test_schema_from_golang_migrate_is_up_to_date(empty: Connection, catalog: Callable[[], Catalog]) -> None:
     migrations.up(empty)
-    ours = shape()
+    expected = catalog()
     migrations.down(empty)
     empty.execute(GOLANG_MIGRATE_TABLE)
-    for migration in migrations.known():
-        empty.execute(migration.up, prepare=False)  # one simple query without a transaction around it, as it does
+    for migration in migrations.available():
+        empty.execute(migration.up, prepare=False)  # golang-migrate sends a file as one simple query
     empty.execute("INSERT INTO projector_schema_migrations VALUES (51, false)")
     assert migrations.up(empty) == []
-    assert shape() == ours
+    assert catalog() == expected
 
 
-def test_golang_migrate_goes_down_and_ours_goes_up_again(empty: Connection) -> None:
+def test_up_works_after_down_by_golang_migrate(empty: Connection) -> None:
     migrations.up(empty)
-    for migration in reversed(migrations.known()):
+    for migration in reversed(migrations.available()):
         empty.execute(migration.down, prepare=False)
-    empty.execute("TRUNCATE projector_schema_migrations")  # it leaves the table, empty
-    assert migrations.up(empty) == migrations.known()
+    empty.execute("TRUNCATE projector_schema_migrations")  # golang-migrate keeps the empty table
+    assert migrations.up(empty) == migrations.available()
 
 
-def test_no_file_opens_or_ends_a_transaction_and_each_tells_what_it_is_for() -> None:
-    for migration in migrations.known():
+def test_files_start_with_a_comment_and_no_transaction() -> None:
+    for migration in migrations.available():
         for text in (migration.up.decode(), migration.down.decode()):
             assert text.startswith("-- ")
             assert not re.search(
@@ -57,21 +57,23 @@ def test_no_file_opens_or_ends_a_transaction_and_each_tells_what_it_is_for() -> 
 @pytest.mark.parametrize(
     ("version", "dirty", "sentence"),
     [
-        (52, False, "at schema version 52, and this projector knows them up to 51: a newer projector migrated it"),
-        (12, False, "holds version 12, which no migration of the projector has: another tool wrote it"),
-        (51, True, r"golang-migrate failed on the way to version 51 .*`migrate force N`"),
-        (-1, True, r"golang-migrate failed on the way to version -1 .*`migrate force N`"),
+        (
+            52,
+            False,
+            r"at schema version 52, and the newest migration of this projector is 51\. A newer projector",
+        ),
+        (12, False, r"holds version 12, which no migration of the projector has\. Another tool wrote it"),
+        (51, True, r"golang-migrate failed while it migrated to version 51 .*`migrate force N`"),
+        (-1, True, r"golang-migrate failed while it migrated to version -1 .*`migrate force N`"),
     ],
 )
-def test_a_version_that_cannot_be_gone_on_from_is_refused(
-    empty: Connection, version: int, *, dirty: bool, sentence: str
-) -> None:
+def test_unknown_or_dirty_version_is_refused(empty: Connection, version: int, *, dirty: bool, sentence: str) -> None:
     migrations.up(empty)
     empty.execute(
         "UPDATE projector_schema_migrations SET version = %(version)s, dirty = %(dirty)s",
         {"version": version, "dirty": dirty},
     )
-    for act in (
+    for function in (
         migrations.up,
         migrations.down,
         migrations.rows_to_be_lost,
@@ -79,4 +81,4 @@ def test_a_version_that_cannot_be_gone_on_from_is_refused(
         migrations.require_current,
     ):
         with pytest.raises(Misconfigured, match=sentence):
-            act(empty)
+            function(empty)

@@ -1,0 +1,31 @@
+"""Members whose fixed timeouts are short, so that a short round waits seconds for them; a long round has the real ones.
+
+No setting changes these two: the request timeout of the Kafka client, and the time without a commit to the group after
+which a member reports that it is unhealthy.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHORTEN = """
+import kafka
+from projector.worker import loop
+
+real_init = kafka.KafkaConsumer.__init__
+
+def init(self, *topics, **configs):
+    real_init(self, *topics, **{**configs, "request_timeout_ms": 2_000})
+
+kafka.KafkaConsumer.__init__ = init
+if not hasattr(loop, "_UNHEARD_SECONDS"):
+    raise SystemExit("tests/faults/short_timeouts.py: this timeout has moved, name its new place here")
+loop._UNHEARD_SECONDS = 2.0
+"""
+
+
+def shorten_timeouts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten them in the members that the test starts from now on: Python runs this file before their first line."""
+    (folder / "sitecustomize.py").write_text(SHORTEN)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))

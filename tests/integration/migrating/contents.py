@@ -1,0 +1,36 @@
+"""What these tests write into the tables of the schema, and how they count it."""
+
+from psycopg import Connection, sql
+
+from projector.postgres.migrations import Migration
+
+ALL = ["049_delegations", "050_projector", "051_shadow"]
+OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
+
+FILL = """
+    INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
+        SELECT id, gen_random_uuid(), gen_random_uuid(), 'sum' FROM unnest(ARRAY['d1', 'd2']) AS id;
+    INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('t', 0, 7);
+    INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, at)
+        VALUES ('t', 0, 3, 'd9', 'heartbeat', now());
+    INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason) VALUES ('t', 0, 4, '', 'empty');
+    INSERT INTO projector.large_rows VALUES (gen_random_uuid(), 'd1')
+"""
+"""Two delegations, and one row in each table of the projector."""
+
+FILL_SHADOW = """
+    INSERT INTO projector_shadow.delegations SELECT * FROM delegations;
+    INSERT INTO projector_shadow.positions SELECT * FROM projector.positions;
+    INSERT INTO projector_shadow.large_rows SELECT * FROM projector.large_rows;
+    INSERT INTO projector_shadow.suspects VALUES ('d1');
+    INSERT INTO projector_shadow.work (source, owner, coverage, carried_over) VALUES ('topic t', 'here/1', '{}', 0)
+"""
+
+
+def names(migrations: list[Migration]) -> list[str]:
+    return [migration.name for migration in migrations]
+
+
+def count(conn: Connection, table: str) -> int:
+    rows = conn.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*table.split(".")))).fetchall()
+    return int(rows[0][0])
