@@ -9,18 +9,18 @@ from typing import Any
 
 import psycopg
 import pytest
-from cluster import Cluster, Process, until
-from commands import projector
+from cluster import Cluster, Member, wait_until
+from commands import run_projector
 from kafka import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from testbed.workload import Mix
 
 
-def started(parent: Process) -> list[int]:
+def started(parent: Member) -> list[int]:
     """The members' processes, once each of them owns a partition."""
-    processes: list[int] = parent.says("members started")["pids"]
-    parent.says("partitions assigned", times=len(processes))
+    processes: list[int] = parent.wait_for_log("members started")["pids"]
+    parent.wait_for_log("partitions assigned", times=len(processes))
     return processes
 
 
@@ -32,37 +32,39 @@ def is_there(process: int) -> bool:
     return True
 
 
-def owners(scene: Cluster) -> set[Any]:
-    with psycopg.connect(scene.database_url) as conn:
+def owners(cluster: Cluster) -> set[Any]:
+    with psycopg.connect(cluster.database_url) as conn:
         return {member for (member,) in conn.execute("SELECT DISTINCT member FROM projector.positions")}
 
 
-def test_members_share_the_partitions_and_the_view_equals_the_log(scene: Cluster) -> None:
-    parent = scene.member("--members", "2")
+def test_members_share_the_partitions_and_the_view_equals_the_log(cluster: Cluster) -> None:
+    parent = cluster.start_member("--members", "2")
     processes = started(parent)
-    until(lambda: {str(name).rpartition("/")[2] for name in owners(scene)} == set(map(str, processes)), "two owners")
-    scene.play(Mix(delegations=300))
-    scene.caught_up()
-    scene.view_equals_log()
+    wait_until(
+        lambda: {str(name).rpartition("/")[2] for name in owners(cluster)} == set(map(str, processes)), "two owners"
+    )
+    cluster.publish(Mix(delegations=300))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_sigterm_drains_every_member_and_exits_with_0(scene: Cluster) -> None:
-    scene.play(Mix(delegations=1500))
-    parent = scene.member("--members", "2", batch_records="50")
+def test_sigterm_drains_every_member_and_exits_with_0(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=1500))
+    parent = cluster.start_member("--members", "2", batch_records="50")
     processes = started(parent)
-    until(scene.projected, "a first batch")
+    wait_until(cluster.projected_records, "a first batch")
     parent.signal(signal.SIGTERM)
     assert parent.exit_code() == 0
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
-    assert owners(scene) == {None}
+    assert owners(cluster) == {None}
     assert not any(map(is_there, processes))
-    scene.member("--members", "2")
-    scene.caught_up()
-    scene.view_equals_log()
+    cluster.start_member("--members", "2")
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_a_member_that_is_killed_takes_the_others_along_in_good_order(scene: Cluster) -> None:
-    parent = scene.member("--members", "3")
+def test_a_member_that_is_killed_takes_the_others_along_in_good_order(cluster: Cluster) -> None:
+    parent = cluster.start_member("--members", "3")
     first, second, third = started(parent)
     os.kill(second, signal.SIGKILL)
     assert parent.exit_code() == 1
@@ -72,11 +74,11 @@ def test_a_member_that_is_killed_takes_the_others_along_in_good_order(scene: Clu
     assert not is_there(third)
 
 
-def test_a_parent_that_is_killed_leaves_no_member_behind(scene: Cluster) -> None:
-    parent = scene.member("--members", "2")
+def test_a_parent_that_is_killed_leaves_no_member_behind(cluster: Cluster) -> None:
+    parent = cluster.start_member("--members", "2")
     processes = started(parent)
     parent.kill()
-    until(lambda: not any(map(is_there, processes)), "the end of both members")
+    wait_until(lambda: not any(map(is_there, processes)), "the end of both members")
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
 
 
@@ -90,29 +92,29 @@ sys.exit(run_members(2, lambda number: 4 if number == 1 else time.sleep(60), Non
     assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 4
 
 
-def test_a_gap_in_the_log_ends_all_with_its_exit_code(scene: Cluster) -> None:
-    scene.play(Mix(delegations=100))
-    scene.member("--members", "2")
-    scene.caught_up()
-    scene.end()
-    admin = KafkaAdminClient(bootstrap_servers=scene.bootstrap_servers)
-    admin.delete_records({TopicPartition(scene.topic, place): -1 for place in scene.ends()})
+def test_a_gap_in_the_log_ends_all_with_its_exit_code(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=100))
+    cluster.start_member("--members", "2")
+    cluster.wait_until_caught_up()
+    cluster.end()
+    admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap_servers)
+    admin.delete_records({TopicPartition(cluster.topic, place): -1 for place in cluster.end_offsets()})
     admin.close()
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute("UPDATE projector.positions SET next_offset = 1")
-    parent = scene.member("--members", "2")
+    parent = cluster.start_member("--members", "2")
     assert parent.exit_code() == 4
     assert "deleted by retention before" in parent.text()
 
 
-def test_one_health_file_is_green_while_every_member_is(scene: Cluster, tmp_path: Path) -> None:
+def test_one_health_file_is_green_while_every_member_is(cluster: Cluster, tmp_path: Path) -> None:
     health = tmp_path / "health"
-    parent = scene.member("--members", "2", health_file=str(health), group_instance_id="me")
+    parent = cluster.start_member("--members", "2", health_file=str(health), group_instance_id="me")
     processes = started(parent)
-    until(lambda: projector("health", health_file=str(health)).code == 0, "a green report")
+    wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a green report")
     os.kill(processes[1], signal.SIGSTOP)
     (tmp_path / "health.2").write_text('{"at": 0, "healthy": true, "state": "projecting"}')
-    said = until(lambda: _reason(health), "a red report")
+    said = wait_until(lambda: _reason(health), "a red report")
     os.kill(processes[1], signal.SIGCONT)
     assert "member 2: the last report is" in said
     parent.signal(signal.SIGTERM)
@@ -121,11 +123,11 @@ def test_one_health_file_is_green_while_every_member_is(scene: Cluster, tmp_path
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
 def test_fewer_than_one_member_is_refused(number: str) -> None:
-    ended = projector("run", "--members", number)
+    ended = run_projector("run", "--members", number)
     assert ended.code == 2
     assert "from 1 on" in ended.err
 
 
 def _reason(health: Path) -> str:
-    ended = projector("health", health_file=str(health))
+    ended = run_projector("health", health_file=str(health))
     return ended.err if ended.code else ""

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from cluster import until
+from cluster import wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
-from reference_cycles import none_of
+from reference_cycles import no_reference_cycles
 from topics import create_topic
 
 from projector.domain.positions import Polled
@@ -51,7 +51,7 @@ def assigned(source: GroupConsumer) -> None:
         assert source.poll() == []
         return source.unclaimed == [0, 1, 2]
 
-    until(unclaimed, "three partitions")
+    wait_until(unclaimed, "three partitions")
 
 
 def seat_all(source: GroupConsumer, offsets: dict[int, int]) -> None:
@@ -86,7 +86,7 @@ def test_nothing_is_read_before_it_has_a_seat(source: GroupConsumer, producer: A
         take(source, reached, seen)
         return reached == {0: 10, 1: 10, 2: 10}
 
-    until(at_the_ends, "the ends")
+    wait_until(at_the_ends, "the ends")
     assert offsets(seen) == {0: [4, 5, 6, 7, 8, 9], 1: list(range(10)), 2: []}
 
 
@@ -94,7 +94,7 @@ def test_poll_that_waits_in_vain_holds_on_to_nothing(source: GroupConsumer) -> N
     """The client's error of it holds itself, and with that all that its callers polled, unless we step in."""
     assigned(source)
     seat_all(source, {})
-    with none_of(KafkaTimeoutError):
+    with no_reference_cycles(KafkaTimeoutError):
         for patient in (False, True, True, True):
             assert source.poll(wait=patient) == []
 
@@ -114,7 +114,7 @@ def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
         source.pause_all()
         return sum(reached.values()) == RECORDS
 
-    until(read_on, "every record")
+    wait_until(read_on, "every record")
     assert offsets(seen) == {partition: list(range(RECORDS // 3)) for partition in (0, 1, 2)}
 
 
@@ -147,7 +147,7 @@ def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
             return "5 records were deleted by retention" in str(gap)
         return False
 
-    until(poll, "the gap")
+    wait_until(poll, "the gap")
 
 
 def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
@@ -209,12 +209,12 @@ def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, 
         return bool(guest.assignment())
 
     with playing(member):
-        until(guest_is_in, "the guest, whose topic the group's leader watches from now on")
+        wait_until(guest_is_in, "the guest, whose topic the group's leader watches from now on")
         # The leader joins anew for that topic, alone: the guest does not poll. Meanwhile it forgets the topic.
-        until(lambda: member.unclaimed == [], "the leader's own join")
+        wait_until(lambda: member.unclaimed == [], "the leader's own join")
         time.sleep(1)  # several refreshes of its metadata
         guest.close()
-        until(lambda: member.unclaimed == [0, 1, 2], "the leader's partitions")
+        wait_until(lambda: member.unclaimed == [0, 1, 2], "the leader's partitions")
     member.close()
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pytest
-from rows import CALLEE, CALLER, answer, beat, delegate
+from rows import CALLEE, CALLER, answer, delegate, heartbeat
 
 from projector.domain.fold import Changes, DeadLetter
 from projector.domain.outcomes import Outcome
@@ -92,7 +92,7 @@ def test_letters_are_retried_in_log_order_however_small_the_pieces(ours: Connect
 
 
 def test_early_event_is_parked_and_heals(ours: Connection) -> None:
-    bury(ours, [letter(0, beat(1))])
+    bury(ours, [letter(0, heartbeat(1))])
     assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.PARKED: 1}
     assert queries.parked_summary(ours).events == 1
     project(ours, [letter(1, delegate(0, **KEYED))])

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import until
-from commands import environment, projector
+from cluster import wait_until
+from commands import environment, run_projector
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.admin import UserScramCredentialUpsertion
 from rows import CALLER, delegate
@@ -135,7 +135,7 @@ def projects(said: Path, database_url: str, **settings: str) -> str:
             return conn.execute("SELECT delegation_id FROM delegations").fetchall() == [("d-1",)]
 
     with running(said, database_url=database_url, **settings) as process:
-        until(lambda: is_there() or process.poll() is not None, "a row, or the end of the process")
+        wait_until(lambda: is_there() or process.poll() is not None, "a row, or the end of the process")
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == 0, said.read_text()[-3000:]
     assert is_there()
@@ -247,14 +247,14 @@ def test_status_logs_in_too(guarded: Kafka, fed: str, database_url: str) -> None
         "sasl_mechanism": "PLAIN",
         "sasl_username": "projector",
     }
-    report = projector("status", "--json", sasl_password=PASSWORD, **settings)
+    report = run_projector("status", "--json", sasl_password=PASSWORD, **settings)
     assert report.json()["partitions"][0]["lag_records"] == 1
-    refused = projector("status", sasl_password="a-wrong-word", **settings)
+    refused = run_projector("status", sasl_password="a-wrong-word", **settings)
     assert refused.code == 2
     assert refused.err.splitlines()[-1].startswith("projector: Kafka refuses access: ")
 
 
 def test_missing_certificate_is_named(database_url: str) -> None:
-    done = projector("run", database_url=database_url, security_protocol="SSL", ssl_ca_file="nowhere.pem")
+    done = run_projector("run", database_url=database_url, security_protocol="SSL", ssl_ca_file="nowhere.pem")
     assert done.code == 2
     assert "nowhere.pem is not a file" in done.err

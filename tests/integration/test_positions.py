@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from projecting import asked, claimed, connected, fence, position
+from projecting import claim_partition, connected, fence, position, query
 from racing import race
 
 from projector.errors import Fenced, LogGap
@@ -30,7 +30,7 @@ def claim(conn: Connection, options: Claim) -> int | None:
 
 def test_fresh_partition_starts_at_the_log_s_beginning(session: Connection) -> None:
     assert claim(session, WISH) == 40
-    assert asked(
+    assert query(
         session, "SELECT next_offset, owner, topic_id, generation, member, claimed_at IS NOT NULL FROM positions"
     ) == [(40, WISH.token, "topic-1", 5, "host:1", True)]
 
@@ -45,7 +45,7 @@ def test_claim_finds_what_was_projected_whoever_claims(session: Connection) -> N
         project(session, [], fence(WISH.token, (3, 77, 78)))
     project(session, [], fence(thief.token, (3, 77, 78)))
     assert position(session, 3) == 78
-    assert asked(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
+    assert query(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
 
 
 def test_partition_locked_by_another_is_left_for_later(session: Connection, database_url: str) -> None:
@@ -54,7 +54,7 @@ def test_partition_locked_by_another_is_left_for_later(session: Connection, data
         other.execute("SELECT FROM projector.positions FOR UPDATE")
         assert claim(session, WISH._replace(token=uuid.uuid4())) is None
         assert claim(session, WISH._replace(partition=4)) == 40
-    assert asked(session, "SELECT owner FROM positions WHERE partition = 3") == [WISH.token]
+    assert query(session, "SELECT owner FROM positions WHERE partition = 3") == [WISH.token]
     assert claim(session, WISH) == 40
 
 
@@ -71,22 +71,22 @@ def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> 
         "rebuild --from activity-logs",
     ):
         assert part in str(told.value)
-    assert asked(session, "SELECT owner, topic_id FROM positions") == [(WISH.token, "topic-1")]
+    assert query(session, "SELECT owner, topic_id FROM positions") == [(WISH.token, "topic-1")]
 
 
 def test_topic_id_is_noted_once_it_is_known_and_never_forgotten(session: Connection) -> None:
     claim(session, WISH._replace(topic_id=None))
-    assert asked(session, "SELECT topic_id FROM positions") == [None]
+    assert query(session, "SELECT topic_id FROM positions") == [None]
     claim(session, WISH)
     claim(session, WISH._replace(topic_id=None))
-    assert asked(session, "SELECT topic_id FROM positions") == ["topic-1"]
+    assert query(session, "SELECT topic_id FROM positions") == ["topic-1"]
 
 
 def test_claim_that_is_rolled_back_never_was(session: Connection) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     with session.transaction(force_rollback=True):
         assert positions.claim(session, WISH._replace(partition=0)) == 0
-    assert asked(session, "SELECT owner FROM positions") == [token]
+    assert query(session, "SELECT owner FROM positions") == [token]
 
 
 def test_of_five_that_claim_a_fresh_partition_at_once_each_that_got_it_reads_the_same_offset(
@@ -101,4 +101,4 @@ def test_of_five_that_claim_a_fresh_partition_at_once_each_that_got_it_reads_the
         results = race(database_url, *[claiming] * 5, release=other.commit)
     assert set(results) <= {40, None}
     assert 40 in results
-    assert asked(session, "SELECT count(*) FROM positions") == [1]
+    assert query(session, "SELECT count(*) FROM positions") == [1]

@@ -5,20 +5,19 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-from builders import at, cut, log, record
+from builders import at, log, record, split
 from projecting import (
-    asked,
-    claimed,
+    claim_partition,
     connected,
     dead_letters,
-    expected_of,
+    expected_rows,
     fence,
-    in_batches,
     position,
-    table,
+    project_in_batches,
+    query,
+    view_rows,
 )
-from rows import CALLEE, CALLER, LEFT_OUT, answer, delegate, updated
-from rows import beat as heartbeat
+from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 
 from projector.contract.facts import Status
 from projector.domain.outcomes import Outcome
@@ -30,14 +29,16 @@ from projector.projection.transaction import project
 from projector.recordings.file import RecordedRecord
 from testbed.oracle import fold_log
 from testbed.workload import Mix, records
-from testbed.workload.log import logged
+from testbed.workload.log import with_offsets
 
 PLATFORM = [
     RecordedRecord(*each)
-    for each in logged(records(Mix(delegations=90, live=15, seed=5, repeat_every=300, longest_repeat=60)), partitions=3)
+    for each in with_offsets(
+        records(Mix(delegations=90, live=15, seed=5, repeat_every=300, longest_repeat=60)), partitions=3
+    )
 ]
 LARGE = delegate(0, id=CALLER, request_body={"delegation_id": "d-1", "task": "t" * 1600})
-LATE = updated(LARGE | {"status": "completed", "request_body": LEFT_OUT, "response_body": {"text": "done"}}, 5)
+LATE = updated(LARGE | {"status": "completed", "request_body": UNAVAILABLE_VALUE, "response_body": {"text": "done"}}, 5)
 
 
 @pytest.fixture
@@ -49,11 +50,11 @@ def session(database_url: str) -> Iterator[Connection]:
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_batches_of_any_size_give_the_table_and_outcomes_of_the_judge(session: Connection, size: int) -> None:
     verdict = fold_log(PLATFORM)
-    outcomes = in_batches(session, PLATFORM, size)
+    outcomes = project_in_batches(session, PLATFORM, size)
     assert {str(outcome): count for outcome, count in outcomes.items()} == dict(verdict.outcomes)
     assert outcomes.total() == len(PLATFORM)
-    assert table(session) == expected_of(PLATFORM)
-    parked = asked(session, "SELECT delegation_id, count(*) FROM parked GROUP BY delegation_id")
+    assert view_rows(session) == expected_rows(PLATFORM)
+    parked = query(session, "SELECT delegation_id, count(*) FROM parked GROUP BY delegation_id")
     assert dict(parked) == verdict.parked
     unreadable = {(letter.partition, letter.offset) for letter in verdict.dead_letters}
     whole = [each for each in PLATFORM if (each.partition, each.offset) in unreadable]
@@ -68,11 +69,11 @@ def test_projecting_again_from_the_start_changes_not_even_a_version(session: Con
          UNION ALL SELECT 4, xmin::text, row_id::text FROM large_rows
          ORDER BY 1, 3
     """
-    in_batches(session, PLATFORM, 50)
-    before = asked(session, everything)
+    project_in_batches(session, PLATFORM, 50)
+    before = query(session, everything)
     for size in (31, 10_000):
-        in_batches(session, PLATFORM, size)
-        assert asked(session, everything) == before
+        project_in_batches(session, PLATFORM, size)
+        assert query(session, everything) == before
 
 
 def test_each_changed_row_is_written_once_a_batch_and_no_other_row_at_all(session: Connection) -> None:
@@ -86,10 +87,10 @@ def test_each_changed_row_is_written_once_a_batch_and_no_other_row_at_all(sessio
         CREATE TRIGGER note_write AFTER INSERT OR UPDATE ON public.delegations
             FOR EACH ROW EXECUTE FUNCTION public.note_write();
     """)
-    in_batches(session, PLATFORM, 40)
-    assert asked(session, "SELECT count(*) FROM writes GROUP BY delegation_id, xid HAVING count(*) > 1") == []
-    assert asked(session, "SELECT count(*) FROM writes WHERE NOT changed") == [0]
-    assert asked(session, "SELECT count(DISTINCT delegation_id) FROM writes") == [len(expected_of(PLATFORM))]
+    project_in_batches(session, PLATFORM, 40)
+    assert query(session, "SELECT count(*) FROM writes GROUP BY delegation_id, xid HAVING count(*) > 1") == []
+    assert query(session, "SELECT count(*) FROM writes WHERE NOT changed") == [0]
+    assert query(session, "SELECT count(DISTINCT delegation_id) FROM writes") == [len(expected_rows(PLATFORM))]
 
 
 # --- parked
@@ -100,27 +101,27 @@ EARLY = log(heartbeat(1), answer(2, "completed", text="early"), delegate(3, "dis
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_parked_events_heal_in_the_same_batch_or_a_later_one_after_a_reconnect(database_url: str, place: int) -> None:
-    for batch in cut(EARLY, [place]):
+    for batch in split(EARLY, [place]):
         with connected(database_url) as conn:
             project(conn, batch)
     with connected(database_url) as conn:
-        assert table(conn) == expected_of(EARLY)
-        assert table(conn)[0][4] == "completed"
-        assert asked(conn, "SELECT * FROM parked") == []
+        assert view_rows(conn) == expected_rows(EARLY)
+        assert view_rows(conn)[0][4] == "completed"
+        assert query(conn, "SELECT * FROM parked") == []
 
 
 @pytest.mark.parametrize("size", [1, 3])
 def test_parked_events_heal_in_the_order_of_parking_whatever_their_offsets(session: Connection, size: int) -> None:
     early = ((9, "stuck"), (5, "completed"), (7, "failed"))
-    in_batches(session, [record(answer(n, status), n, partition=n % 2) for n, status in early], size)
+    project_in_batches(session, [record(answer(n, status), n, partition=n % 2) for n, status in early], size)
     project(session, [record(delegate(0), 20)])
-    assert asked(session, "SELECT status FROM delegations") == ["stuck"]
+    assert query(session, "SELECT status FROM delegations") == ["stuck"]
 
 
 def test_record_is_parked_once_however_often_it_is_read(session: Connection) -> None:
     for _ in range(3):
         project(session, EARLY[:2])
-    assert asked(session, 'SELECT "offset", kind, status FROM parked ORDER BY seq') == [
+    assert query(session, 'SELECT "offset", kind, status FROM parked ORDER BY seq') == [
         (0, "heartbeat", None),
         (1, "status", "completed"),
     ]
@@ -129,10 +130,10 @@ def test_record_is_parked_once_however_often_it_is_read(session: Connection) -> 
 def test_row_that_the_ledger_made_heals_when_its_event_comes(session: Connection) -> None:
     project(session, EARLY[:2])
     rows.insert(session, "d-1", CALLER, CALLEE, "count to three")
-    assert asked(session, "SELECT status FROM delegations") == ["queued"]
+    assert query(session, "SELECT status FROM delegations") == ["queued"]
     project(session, EARLY[2:])
-    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "early")]
-    assert asked(session, "SELECT * FROM parked") == []
+    assert query(session, "SELECT status, result_preview FROM delegations") == [("completed", "early")]
+    assert query(session, "SELECT * FROM parked") == []
 
 
 # --- recalled
@@ -140,20 +141,20 @@ def test_row_that_the_ledger_made_heals_when_its_event_comes(session: Connection
 
 @pytest.mark.parametrize("apart", [True, False])
 def test_body_that_was_left_out_is_recalled_across_batches_and_sessions(database_url: str, apart: bool) -> None:
-    for batch in cut(log(LARGE, LATE), [1] if apart else []):
+    for batch in split(log(LARGE, LATE), [1] if apart else []):
         with connected(database_url) as conn:
             project(conn, batch)
     with connected(database_url) as conn:
-        assert asked(conn, "SELECT status, result_preview, length(task_preview) FROM delegations") == [
+        assert query(conn, "SELECT status, result_preview, length(task_preview) FROM delegations") == [
             ("completed", "done", 1600)
         ]
-        assert asked(conn, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-1")]
+        assert query(conn, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-1")]
 
 
 def test_what_a_fenced_batch_remembers_is_forgotten(session: Connection) -> None:
     with pytest.raises(Fenced):
         project(session, log(LARGE), fence(uuid.uuid4(), (0, 0, 1)))
-    assert asked(session, "SELECT * FROM large_rows") == []
+    assert query(session, "SELECT * FROM large_rows") == []
 
 
 # --- dead letters
@@ -180,24 +181,24 @@ def test_dead_letter_has_its_record_s_time_where_postgres_can_hold_it(session: C
     project(session, [record(b"garbage", offset, timestamp=time) for offset, time in enumerate(ms)])
     ten, end = datetime(2025, 5, 5, 10, 0, 0, 123_000, UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
     kept = [None, None, None, datetime(1970, 1, 1, tzinfo=UTC), ten, end]
-    assert asked(session, 'SELECT record_at FROM dead_letters ORDER BY "offset"') == kept
+    assert query(session, 'SELECT record_at FROM dead_letters ORDER BY "offset"') == kept
 
 
 # --- the gate
 
 
 def test_position_moves_with_the_rows(session: Connection) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     told = [each._replace(timestamp=1_746_439_200_000) for each in log(delegate(0), b"garbage", heartbeat(1))]
     moves = [Move("activity-log", 0, 0, 3, datetime(2025, 5, 5, 10, tzinfo=UTC))]
     assert project(session, told, Fence(token, moves)) == {"inserted": 1, "dead_letter": 1, "heartbeat": 1}
-    assert asked(session, "SELECT next_offset, record_at, moved_at IS NOT NULL FROM positions") == [
+    assert query(session, "SELECT next_offset, record_at, moved_at IS NOT NULL FROM positions") == [
         (3, datetime(2025, 5, 5, 10, tzinfo=UTC), True)
     ]
 
 
 def test_position_moves_past_what_holds_no_record(session: Connection) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     assert project(session, [], fence(token, (0, 0, 17))) == {}
     assert position(session) == 17
 
@@ -205,7 +206,7 @@ def test_position_moves_past_what_holds_no_record(session: Connection) -> None:
 @pytest.mark.parametrize("wrong", ["owner", "offset", "partition", "one of two"])
 def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
     project(session, [record(answer(1, "failed", of="d-9"), 90)])
-    token, other = claimed(session), claimed(session, 1)
+    token, other = claim_partition(session), claim_partition(session, 1)
     gates = {
         "owner": fence(uuid.uuid4(), (0, 0, 5)),
         "offset": fence(token, (0, 1, 5)),
@@ -216,10 +217,10 @@ def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
     told = log(delegate(0), b"garbage", answer(2, "failed", of="nobody"), again)
     with pytest.raises(Fenced, match="activity-log-"):
         project(session, told, gates[wrong])
-    assert table(session) == []
-    assert dead_letters(session) == asked(session, "SELECT * FROM large_rows") == []
-    assert asked(session, "SELECT delegation_id FROM parked") == ["d-9"]
-    assert asked(session, "SELECT next_offset FROM positions") == [0, 0]
+    assert view_rows(session) == []
+    assert dead_letters(session) == query(session, "SELECT * FROM large_rows") == []
+    assert query(session, "SELECT delegation_id FROM parked") == ["d-9"]
+    assert query(session, "SELECT next_offset FROM positions") == [0, 0]
     assert project(session, told, fence(token, (0, 0, 4)))[Outcome.INSERTED] == 2
     assert (position(session), position(session, 1)) == (4, 0)
     assert other != token
@@ -227,5 +228,5 @@ def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
 
 def test_row_says_all_that_was_told(session: Connection) -> None:
     project(session, log(delegate(0), answer(1, "in_progress"), heartbeat(2), answer(3, "completed", text="1 2 3")))
-    [row] = asked(session, "SELECT status, result_preview, last_heartbeat, updated_at FROM delegations")
+    [row] = query(session, "SELECT status, result_preview, last_heartbeat, updated_at FROM delegations")
     assert row == (Status.COMPLETED, "1 2 3", at(2), at(3))

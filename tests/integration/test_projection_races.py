@@ -5,11 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 import psycopg
 import pytest
 from builders import log, record
-from projecting import asked, claimed, connected, exclude_parking, expected_of, fence, position, table
+from projecting import claim_partition, connected, expected_rows, fence, lock_parking, position, query, view_rows
 from racing import race
-from reference_cycles import none_of
-from rows import CALLEE, CALLER, answer, delegate
-from rows import beat as heartbeat
+from reference_cycles import no_reference_cycles
+from rows import CALLEE, CALLER, answer, delegate, heartbeat
 
 from projector.domain.fold import TranslatedBatch
 from projector.domain.positions import Fence
@@ -67,7 +66,7 @@ def test_row_that_another_writer_moved_meanwhile_is_read_again(
     rows.set_status(other, "d-1", "failed", error="theirs")
     told = log(answer(1, "in_progress"), answer(2, "completed", text="ours"))
     assert race(database_url, projecting(told), release=other.commit) == [{"refused": 2}]
-    assert asked(session, "SELECT status, error_detail, result_preview FROM delegations") == [
+    assert query(session, "SELECT status, error_detail, result_preview FROM delegations") == [
         ("failed", "theirs", None)
     ]
 
@@ -77,7 +76,7 @@ def test_batch_that_was_tried_again_is_not_held_on_to(
 ) -> None:
     project(session, log(delegate(0)))
     rows.heartbeat(other, "d-1")
-    with none_of(WriteConflict):
+    with no_reference_cycles(WriteConflict):
         told = race(database_url, projecting(log(answer(1, "completed"))), release=other.commit)
     assert told == [{"advanced": 1}]
 
@@ -89,7 +88,7 @@ def test_change_that_was_rolled_back_meanwhile_never_happened(
     rows.set_status(other, "d-1", "failed", error="theirs")
     told = log(answer(2, "completed", text="ours"))
     assert race(database_url, projecting(told), release=other.rollback) == [{"advanced": 1}]
-    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "ours")]
+    assert query(session, "SELECT status, result_preview FROM delegations") == [("completed", "ours")]
 
 
 def test_heartbeat_of_another_writer_is_not_overwritten(
@@ -98,21 +97,21 @@ def test_heartbeat_of_another_writer_is_not_overwritten(
     project(session, log(delegate(0)))
     rows.heartbeat(other, "d-1")
     assert race(database_url, projecting(log(heartbeat(1))), release=other.commit) == [{"heartbeat": 1}]
-    assert asked(session, "SELECT last_heartbeat > created_at + interval '1 day' FROM delegations") == [True]
+    assert query(session, "SELECT last_heartbeat > created_at + interval '1 day' FROM delegations") == [True]
 
 
 def test_neighbours_and_position_wait_for_the_second_try(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
-    token = claimed(session)
+    token = claim_partition(session)
     rows.set_status(other, "d-1", "stuck")
     neighbour = delegate(1, request_body={"delegation_id": "d-2"})
     told = log(answer(1, "completed"), neighbour, b"garbage", answer(2, "completed", of="d-3"))
     [outcomes] = race(database_url, projecting(told, fence(token, (0, 0, 4))), release=other.commit)
     assert outcomes == {"refused": 1, "inserted": 1, "dead_letter": 1, "parked": 1}
-    assert asked(session, "SELECT status FROM delegations ORDER BY delegation_id") == ["stuck", "queued"]
-    assert asked(session, "SELECT (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM parked)") == [(1, 1)]
+    assert query(session, "SELECT status FROM delegations ORDER BY delegation_id") == ["stuck", "queued"]
+    assert query(session, "SELECT (SELECT count(*) FROM dead_letters), (SELECT count(*) FROM parked)") == [(1, 1)]
     assert position(session) == 4
 
 
@@ -125,13 +124,13 @@ def test_row_that_another_writer_made_meanwhile_is_moved_on(
     rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
     told = log(delegate(0, "dispatched"))
     assert race(database_url, projecting(told), release=other.commit) == [{"advanced": 1}]
-    assert asked(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "theirs")]
+    assert query(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "theirs")]
 
 
 def test_row_whose_making_was_rolled_back_is_made(database_url: str, session: Connection, other: Connection) -> None:
     rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
     assert race(database_url, projecting(log(delegate(0))), release=other.rollback) == [{"inserted": 1}]
-    assert table(session) == expected_of(log(delegate(0)))
+    assert view_rows(session) == expected_rows(log(delegate(0)))
 
 
 def test_key_that_another_writer_took_meanwhile_makes_a_duplicate(
@@ -140,7 +139,7 @@ def test_key_that_another_writer_took_meanwhile_makes_a_duplicate(
     rows.insert(other, "d-9", CALLER, CALLEE, "theirs", idempotency_key="k")
     told = log(delegate(0, "dispatched", idempotency_key="k"))
     assert race(database_url, projecting(told), release=other.commit) == [{"duplicate": 1}]
-    assert asked(session, "SELECT delegation_id, status FROM delegations") == [("d-9", "queued")]
+    assert query(session, "SELECT delegation_id, status FROM delegations") == [("d-9", "queued")]
 
 
 # --- a request and its early result on two partitions at once
@@ -154,8 +153,8 @@ def test_request_and_its_early_results_at_once_never_leave_a_row_and_its_event_a
     parking_is_over(other)
     outcomes = race(database_url, *map(projecting, [*results, *requests]), release=other.commit)
     assert [outcome.total() for outcome in outcomes if outcome] == [1] * 6
-    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "early")]
-    assert asked(session, "SELECT * FROM parked") == []
+    assert query(session, "SELECT status, result_preview FROM delegations") == [("completed", "early")]
+    assert query(session, "SELECT * FROM parked") == []
 
 
 @pytest.mark.parametrize("turn", [1, -1])
@@ -166,12 +165,12 @@ def test_request_and_its_early_result_read_before_either_is_written_meet(
     parking_is_over(other)
     outcomes = race(database_url, *map(projecting, [result, request][::turn]), release=other.commit)
     assert sum((outcome for outcome in outcomes if outcome), Outcomes()).total() == 2
-    assert asked(session, "SELECT status, error_detail FROM delegations") == [("failed", "early")]
-    assert asked(session, "SELECT * FROM parked") == []
+    assert query(session, "SELECT status, error_detail FROM delegations") == [("failed", "early")]
+    assert query(session, "SELECT * FROM parked") == []
 
 
 def test_requests_do_not_wait_for_each_other(database_url: str, session: Connection, other: Connection) -> None:
-    exclude_parking(other)  # as a batch does that inserts, and has not committed yet
+    lock_parking(other)  # as a batch does that inserts, and has not committed yet
     assert project(session, log(delegate(0))) == {"inserted": 1}
 
 
@@ -181,7 +180,7 @@ def test_requests_do_not_wait_for_each_other(database_url: str, session: Connect
 def test_of_five_with_the_same_gate_exactly_one_passes(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    one = fence(claimed(session), (0, 0, 2))
+    one = fence(claim_partition(session), (0, 0, 2))
     other.execute("SELECT FROM positions FOR UPDATE")
     told = log(delegate(0), heartbeat(1))
     outcomes = race(database_url, *[projecting(told, one)] * FIVE, release=other.commit)
@@ -192,10 +191,10 @@ def test_of_five_with_the_same_gate_exactly_one_passes(
 def test_position_that_is_claimed_while_a_batch_waits_fences_it(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     other.execute("UPDATE positions SET owner = gen_random_uuid()")
     assert race(database_url, projecting(log(delegate(0)), fence(token, (0, 0, 1))), release=other.commit) == [None]
-    assert table(session) == []
+    assert view_rows(session) == []
     assert position(session) == 0
 
 
@@ -214,8 +213,8 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
         )
         other.commit()
         race(database_url, projecting(request), release=holder.commit)
-    assert asked(session, "SELECT status, result_preview FROM delegations") == [("completed", "three")]
-    assert asked(session, "SELECT count(*) FROM parked") == [0]
+    assert query(session, "SELECT status, result_preview FROM delegations") == [("completed", "three")]
+    assert query(session, "SELECT count(*) FROM parked") == [0]
 
 
 @pytest.mark.parametrize("bearable", [1, 3])
@@ -232,9 +231,9 @@ def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_
     monkeypatch.setattr(transaction, "_send", contested)
     asking = [delegate(n, request_body={"delegation_id": f"d-{n}", "task": "count"}) for n in range(8)]
     told = log(*asking)
-    token = claimed(session)
+    token = claim_partition(session)
     assert project(session, told, fence(token, (0, 0, 8))) == {"inserted": 8}
-    assert table(session) == expected_of(told)
+    assert view_rows(session) == expected_rows(told)
     assert position(session) == 8
 
 
@@ -244,9 +243,9 @@ def test_record_that_others_get_in_between_of_without_end_is_no_dead_letter(
     def contested(*_: object) -> Outcomes:
         raise WriteConflict("a delegation was changed by another writer")
 
-    token = claimed(session)
+    token = claim_partition(session)
     monkeypatch.setattr(transaction, "_send", contested)
     with pytest.raises(DatabaseUnavailable, match="gave up after 10 tries"):
         project(session, log(delegate(0), heartbeat(1)), fence(token, (0, 0, 2)))
-    assert asked(session, "SELECT count(*) FROM dead_letters") == [0]
+    assert query(session, "SELECT count(*) FROM dead_letters") == [0]
     assert position(session) == 0

@@ -5,9 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 from builders import log, record
-from projecting import asked, claimed, connected, dead_letters, expected_of, fence, position, table
-from rows import Columns, answer, delegate
-from rows import beat as heartbeat
+from projecting import claim_partition, connected, dead_letters, expected_rows, fence, position, query, view_rows
+from rows import Columns, answer, delegate, heartbeat
 
 from projector.domain.outcomes import Outcome
 from projector.domain.positions import Fence, Move
@@ -54,7 +53,7 @@ def test_exactly_those_that_are_refused_are_dead_letters(session: Connection, pl
     rest = [each for each in told if each.offset not in places]
     outcomes = project(session, told)
     assert (outcomes[Outcome.INSERTED], outcomes[Outcome.DEAD_LETTER]) == (len(rest), len(places))
-    assert table(session) == expected_of(rest)
+    assert view_rows(session) == expected_rows(rest)
     assert [(offset, value) for _, _, offset, _, value in dead_letters(session)] == [
         (each.offset, each.value) for each in told if each.offset in places
     ]
@@ -62,7 +61,7 @@ def test_exactly_those_that_are_refused_are_dead_letters(session: Connection, pl
 
 def test_reason_is_what_postgres_says(session: Connection) -> None:
     project(session, forbidden_at(0, of=1))
-    [(reason, field)] = asked(session, "SELECT reason, field FROM dead_letters")
+    [(reason, field)] = query(session, "SELECT reason, field FROM dead_letters")
     assert reason.startswith("Postgres refused it: ")
     assert '"theirs"' in reason
     assert reason.endswith("(SQLSTATE 23514)")
@@ -78,7 +77,7 @@ def test_change_that_is_refused_leaves_its_row_as_it_was(session: Connection) ->
         heartbeat(4, of="d-1"),
     )
     assert project(session, told) == {"advanced": 2, "dead_letter": 1, "heartbeat": 1}
-    rows = asked(session, "SELECT delegation_id, status, last_heartbeat IS NULL FROM delegations ORDER BY 1")
+    rows = query(session, "SELECT delegation_id, status, last_heartbeat IS NULL FROM delegations ORDER BY 1")
     assert rows == [("d-1", "dispatched", False), ("d-2", "completed", True)]
     assert buried(session) == [(0, 1)]
 
@@ -86,11 +85,11 @@ def test_change_that_is_refused_leaves_its_row_as_it_was(session: Connection) ->
 def test_early_result_of_a_refused_request_stays_parked(session: Connection) -> None:
     told = log(answer(1, "completed", of="d-1"), asking("d-1", "forbidden"), heartbeat(2, of="d-1"))
     assert project(session, told) == {"parked": 2, "dead_letter": 1}
-    assert asked(session, 'SELECT "offset" FROM parked ORDER BY seq') == [0, 2]
+    assert query(session, 'SELECT "offset" FROM parked ORDER BY seq') == [0, 2]
 
 
 def test_positions_end_right_across_the_halves(session: Connection) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     for partition in (1, 2, 3):
         with session.transaction():
             session.execute(
@@ -103,13 +102,13 @@ def test_positions_end_right_across_the_halves(session: Connection) -> None:
     outcomes = project(session, told, Fence(token, moves))
     assert outcomes == {"inserted": 14, "dead_letter": 3}
     assert buried(session) == [(0, 2), (0, 4), (2, 6)]
-    assert sorted(asked(session, "SELECT partition, next_offset, record_at FROM positions")) == [
+    assert sorted(query(session, "SELECT partition, next_offset, record_at FROM positions")) == [
         (move.partition, move.next_offset, move.record_at) for move in moves
     ]
 
 
 def test_fenced_batch_buries_nobody(session: Connection) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     with pytest.raises(Fenced):
         project(session, forbidden_at(1, of=3), fence(token, (0, 7, 9)))
     assert buried(session) == []
@@ -118,17 +117,17 @@ def test_fenced_batch_buries_nobody(session: Connection) -> None:
 
 def test_dead_letter_that_postgres_refuses_too_stops_with_the_reason(session: Connection) -> None:
     session.execute("ALTER TABLE dead_letters ADD CONSTRAINT full_up CHECK (false) NOT VALID")
-    token = claimed(session)
+    token = claim_partition(session)
     with pytest.raises(Unwritable, match="full_up"):
         project(session, forbidden_at(1, of=2), fence(token, (0, 0, 2)))
     assert position(session) == 1
 
 
 def test_refusal_that_no_record_causes_stops_with_the_reason(session: Connection) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     session.execute("ALTER TABLE positions ADD CONSTRAINT halt CHECK (next_offset = 0) NOT VALID")
     for told in (forbidden_at(of=3), []):
         with pytest.raises(Unwritable, match="halt"):
             project(session, told, fence(token, (0, 0, 3)))
-    assert table(session) == []
+    assert view_rows(session) == []
     assert buried(session) == []

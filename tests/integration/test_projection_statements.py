@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from builders import log
-from cluster import until
-from projecting import asked, claimed, connected, fence, position, table
+from cluster import wait_until
+from projecting import claim_partition, connected, fence, position, query, view_rows
 from rows import answer, delegate
 
 from projector.domain.fold import translate_batch
@@ -36,12 +36,12 @@ def test_plans_that_are_kept_from_when_the_view_was_empty_find_rows_by_their_key
 
 def scans_of_all_rows(conn: Connection) -> int:
     conn.execute("SELECT pg_stat_force_next_flush()")
-    [scans] = asked(conn, "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'public.delegations'::regclass")
+    [scans] = query(conn, "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'public.delegations'::regclass")
     return int(scans)
 
 
 def test_batch_without_rows_does_not_touch_the_view(session: Connection, database_url: str) -> None:
-    token = claimed(session)
+    token = claim_partition(session)
     told = log(UNRELATED, b"garbage", answer(2, "completed"))
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as making an index does
@@ -63,9 +63,9 @@ def test_trigger_on_the_statement_that_turns_all_rows_away_costs_a_dead_letter_e
 def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
     session: Connection, database_url: str, told: dict[str, object]
 ) -> None:
-    claimed(session)
-    stale = claimed(session)
-    claimed(session)
+    claim_partition(session)
+    stale = claim_partition(session)
+    claim_partition(session)
     with psycopg.connect(database_url) as other:
         write_batch.exclude_requests(other)
         session.execute("SET lock_timeout = '200ms'")
@@ -75,18 +75,18 @@ def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
 
 def test_batch_is_committed_before_anybody_asks_how_it_ended(session: Connection, database_url: str) -> None:
     told = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
-    projecting = PendingBatch(session, told, translate_batch(told), fence(claimed(session), (0, 0, 3)))
+    projecting = PendingBatch(session, told, translate_batch(told), fence(claim_partition(session), (0, 0, 3)))
     with connected(database_url) as other:
-        until(lambda: position(other) == 3, "the position of the batch")
-        assert len(table(other)) == 1
+        wait_until(lambda: position(other) == 3, "the position of the batch")
+        assert len(view_rows(other)) == 1
     assert projecting.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
 
 
 def test_batch_that_cannot_be_written_says_so_when_it_is_asked(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
     told = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
-    projecting = PendingBatch(session, told, translate_batch(told), fence(claimed(session), (0, 0, 2)))
+    projecting = PendingBatch(session, told, translate_batch(told), fence(claim_partition(session), (0, 0, 2)))
     assert projecting.wait() == {"inserted": 1, "dead_letter": 1}
-    [reason] = asked(session, "SELECT reason FROM dead_letters")
+    [reason] = query(session, "SELECT reason FROM dead_letters")
     assert "no_one" in reason
     assert "write_batch" not in reason

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from rows import CALLER, answer, beat, delegate
+from rows import CALLER, answer, delegate, heartbeat
 
 from projector.contract.facts import Status
 from projector.domain.positions import LogRange
@@ -69,7 +69,7 @@ def test_totals_name_every_status(ours: Connection) -> None:
 
 
 def test_what_waits_comes_in_the_order_of_parking_with_its_age(ours: Connection) -> None:
-    projected(ours, beat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
+    projected(ours, heartbeat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
     ours.execute("UPDATE parked SET parked_at = now() - interval '1 hour' WHERE delegation_id = 'd-1'")
     waiting = queries.parked(ours, limit=50)
     assert [(each.delegation_id, each.kind, each.status) for each in waiting] == [

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from builders import at, beat, given, report, request, row
+from builders import at, given, heartbeat, report, request, row
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
@@ -29,7 +29,7 @@ CELLS = {
 
 events = st.one_of(
     st.builds(request, minute=st.integers(-3, 9)),
-    st.builds(beat, st.integers(-3, 9)),
+    st.builds(heartbeat, st.integers(-3, 9)),
     st.builds(
         report, st.sampled_from(Status), st.integers(-3, 9), result=st.sampled_from([None, "r", "s"]), error=st.none()
     ),
@@ -64,13 +64,13 @@ def test_request_for_a_row_that_is_there_changes_nothing(before: Status) -> None
 
 @pytest.mark.parametrize("before", sorted(IN_FLIGHT))
 def test_heartbeat_counts_in_flight(before: Status) -> None:
-    then = given(row(before), beat(3)).and_each_ended(Outcome.HEARTBEAT)
+    then = given(row(before), heartbeat(3)).and_each_ended(Outcome.HEARTBEAT)
     then.and_the_row_is(row(before, last_heartbeat=at(3), updated_at=at(3)))
 
 
 @pytest.mark.parametrize("before", sorted(TERMINAL))
 def test_heartbeat_is_refused_once_it_is_over(before: Status) -> None:
-    given(row(before), beat(3)).and_each_ended(Outcome.REFUSED).and_the_row_is(row(before))
+    given(row(before), heartbeat(3)).and_each_ended(Outcome.REFUSED).and_the_row_is(row(before))
 
 
 @pytest.mark.parametrize("told", Status)
@@ -79,7 +79,7 @@ def test_status_without_a_row_is_parked(told: Status) -> None:
 
 
 def test_heartbeat_without_a_row_is_parked() -> None:
-    given(None, beat()).and_each_ended(Outcome.PARKED).and_the_row_is(None)
+    given(None, heartbeat()).and_each_ended(Outcome.PARKED).and_the_row_is(None)
 
 
 def test_request_without_a_row_makes_one_that_is_queued() -> None:
@@ -155,27 +155,27 @@ def test_updated_at_never_goes_back_when_a_text_that_fills_is_dated_before(over:
 
 
 def test_late_heartbeat_counts_and_moves_neither_time_back() -> None:
-    then = given(row(), beat(5), beat(3)).and_each_ended(Outcome.HEARTBEAT, Outcome.HEARTBEAT)
+    then = given(row(), heartbeat(5), heartbeat(3)).and_each_ended(Outcome.HEARTBEAT, Outcome.HEARTBEAT)
     then.and_the_row_is(row(last_heartbeat=at(5), updated_at=at(5)))
 
 
 def test_first_heartbeat_dated_before_the_request_is_kept_without_moving_updated_at_back() -> None:
-    given(row(), beat(-2)).and_the_row_is(row(last_heartbeat=at(-2), updated_at=at(0)))
+    given(row(), heartbeat(-2)).and_the_row_is(row(last_heartbeat=at(-2), updated_at=at(0)))
 
 
 def test_heartbeat_between_the_last_one_and_the_last_change_moves_the_heartbeat_alone() -> None:
     before = row(last_heartbeat=at(1), updated_at=at(9))
-    given(before, beat(4)).and_the_row_is(row(last_heartbeat=at(4), updated_at=at(9)))
+    given(before, heartbeat(4)).and_the_row_is(row(last_heartbeat=at(4), updated_at=at(9)))
 
 
 def test_what_changes_nothing_returns_the_very_same_row() -> None:
     before = row(Status.IN_PROGRESS, last_heartbeat=at(3), updated_at=at(3))
-    for event in (request(), beat(2), report(Status.IN_PROGRESS), report(Status.QUEUED)):
+    for event in (request(), heartbeat(2), report(Status.IN_PROGRESS), report(Status.QUEUED)):
         assert evolve(before, event).after is before
 
 
 def test_kinds_of_events_are_never_taken_for_each_other() -> None:
-    assert evolve(row(), beat(1)).outcome is Outcome.HEARTBEAT
+    assert evolve(row(), heartbeat(1)).outcome is Outcome.HEARTBEAT
     assert evolve(row(), Reported("d-1", Status.QUEUED, at(1))).outcome is Outcome.DUPLICATE
 
 
