@@ -16,14 +16,12 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
 from projector.errors import BrokerUnavailable
 from projector.kafka import connection
-from projector.kafka.connection import mapped_errors
+from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
 from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
 UNCLAIMED_POLL_MS = 100
-POLL_MS = 500
-_ALL_RECORDS = 2**31 - 1
 
 
 class GroupConsumer:
@@ -132,7 +130,7 @@ class GroupConsumer:
             self._resume_rejoin()
             try:
                 # All records, so that none stays in the client's buffer: trap T1.
-                records = self._consumer.poll(timeout_ms=timeout_ms, max_records=_ALL_RECORDS)
+                records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])
                 return []

@@ -12,14 +12,12 @@ from kafka.partitioner.default import murmur2
 from projector.domain.positions import LogRange, Polled
 from projector.errors import BrokerUnavailable, LogGap
 from projector.kafka import connection
-from projector.kafka.connection import mapped_errors
+from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
 from projector.settings import KafkaSettings
 
-POLL_MS = 500
 SILENT_SECONDS = 30.0
 """If records must follow and none comes for this long, Kafka is unavailable: the client only returns nothing."""
 FIRST_RECORDS = 20
-_ALL_RECORDS = 2**31 - 1
 
 
 class TopicReader:
@@ -92,7 +90,7 @@ class TopicReader:
         """One poll. Advances `reached`, and removes a partition from it at its end."""
         with mapped_errors():
             try:
-                found = self._client.poll(timeout_ms=POLL_MS, max_records=_ALL_RECORDS)
+                found = self._client.poll(timeout_ms=POLL_MS, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 raise self._gap(error.args[0]) from error
             polled = []

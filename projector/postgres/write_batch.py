@@ -73,16 +73,8 @@ def _parked(parked: Parked) -> Sequence[object]:
 
 def _dead_letter(letter: DeadLetter) -> Sequence[object]:
     record = letter.record
-    return (
-        record.topic,
-        record.partition,
-        record.offset,
-        recorded_at(record.timestamp),
-        record.key,
-        record.value,
-        letter.reason,
-        letter.field,
-    )
+    place = (record.topic, record.partition, record.offset, recorded_at(record.timestamp))
+    return (*place, record.key, record.value, letter.reason, letter.field)
 
 
 def exclude_requests(conn: Connection) -> None:
