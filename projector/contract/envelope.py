@@ -15,8 +15,8 @@ from projector.contract.unreadable import Unreadable, quoted
 
 UNAVAILABLE_VALUE = "__debezium_unavailable_value"
 """Debezium writes this text instead of a large column that an update did not change."""
-
-
+LARGE_ROW_BYTES = 1500
+"""Postgres may store a body of a larger row out of line. A change feed may then leave it out of an update."""
 JsonObject: TypeAlias = dict[str, object]
 """A row or a body, as it came. `models.py` describes their fields. The rule that uses a field validates it."""
 BODY_FIELDS = frozenset({"delegation_id", "task", "deadline", "text", "error"})
@@ -31,10 +31,6 @@ def read_body(column: object, field: str) -> JsonObject:
     if isinstance(column, str):
         column = strict_json.loads(column, field)
     return column if isinstance(column, dict) else {}
-
-
-LARGE_ROW_BYTES = 1500
-"""Postgres may store a body of a larger row out of line. A change feed may then leave it out of an update."""
 
 
 class Record(Protocol):

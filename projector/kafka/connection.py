@@ -53,6 +53,8 @@ def require_reachable(bootstrap_servers: str) -> None:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
                 return
+        except ValueError as error:  # a host name that IDNA cannot encode
+            raise Misconfigured(f"PROJECTOR_BOOTSTRAP_SERVERS: {address.strip()!r} is not host:port") from error
         except OSError as error:
             reasons.append(f"{address.strip()}: {error.strerror or error}")
     raise BrokerUnavailable("Kafka does not answer: " + "; ".join(reasons))

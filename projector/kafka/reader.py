@@ -63,8 +63,8 @@ class TopicReader:
     def read(self, ranges: Mapping[int, LogRange], *, silent_seconds: float | None = None) -> Iterator[list[Polled]]:
         """The records of these partitions within these offsets: one list per poll, until all are read.
 
-        The `start` of a partition is the `next_offset` before it, also across markers and compacted offsets. A poll
-        that returned nothing gives an empty list. Raises LogGap if an offset is not, or no longer, in the topic. Raises
+        Each `start` of a partition is its last `next_offset`, also across markers and compacted offsets. A poll that
+        returned nothing gives an empty list. Raises LogGap if an offset is not, or no longer, in the topic. Raises
         BrokerUnavailable if nothing comes for `silent_seconds`.
         """
         patience = SILENT_SECONDS if silent_seconds is None else silent_seconds
@@ -124,12 +124,12 @@ def open_topic(settings: KafkaSettings, *, fetch_bytes: int | None = None) -> It
     `fetch_bytes` limits one fetch over all partitions. Raises BrokerUnavailable if Kafka or the topic is not there,
     Misconfigured if access is refused.
     """
-    connection.require_reachable(settings.bootstrap_servers)
-    no_group: dict[str, object] = {"group_id": None, "group_instance_id": None}
+    arguments = connection.arguments(settings) | {"group_id": None, "group_instance_id": None}
     if fetch_bytes is not None:
-        no_group |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
+        arguments |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
+    connection.require_reachable(settings.bootstrap_servers)
     with mapped_errors():
-        client = connection.consumer({**connection.arguments(settings), **no_group})
+        client = connection.consumer(arguments)
     try:
         with mapped_errors():
             reader = TopicReader(client, settings.topic)

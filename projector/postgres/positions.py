@@ -21,7 +21,7 @@ class Claim(NamedTuple):
 
 
 def claim(conn: Connection, wanted: Claim) -> int | None:
-    """Own a partition. Returns the next offset to project, or None if another transaction holds the row now.
+    """Take ownership of a partition. Returns the next offset to project, or None if another transaction locks the row.
 
     Raises LogGap if the topic was deleted and created again: its offsets then belong to other records.
     """
@@ -57,7 +57,7 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
 
 
 def release(conn: Connection, token: UUID) -> None:
-    """Own nothing, so that `status` shows no owner. A later member can claim without it."""
+    """Clear the owner of this token's positions, for `status`. Another member can claim them either way."""
     conn.execute("UPDATE positions SET owner = NULL, member = NULL WHERE owner = %(token)s", {"token": token})
 
 

@@ -49,7 +49,7 @@ class Worker:
         self._connect_at = 0.0
         self._claim_at = 0.0
         self._tick_at = 0.0
-        # A poll must come well before the group gives this member up.
+        # A third of the time after which the group removes a member that does not poll.
         self._poll_within_seconds = settings.max_poll_interval_ms / 3000
 
     @property
@@ -197,7 +197,7 @@ class Worker:
                 raise BrokerUnavailable(f"partition {partition} makes no progress at offset {offset} of {held.end}")
 
     def _drop_polled(self, error: Fenced) -> None:
-        """Another member owns what we read. Poll for one heartbeat, to learn the new assignment, before we claim."""
+        """Another member owns what we read. Before the next claim, poll for one heartbeat to get the new assignment."""
         self._fenced_in_a_row += 1
         log.warning("fenced", extra={"reason": str(error), "in_a_row": self._fenced_in_a_row})
         self.consumer.pause_all()

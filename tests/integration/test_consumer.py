@@ -150,6 +150,13 @@ def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
     wait_until(poll, "the gap")
 
 
+def test_recreated_topic_is_a_gap_without_active_partitions(source: GroupConsumer) -> None:
+    assigned(source)
+    source._topic_id = "the id before the topic was created again"
+    with pytest.raises(LogGap, match=r"deleted and created again.*rebuild --from activity-logs"):
+        source.poll()
+
+
 def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
     source = GroupConsumer(KafkaSettings(bootstrap_servers=kafka, topic="no-such-topic", group_id="nobody"))
     with pytest.raises(BrokerUnavailable, match="create it"):
