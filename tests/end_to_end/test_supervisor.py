@@ -37,7 +37,7 @@ def owners(cluster: Cluster) -> set[Any]:
         return {member for (member,) in conn.execute("SELECT DISTINCT member FROM projector.positions")}
 
 
-def test_members_share_the_partitions_and_the_view_equals_the_log(cluster: Cluster) -> None:
+def test_members_share_the_partitions(cluster: Cluster) -> None:
     parent = cluster.start_member("--members", "2")
     processes = started(parent)
     wait_until(
@@ -48,7 +48,7 @@ def test_members_share_the_partitions_and_the_view_equals_the_log(cluster: Clust
     cluster.assert_view_equals_log()
 
 
-def test_sigterm_drains_every_member_and_exits_with_0(cluster: Cluster) -> None:
+def test_sigterm_stops_every_member_and_exits_with_0(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=1500))
     parent = cluster.start_member("--members", "2", batch_records="50")
     processes = started(parent)
@@ -63,7 +63,7 @@ def test_sigterm_drains_every_member_and_exits_with_0(cluster: Cluster) -> None:
     cluster.assert_view_equals_log()
 
 
-def test_a_member_that_is_killed_takes_the_others_along_in_good_order(cluster: Cluster) -> None:
+def test_killed_member_stops_the_others(cluster: Cluster) -> None:
     parent = cluster.start_member("--members", "3")
     first, second, third = started(parent)
     os.kill(second, signal.SIGKILL)
@@ -74,7 +74,7 @@ def test_a_member_that_is_killed_takes_the_others_along_in_good_order(cluster: C
     assert not is_there(third)
 
 
-def test_a_parent_that_is_killed_leaves_no_member_behind(cluster: Cluster) -> None:
+def test_killed_parent_leaves_no_member(cluster: Cluster) -> None:
     parent = cluster.start_member("--members", "2")
     processes = started(parent)
     parent.kill()
@@ -82,7 +82,7 @@ def test_a_parent_that_is_killed_leaves_no_member_behind(cluster: Cluster) -> No
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
 
 
-def test_a_member_that_is_told_to_stop_on_its_own_way_out_does_not_change_the_exit_code() -> None:
+def test_signal_to_an_ending_member_keeps_the_exit_code() -> None:
     """Its signals are the system's again by then, and before it has begun."""
     script = """
 import sys, time
@@ -92,7 +92,7 @@ sys.exit(run_members(2, lambda number: 4 if number == 1 else time.sleep(60), Non
     assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 4
 
 
-def test_a_gap_in_the_log_ends_all_with_its_exit_code(cluster: Cluster) -> None:
+def test_log_gap_ends_all_members_with_4(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=100))
     cluster.start_member("--members", "2")
     cluster.wait_until_caught_up()
@@ -107,7 +107,7 @@ def test_a_gap_in_the_log_ends_all_with_its_exit_code(cluster: Cluster) -> None:
     assert "deleted by retention before" in parent.text()
 
 
-def test_one_health_file_is_green_while_every_member_is(cluster: Cluster, tmp_path: Path) -> None:
+def test_health_file_is_healthy_while_all_members_are(cluster: Cluster, tmp_path: Path) -> None:
     health = tmp_path / "health"
     parent = cluster.start_member("--members", "2", health_file=str(health), group_instance_id="me")
     processes = started(parent)

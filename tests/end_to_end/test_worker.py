@@ -13,7 +13,7 @@ from testbed.servers.start import start_postgres
 from testbed.workload import Mix
 
 
-def test_every_record_ends_in_one_outcome_and_the_view_equals_the_log(cluster: Cluster) -> None:
+def test_every_record_ends_in_one_outcome(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=500))
     member = cluster.start_member()
     cluster.wait_until_caught_up()
@@ -28,7 +28,7 @@ def test_every_record_ends_in_one_outcome_and_the_view_equals_the_log(cluster: C
     assert counted == {outcome: count for outcome, count in fold_log(cluster.acknowledged).outcomes.items() if count}
 
 
-def test_what_comes_while_it_runs_is_projected_and_the_group_learns_the_position(cluster: Cluster) -> None:
+def test_positions_are_committed_to_the_group(cluster: Cluster) -> None:
     cluster.start_member().wait_for_log("partition claimed", times=3)
     cluster.publish(Mix(delegations=100))
     cluster.wait_until_caught_up()
@@ -36,7 +36,7 @@ def test_what_comes_while_it_runs_is_projected_and_the_group_learns_the_position
     wait_until(lambda: cluster.committed_offsets() == cluster.positions(), "the advisory commit of every partition")
 
 
-def test_sigterm_in_the_middle_ends_with_the_batch_in_hand_and_exit_code_0(cluster: Cluster) -> None:
+def test_sigterm_finishes_the_batch_and_exits_with_0(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=1500))
     member = cluster.start_member(batch_records="50")
     wait_until(cluster.projected_records, "a first batch")
@@ -51,7 +51,7 @@ def test_sigterm_in_the_middle_ends_with_the_batch_in_hand_and_exit_code_0(clust
     cluster.assert_view_equals_log()
 
 
-def test_a_batch_holds_at_most_as_many_records_as_set(cluster: Cluster) -> None:
+def test_batch_stays_within_its_record_limit(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=30))
     with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute("CREATE TABLE jumps (records bigint)")
@@ -65,7 +65,7 @@ def test_a_batch_holds_at_most_as_many_records_as_set(cluster: Cluster) -> None:
         assert conn.execute("SELECT max(records) FROM jumps").fetchone() == (7,)
 
 
-def test_it_waits_for_a_topic_that_is_not_there_yet(cluster: Cluster, kafka: str) -> None:
+def test_worker_waits_for_a_missing_topic(cluster: Cluster, kafka: str) -> None:
     from topics import create_topic
 
     cluster.topic = f"{cluster.topic}-later"
@@ -77,7 +77,7 @@ def test_it_waits_for_a_topic_that_is_not_there_yet(cluster: Cluster, kafka: str
     cluster.assert_view_equals_log()
 
 
-def test_it_waits_for_kafka_and_says_so_once(cluster: Cluster, tmp_path: Path) -> None:
+def test_outage_of_kafka_is_logged_once(cluster: Cluster, tmp_path: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
         cluster.bootstrap_servers = f"127.0.0.1:{nobody.getsockname()[1]}"
@@ -89,7 +89,7 @@ def test_it_waits_for_kafka_and_says_so_once(cluster: Cluster, tmp_path: Path) -
     assert member.text().count("waiting for Kafka") == 1
 
 
-def test_it_waits_for_postgres_and_goes_on_when_it_comes(
+def test_worker_resumes_when_postgres_is_back(
     cluster: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     from projector.postgres import migrations
@@ -111,7 +111,7 @@ def test_it_waits_for_postgres_and_goes_on_when_it_comes(
         cluster.end()
 
 
-def test_a_schema_that_was_never_made_is_a_misconfiguration(cluster: Cluster) -> None:
+def test_missing_schema_is_a_misconfiguration(cluster: Cluster) -> None:
     with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute("DROP SCHEMA projector CASCADE")
         conn.execute("DROP TABLE delegations, projector_schema_migrations")

@@ -31,7 +31,7 @@ REACTIONS = {
 
 
 @pytest.mark.parametrize(("state", "reaction"), REACTIONS.items())
-def test_each_sqlstate_asks_for_its_reaction(database_url: str, state: str, reaction: type[ProjectorError]) -> None:
+def test_each_sqlstate_has_its_error(database_url: str, state: str, reaction: type[ProjectorError]) -> None:
     with (
         connect(PostgresSettings(database_url=database_url)) as conn,
         pytest.raises(ProjectorError) as raised,
@@ -42,7 +42,7 @@ def test_each_sqlstate_asks_for_its_reaction(database_url: str, state: str, reac
     assert "planted" in str(raised.value)
 
 
-def test_session_that_froze_in_its_transaction_is_waited_out(database_url: str) -> None:
+def test_session_ended_while_idle_is_an_outage(database_url: str) -> None:
     with connect(PostgresSettings(database_url=database_url, idle_in_transaction_timeout_ms=100)) as conn:
         with pytest.raises(DatabaseUnavailable), transaction(conn):
             _freeze_until_the_server_ends_it(conn, database_url)
@@ -61,7 +61,7 @@ def _look_at_positions(conn: Connection) -> None:
         positions.owned(conn, "activity-log", uuid4())
 
 
-def test_session_that_is_gone_is_noticed_by_a_look_at_positions_and_at_the_schema(database_url: str) -> None:
+def test_terminated_session_is_an_outage(database_url: str) -> None:
     for look in (_look_at_positions, migrations.require_current):
         conn = connect(PostgresSettings(database_url=database_url))
         with psycopg.connect(database_url, autocommit=True) as other:
@@ -71,13 +71,13 @@ def test_session_that_is_gone_is_noticed_by_a_look_at_positions_and_at_the_schem
         conn.close()
 
 
-def test_address_that_cannot_be_read_is_refused_without_its_password() -> None:
+def test_malformed_url_is_refused_without_its_password() -> None:
     for address in ("postgres//bob:hunter2@h/db", "password=hun ter2"):
         with pytest.raises(Misconfigured, match="PROJECTOR_DATABASE_URL") as raised:
             connect(PostgresSettings(database_url=address))
         assert "ter2" not in str(raised.value)
 
 
-def test_server_that_is_not_there_is_away() -> None:
+def test_missing_server_is_an_outage() -> None:
     with pytest.raises(DatabaseUnavailable), mapped_errors():
         connect(PostgresSettings(database_url="postgresql://127.0.0.1:1/none"))

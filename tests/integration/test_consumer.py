@@ -73,7 +73,7 @@ def offsets(seen: list[Polled]) -> dict[int, list[int]]:
     }
 
 
-def test_nothing_is_read_before_it_has_a_seat(source: GroupConsumer, producer: Any, topic: str) -> None:
+def test_unclaimed_partition_is_not_read(source: GroupConsumer, producer: Any, topic: str) -> None:
     fill(producer, topic, 30)
     assigned(source)
     assert source.poll() == []
@@ -90,7 +90,7 @@ def test_nothing_is_read_before_it_has_a_seat(source: GroupConsumer, producer: A
     assert offsets(seen) == {0: [4, 5, 6, 7, 8, 9], 1: list(range(10)), 2: []}
 
 
-def test_poll_that_waits_in_vain_holds_on_to_nothing(source: GroupConsumer) -> None:
+def test_empty_poll_leaves_no_reference_cycle(source: GroupConsumer) -> None:
     """The client's error of it holds itself, and with that all that its callers polled, unless we step in."""
     assigned(source)
     seat_all(source, {})
@@ -99,9 +99,7 @@ def test_poll_that_waits_in_vain_holds_on_to_nothing(source: GroupConsumer) -> N
             assert source.poll(wait=patient) == []
 
 
-def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
-    source: GroupConsumer, producer: Any, topic: str
-) -> None:
+def test_repeated_pauses_lose_no_record(source: GroupConsumer, producer: Any, topic: str) -> None:
     """Trap T1: the client can forget a partition that was paused while half consumed."""
     fill(producer, topic)
     assigned(source)
@@ -118,9 +116,7 @@ def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
     assert offsets(seen) == {partition: list(range(RECORDS // 3)) for partition in (0, 1, 2)}
 
 
-def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
-    source: GroupConsumer, producer: Any, kafka: str, topic: str
-) -> None:
+def test_position_outside_the_log_is_a_gap(source: GroupConsumer, producer: Any, kafka: str, topic: str) -> None:
     fill(producer, topic, 30)
     delete_before(kafka, topic, 0, 7)
     assigned(source)
@@ -132,7 +128,7 @@ def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
     source.start(1, 10, source.log_ranges([1])[1])
 
 
-def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
+def test_retention_past_an_active_partition_is_a_gap(
     source: GroupConsumer, producer: Any, kafka: str, topic: str
 ) -> None:
     fill(producer, topic, 30)
@@ -157,14 +153,14 @@ def test_recreated_topic_is_a_gap_without_active_partitions(source: GroupConsume
         source.poll()
 
 
-def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
+def test_missing_topic_is_an_outage(kafka: str) -> None:
     source = GroupConsumer(KafkaSettings(bootstrap_servers=kafka, topic="no-such-topic", group_id="nobody"))
     with pytest.raises(BrokerUnavailable, match="create it"):
         source.open()
     assert not source.is_open
 
 
-def test_bootstrap_address_that_answers_is_enough(kafka: str) -> None:
+def test_one_reachable_bootstrap_address_is_enough(kafka: str) -> None:
     require_reachable(f"127.0.0.1:1,{kafka}")
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1: "):
         require_reachable("127.0.0.1:1")
@@ -182,9 +178,7 @@ def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
     admin.close()
 
 
-def test_partition_that_was_revoked_is_not_taken_back_while_the_group_settles(
-    source: GroupConsumer, producer: Any, topic: str
-) -> None:
+def test_revoked_partition_stays_revoked_after_a_pause(source: GroupConsumer, producer: Any, topic: str) -> None:
     fill(producer, topic, 30)
     assigned(source)
     seat_all(source, {})
@@ -193,7 +187,7 @@ def test_partition_that_was_revoked_is_not_taken_back_while_the_group_settles(
     assert source.unclaimed == [0, 2]
 
 
-def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: GroupConsumer, producer: Any, topic: str) -> None:
+def test_partition_that_grew_since_has_no_gap(source: GroupConsumer, producer: Any, topic: str) -> None:
     assigned(source)
     before = source.log_ranges([0])[0]
     fill(producer, topic, 30)
@@ -201,7 +195,7 @@ def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: GroupConsumer, 
     assert source.active == {0: 7}
 
 
-def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, topic: str) -> None:
+def test_rejoin_is_completed_after_its_reason_disappears(kafka: str, topic: str) -> None:
     """Trap: the client begins a join because topics changed, and forgets it when they are again as they were."""
     settings = KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id=f"group-{topic}")
     member = GroupConsumer(settings.model_copy(update={"metadata_max_age_ms": 200}))

@@ -57,13 +57,13 @@ def statuses(conn: Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT delegation_id, status FROM delegations").fetchall())
 
 
-def test_letter_that_can_be_read_now_leaves_and_its_row_is_there(ours: Connection) -> None:
+def test_readable_dead_letter_is_projected_and_deleted(ours: Connection) -> None:
     bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, answer(1, "completed", text="3"))])
     assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1}
     assert (left(ours), statuses(ours)) == ([], {"d-1": "completed"})
 
 
-def test_letter_that_dies_again_stays_with_its_new_reason_and_its_old_time(ours: Connection) -> None:
+def test_dead_letter_that_fails_again_gets_its_new_reason(ours: Connection) -> None:
     bury(ours, [letter(0, b"no json")])
     died_at = ours.execute("SELECT died_at FROM dead_letters").fetchall()
     assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.DEAD_LETTER: 1}
@@ -73,7 +73,7 @@ def test_letter_that_dies_again_stays_with_its_new_reason_and_its_old_time(ours:
     assert ours.execute("SELECT field, value FROM dead_letters").fetchall() == [(None, b"no json")]
 
 
-def test_letter_that_postgres_refuses_costs_its_neighbours_nothing(ours: Connection) -> None:
+def test_refused_dead_letter_does_not_affect_others(ours: Connection) -> None:
     ours.execute("ALTER TABLE delegations ADD CONSTRAINT no_seven CHECK (delegation_id <> 'd-7')")
     asked = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(9)]
     bury(ours, [letter(n, row) for n, row in enumerate(asked)])
@@ -84,14 +84,14 @@ def test_letter_that_postgres_refuses_costs_its_neighbours_nothing(ours: Connect
     assert len(statuses(ours)) == 8
 
 
-def test_letters_are_retried_in_log_order_however_small_the_pieces(ours: Connection) -> None:
+def test_dead_letters_are_retried_in_topic_order(ours: Connection) -> None:
     bury(ours, [letter(2, answer(3, "failed")), letter(0, delegate(0, **KEYED)), letter(1, answer(2, "completed"))])
     outcomes = retries.retry(ours, Filter(), BatchLimits(batch_records=1, batch_bytes=1))
     assert outcomes == {Outcome.INSERTED: 1, Outcome.ADVANCED: 1, Outcome.REFUSED: 1}
     assert statuses(ours) == {"d-1": "completed"}
 
 
-def test_early_event_is_parked_and_heals(ours: Connection) -> None:
+def test_retried_early_event_is_parked(ours: Connection) -> None:
     bury(ours, [letter(0, heartbeat(1))])
     assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.PARKED: 1}
     assert queries.parked_summary(ours).events == 1
@@ -99,7 +99,7 @@ def test_early_event_is_parked_and_heals(ours: Connection) -> None:
     assert queries.parked_summary(ours).events == 0
 
 
-def test_body_that_was_left_out_is_recalled_once_its_row_was_seen(ours: Connection) -> None:
+def test_retry_resolves_an_unavailable_body(ours: Connection) -> None:
     row_id = "aaaaaaaa-0000-4000-8000-000000000001"
     left_out = answer(5, "completed", id=row_id, response_body="__debezium_unavailable_value")
     assert project(ours, [letter(1, left_out)]) == {Outcome.DEAD_LETTER: 1}
@@ -109,21 +109,21 @@ def test_body_that_was_left_out_is_recalled_once_its_row_was_seen(ours: Connecti
     assert left(ours) == []
 
 
-def test_only_the_places_that_were_named_are_retried(ours: Connection) -> None:
+def test_only_selected_dead_letters_are_retried(ours: Connection) -> None:
     bury(ours, [letter(n, delegate(0, **KEYED), topic=topic) for n in range(3) for topic in ("a", "b")])
     outcomes = retries.retry(ours, Filter("b", 0, [1, 2, 99]), BatchLimits(batch_records=1, batch_bytes=1))
     assert outcomes == {Outcome.INSERTED: 1, Outcome.DUPLICATE: 1}
     assert [offset for offset, _ in left(ours)] == [0, 1, 2, 0]
 
 
-def test_no_position_moves(ours: Connection) -> None:
+def test_retry_moves_no_position(ours: Connection) -> None:
     ours.execute("INSERT INTO positions (topic, partition, next_offset) VALUES ('activity-log', 0, 5)")
     bury(ours, [letter(0, delegate(0, **KEYED))])
     retries.retry(ours, Filter(), EVERYTHING)
     assert ours.execute("SELECT next_offset, moved_at FROM positions").fetchall() == [(5, None)]
 
 
-def test_pieces_hold_so_many_bytes_and_always_one_letter(ours: Connection) -> None:
+def test_chunks_stay_within_their_limits(ours: Connection) -> None:
     bury(ours, [letter(n, b"x" * size) for n, size in enumerate((40, 60, 1, 500, 20))])
     with transaction(ours):
         sizes, after = [], BEFORE_ALL
@@ -133,7 +133,7 @@ def test_pieces_hold_so_many_bytes_and_always_one_letter(ours: Connection) -> No
     assert sizes == [[0, 1], [2], [3], [4]]
 
 
-def test_record_comes_back_as_it_was(ours: Connection) -> None:
+def test_stored_dead_letter_equals_its_record(ours: Connection) -> None:
     buried = [
         RecordedRecord("t", 2**31 - 1, 2**63 - 1, None, None, b"\xff\x00"),
         RecordedRecord("t", 1, 1, 253_402_300_799_999, b"", b""),
@@ -144,7 +144,7 @@ def test_record_comes_back_as_it_was(ours: Connection) -> None:
     assert [RecordedRecord(*each[:6]) for each in taken] == sorted(buried)
 
 
-def test_five_at_once_project_each_letter_once(database_url: str, ours: Connection) -> None:
+def test_concurrent_retries_project_each_dead_letter_once(database_url: str, ours: Connection) -> None:
     asked = [delegate(n, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(60)]
     bury(ours, [letter(n, row) for n, row in enumerate(asked)] + [letter(60, b"no json")])
     ended: list[Outcomes] = []
@@ -165,7 +165,7 @@ def test_five_at_once_project_each_letter_once(database_url: str, ours: Connecti
     assert len(left(ours)) == 1
 
 
-def test_second_one_waits_for_the_first_and_goes_on_behind_it(database_url: str, ours: Connection) -> None:
+def test_second_retry_waits_for_the_first(database_url: str, ours: Connection) -> None:
     bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, answer(1, "completed")), letter(2, answer(2, "failed"))])
     ended: list[Outcomes] = []
 
@@ -192,7 +192,7 @@ def wait_until_somebody_waits_for(conn: Connection) -> None:
             pass
 
 
-def test_death_in_the_middle_leaves_what_was_not_finished(database_url: str, ours: Connection) -> None:
+def test_interrupted_retry_keeps_the_remaining_dead_letters(database_url: str, ours: Connection) -> None:
     """The session ends between the write and the commit: neither the row nor the departure of its letter happened."""
     bury(ours, [letter(0, delegate(0, **KEYED)), letter(1, delegate(0, **KEYED))])
 
@@ -206,7 +206,7 @@ def test_death_in_the_middle_leaves_what_was_not_finished(database_url: str, our
     assert retries.retry(ours, Filter(), EVERYTHING) == {Outcome.DUPLICATE: 1}
 
 
-def test_letters_of_an_unfinished_piece_are_all_still_there(ours: Connection) -> None:
+def test_failed_chunk_keeps_its_dead_letters(ours: Connection) -> None:
     bury(ours, [letter(0, delegate(0, **KEYED))])
     ours.execute("CREATE FUNCTION die() RETURNS trigger AS $$ BEGIN RAISE admin_shutdown; END $$ LANGUAGE plpgsql")
     ours.execute("CREATE TRIGGER die BEFORE DELETE ON dead_letters EXECUTE FUNCTION die()")
@@ -215,7 +215,7 @@ def test_letters_of_an_unfinished_piece_are_all_still_there(ours: Connection) ->
     assert (len(left(ours)), statuses(ours)) == (1, {})
 
 
-def test_letter_is_retried_while_the_ledger_makes_the_same_row(database_url: str, ours: Connection) -> None:
+def test_retry_waits_for_the_ledgers_insert(database_url: str, ours: Connection) -> None:
     bury(ours, [letter(0, delegate(0, **KEYED))])
     ended: list[Outcomes] = []
 
@@ -236,7 +236,7 @@ def test_letter_is_retried_while_the_ledger_makes_the_same_row(database_url: str
     assert left(ours) == []
 
 
-def test_discarded_letters_are_gone(ours: Connection) -> None:
+def test_discarded_dead_letters_are_deleted(ours: Connection) -> None:
     bury(ours, [letter(n, b"x", topic=topic) for n in range(5) for topic in ("a", "b")])
     assert retries.discard(ours, Filter("a", 0, [1, 3, 99]), BatchLimits(batch_records=1, batch_bytes=1)) == 2
     assert retries.discard(ours, Filter("a"), BatchLimits(batch_records=2, batch_bytes=1_000)) == 3
@@ -245,7 +245,7 @@ def test_discarded_letters_are_gone(ours: Connection) -> None:
     assert left(ours) == []
 
 
-def test_listing_is_newest_first_and_tells_no_bytes(ours: Connection) -> None:
+def test_list_is_newest_first(ours: Connection) -> None:
     for offset, partition in ((0, 0), (1, 1), (2, 0)):
         bury(ours, [letter(offset, b"abc", partition=partition)], reason=f"reason {offset}")
     assert [each.offset for each in queries.dead_letters(ours, limit=2)] == [2, 1]
@@ -255,7 +255,7 @@ def test_listing_is_newest_first_and_tells_no_bytes(ours: Connection) -> None:
     assert queries.count_dead_letters(ours, Filter(partition=0)) == 2
 
 
-def test_letter_is_shown_whole(ours: Connection) -> None:
+def test_dead_letter_is_shown_with_key_and_value(ours: Connection) -> None:
     bury(ours, [letter(4, b"\xff")])
     found = queries.dead_letter(ours, topic="activity-log", partition=0, offset=4)
     assert found is not None

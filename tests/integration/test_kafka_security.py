@@ -144,7 +144,7 @@ def projects(said: Path, database_url: str, **settings: str) -> str:
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", *SCRAM])
 @pytest.mark.parametrize("listener", ["SASL", "BOTH"])
-def test_password_opens(
+def test_password_logs_in(
     guarded: Kafka, fed: str, database_url: str, authority: Authority, tmp_path: Path, listener: str, mechanism: str
 ) -> None:
     said = projects(
@@ -170,7 +170,7 @@ def keeps_secret(said: str, *secrets: str) -> None:
         assert base64.b64encode(secret.encode()).decode() not in said
 
 
-def test_password_from_a_file_opens(guarded: Kafka, fed: str, database_url: str, tmp_path: Path) -> None:
+def test_password_from_a_file_logs_in(guarded: Kafka, fed: str, database_url: str, tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
     said = projects(
@@ -186,7 +186,7 @@ def test_password_from_a_file_opens(guarded: Kafka, fed: str, database_url: str,
     keeps_secret(said, PASSWORD)
 
 
-def test_bearer_token_from_a_file_opens(guarded: Kafka, fed: str, database_url: str, tmp_path: Path) -> None:
+def test_bearer_token_from_a_file_logs_in(guarded: Kafka, fed: str, database_url: str, tmp_path: Path) -> None:
     file, held = tmp_path / "token", token()
     file.write_text(held)
     said = projects(
@@ -201,7 +201,9 @@ def test_bearer_token_from_a_file_opens(guarded: Kafka, fed: str, database_url: 
     keeps_secret(said, held)
 
 
-def test_certificate_opens(guarded: Kafka, fed: str, database_url: str, authority: Authority, tmp_path: Path) -> None:
+def test_client_certificate_logs_in(
+    guarded: Kafka, fed: str, database_url: str, authority: Authority, tmp_path: Path
+) -> None:
     certificate, key = authority.issue("client", names="DNS:projector", password="key-word")
     said = projects(
         tmp_path / "said",
@@ -218,7 +220,7 @@ def test_certificate_opens(guarded: Kafka, fed: str, database_url: str, authorit
 
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", *SCRAM])
-def test_wrong_password_ends_with_a_sentence(
+def test_wrong_password_ends_with_exit_code_2(
     guarded: Kafka, fed: str, database_url: str, tmp_path: Path, mechanism: str
 ) -> None:
     with running(

@@ -28,14 +28,14 @@ def claim(conn: Connection, options: Claim) -> int | None:
         return positions.claim(conn, options)
 
 
-def test_fresh_partition_starts_at_the_log_s_beginning(session: Connection) -> None:
+def test_new_partition_starts_at_its_first_offset(session: Connection) -> None:
     assert claim(session, WISH) == 40
     assert query(
         session, "SELECT next_offset, owner, topic_id, generation, member, claimed_at IS NOT NULL FROM positions"
     ) == [(40, WISH.token, "topic-1", 5, "host:1", True)]
 
 
-def test_claim_finds_what_was_projected_whoever_claims(session: Connection) -> None:
+def test_each_claimant_gets_the_stored_position(session: Connection) -> None:
     claim(session, WISH)
     project(session, [], fence(WISH.token, (3, 40, 77)))
     thief = WISH._replace(token=uuid.uuid4(), beginning=60, generation=1, member="host:2")
@@ -48,7 +48,7 @@ def test_claim_finds_what_was_projected_whoever_claims(session: Connection) -> N
     assert query(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
 
 
-def test_partition_locked_by_another_is_left_for_later(session: Connection, database_url: str) -> None:
+def test_locked_partition_is_not_claimed(session: Connection, database_url: str) -> None:
     claim(session, WISH)
     with psycopg.connect(database_url) as other:
         other.execute("SELECT FROM projector.positions FOR UPDATE")
@@ -58,7 +58,7 @@ def test_partition_locked_by_another_is_left_for_later(session: Connection, data
     assert claim(session, WISH) == 40
 
 
-def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> None:
+def test_recreated_topic_is_a_gap_with_the_remedy(session: Connection) -> None:
     claim(session, WISH)
     with pytest.raises(LogGap) as told:
         claim(session, WISH._replace(topic_id="topic-2", token=uuid.uuid4()))
@@ -74,7 +74,7 @@ def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> 
     assert query(session, "SELECT owner, topic_id FROM positions") == [(WISH.token, "topic-1")]
 
 
-def test_topic_id_is_noted_once_it_is_known_and_never_forgotten(session: Connection) -> None:
+def test_topic_id_is_stored_and_kept(session: Connection) -> None:
     claim(session, WISH._replace(topic_id=None))
     assert query(session, "SELECT topic_id FROM positions") == [None]
     claim(session, WISH)
@@ -82,16 +82,14 @@ def test_topic_id_is_noted_once_it_is_known_and_never_forgotten(session: Connect
     assert query(session, "SELECT topic_id FROM positions") == ["topic-1"]
 
 
-def test_claim_that_is_rolled_back_never_was(session: Connection) -> None:
+def test_rolled_back_claim_changes_nothing(session: Connection) -> None:
     token = claim_partition(session)
     with session.transaction(force_rollback=True):
         assert positions.claim(session, WISH._replace(partition=0)) == 0
     assert query(session, "SELECT owner FROM positions") == [token]
 
 
-def test_of_five_that_claim_a_fresh_partition_at_once_each_that_got_it_reads_the_same_offset(
-    session: Connection, database_url: str
-) -> None:
+def test_concurrent_claims_get_the_same_offset(session: Connection, database_url: str) -> None:
     def claiming(conn: Connection) -> int | None:
         conn.execute("SET search_path TO projector, public")
         return claim(conn, WISH._replace(token=uuid.uuid4()))

@@ -48,7 +48,7 @@ def session(database_url: str) -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
-def test_batches_of_any_size_give_the_table_and_outcomes_of_the_judge(session: Connection, size: int) -> None:
+def test_batches_of_any_size_give_the_oracles_table(session: Connection, size: int) -> None:
     verdict = fold_log(PLATFORM)
     outcomes = project_in_batches(session, PLATFORM, size)
     assert {str(outcome): count for outcome, count in outcomes.items()} == dict(verdict.outcomes)
@@ -61,7 +61,7 @@ def test_batches_of_any_size_give_the_table_and_outcomes_of_the_judge(session: C
     assert dead_letters(session) == sorted((t, p, o, key, value) for t, p, o, _, key, value in whole)
 
 
-def test_projecting_again_from_the_start_changes_not_even_a_version(session: Connection) -> None:
+def test_projecting_again_writes_nothing(session: Connection) -> None:
     everything = """
         SELECT 1, xmin::text, delegation_id FROM delegations
          UNION ALL SELECT 2, xmin::text, topic || partition || ':' || "offset" FROM parked
@@ -76,7 +76,7 @@ def test_projecting_again_from_the_start_changes_not_even_a_version(session: Con
         assert query(session, everything) == before
 
 
-def test_each_changed_row_is_written_once_a_batch_and_no_other_row_at_all(session: Connection) -> None:
+def test_each_changed_row_is_written_once_per_batch(session: Connection) -> None:
     session.execute("""
         CREATE TABLE public.writes (delegation_id text, xid xid8 DEFAULT pg_current_xact_id(), changed boolean);
         CREATE FUNCTION public.note_write() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -100,7 +100,7 @@ EARLY = log(heartbeat(1), answer(2, "completed", text="early"), delegate(3, "dis
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_parked_events_heal_in_the_same_batch_or_a_later_one_after_a_reconnect(database_url: str, place: int) -> None:
+def test_parked_events_are_applied_after_a_reconnect(database_url: str, place: int) -> None:
     for batch in split(EARLY, [place]):
         with connected(database_url) as conn:
             project(conn, batch)
@@ -111,14 +111,14 @@ def test_parked_events_heal_in_the_same_batch_or_a_later_one_after_a_reconnect(d
 
 
 @pytest.mark.parametrize("size", [1, 3])
-def test_parked_events_heal_in_the_order_of_parking_whatever_their_offsets(session: Connection, size: int) -> None:
+def test_parked_events_are_applied_in_order_of_parking(session: Connection, size: int) -> None:
     early = ((9, "stuck"), (5, "completed"), (7, "failed"))
     project_in_batches(session, [record(answer(n, status), n, partition=n % 2) for n, status in early], size)
     project(session, [record(delegate(0), 20)])
     assert query(session, "SELECT status FROM delegations") == ["stuck"]
 
 
-def test_record_is_parked_once_however_often_it_is_read(session: Connection) -> None:
+def test_repeated_record_is_parked_once(session: Connection) -> None:
     for _ in range(3):
         project(session, EARLY[:2])
     assert query(session, 'SELECT "offset", kind, status FROM parked ORDER BY seq') == [
@@ -127,7 +127,7 @@ def test_record_is_parked_once_however_often_it_is_read(session: Connection) -> 
     ]
 
 
-def test_row_that_the_ledger_made_heals_when_its_event_comes(session: Connection) -> None:
+def test_request_applies_parked_events_to_the_ledgers_row(session: Connection) -> None:
     project(session, EARLY[:2])
     rows.insert(session, "d-1", CALLER, CALLEE, "count to three")
     assert query(session, "SELECT status FROM delegations") == ["queued"]
@@ -140,7 +140,7 @@ def test_row_that_the_ledger_made_heals_when_its_event_comes(session: Connection
 
 
 @pytest.mark.parametrize("apart", [True, False])
-def test_body_that_was_left_out_is_recalled_across_batches_and_sessions(database_url: str, apart: bool) -> None:
+def test_unavailable_body_is_resolved_across_sessions(database_url: str, apart: bool) -> None:
     for batch in split(log(LARGE, LATE), [1] if apart else []):
         with connected(database_url) as conn:
             project(conn, batch)
@@ -151,7 +151,7 @@ def test_body_that_was_left_out_is_recalled_across_batches_and_sessions(database
         assert query(conn, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-1")]
 
 
-def test_what_a_fenced_batch_remembers_is_forgotten(session: Connection) -> None:
+def test_fenced_batch_stores_no_large_row(session: Connection) -> None:
     with pytest.raises(Fenced):
         project(session, log(LARGE), fence(uuid.uuid4(), (0, 0, 1)))
     assert query(session, "SELECT * FROM large_rows") == []
@@ -176,7 +176,7 @@ def test_dead_letters_are_kept_byte_for_byte(session: Connection) -> None:
     assert dead_letters(session) == [("activity-log", 0, n, keys[n], values[n]) for n in range(len(values))]
 
 
-def test_dead_letter_has_its_record_s_time_where_postgres_can_hold_it(session: Connection) -> None:
+def test_dead_letter_has_its_records_timestamp(session: Connection) -> None:
     ms = [None, -1, 10**16, 0, 1_746_439_200_123, 253_402_300_799_999]
     project(session, [record(b"garbage", offset, timestamp=time) for offset, time in enumerate(ms)])
     ten, end = datetime(2025, 5, 5, 10, 0, 0, 123_000, UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
@@ -197,7 +197,7 @@ def test_position_moves_with_the_rows(session: Connection) -> None:
     ]
 
 
-def test_position_moves_past_what_holds_no_record(session: Connection) -> None:
+def test_position_moves_without_records(session: Connection) -> None:
     token = claim_partition(session)
     assert project(session, [], fence(token, (0, 0, 17))) == {}
     assert position(session) == 17
@@ -226,7 +226,7 @@ def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
     assert other != token
 
 
-def test_row_says_all_that_was_told(session: Connection) -> None:
+def test_row_has_the_data_of_all_events(session: Connection) -> None:
     project(session, log(delegate(0), answer(1, "in_progress"), heartbeat(2), answer(3, "completed", text="1 2 3")))
     [row] = query(session, "SELECT status, result_preview, last_heartbeat, updated_at FROM delegations")
     assert row == (Status.COMPLETED, "1 2 3", at(2), at(3))

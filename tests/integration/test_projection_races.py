@@ -59,9 +59,7 @@ def parking_is_over(conn: Connection) -> None:
 # --- a row that is changed between our read and our write
 
 
-def test_row_that_another_writer_moved_meanwhile_is_read_again(
-    database_url: str, session: Connection, other: Connection
-) -> None:
+def test_row_changed_by_another_writer_is_read_again(database_url: str, session: Connection, other: Connection) -> None:
     project(session, log(delegate(0)))
     rows.set_status(other, "d-1", "failed", error="theirs")
     told = log(answer(1, "in_progress"), answer(2, "completed", text="ours"))
@@ -71,9 +69,7 @@ def test_row_that_another_writer_moved_meanwhile_is_read_again(
     ]
 
 
-def test_batch_that_was_tried_again_is_not_held_on_to(
-    database_url: str, session: Connection, other: Connection
-) -> None:
+def test_repeated_batch_leaves_no_reference_cycle(database_url: str, session: Connection, other: Connection) -> None:
     project(session, log(delegate(0)))
     rows.heartbeat(other, "d-1")
     with no_reference_cycles(WriteConflict):
@@ -81,7 +77,7 @@ def test_batch_that_was_tried_again_is_not_held_on_to(
     assert told == [{"advanced": 1}]
 
 
-def test_change_that_was_rolled_back_meanwhile_never_happened(
+def test_rolled_back_change_of_another_writer_is_ignored(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
@@ -100,9 +96,7 @@ def test_heartbeat_of_another_writer_is_not_overwritten(
     assert query(session, "SELECT last_heartbeat > created_at + interval '1 day' FROM delegations") == [True]
 
 
-def test_neighbours_and_position_wait_for_the_second_try(
-    database_url: str, session: Connection, other: Connection
-) -> None:
+def test_whole_batch_waits_for_the_second_try(database_url: str, session: Connection, other: Connection) -> None:
     project(session, log(delegate(0)))
     token = claim_partition(session)
     rows.set_status(other, "d-1", "stuck")
@@ -118,22 +112,20 @@ def test_neighbours_and_position_wait_for_the_second_try(
 # --- a row that is made between our read and our write
 
 
-def test_row_that_another_writer_made_meanwhile_is_moved_on(
-    database_url: str, session: Connection, other: Connection
-) -> None:
+def test_row_inserted_by_another_writer_is_updated(database_url: str, session: Connection, other: Connection) -> None:
     rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
     told = log(delegate(0, "dispatched"))
     assert race(database_url, projecting(told), release=other.commit) == [{"advanced": 1}]
     assert query(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "theirs")]
 
 
-def test_row_whose_making_was_rolled_back_is_made(database_url: str, session: Connection, other: Connection) -> None:
+def test_row_of_a_rolled_back_insert_is_inserted(database_url: str, session: Connection, other: Connection) -> None:
     rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
     assert race(database_url, projecting(log(delegate(0))), release=other.rollback) == [{"inserted": 1}]
     assert view_rows(session) == expected_rows(log(delegate(0)))
 
 
-def test_key_that_another_writer_took_meanwhile_makes_a_duplicate(
+def test_key_taken_by_another_writer_makes_a_duplicate(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     rows.insert(other, "d-9", CALLER, CALLEE, "theirs", idempotency_key="k")
@@ -145,7 +137,7 @@ def test_key_that_another_writer_took_meanwhile_makes_a_duplicate(
 # --- a request and its early result on two partitions at once
 
 
-def test_request_and_its_early_results_at_once_never_leave_a_row_and_its_event_apart(
+def test_concurrent_request_and_early_results_end_in_one_row(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     results = [[record(answer(n, "completed", text="early"), n, partition=n)] for n in range(1, FIVE)]
@@ -158,7 +150,7 @@ def test_request_and_its_early_results_at_once_never_leave_a_row_and_its_event_a
 
 
 @pytest.mark.parametrize("turn", [1, -1])
-def test_request_and_its_early_result_read_before_either_is_written_meet(
+def test_concurrent_request_and_early_result_see_each_other(
     database_url: str, session: Connection, other: Connection, turn: int
 ) -> None:
     result, request = [record(answer(2, "failed", error="early"), 0)], [record(delegate(0), 0, partition=1)]
@@ -177,9 +169,7 @@ def test_requests_do_not_wait_for_each_other(database_url: str, session: Connect
 # --- one gate
 
 
-def test_of_five_with_the_same_gate_exactly_one_passes(
-    database_url: str, session: Connection, other: Connection
-) -> None:
+def test_one_of_five_batches_passes_the_same_fence(database_url: str, session: Connection, other: Connection) -> None:
     one = fence(claim_partition(session), (0, 0, 2))
     other.execute("SELECT FROM positions FOR UPDATE")
     told = log(delegate(0), heartbeat(1))
@@ -188,9 +178,7 @@ def test_of_five_with_the_same_gate_exactly_one_passes(
     assert position(session) == 2
 
 
-def test_position_that_is_claimed_while_a_batch_waits_fences_it(
-    database_url: str, session: Connection, other: Connection
-) -> None:
+def test_claim_fences_a_waiting_batch(database_url: str, session: Connection, other: Connection) -> None:
     token = claim_partition(session)
     other.execute("UPDATE positions SET owner = gen_random_uuid()")
     assert race(database_url, projecting(log(delegate(0)), fence(token, (0, 0, 1))), release=other.commit) == [None]
@@ -198,7 +186,7 @@ def test_position_that_is_claimed_while_a_batch_waits_fences_it(
     assert position(session) == 0
 
 
-def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request(
+def test_request_applies_event_parked_during_ledger_insert(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     rows.insert(other, "d-1", CALLER, CALLEE, "count to three")
@@ -218,7 +206,7 @@ def test_event_parked_while_the_ledger_inserts_its_row_is_applied_by_the_request
 
 
 @pytest.mark.parametrize("bearable", [1, 3])
-def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_gets_through(
+def test_conflicting_batch_is_halved_until_it_is_written(
     session: Connection, monkeypatch: pytest.MonkeyPatch, bearable: int
 ) -> None:
     send = transaction._send
@@ -237,9 +225,7 @@ def test_batch_that_others_get_in_between_of_again_and_again_is_halved_until_it_
     assert position(session) == 8
 
 
-def test_record_that_others_get_in_between_of_without_end_is_no_dead_letter(
-    session: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_record_with_endless_conflicts_is_no_dead_letter(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     def contested(*_: object) -> Outcomes:
         raise WriteConflict("a delegation was changed by another writer")
 

@@ -48,7 +48,7 @@ def buried(conn: Connection) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("places", [[6], [3, 4], [0, 5, 12], range(13)])
-def test_exactly_those_that_are_refused_are_dead_letters(session: Connection, places: Sequence[int]) -> None:
+def test_only_refused_records_become_dead_letters(session: Connection, places: Sequence[int]) -> None:
     told = forbidden_at(*places, of=13)
     rest = [each for each in told if each.offset not in places]
     outcomes = project(session, told)
@@ -59,7 +59,7 @@ def test_exactly_those_that_are_refused_are_dead_letters(session: Connection, pl
     ]
 
 
-def test_reason_is_what_postgres_says(session: Connection) -> None:
+def test_reason_is_the_error_of_postgres(session: Connection) -> None:
     project(session, forbidden_at(0, of=1))
     [(reason, field)] = query(session, "SELECT reason, field FROM dead_letters")
     assert reason.startswith("Postgres refused it: ")
@@ -68,7 +68,7 @@ def test_reason_is_what_postgres_says(session: Connection) -> None:
     assert field is None
 
 
-def test_change_that_is_refused_leaves_its_row_as_it_was(session: Connection) -> None:
+def test_refused_change_leaves_the_row_unchanged(session: Connection) -> None:
     project(session, log(asking("d-1"), asking("d-2")))
     told = log(
         answer(1, "dispatched", of="d-1"),
@@ -88,7 +88,7 @@ def test_early_result_of_a_refused_request_stays_parked(session: Connection) -> 
     assert query(session, 'SELECT "offset" FROM parked ORDER BY seq') == [0, 2]
 
 
-def test_positions_end_right_across_the_halves(session: Connection) -> None:
+def test_halved_batch_moves_every_position(session: Connection) -> None:
     token = claim_partition(session)
     for partition in (1, 2, 3):
         with session.transaction():
@@ -107,7 +107,7 @@ def test_positions_end_right_across_the_halves(session: Connection) -> None:
     ]
 
 
-def test_fenced_batch_buries_nobody(session: Connection) -> None:
+def test_fenced_batch_writes_no_dead_letter(session: Connection) -> None:
     token = claim_partition(session)
     with pytest.raises(Fenced):
         project(session, forbidden_at(1, of=3), fence(token, (0, 7, 9)))
@@ -115,7 +115,7 @@ def test_fenced_batch_buries_nobody(session: Connection) -> None:
     assert position(session) == 0
 
 
-def test_dead_letter_that_postgres_refuses_too_stops_with_the_reason(session: Connection) -> None:
+def test_refused_dead_letter_stops_with_the_reason(session: Connection) -> None:
     session.execute("ALTER TABLE dead_letters ADD CONSTRAINT full_up CHECK (false) NOT VALID")
     token = claim_partition(session)
     with pytest.raises(Unwritable, match="full_up"):
@@ -123,7 +123,7 @@ def test_dead_letter_that_postgres_refuses_too_stops_with_the_reason(session: Co
     assert position(session) == 1
 
 
-def test_refusal_that_no_record_causes_stops_with_the_reason(session: Connection) -> None:
+def test_refused_position_stops_with_the_reason(session: Connection) -> None:
     token = claim_partition(session)
     session.execute("ALTER TABLE positions ADD CONSTRAINT halt CHECK (next_offset = 0) NOT VALID")
     for told in (forbidden_at(of=3), []):

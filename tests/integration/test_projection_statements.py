@@ -24,7 +24,7 @@ def session(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def test_plans_that_are_kept_from_when_the_view_was_empty_find_rows_by_their_keys(session: Connection) -> None:
+def test_cached_plans_find_rows_by_key(session: Connection) -> None:
     session.execute("ANALYZE")  # it has one page, and a look through all of that would be the cheapest
     before = scans_of_all_rows(session)
     session.execute("SET plan_cache_mode = force_generic_plan")
@@ -51,7 +51,7 @@ def test_batch_without_rows_does_not_touch_the_view(session: Connection, databas
     assert position(session) == 3
 
 
-def test_trigger_on_the_statement_that_turns_all_rows_away_costs_a_dead_letter_each(session: Connection) -> None:
+def test_statement_trigger_that_refuses_makes_dead_letters(session: Connection) -> None:
     session.execute("""
         CREATE FUNCTION public.forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
         CREATE TRIGGER forbid BEFORE INSERT ON delegations EXECUTE FUNCTION public.forbid();
@@ -60,7 +60,7 @@ def test_trigger_on_the_statement_that_turns_all_rows_away_costs_a_dead_letter_e
 
 
 @pytest.mark.parametrize("told", [answer(0, "completed"), delegate(0)], ids=["parks", "requests"])
-def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
+def test_fenced_batch_does_not_wait_for_parking(
     session: Connection, database_url: str, told: dict[str, object]
 ) -> None:
     claim_partition(session)
@@ -73,7 +73,7 @@ def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
             project(session, log(told), fence(stale, (0, 0, 1)))
 
 
-def test_batch_is_committed_before_anybody_asks_how_it_ended(session: Connection, database_url: str) -> None:
+def test_batch_is_committed_before_wait_is_called(session: Connection, database_url: str) -> None:
     told = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
     projecting = PendingBatch(session, told, translate_batch(told), fence(claim_partition(session), (0, 0, 3)))
     with connected(database_url) as other:
@@ -82,7 +82,7 @@ def test_batch_is_committed_before_anybody_asks_how_it_ended(session: Connection
     assert projecting.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
 
 
-def test_batch_that_cannot_be_written_says_so_when_it_is_asked(session: Connection) -> None:
+def test_refused_batch_is_split_when_wait_is_called(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
     told = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
     projecting = PendingBatch(session, told, translate_batch(told), fence(claim_partition(session), (0, 0, 2)))

@@ -60,7 +60,7 @@ def send(kafka: str, topic: str, partition: int, count: int, *, transaction: str
     producer.close()
 
 
-def test_totals_name_every_status(ours: Connection) -> None:
+def test_totals_have_every_status(ours: Connection) -> None:
     asked = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(3)]
     projected(ours, *asked, answer(1, "completed", of="d-0"), answer(1, "failed", of="d-9"), {"nonsense": 1})
     found = queries.totals(ours)
@@ -68,7 +68,7 @@ def test_totals_name_every_status(ours: Connection) -> None:
     assert found == (expected, 1, 1)
 
 
-def test_what_waits_comes_in_the_order_of_parking_with_its_age(ours: Connection) -> None:
+def test_parked_events_are_listed_in_order(ours: Connection) -> None:
     projected(ours, heartbeat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
     ours.execute("UPDATE parked SET parked_at = now() - interval '1 hour' WHERE delegation_id = 'd-1'")
     waiting = queries.parked(ours, limit=50)
@@ -85,7 +85,7 @@ def test_what_waits_comes_in_the_order_of_parking_with_its_age(ours: Connection)
     assert queries.parked_summary(ours, delegation_id="d-9") == (0, 0, None, None)
 
 
-def test_positions_are_those_of_the_topic_in_order(ours: Connection) -> None:
+def test_positions_are_those_of_one_topic(ours: Connection) -> None:
     ours.execute(
         "INSERT INTO positions (topic, partition, next_offset, member) "
         "VALUES ('a', 2, 7, 'here/1'), ('a', 0, 3, NULL), ('b', 1, 9, NULL)"
@@ -96,7 +96,7 @@ def test_positions_are_those_of_the_topic_in_order(ours: Connection) -> None:
     ]
 
 
-def test_log_is_looked_at_without_a_group(kafka: str, topic: str) -> None:
+def test_backlog_joins_no_group(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 5)
     send(kafka, topic, 1, 2)
     found = backlog(settings(kafka, topic), {0: 3, 1: 2})
@@ -110,7 +110,7 @@ def test_log_is_looked_at_without_a_group(kafka: str, topic: str) -> None:
     admin.close()
 
 
-def test_what_a_transaction_has_not_committed_is_no_lag(kafka: str, topic: str) -> None:
+def test_uncommitted_records_are_no_lag(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 1)
     producer = KafkaProducer(bootstrap_servers=kafka, transactional_id=topic)
     producer.init_transactions()
@@ -122,7 +122,7 @@ def test_what_a_transaction_has_not_committed_is_no_lag(kafka: str, topic: str) 
     assert backlog(settings(kafka, topic), {0: 1})[0].held.end == 3
 
 
-def test_position_that_left_the_log_is_looked_for_at_its_beginning(kafka: str, topic: str) -> None:
+def test_backlog_of_a_lost_position_starts_at_the_beginning(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 5)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_records({TopicPartition(topic, 0): 4})
@@ -139,7 +139,7 @@ def position(partition: int, offset: int) -> PositionDetail:
     return PositionDetail(partition, offset, "here/1", TEN, TEN, TEN)
 
 
-def test_lag_in_seconds_is_the_age_of_the_first_record_that_waits() -> None:
+def test_lag_is_the_age_of_the_first_record() -> None:
     log = {
         0: Backlog(LogRange(0, 9), TEN_MS),
         1: Backlog(LogRange(0, 9), None),
@@ -158,7 +158,7 @@ def test_lag_in_seconds_is_the_age_of_the_first_record_that_waits() -> None:
     ]
 
 
-def test_records_that_retention_took_before_they_were_projected_are_counted() -> None:
+def test_records_lost_to_retention_are_counted() -> None:
     (found,) = partitions([position(0, 4)], {0: Backlog(LogRange(7, 9), None)}, at=TEN)
     assert (found.lost_records, found.lag_records) == (3, 2)
 
@@ -168,7 +168,7 @@ def test_truncated_log_has_no_negative_lag() -> None:
     assert (found.lag_records, found.lag_seconds) == (0, 0.0)
 
 
-def test_without_kafka_there_is_what_postgres_knows() -> None:
+def test_without_kafka_the_stored_columns_remain() -> None:
     (found,) = partitions([position(0, 4)], {}, at=TEN)
     assert (found.position, found.owner, found.moved_at) == (4, "here/1", TEN)
     assert (found.beginning, found.end, found.lag_records, found.lag_seconds) == (None, None, None, None)

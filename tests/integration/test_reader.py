@@ -71,7 +71,7 @@ def read(topic: TopicReader, ranges: Mapping[int, LogRange]) -> dict[int, list[i
     return found
 
 
-def test_what_lies_within_the_ranges_is_read_whole_and_once(kafka: str, topic: str) -> None:
+def test_ranges_are_read_completely_and_once(kafka: str, topic: str) -> None:
     fill(kafka, topic, {0: 1500, 1: 10, 2: 5})
     with opened(kafka, topic, LITTLE) as log:
         assert log.log_ranges() == {0: LogRange(0, 1500), 1: LogRange(0, 10), 2: LogRange(0, 5)}
@@ -79,7 +79,7 @@ def test_what_lies_within_the_ranges_is_read_whole_and_once(kafka: str, topic: s
         assert read(log, {0: LogRange(700, 1400), 1: LogRange(3, 7)}) == {0: [*range(700, 1400)], 1: [3, 4, 5, 6]}
 
 
-def test_topic_is_read_again_and_further(kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topic_can_be_read_again(kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("projector.kafka.reader.SILENT_SECONDS", 3.0)
     fill(kafka, topic, {0: 20, 1: 5})
     with opened(kafka, topic) as log:
@@ -96,7 +96,7 @@ def test_empty_range_and_empty_topic_give_nothing(kafka: str, topic: str) -> Non
         assert read(log, {0: LogRange(3, 3), 1: LogRange(0, 0)}) == {0: [], 1: []}
 
 
-def test_end_behind_a_transactions_marker_is_reached(kafka: str, topic: str) -> None:
+def test_end_after_a_transaction_marker_is_reached(kafka: str, topic: str) -> None:
     with producer(kafka, f"tx-{topic}") as transactional:
         send(transactional, topic, 0, 3)
         transactional.commit_transaction()
@@ -105,7 +105,7 @@ def test_end_behind_a_transactions_marker_is_reached(kafka: str, topic: str) -> 
         assert read(log, log.log_ranges([0])) == {0: [0, 1, 2]}
 
 
-def test_aborted_records_are_passed_and_open_ones_are_not_in_the_log_yet(kafka: str, topic: str) -> None:
+def test_only_committed_records_are_read(kafka: str, topic: str) -> None:
     with producer(kafka, f"tx-{topic}") as transactional:
         send(transactional, topic, 0, 3)
         send(transactional, topic, 1, 2)
@@ -118,14 +118,14 @@ def test_aborted_records_are_passed_and_open_ones_are_not_in_the_log_yet(kafka: 
         transactional.abort_transaction()
 
 
-def test_range_that_begins_before_the_log_is_a_gap_that_names_it(kafka: str, topic: str) -> None:
+def test_range_before_the_first_offset_is_a_gap(kafka: str, topic: str) -> None:
     fill(kafka, topic, {1: 10})
     delete_before(kafka, topic, 1, 4)
     with opened(kafka, topic) as log, pytest.raises(LogGap, match=r"offset 2 is not in partition 1 .* 4 to 10"):
         read(log, {1: LogRange(2, 10)})
 
 
-def test_retention_that_passes_the_reader_is_a_gap(kafka: str, topic: str) -> None:
+def test_retention_past_the_reader_is_a_gap(kafka: str, topic: str) -> None:
     fill(kafka, topic, {0: 3000})
     with opened(kafka, topic, LITTLE) as log:
         reading = log.read({0: LogRange(0, 3000)})
@@ -136,7 +136,7 @@ def test_retention_that_passes_the_reader_is_a_gap(kafka: str, topic: str) -> No
                 pass
 
 
-def test_times_are_found_as_the_first_offset_of_such_a_time_or_later(kafka: str, topic: str) -> None:
+def test_timestamp_gives_the_first_offset_from_then(kafka: str, topic: str) -> None:
     fill(kafka, topic, {0: 10, 1: 2})
     times = {0: TEN_MS + 3 * MINUTE_MS - 1, 1: TEN_MS + 5 * MINUTE_MS, 2: 0}
     with opened(kafka, topic) as log:
@@ -145,12 +145,12 @@ def test_times_are_found_as_the_first_offset_of_such_a_time_or_later(kafka: str,
         assert log.offsets_at({}) == {}
 
 
-def test_topic_that_does_not_exist_is_said_to_be_missing(kafka: str) -> None:
+def test_reader_names_a_missing_topic(kafka: str) -> None:
     with pytest.raises(BrokerUnavailable, match="no-such-topic does not exist"), opened(kafka, "no-such-topic"):
         pass
 
 
-def test_topic_made_anew_has_another_id(kafka: str, topic: str) -> None:
+def test_two_topics_have_different_ids(kafka: str, topic: str) -> None:
     from topics import create_topic
 
     with opened(kafka, topic) as one, opened(kafka, create_topic(kafka, partitions=1)) as other:
@@ -159,9 +159,7 @@ def test_topic_made_anew_has_another_id(kafka: str, topic: str) -> None:
         assert (one.partitions, other.partitions) == ([0, 1, 2], [0])
 
 
-def test_what_is_on_its_way_when_the_topic_is_closed_is_no_error(
-    kafka: str, topic: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_closing_with_requests_in_flight_logs_nothing(kafka: str, topic: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING), opened(kafka, topic) as found:
         cluster = found._client._cluster
         cluster.request_update()

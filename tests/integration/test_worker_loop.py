@@ -51,7 +51,7 @@ def writing(member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -
     wait_until(is_writing, "a batch that is being written")
 
 
-def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Worker, cluster: Cluster) -> None:
+def test_stalled_partition_gets_a_new_consumer(member: Worker, cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=20))
     stepping(member, cluster)
     forgotten = member.consumer._consumer
@@ -62,7 +62,7 @@ def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Wo
     cluster.assert_view_equals_log()
 
 
-def test_member_whose_positions_another_took_steps_back_and_claims_again(member: Worker, cluster: Cluster) -> None:
+def test_fenced_member_claims_again(member: Worker, cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=20))
     stepping(member, cluster)
     for _ in range(6):  # more often than a consumer is given
@@ -73,9 +73,7 @@ def test_member_whose_positions_another_took_steps_back_and_claims_again(member:
 
 
 @pytest.mark.parametrize("moved", ["owner = NULL", "next_offset = 0", "owner = NULL, next_offset = 0"])
-def test_member_without_anything_to_do_notices_that_its_positions_were_moved(
-    member: Worker, cluster: Cluster, moved: LiteralString
-) -> None:
+def test_idle_member_notices_moved_positions(member: Worker, cluster: Cluster, moved: LiteralString) -> None:
     cluster.publish(Mix(delegations=20))
     stepping(member, cluster)
     with psycopg.connect(cluster.database_url) as conn:
@@ -93,7 +91,7 @@ def test_member_without_anything_to_do_notices_that_its_positions_were_moved(
     cluster.assert_view_equals_log()
 
 
-def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: Worker, cluster: Cluster) -> None:
+def test_unexpected_client_error_replaces_the_consumer(member: Worker, cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=20))
     stepping(member, cluster)
     broken = member.consumer._consumer
@@ -105,7 +103,7 @@ def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: W
     cluster.assert_view_equals_log()
 
 
-def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outcome(
+def test_outage_during_a_write_keeps_its_outcomes(
     member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing(member, cluster, monkeypatch)
@@ -118,7 +116,7 @@ def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outc
     cluster.assert_view_equals_log()
 
 
-def test_member_that_is_stopped_while_a_batch_is_written_knows_how_it_ended(
+def test_stop_during_a_write_keeps_its_outcomes(
     member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writing(member, cluster, monkeypatch)
