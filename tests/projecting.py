@@ -1,7 +1,7 @@
 """Helpers that project into a real Postgres: connections, claims, fences, and the rows afterwards."""
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import astuple
 from typing import Any, LiteralString
@@ -9,6 +9,7 @@ from typing import Any, LiteralString
 from builders import split
 
 from projector.domain.positions import Fence, Move
+from projector.errors import Fenced
 from projector.postgres import connection, positions, write_batch
 from projector.postgres.connection import Connection
 from projector.postgres.positions import Claim
@@ -80,3 +81,19 @@ def position(conn: Connection, partition: int = 0) -> int:
     rows = query(conn, "SELECT partition, next_offset FROM positions")
     [position] = [next_offset for number, next_offset in rows if number == partition]
     return int(position)
+
+
+def racing_batch(
+    records: Sequence[RecordedRecord], fence: Fence | None = None
+) -> Callable[[Connection], Outcomes | None]:
+    """Return a call for `race` that projects a batch. It returns the outcomes, or None if the batch is fenced."""
+
+    def call(conn: Connection) -> Outcomes | None:
+        conn.execute("SET search_path TO projector, public")
+        write_batch.prepare(conn)
+        try:
+            return project(conn, records, fence)
+        except Fenced:
+            return None
+
+    return call
