@@ -18,13 +18,13 @@ from testbed.workload import Mix
 
 
 def started(parent: Member) -> list[int]:
-    """The members' processes, once each of them owns a partition."""
+    """Return the process ids of the members, when each of them has partitions."""
     processes: list[int] = parent.wait_for_log("members started")["pids"]
     parent.wait_for_log("partitions assigned", times=len(processes))
     return processes
 
 
-def is_there(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -57,7 +57,7 @@ def test_sigterm_stops_every_member_and_exits_with_0(cluster: Cluster) -> None:
     assert parent.exit_code() == 0
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
     assert owners(cluster) == {None}
-    assert not any(map(is_there, processes))
+    assert not any(map(is_alive, processes))
     cluster.start_member("--members", "2")
     cluster.wait_until_caught_up()
     cluster.assert_view_equals_log()
@@ -70,20 +70,20 @@ def test_killed_member_stops_the_others(cluster: Cluster) -> None:
     assert parent.exit_code() == 1
     assert f"member 2 (process {second}) was ended by SIGKILL; the others were stopped" in parent.text()
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
-    assert not is_there(first)
-    assert not is_there(third)
+    assert not is_alive(first)
+    assert not is_alive(third)
 
 
 def test_killed_parent_leaves_no_member(cluster: Cluster) -> None:
     parent = cluster.start_member("--members", "2")
     processes = started(parent)
     parent.kill()
-    wait_until(lambda: not any(map(is_there, processes)), "the end of both members")
+    wait_until(lambda: not any(map(is_alive, processes)), "the end of both members")
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
 
 
 def test_signal_to_an_ending_member_keeps_the_exit_code() -> None:
-    """Its signals are the system's again by then, and before it has begun."""
+    """The member does not handle signals: it has ended its work, or has not started it."""
     script = """
 import sys, time
 from projector.worker.supervisor import run_members
@@ -111,23 +111,23 @@ def test_health_file_is_healthy_while_all_members_are(cluster: Cluster, tmp_path
     health = tmp_path / "health"
     parent = cluster.start_member("--members", "2", health_file=str(health), group_instance_id="me")
     processes = started(parent)
-    wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a green report")
+    wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a healthy report")
     os.kill(processes[1], signal.SIGSTOP)
     (tmp_path / "health.2").write_text('{"at": 0, "healthy": true, "state": "projecting"}')
-    said = wait_until(lambda: _reason(health), "a red report")
+    reason = wait_until(lambda: _reason(health), "an unhealthy report")
     os.kill(processes[1], signal.SIGCONT)
-    assert "member 2: the last report is" in said
+    assert "member 2: the last report is" in reason
     parent.signal(signal.SIGTERM)
     assert parent.exit_code() == 0
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
 def test_fewer_than_one_member_is_refused(number: str) -> None:
-    ended = run_projector("run", "--members", number)
-    assert ended.code == 2
-    assert "from 1 on" in ended.err
+    result = run_projector("run", "--members", number)
+    assert result.code == 2
+    assert "from 1 on" in result.err
 
 
 def _reason(health: Path) -> str:
-    ended = run_projector("health", health_file=str(health))
-    return ended.err if ended.code else ""
+    result = run_projector("health", health_file=str(health))
+    return result.err if result.code else ""

@@ -7,7 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
+from topics import create_topic
 
+from projector.postgres import migrations
 from testbed.oracle import fold_log
 from testbed.servers.start import start_postgres
 from testbed.workload import Mix
@@ -20,12 +22,12 @@ def test_every_record_ends_in_one_outcome(cluster: Cluster) -> None:
     cluster.assert_view_equals_log()
     member.signal(signal.SIGTERM)
     assert member.exit_code() == 0
-    counted: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for line in member.lines():
         if line["message"] in ("summary", "stopped"):
             for outcome in fold_log(cluster.acknowledged).outcomes:
-                counted[outcome] = counted.get(outcome, 0) + line.get(outcome, 0)
-    assert counted == {outcome: count for outcome, count in fold_log(cluster.acknowledged).outcomes.items() if count}
+                counts[outcome] = counts.get(outcome, 0) + line.get(outcome, 0)
+    assert counts == {outcome: count for outcome, count in fold_log(cluster.acknowledged).outcomes.items() if count}
 
 
 def test_positions_are_committed_to_the_group(cluster: Cluster) -> None:
@@ -54,20 +56,20 @@ def test_sigterm_finishes_the_batch_and_exits_with_0(cluster: Cluster) -> None:
 def test_batch_stays_within_its_record_limit(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=30))
     with psycopg.connect(cluster.database_url, autocommit=True) as conn:
-        conn.execute("CREATE TABLE jumps (records bigint)")
+        conn.execute("CREATE TABLE moves (records bigint)")
         conn.execute(
-            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
-            "'BEGIN INSERT INTO public.jumps VALUES (NEW.next_offset - OLD.next_offset); RETURN NEW; END'"
+            "CREATE FUNCTION record_move() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN INSERT INTO public.moves VALUES (NEW.next_offset - OLD.next_offset); RETURN NEW; END'"
         )
-        conn.execute("CREATE TRIGGER note AFTER UPDATE ON projector.positions FOR EACH ROW EXECUTE FUNCTION note()")
+        conn.execute(
+            "CREATE TRIGGER record_move AFTER UPDATE ON projector.positions FOR EACH ROW EXECUTE FUNCTION record_move()"
+        )
         cluster.start_member(batch_records="7")
         cluster.wait_until_caught_up()
-        assert conn.execute("SELECT max(records) FROM jumps").fetchone() == (7,)
+        assert conn.execute("SELECT max(records) FROM moves").fetchone() == (7,)
 
 
 def test_worker_waits_for_a_missing_topic(cluster: Cluster, kafka: str) -> None:
-    from topics import create_topic
-
     cluster.topic = f"{cluster.topic}-later"
     member = cluster.start_member()
     assert "create it" in member.wait_for_log("waiting for Kafka")["reason"]
@@ -78,12 +80,12 @@ def test_worker_waits_for_a_missing_topic(cluster: Cluster, kafka: str) -> None:
 
 
 def test_outage_of_kafka_is_logged_once(cluster: Cluster, tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        cluster.bootstrap_servers = f"127.0.0.1:{nobody.getsockname()[1]}"
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        cluster.bootstrap_servers = f"127.0.0.1:{unused.getsockname()[1]}"
         member = cluster.start_member(health_file=str(tmp_path / "health"))
         assert "does not answer" in member.wait_for_log("waiting for Kafka")["reason"]
-        wait_until(lambda: '"healthy": false' in _read(tmp_path / "health"), "a red health file")
+        wait_until(lambda: '"healthy": false' in _read(tmp_path / "health"), "an unhealthy report")
         member.signal(signal.SIGTERM)
         assert member.exit_code() == 0
     assert member.text().count("waiting for Kafka") == 1
@@ -92,8 +94,6 @@ def test_outage_of_kafka_is_logged_once(cluster: Cluster, tmp_path: Path) -> Non
 def test_worker_resumes_when_postgres_is_back(
     cluster: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from projector.postgres import migrations
-
     with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
@@ -106,7 +106,7 @@ def test_worker_resumes_when_postgres_is_back(
         cluster.wait_until_caught_up()
         cluster.assert_view_equals_log()
         member.wait_for_log("Postgres is back")
-        wait_until(lambda: '"healthy": true' in _read(tmp_path / "health"), "a green health file")
+        wait_until(lambda: '"healthy": true' in _read(tmp_path / "health"), "a healthy report")
         assert member.text().count("waiting for Postgres") == 1
         cluster.end()
 

@@ -31,7 +31,7 @@ from testbed.oracle import fold_log
 from testbed.workload import Mix, records
 from testbed.workload.log import with_offsets
 
-PLATFORM = [
+PLATFORM_LOG = [
     RecordedRecord(*each)
     for each in with_offsets(
         records(Mix(delegations=90, live=15, seed=5, repeat_every=300, longest_repeat=60)), partitions=3
@@ -49,15 +49,15 @@ def session(database_url: str) -> Iterator[Connection]:
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_batches_of_any_size_give_the_oracles_table(session: Connection, size: int) -> None:
-    verdict = fold_log(PLATFORM)
-    outcomes = project_in_batches(session, PLATFORM, size)
-    assert {str(outcome): count for outcome, count in outcomes.items()} == dict(verdict.outcomes)
-    assert outcomes.total() == len(PLATFORM)
-    assert view_rows(session) == expected_rows(PLATFORM)
+    expected = fold_log(PLATFORM_LOG)
+    outcomes = project_in_batches(session, PLATFORM_LOG, size)
+    assert {str(outcome): count for outcome, count in outcomes.items()} == dict(expected.outcomes)
+    assert outcomes.total() == len(PLATFORM_LOG)
+    assert view_rows(session) == expected_rows(PLATFORM_LOG)
     parked = query(session, "SELECT delegation_id, count(*) FROM parked GROUP BY delegation_id")
-    assert dict(parked) == verdict.parked
-    unreadable = {(letter.partition, letter.offset) for letter in verdict.dead_letters}
-    whole = [each for each in PLATFORM if (each.partition, each.offset) in unreadable]
+    assert dict(parked) == expected.parked
+    unreadable = {(letter.partition, letter.offset) for letter in expected.dead_letters}
+    whole = [each for each in PLATFORM_LOG if (each.partition, each.offset) in unreadable]
     assert dead_letters(session) == sorted((t, p, o, key, value) for t, p, o, _, key, value in whole)
 
 
@@ -69,10 +69,10 @@ def test_projecting_again_writes_nothing(session: Connection) -> None:
          UNION ALL SELECT 4, xmin::text, row_id::text FROM large_rows
          ORDER BY 1, 3
     """
-    project_in_batches(session, PLATFORM, 50)
+    project_in_batches(session, PLATFORM_LOG, 50)
     before = query(session, everything)
     for size in (31, 10_000):
-        project_in_batches(session, PLATFORM, size)
+        project_in_batches(session, PLATFORM_LOG, size)
         assert query(session, everything) == before
 
 
@@ -87,10 +87,10 @@ def test_each_changed_row_is_written_once_per_batch(session: Connection) -> None
         CREATE TRIGGER note_write AFTER INSERT OR UPDATE ON public.delegations
             FOR EACH ROW EXECUTE FUNCTION public.note_write();
     """)
-    project_in_batches(session, PLATFORM, 40)
+    project_in_batches(session, PLATFORM_LOG, 40)
     assert query(session, "SELECT count(*) FROM writes GROUP BY delegation_id, xid HAVING count(*) > 1") == []
     assert query(session, "SELECT count(*) FROM writes WHERE NOT changed") == [0]
-    assert query(session, "SELECT count(DISTINCT delegation_id) FROM writes") == [len(expected_rows(PLATFORM))]
+    assert query(session, "SELECT count(DISTINCT delegation_id) FROM writes") == [len(expected_rows(PLATFORM_LOG))]
 
 
 # --- parked
@@ -136,7 +136,7 @@ def test_request_applies_parked_events_to_the_ledgers_row(session: Connection) -
     assert query(session, "SELECT * FROM parked") == []
 
 
-# --- recalled
+# --- unavailable bodies
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -171,8 +171,8 @@ def test_dead_letters_are_kept_byte_for_byte(session: Connection) -> None:
         b"\xef\xbb\xbf",
     ]
     keys = [None, b"", b"\x00", b"\xff", b"{}", b"k" * 5000, b"\\"]
-    told = [record(value, offset)._replace(key=keys[offset]) for offset, value in enumerate(values)]
-    assert project(session, told) == {"dead_letter": len(told)}
+    events = [record(value, offset)._replace(key=keys[offset]) for offset, value in enumerate(values)]
+    assert project(session, events) == {"dead_letter": len(events)}
     assert dead_letters(session) == [("activity-log", 0, n, keys[n], values[n]) for n in range(len(values))]
 
 
@@ -180,18 +180,18 @@ def test_dead_letter_has_its_records_timestamp(session: Connection) -> None:
     ms = [None, -1, 10**16, 0, 1_746_439_200_123, 253_402_300_799_999]
     project(session, [record(b"garbage", offset, timestamp=time) for offset, time in enumerate(ms)])
     ten, end = datetime(2025, 5, 5, 10, 0, 0, 123_000, UTC), datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC)
-    kept = [None, None, None, datetime(1970, 1, 1, tzinfo=UTC), ten, end]
-    assert query(session, 'SELECT record_at FROM dead_letters ORDER BY "offset"') == kept
+    timestamps = [None, None, None, datetime(1970, 1, 1, tzinfo=UTC), ten, end]
+    assert query(session, 'SELECT record_at FROM dead_letters ORDER BY "offset"') == timestamps
 
 
-# --- the gate
+# --- fences
 
 
 def test_position_moves_with_the_rows(session: Connection) -> None:
     token = claim_partition(session)
-    told = [each._replace(timestamp=1_746_439_200_000) for each in log(delegate(0), b"garbage", heartbeat(1))]
+    events = [each._replace(timestamp=1_746_439_200_000) for each in log(delegate(0), b"garbage", heartbeat(1))]
     moves = [Move("activity-log", 0, 0, 3, datetime(2025, 5, 5, 10, tzinfo=UTC))]
-    assert project(session, told, Fence(token, moves)) == {"inserted": 1, "dead_letter": 1, "heartbeat": 1}
+    assert project(session, events, Fence(token, moves)) == {"inserted": 1, "dead_letter": 1, "heartbeat": 1}
     assert query(session, "SELECT next_offset, record_at, moved_at IS NOT NULL FROM positions") == [
         (3, datetime(2025, 5, 5, 10, tzinfo=UTC), True)
     ]
@@ -207,21 +207,21 @@ def test_position_moves_without_records(session: Connection) -> None:
 def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
     project(session, [record(answer(1, "failed", of="d-9"), 90)])
     token, other = claim_partition(session), claim_partition(session, 1)
-    gates = {
+    fences = {
         "owner": fence(uuid.uuid4(), (0, 0, 5)),
         "offset": fence(token, (0, 1, 5)),
         "partition": fence(token, (7, 0, 5)),
         "one of two": fence(token, (0, 0, 5), (1, 0, 5)),
     }
     again = delegate(3, id=CALLER, request_body={"delegation_id": "d-9", "task": "x" * 1600})
-    told = log(delegate(0), b"garbage", answer(2, "failed", of="nobody"), again)
+    events = log(delegate(0), b"garbage", answer(2, "failed", of="nobody"), again)
     with pytest.raises(Fenced, match="activity-log-"):
-        project(session, told, gates[wrong])
+        project(session, events, fences[wrong])
     assert view_rows(session) == []
     assert dead_letters(session) == query(session, "SELECT * FROM large_rows") == []
     assert query(session, "SELECT delegation_id FROM parked") == ["d-9"]
     assert query(session, "SELECT next_offset FROM positions") == [0, 0]
-    assert project(session, told, fence(token, (0, 0, 4)))[Outcome.INSERTED] == 2
+    assert project(session, events, fence(token, (0, 0, 4)))[Outcome.INSERTED] == 2
     assert (position(session), position(session, 1)) == (4, 0)
     assert other != token
 

@@ -1,4 +1,4 @@
-"""The statements of a batch, as Postgres runs them: the plans that are kept, and what they touch."""
+"""The statements of a batch on a real Postgres: cached plans, locks, and when they commit."""
 
 from collections.abc import Iterator
 
@@ -25,16 +25,16 @@ def session(database_url: str) -> Iterator[Connection]:
 
 
 def test_cached_plans_find_rows_by_key(session: Connection) -> None:
-    session.execute("ANALYZE")  # it has one page, and a look through all of that would be the cheapest
-    before = scans_of_all_rows(session)
+    session.execute("ANALYZE")  # the table is one page, so a sequential scan looks cheapest
+    before = sequential_scans(session)
     session.execute("SET plan_cache_mode = force_generic_plan")
     for n in range(12):
         project(session, log(delegate(0, request_body={"delegation_id": f"d-{n}", "task": "count"})))
         project(session, log(answer(1, "completed", of=f"d-{n}"), answer(2, "completed", of="not-there")))
-    assert scans_of_all_rows(session) == before
+    assert sequential_scans(session) == before
 
 
-def scans_of_all_rows(conn: Connection) -> int:
+def sequential_scans(conn: Connection) -> int:
     conn.execute("SELECT pg_stat_force_next_flush()")
     [scans] = query(conn, "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'public.delegations'::regclass")
     return int(scans)
@@ -42,11 +42,11 @@ def scans_of_all_rows(conn: Connection) -> int:
 
 def test_batch_without_rows_does_not_touch_the_view(session: Connection, database_url: str) -> None:
     token = claim_partition(session)
-    told = log(UNRELATED, b"garbage", answer(2, "completed"))
+    records = log(UNRELATED, b"garbage", answer(2, "completed"))
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as making an index does
+        other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as CREATE INDEX does
         session.execute("SET lock_timeout = '200ms'")
-        outcomes = project(session, told, fence(token, (0, 0, 3)))
+        outcomes = project(session, records, fence(token, (0, 0, 3)))
     assert outcomes == {"unrelated": 1, "dead_letter": 1, "parked": 1}
     assert position(session) == 3
 
@@ -59,9 +59,9 @@ def test_statement_trigger_that_refuses_makes_dead_letters(session: Connection) 
     assert project(session, log(UNRELATED, delegate(1))) == {"unrelated": 1, "dead_letter": 1}
 
 
-@pytest.mark.parametrize("told", [answer(0, "completed"), delegate(0)], ids=["parks", "requests"])
+@pytest.mark.parametrize("event", [answer(0, "completed"), delegate(0)], ids=["parks", "requests"])
 def test_fenced_batch_does_not_wait_for_parking(
-    session: Connection, database_url: str, told: dict[str, object]
+    session: Connection, database_url: str, event: dict[str, object]
 ) -> None:
     claim_partition(session)
     stale = claim_partition(session)
@@ -70,23 +70,23 @@ def test_fenced_batch_does_not_wait_for_parking(
         write_batch.exclude_requests(other)
         session.execute("SET lock_timeout = '200ms'")
         with pytest.raises(Fenced):
-            project(session, log(told), fence(stale, (0, 0, 1)))
+            project(session, log(event), fence(stale, (0, 0, 1)))
 
 
 def test_batch_is_committed_before_wait_is_called(session: Connection, database_url: str) -> None:
-    told = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
-    projecting = PendingBatch(session, told, translate_batch(told), fence(claim_partition(session), (0, 0, 3)))
+    records = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
+    pending = PendingBatch(session, records, translate_batch(records), fence(claim_partition(session), (0, 0, 3)))
     with connected(database_url) as other:
         wait_until(lambda: position(other) == 3, "the position of the batch")
         assert len(view_rows(other)) == 1
-    assert projecting.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
+    assert pending.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
 
 
 def test_refused_batch_is_split_when_wait_is_called(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
-    told = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
-    projecting = PendingBatch(session, told, translate_batch(told), fence(claim_partition(session), (0, 0, 2)))
-    assert projecting.wait() == {"inserted": 1, "dead_letter": 1}
+    records = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
+    pending = PendingBatch(session, records, translate_batch(records), fence(claim_partition(session), (0, 0, 2)))
+    assert pending.wait() == {"inserted": 1, "dead_letter": 1}
     [reason] = query(session, "SELECT reason FROM dead_letters")
     assert "no_one" in reason
     assert "write_batch" not in reason

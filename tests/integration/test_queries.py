@@ -1,4 +1,4 @@
-"""What operators read: positions, totals, what waits, and how far behind the log each partition is."""
+"""What operators read: positions, totals, parked events, and the lag of each partition."""
 
 import json
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ KEYED = {"source_id": CALLER}
 
 
 @pytest.fixture
-def ours(database_url: str) -> Iterator[Connection]:
+def session(database_url: str) -> Iterator[Connection]:
     with connection.connect(PostgresSettings(database_url=database_url)) as conn:
         prepare(conn)
         yield conn
@@ -47,7 +47,7 @@ def settings(kafka: str, topic: str) -> KafkaSettings:
 
 
 def send(kafka: str, topic: str, partition: int, count: int, *, transaction: str | None = None) -> None:
-    """Records a minute apart, from ten o'clock on."""
+    """Send records whose timestamps are one minute apart, from ten o'clock."""
     producer = KafkaProducer(bootstrap_servers=kafka, transactional_id=transaction)
     if transaction:
         producer.init_transactions()
@@ -60,37 +60,37 @@ def send(kafka: str, topic: str, partition: int, count: int, *, transaction: str
     producer.close()
 
 
-def test_totals_have_every_status(ours: Connection) -> None:
-    asked = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(3)]
-    projected(ours, *asked, answer(1, "completed", of="d-0"), answer(1, "failed", of="d-9"), {"nonsense": 1})
-    found = queries.totals(ours)
+def test_totals_have_every_status(session: Connection) -> None:
+    requests = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(3)]
+    projected(session, *requests, answer(1, "completed", of="d-0"), answer(1, "failed", of="d-9"), {"nonsense": 1})
+    found = queries.totals(session)
     expected = dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.COMPLETED: 1}
     assert found == (expected, 1, 1)
 
 
-def test_parked_events_are_listed_in_order(ours: Connection) -> None:
-    projected(ours, heartbeat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
-    ours.execute("UPDATE parked SET parked_at = now() - interval '1 hour' WHERE delegation_id = 'd-1'")
-    waiting = queries.parked(ours, limit=50)
-    assert [(each.delegation_id, each.kind, each.status) for each in waiting] == [
+def test_parked_events_are_listed_in_order(session: Connection) -> None:
+    projected(session, heartbeat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
+    session.execute("UPDATE parked SET parked_at = now() - interval '1 hour' WHERE delegation_id = 'd-1'")
+    parked = queries.parked(session, limit=50)
+    assert [(each.delegation_id, each.kind, each.status) for each in parked] == [
         ("d-2", "heartbeat", None),
         ("d-2", "status", "failed"),
         ("d-1", "status", "completed"),
     ]
-    assert 3600 <= waiting[2].age_seconds < 3660
-    assert [each.offset for each in queries.parked(ours, delegation_id="d-2", limit=1)] == [0]
-    queue = queries.parked_summary(ours)
-    assert (queue.events, queue.delegations) == (3, 2)
-    assert 3600 <= (queue.oldest_age_seconds or 0) < 3660
-    assert queries.parked_summary(ours, delegation_id="d-9") == (0, 0, None, None)
+    assert 3600 <= parked[2].age_seconds < 3660
+    assert [each.offset for each in queries.parked(session, delegation_id="d-2", limit=1)] == [0]
+    summary = queries.parked_summary(session)
+    assert (summary.events, summary.delegations) == (3, 2)
+    assert 3600 <= (summary.oldest_age_seconds or 0) < 3660
+    assert queries.parked_summary(session, delegation_id="d-9") == (0, 0, None, None)
 
 
-def test_positions_are_those_of_one_topic(ours: Connection) -> None:
-    ours.execute(
+def test_positions_are_those_of_one_topic(session: Connection) -> None:
+    session.execute(
         "INSERT INTO positions (topic, partition, next_offset, member) "
         "VALUES ('a', 2, 7, 'here/1'), ('a', 0, 3, NULL), ('b', 1, 9, NULL)"
     )
-    assert [(each.partition, each.next_offset, each.member) for each in queries.positions(ours, topic="a")] == [
+    assert [(each.partition, each.next_offset, each.member) for each in queries.positions(session, topic="a")] == [
         (0, 3, None),
         (2, 7, "here/1"),
     ]
@@ -131,8 +131,8 @@ def test_backlog_of_a_lost_position_starts_at_the_beginning(kafka: str, topic: s
 
 
 def test_missing_topic_is_named(kafka: str) -> None:
-    with pytest.raises(BrokerUnavailable, match=r"topic nowhere does not exist: create it, or set PROJECTOR_TOPIC"):
-        backlog(settings(kafka, "nowhere"), {})
+    with pytest.raises(BrokerUnavailable, match=r"topic missing does not exist: create it, or set PROJECTOR_TOPIC"):
+        backlog(settings(kafka, "missing"), {})
 
 
 def position(partition: int, offset: int) -> PositionDetail:
@@ -151,7 +151,7 @@ def test_lag_is_the_age_of_the_first_record() -> None:
     lags = [(each.partition, each.position, each.lag_records, each.lag_seconds) for each in found]
     assert lags == [
         (0, 4, 5, 90.0),
-        (1, 4, 5, 90.0),  # the log was slow to tell, so it is the age of the last record projected
+        (1, 4, 5, 90.0),  # no timestamp arrived in time: the age of the last projected record
         (2, 5, 0, 0.0),
         (3, None, 3, 150.0),
         (4, None, 0, 0.0),

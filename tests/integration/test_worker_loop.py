@@ -1,4 +1,4 @@
-"""A member in this process, where a test can reach into its consumer as a fault of the client would."""
+"""A worker in the process of the test, which can break its consumer as a fault of the client would."""
 
 from collections.abc import Iterator
 from typing import LiteralString
@@ -14,7 +14,7 @@ from projector.worker.loop import Worker
 from testbed.workload import Mix
 
 
-@pytest.fixture(params=[500, 1], ids=["small batches awaited", "each read ahead of"])
+@pytest.fixture(params=[500, 1], ids=["small batches awaited", "each batch read ahead"])
 def member(cluster: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", request.param)
     settings = load(
@@ -31,7 +31,7 @@ def member(cluster: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest
     member.stop()
 
 
-def stepping(member: Worker, cluster: Cluster) -> None:
+def step_to_the_end(member: Worker, cluster: Cluster) -> None:
     def caught_up() -> bool:
         member.step()
         return cluster.end_offsets().items() <= cluster.positions().items()
@@ -39,8 +39,8 @@ def stepping(member: Worker, cluster: Cluster) -> None:
     wait_until(caught_up, "positions at the end")
 
 
-def writing(member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a platform write, and step until Postgres has a batch that nobody awaited yet."""
+def step_until_writing(member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish, and step until Postgres is writing a batch that is not finished."""
     monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", 1)
     cluster.publish(Mix(delegations=20))
 
@@ -53,52 +53,52 @@ def writing(member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -
 
 def test_stalled_partition_gets_a_new_consumer(member: Worker, cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=20))
-    stepping(member, cluster)
-    forgotten = member.consumer._consumer
-    forgotten.pause(TopicPartition(cluster.topic, 1))
+    step_to_the_end(member, cluster)
+    stalled = member.consumer._consumer
+    stalled.pause(TopicPartition(cluster.topic, 1))
     cluster.publish(Mix(delegations=20, seed=8))
-    stepping(member, cluster)
-    assert member.consumer._consumer is not forgotten
+    step_to_the_end(member, cluster)
+    assert member.consumer._consumer is not stalled
     cluster.assert_view_equals_log()
 
 
 def test_fenced_member_claims_again(member: Worker, cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=20))
-    stepping(member, cluster)
-    for _ in range(6):  # more often than a consumer is given
+    step_to_the_end(member, cluster)
+    for _ in range(6):  # more often than the worker keeps one consumer
         cluster.take_over_positions()
         cluster.publish(Mix(delegations=5))
-        stepping(member, cluster)
+        step_to_the_end(member, cluster)
     cluster.assert_view_equals_log()
 
 
 @pytest.mark.parametrize("moved", ["owner = NULL", "next_offset = 0", "owner = NULL, next_offset = 0"])
 def test_idle_member_notices_moved_positions(member: Worker, cluster: Cluster, moved: LiteralString) -> None:
     cluster.publish(Mix(delegations=20))
-    stepping(member, cluster)
+    step_to_the_end(member, cluster)
     with psycopg.connect(cluster.database_url) as conn:
         conn.execute("UPDATE projector.positions SET " + moved)
 
     def owned() -> bool:
         member.step()
         with psycopg.connect(cluster.database_url) as conn:
-            there = conn.execute(
+            rows = conn.execute(
                 "SELECT partition, next_offset FROM projector.positions WHERE owner = %s", [member.token]
             ).fetchall()
-        return dict(there) == cluster.end_offsets()
+        return dict(rows) == cluster.end_offsets()
 
-    wait_until(owned, "positions at the end again, and ours")
+    wait_until(owned, "owned positions at the end again")
     cluster.assert_view_equals_log()
 
 
 def test_unexpected_client_error_replaces_the_consumer(member: Worker, cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=20))
-    stepping(member, cluster)
+    step_to_the_end(member, cluster)
     broken = member.consumer._consumer
-    broken._fetcher = None  # what a defect of the library would do
+    broken._fetcher = None  # as a defect of the library would
     member.step()
     cluster.publish(Mix(delegations=5))
-    stepping(member, cluster)
+    step_to_the_end(member, cluster)
     assert member.consumer._consumer is not broken
     cluster.assert_view_equals_log()
 
@@ -106,11 +106,11 @@ def test_unexpected_client_error_replaces_the_consumer(member: Worker, cluster: 
 def test_outage_during_a_write_keeps_its_outcomes(
     member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing(member, cluster, monkeypatch)
+    step_until_writing(member, cluster, monkeypatch)
     member.consumer._consumer._fetcher = None
     member.step()
     assert not member.consumer.is_open
-    stepping(member, cluster)
+    step_to_the_end(member, cluster)
     member.stop()
     assert member.outcomes.total() == len(cluster.acknowledged)
     cluster.assert_view_equals_log()
@@ -119,6 +119,6 @@ def test_outage_during_a_write_keeps_its_outcomes(
 def test_stop_during_a_write_keeps_its_outcomes(
     member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing(member, cluster, monkeypatch)
+    step_until_writing(member, cluster, monkeypatch)
     member.stop()
     assert member.outcomes.total() == cluster.projected_records() > 0
