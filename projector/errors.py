@@ -1,4 +1,4 @@
-"""Errors by reaction: one class per `except` clause that exists. Each docstring says what the caller does."""
+"""Errors by reaction: one class per `except` clause that exists. Each docstring describes what the caller does."""
 
 
 class ProjectorError(Exception):

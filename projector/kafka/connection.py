@@ -61,7 +61,7 @@ def require_reachable(bootstrap_servers: str) -> None:
 
 
 def consumer(configs: Mapping[str, object]) -> Any:
-    """A consumer that knows its cluster. If it cannot start, its client is closed: else its thread would stay."""
+    """A consumer that has reached its cluster. If it cannot start, its client is closed: else its thread would stay."""
     created: list[Client] = []
 
     def create(**client_configs: object) -> Client:
@@ -132,7 +132,7 @@ _ACCESS_ERRORS = (
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn the client's errors into ours. An error that the client never documents means that it is broken."""
+    """Turn the client's errors into ours. Any unexpected error means that the client is broken."""
     try:
         yield
     except ProjectorError:

@@ -1,6 +1,6 @@
 """What a batch writes: everything in one call of a function on the server, the fence first.
 
-The server takes the first lock when it has the whole call, so a process that freezes while it sends blocks nobody. Each
+The server takes the first lock when it has the whole call, so a process that freezes while it sends blocks none. Each
 statement of the function sees what others committed before it began, under the locks of the statements before it. Each
 connection creates the function for itself, so two releases never share one (decision 0007).
 """

@@ -214,7 +214,7 @@ def test_fenced_batch_writes_nothing(session: Connection, wrong: str) -> None:
         "one of two": fence(token, (0, 0, 5), (1, 0, 5)),
     }
     again = delegate(3, id=CALLER, request_body={"delegation_id": "d-9", "task": "x" * 1600})
-    events = log(delegate(0), b"garbage", answer(2, "failed", of="nobody"), again)
+    events = log(delegate(0), b"garbage", answer(2, "failed", of="d-8"), again)
     with pytest.raises(Fenced, match="activity-log-"):
         project(session, events, fences[wrong])
     assert view_rows(session) == []

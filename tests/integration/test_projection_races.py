@@ -39,11 +39,11 @@ def other(database_url: str) -> Iterator[Connection]:
 
 def test_row_changed_by_another_writer_is_read_again(database_url: str, session: Connection, other: Connection) -> None:
     project(session, log(delegate(0)))
-    rows.set_status(other, "d-1", "failed", error="theirs")
-    events = log(answer(1, "in_progress"), answer(2, "completed", text="ours"))
+    rows.set_status(other, "d-1", "failed", error="by the ledger")
+    events = log(answer(1, "in_progress"), answer(2, "completed", text="by the batch"))
     assert race(database_url, racing_batch(events), release=other.commit) == [{"refused": 2}]
     assert query(session, "SELECT status, error_detail, result_preview FROM delegations") == [
-        ("failed", "theirs", None)
+        ("failed", "by the ledger", None)
     ]
 
 
@@ -59,10 +59,10 @@ def test_rolled_back_change_of_another_writer_is_ignored(
     database_url: str, session: Connection, other: Connection
 ) -> None:
     project(session, log(delegate(0)))
-    rows.set_status(other, "d-1", "failed", error="theirs")
-    events = log(answer(2, "completed", text="ours"))
+    rows.set_status(other, "d-1", "failed", error="by the ledger")
+    events = log(answer(2, "completed", text="by the batch"))
     assert race(database_url, racing_batch(events), release=other.rollback) == [{"advanced": 1}]
-    assert query(session, "SELECT status, result_preview FROM delegations") == [("completed", "ours")]
+    assert query(session, "SELECT status, result_preview FROM delegations") == [("completed", "by the batch")]
 
 
 def test_heartbeat_of_another_writer_is_not_overwritten(
@@ -91,14 +91,14 @@ def test_whole_batch_waits_for_the_second_try(database_url: str, session: Connec
 
 
 def test_row_inserted_by_another_writer_is_updated(database_url: str, session: Connection, other: Connection) -> None:
-    rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
+    rows.insert(other, "d-1", CALLER, CALLEE, "by the ledger")
     events = log(delegate(0, "dispatched"))
     assert race(database_url, racing_batch(events), release=other.commit) == [{"advanced": 1}]
-    assert query(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "theirs")]
+    assert query(session, "SELECT status, task_preview FROM delegations") == [("dispatched", "by the ledger")]
 
 
 def test_row_of_a_rolled_back_insert_is_inserted(database_url: str, session: Connection, other: Connection) -> None:
-    rows.insert(other, "d-1", CALLER, CALLEE, "theirs")
+    rows.insert(other, "d-1", CALLER, CALLEE, "by the ledger")
     assert race(database_url, racing_batch(log(delegate(0))), release=other.rollback) == [{"inserted": 1}]
     assert view_rows(session) == expected_rows(log(delegate(0)))
 
@@ -106,7 +106,7 @@ def test_row_of_a_rolled_back_insert_is_inserted(database_url: str, session: Con
 def test_key_taken_by_another_writer_makes_a_duplicate(
     database_url: str, session: Connection, other: Connection
 ) -> None:
-    rows.insert(other, "d-9", CALLER, CALLEE, "theirs", idempotency_key="k")
+    rows.insert(other, "d-9", CALLER, CALLEE, "by the ledger", idempotency_key="k")
     events = log(delegate(0, "dispatched", idempotency_key="k"))
     assert race(database_url, racing_batch(events), release=other.commit) == [{"duplicate": 1}]
     assert query(session, "SELECT delegation_id, status FROM delegations") == [("d-9", "queued")]
