@@ -28,12 +28,13 @@ class GroupConsumer:
     """A consumer that pauses every assigned partition until `start` sets the offset to read from.
 
     A partition is *unclaimed* (assigned and paused) or *active* (read). Not thread-safe. Every method may raise
-    BrokerUnavailable, except `close`.
+    BrokerUnavailable, except `close`. The constructor raises Misconfigured if a certificate's file does not exist.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.settings = settings
         self.topic = settings.topic
+        self._arguments = connection.arguments(settings)
         self.member = f"{socket.gethostname()}/{os.getpid()}"
         self._assignment = _Assignment()
         self._consumer: Any = None
@@ -48,7 +49,7 @@ class GroupConsumer:
         self._assignment = _Assignment()
         self._topic_id = None
         with mapped_errors():
-            self._consumer = connection.consumer(connection.arguments(self.settings))
+            self._consumer = connection.consumer(self._arguments)
             self._assignment.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._assignment)
             partitions = self._consumer.partitions_for_topic(self.topic)

@@ -124,12 +124,12 @@ def open_topic(settings: KafkaSettings, *, fetch_bytes: int | None = None) -> It
     `fetch_bytes` limits one fetch over all partitions. Raises BrokerUnavailable if Kafka or the topic is not there,
     Misconfigured if access is refused.
     """
-    connection.require_reachable(settings.bootstrap_servers)
-    no_group: dict[str, object] = {"group_id": None, "group_instance_id": None}
+    arguments = {**connection.arguments(settings), "group_id": None, "group_instance_id": None}
     if fetch_bytes is not None:
-        no_group |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
+        arguments |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
+    connection.require_reachable(settings.bootstrap_servers)
     with mapped_errors():
-        client = connection.consumer({**connection.arguments(settings), **no_group})
+        client = connection.consumer(arguments)
     try:
         with mapped_errors():
             reader = TopicReader(client, settings.topic)

@@ -1,4 +1,4 @@
-"""Every cell of CONTRACT §4's table, and what each move does to the row; each story is applied twice."""
+"""Every cell of the table in events/README.md, section 4, and what each move does to the row. Applied twice."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from projector.contract.facts import FAILED, IN_FLIGHT, RANK, TERMINAL, Heartbea
 from projector.domain.lifecycle import Delegation, Row, evolve
 from projector.domain.outcomes import Outcome
 
-# CONTRACT §4, in its own words. The product has it as ranks and sets; here it is a drawing.
+# events/README.md, section 4, in its own words. The product has it as ranks and sets; here it is a drawing.
 #           before         queued       dispatched   in_progress  completed    failed       stuck
 TABLE = """
             queued         duplicate    advanced     advanced     advanced     advanced     advanced
