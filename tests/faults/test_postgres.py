@@ -69,8 +69,9 @@ def test_session_ended_at_any_point_resumes_from_position(scene: Cluster, point:
     with halting(scene, point):
         scene.play(Mix(delegations=60))
         until_halted(scene)
+        before = scene.projected()  # not always 0: a batch without a delegation is not halted in the write
         assert end_sessions(scene) == 1
-        assert scene.projected() == 0
+        assert scene.projected() == before
         assert "terminating connection" in member.says("waiting for Postgres")["reason"]
     all_is_well(scene)
     scene.each_ended_once()

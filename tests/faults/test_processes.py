@@ -36,11 +36,12 @@ def test_batch_of_a_killed_member_is_committed_once(scene: Cluster, point: str) 
     with halting(scene, point):
         scene.play(Mix(delegations=60))
         until_halted(scene)
+        before = scene.projected()  # not always 0: a batch without a delegation is not halted in the write
         member.kill()
-        assert scene.projected() == 0
+        assert scene.projected() == before
     until_gone(scene)
-    assert scene.projected() > 0  # the server has received the whole call, and finishes it without a client
-    assert sum(scene.committed().values()) == 0  # the offsets in the group did not move
+    assert scene.projected() > before  # the server has received the whole call, and finishes it without a client
+    assert sum(scene.committed().values()) <= before  # the offsets in the group did not move
     scene.member()
     scene.caught_up()
     scene.view_equals_log()
@@ -73,8 +74,8 @@ def test_member_frozen_in_a_batch_blocks_no_successor(scene: Cluster) -> None:
         frozen = scene.member(**BRIEF_SESSION, lock_timeout_ms="5000")
         until_halted(scene)
         frozen.signal(signal.SIGSTOP)
-    until(lambda: not sessions(scene, waiting=True), "its batch is written")
-    assert scene.projected() > 0  # the server has committed it as well, and it holds no lock
+        before = scene.projected()
+    scene.projects_more_than(before)  # the server commits its batch without it, and so releases the locks
     scene.member()
     scene.play(Mix(delegations=30, seed=8))
     scene.caught_up()
