@@ -28,7 +28,7 @@ class GroupConsumer:
     """A consumer that pauses every assigned partition until `start` sets the offset to read from.
 
     A partition is *unclaimed* (assigned and paused) or *active* (read). Not thread-safe. Every method may raise
-    BrokerUnavailable, except `close`.
+    BrokerUnavailable, except `close`. The constructor raises Misconfigured if a certificate's file does not exist.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:

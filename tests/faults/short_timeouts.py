@@ -19,9 +19,9 @@ def init(self, *topics, **configs):
     real_init(self, *topics, **{**configs, "request_timeout_ms": 2_000})
 
 kafka.KafkaConsumer.__init__ = init
-if not hasattr(loop, "_UNHEARD_SECONDS"):
+if not hasattr(loop, "_COMMIT_SILENCE_SECONDS"):
     raise SystemExit("tests/faults/short_timeouts.py: this timeout has moved, name its new place here")
-loop._UNHEARD_SECONDS = 2.0
+loop._COMMIT_SILENCE_SECONDS = 2.0
 """
 
 

@@ -69,8 +69,9 @@ def test_session_ended_at_any_point_resumes_from_position(cluster: Cluster, poin
     with paused_at(cluster, point):
         cluster.publish(Mix(delegations=60))
         wait_until_paused(cluster)
+        before = cluster.projected_records()  # not always 0: a batch without a delegation is not paused in the write
         assert terminate_sessions(cluster) == 1
-        assert cluster.projected_records() == 0
+        assert cluster.projected_records() == before
         assert "terminating connection" in member.wait_for_log("waiting for Postgres")["reason"]
     all_is_well(cluster)
     cluster.assert_outcomes_counted_once()

@@ -21,13 +21,13 @@ UNREACHABLE = (
 )
 IN_PYTHON = """
 import importlib.metadata, json, os, sys
-from projector.postgres.migrations import known
+from projector.postgres.migrations import available
 import projector
 places = [path for path in sys.path if path.startswith(sys.prefix)]
 print(json.dumps({
     "uid": os.getuid(),
     "writable": [path for path in [*places, sys.prefix, projector.__path__[0]] if os.access(path, os.W_OK)],
-    "migrations": [migration.name for migration in known()],
+    "migrations": [migration.name for migration in available()],
     "installed": [f"{each.name}=={each.version}" for each in importlib.metadata.distributions(path=places)],
 }))
 """
@@ -104,7 +104,7 @@ def test_waiting_projector_is_unhealthy_with_reason(waiting: str) -> None:
 
 
 def test_sigterm_stops_waiting_projector(waiting: str) -> None:
-    wait_until(lambda: docker("exec", waiting, "projector", "health").code == 1, "a first report")
+    wait_until(lambda: "waiting for Kafka" in docker("logs", waiting).err, "a member that handles signals")
     code, seconds = stop(waiting, grace=20)
     assert code == 0, docker("logs", waiting)
     assert seconds < 10

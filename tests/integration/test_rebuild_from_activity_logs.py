@@ -215,7 +215,7 @@ def gap(log: Log) -> Log:
 
 
 def test_gap_is_repaired_from_the_table(gap: Log) -> None:
-    with pytest.raises(LogGap, match=r"partition 0 .* offset 7.* 9 to 10\. .projector rebuild --from activity-logs."):
+    with pytest.raises(LogGap, match=r"partition 0 .* offset 7.* 9 to 10: .*projector rebuild --from activity-logs."):
         gap.verify()
     assert reconcile(gap, repair=True).applied == (2, 1, 0)
     assert gap.positions()[0] == 9

@@ -215,7 +215,7 @@ def test_invalid_file_name_is_refused(tmp_path: Path, name: str, sentence: str) 
 def test_gap_during_recording_leaves_no_file(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, *[(0, None, b"%d" % n) for n in range(3000)])
     deletion = iter([lambda: delete_before(kafka, topic, 0, 2900)])
-    with pytest.raises(LogGap, match="begin again"):
+    with pytest.raises(LogGap, match="Run the command again"):
         recorded(
             kafka,
             topic,
