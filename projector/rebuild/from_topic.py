@@ -86,9 +86,10 @@ class FromTopic:
         for partition, span in spans.items():
             if span.end > 0:
                 times = self.topic.first_timestamps(partition, span)
-                begins_at = recorded_at(min(times) if is_whole else max(times)) if times else None
-                if begins_at is None and partition in last:
-                    begins_at = last[partition].record_at
+                if times:
+                    begins_at = recorded_at(min(times) if is_whole else max(times))
+                else:
+                    begins_at = last[partition].record_at if partition in last else None
                 beginnings.append(begins_at or now)
         if is_whole:
             return _shifted(min(beginnings, default=now), -CLOCKS_DIFFER_BY)
