@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults bench up down test-images
+.PHONY: help demo test lint faults bench profile up down test-images
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -18,7 +18,7 @@ demo: $(INSTALLED) ## run the demo; ARGS='--keep' leaves the servers running
 
 test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/coverage run -m pytest -n 4 --dist loadfile $(ARGS)
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.*  # incomplete files of processes that a test killed
 	$(BIN)/coverage report

@@ -1,4 +1,4 @@
-"""Errors by reaction: one class per `except` clause that exists. Each docstring says what the caller does."""
+"""Errors by reaction: one class per `except` clause that exists. Each docstring describes what the caller does."""
 
 
 class ProjectorError(Exception):
@@ -34,7 +34,7 @@ class LogGap(ProjectorError):
     )
 
     def __init__(self, gap: str, remedy: str = REMEDY) -> None:
-        """`gap` says what is lost, without a full stop."""
+        """`gap`: what is lost, without a full stop."""
         super().__init__(f"{gap}. {remedy}")
 
 

@@ -18,9 +18,8 @@ def configure(*, log_format: str, log_level: str, stream: TextIO = sys.stderr) -
     handler.addFilter(_KafkaRateLimit())
     logging.basicConfig(level=log_level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
-    logging.getLogger("kafka.net.selector").setLevel(
-        logging.ERROR
-    )  # it warns about its own slow tasks on a busy machine
+    # On a busy machine the selector warns about its own slow tasks.
+    logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

@@ -29,11 +29,11 @@ class KafkaSettings(_Group):
 
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, as host:port,host:port")
     topic: str = Field("activity-log", min_length=1, description="the topic of activity events")
-    group_id: str = Field("delegations-projector", min_length=1, description="the consumer group; replicas share it")
-    group_instance_id: str | None = Field(None, description="a static member's name, unique among the replicas")
+    group_id: str = Field("delegations-projector", min_length=1, description="the consumer group of all replicas")
+    group_instance_id: str | None = Field(None, description="name of a static member, unique per replica")
 
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
-        "PLAINTEXT", description="how to talk to Kafka"
+        "PLAINTEXT", description="security protocol of the connection to Kafka"
     )
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
         None, description="how to log in to Kafka, with SASL_PLAINTEXT or SASL_SSL"
@@ -41,20 +41,24 @@ class KafkaSettings(_Group):
     sasl_username: str | None = Field(None, description="for PLAIN and SCRAM")
     sasl_password: SecretStr | None = Field(None, description="for PLAIN and SCRAM")
     sasl_oauth_token: SecretStr | None = Field(
-        None, description="for OAUTHBEARER; from a file (…_FILE) it is read anew at every log-in"
+        None, description="for OAUTHBEARER; each login reads it again if it comes from a file (…_FILE)"
     )
-    ssl_ca_file: Path | None = Field(None, description="certificates of the authorities to trust, PEM")
-    ssl_cert_file: Path | None = Field(None, description="our certificate, PEM")
-    ssl_key_file: Path | None = Field(None, description="our private key, PEM")
-    ssl_key_password: SecretStr | None = Field(None, description="the password of our private key")
-    ssl_check_hostname: bool = Field(True, description="whether the broker's certificate must bear its name")
+    ssl_ca_file: Path | None = Field(None, description="certificates of the trusted authorities, PEM")
+    ssl_cert_file: Path | None = Field(None, description="the client certificate, PEM")
+    ssl_key_file: Path | None = Field(None, description="private key of the client certificate, PEM")
+    ssl_key_password: SecretStr | None = Field(None, description="password of the private key")
+    ssl_check_hostname: bool = Field(True, description="whether the broker's certificate must contain its host name")
 
-    session_timeout_ms: int = Field(12_000, ge=1_000, description="a member silent for so long has died")
-    heartbeat_interval_ms: int = Field(3_000, ge=100, description="how often a member says that it lives")
-    max_poll_interval_ms: int = Field(60_000, ge=5_000, description="a member that does not poll for so long hangs")
-    metadata_max_age_ms: int = Field(15_000, ge=1_000, description="new partitions are found after at most so long")
+    session_timeout_ms: int = Field(
+        12_000, ge=1_000, description="the group removes a member without a heartbeat for this time"
+    )
+    heartbeat_interval_ms: int = Field(3_000, ge=100, description="time between two heartbeats of a member")
+    max_poll_interval_ms: int = Field(
+        60_000, ge=5_000, description="the group removes a member that does not poll for this time"
+    )
+    metadata_max_age_ms: int = Field(15_000, ge=1_000, description="new partitions are found within this time")
     max_partition_fetch_bytes: int = Field(
-        _KIBI * _KIBI, ge=_KIBI, description="what one fetch may bring of a partition, compressed"
+        _KIBI * _KIBI, ge=_KIBI, description="compressed bytes that one fetch may return per partition"
     )
 
     @field_validator("bootstrap_servers")
@@ -87,47 +91,47 @@ class PostgresSettings(_Group):
     )
     activity_database_url: SecretStr = Field(
         SecretStr(""),
-        description="the Postgres that holds activity_logs, for --from activity-logs; unless set, database_url",
+        description="the Postgres that holds activity_logs, for --from activity-logs; default: database_url",
     )
     synchronous_commit: bool = Field(
-        False, description="whether a commit waits for the disk; off loses nothing, the log is the truth"
+        False, description="whether a commit waits for the disk; off loses nothing: the topic is read again"
     )
-    idle_in_transaction_timeout_ms: int = Field(8_000, ge=100, description="Postgres ends a session frozen for so long")
+    idle_in_transaction_timeout_ms: int = Field(
+        8_000, ge=100, description="Postgres ends a session that is idle in a transaction for this time"
+    )
     lock_timeout_ms: int = Field(
-        5_000, ge=100, description="waiting for a lock longer than this is given up, and retried"
+        5_000, ge=100, description="a statement that waits longer for a lock fails and is retried"
     )
-    statement_timeout_ms: int = Field(
-        30_000, ge=100, description="a statement that takes longer is given up, and retried"
-    )
+    statement_timeout_ms: int = Field(30_000, ge=100, description="a statement that takes longer fails and is retried")
 
 
 class BatchLimits(_Group):
     """How much one transaction projects at most. A single record may be larger than `batch_bytes`."""
 
-    batch_records: int = Field(5_000, ge=1, description="at most so many records a transaction")
-    batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="at most so many bytes of values a transaction")
+    batch_records: int = Field(5_000, ge=1, description="maximum number of records per transaction")
+    batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="maximum bytes of values per transaction")
 
 
 class WorkerSettings(BatchLimits):
-    """How `projector run` works: batches, patience, reports."""
+    """How `projector run` works: batches, time limits, reports."""
 
     stalled_after_seconds: int = Field(
-        60, ge=5, description="a partition with lag that stands still for so long gets a new consumer"
+        60, ge=5, description="a partition with lag and without progress for this time gets a new consumer"
     )
     stop_within_seconds: int = Field(
-        20, ge=1, description="a member that is told to stop and gets no answer for so long ends at once"
+        20, ge=1, description="a member that cannot stop within this time after a signal exits at once"
     )
-    summary_seconds: int = Field(60, ge=1, description="how often `run` sums up what it did")
+    summary_seconds: int = Field(60, ge=1, description="time between two summaries in the log of `run`")
     health_file: Path | None = Field(
-        None, description="a file that `run` rewrites every second, for `projector health`; none unless set"
+        None, description="a file that `run` rewrites every second, for `projector health`; default: none"
     )
 
 
 class LogSettings(_Group):
-    """How log lines look."""
+    """The format and the level of log lines."""
 
-    log_format: Literal["human", "json"] = Field("human", description="how log lines look")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from which level on to log")
+    log_format: Literal["human", "json"] = Field("human", description="format of the log lines")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
 
 
 class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, BaseSettings):
@@ -136,7 +140,7 @@ class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, Bas
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     redact_key: SecretStr | None = Field(
-        None, description="under one key, `record --redact` gives a text the same pseudonym in each run"
+        None, description="with the same key, `record --redact` gives a text the same pseudonym in each run"
     )
 
     @field_validator("redact_key")
@@ -157,8 +161,8 @@ class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, Bas
             )
         if self.statement_timeout_ms >= self.max_poll_interval_ms:
             raise ValueError(
-                "statement_timeout_ms must be below max_poll_interval_ms, or a slow statement costs the member its "
-                "place in the group"
+                "statement_timeout_ms must be below max_poll_interval_ms, or the group removes a member during a "
+                "slow statement"
             )
         return self
 

@@ -46,7 +46,7 @@ def report(status: Status, minute: float = 1, *, delegation_id: str = "d-1", **t
     return Reported(delegation_id, status, at(minute), texts.get("result"), texts.get("error"))
 
 
-def beat(minute: float = 1, delegation_id: str = "d-1") -> Heartbeat:
+def heartbeat(minute: float = 1, delegation_id: str = "d-1") -> Heartbeat:
     return Heartbeat(delegation_id, at(minute))
 
 
@@ -95,7 +95,7 @@ def log(*values: object) -> list[RecordedRecord]:
     return [record(value, offset) for offset, value in enumerate(values)]
 
 
-class Memory:
+class InMemoryView:
     """The fold with tables in memory instead of Postgres."""
 
     def __init__(self) -> None:
@@ -127,52 +127,52 @@ class Memory:
             self.parked.setdefault((each.topic, each.partition, each.offset), each)
 
 
-def folded(*batches: Iterable[RecordedRecord]) -> Memory:
-    memory = Memory()
+def fold_batches(*batches: Iterable[RecordedRecord]) -> InMemoryView:
+    memory = InMemoryView()
     for batch in batches:
         memory.project(batch)
     return memory
 
 
-def cut(records: Sequence[RecordedRecord], places: Iterable[int]) -> Iterator[Sequence[RecordedRecord]]:
+def split(records: Sequence[RecordedRecord], places: Iterable[int]) -> Iterator[Sequence[RecordedRecord]]:
     """Yield the records in batches, split at these indices."""
     ends = sorted({0, len(records), *(place for place in places if 0 < place < len(records))})
     for start, end in itertools.pairwise(ends):
         yield records[start:end]
 
 
-def said(value: object, timestamp: int | None = None) -> Translation:
+def translation_of(value: object, timestamp: int | None = None) -> Translation:
     """Return the translation of one record; fails if it is no delegation event."""
     translated = fold.translate_batch([record(value, timestamp=timestamp)])
     assert translated.records, translated
     return translated.records[0].translation
 
 
-def outcome(value: object, timestamp: int | None = None) -> Outcome:
+def outcome_of(value: object, timestamp: int | None = None) -> Outcome:
     """Return the outcome of one record in an empty view."""
-    [ended] = folded_outcomes(record(value, timestamp=timestamp))
+    [ended] = outcomes_of(record(value, timestamp=timestamp))
     return ended
 
 
-def folded_outcomes(*records: RecordedRecord) -> list[Outcome]:
-    memory = Memory()
+def outcomes_of(*records: RecordedRecord) -> list[Outcome]:
+    memory = InMemoryView()
     return [ended for each in records for ended in memory.project([each])]
 
 
-def dead(value: object, timestamp: int | None = None) -> tuple[str | None, str]:
+def dead_letter_of(value: object, timestamp: int | None = None) -> tuple[str | None, str]:
     """Return the field and the reason of a dead letter; fails if the record is none."""
-    memory = folded([record(value, timestamp=timestamp)])
+    memory = fold_batches([record(value, timestamp=timestamp)])
     assert memory.dead_letters, f"no dead letter: {value!r}"
     return memory.dead_letters[0].field, memory.dead_letters[0].reason
 
 
 def request_of(value: object, timestamp: int | None = None) -> Requested:
-    request = said(value, timestamp).request
+    request = translation_of(value, timestamp).request
     assert request is not None
     return request
 
 
 def report_of(value: object, timestamp: int | None = None) -> Reported:
-    report = said(value, timestamp).report
+    report = translation_of(value, timestamp).report
     assert isinstance(report, Reported)
     return report

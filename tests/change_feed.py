@@ -3,7 +3,7 @@
 from typing import Literal
 
 import psycopg
-from cluster import Cluster, until
+from cluster import Cluster, wait_until
 from connect_worker import ConnectWorker, connector_config
 from platform_script import Platform
 from topic_log import TopicLog
@@ -14,16 +14,16 @@ from testbed.oracle import differences, stored_rows
 class Feed:
     """A connector from the cluster's database to its topic; `platform` writes to the table in front of it."""
 
-    def __init__(self, scene: Cluster, conn: psycopg.Connection, log: TopicLog) -> None:
+    def __init__(self, cluster: Cluster, conn: psycopg.Connection, log: TopicLog) -> None:
         self.conn, self.log = conn, log
         self.platform = Platform(conn)
-        self._scene = scene
+        self._cluster = cluster
         self._worker: ConnectWorker | None = None
         self._name = f"slot_{conn.info.dbname}"
 
     def start(self, worker: ConnectWorker, *, snapshot: Literal["initial", "no_data"] = "initial") -> None:
         """Start the connector on this worker, or continue the one that the worker had before it was killed."""
-        config = connector_config(self._scene.database_url, slot=self._name, topic=self._scene.topic)
+        config = connector_config(self._cluster.database_url, slot=self._name, topic=self._cluster.topic)
         worker.run(self._name, config | {"snapshot.mode": snapshot})
         self._worker = worker
 
@@ -35,7 +35,7 @@ class Feed:
 
     def wait_until_streaming(self) -> None:
         """Block until the snapshot is over: later changes come from the stream."""
-        until(lambda: self._is_healthy() and self.slot_is_active(), "an active slot with a confirmed position")
+        wait_until(lambda: self._is_healthy() and self.slot_is_active(), "an active slot with a confirmed position")
         self.platform.streamed = True
 
     def slot_is_active(self) -> bool:
@@ -48,7 +48,7 @@ class Feed:
 
     def wait_for(self, row_ids: list[str]) -> None:
         """Block until the topic has changes of these activity rows."""
-        until(lambda: self._is_healthy() and self.log.has_changes_of(row_ids), "the last rows in the topic")
+        wait_until(lambda: self._is_healthy() and self.log.has_changes_of(row_ids), "the last rows in the topic")
 
     def wait_for_all(self) -> None:
         """Block until the topic has all changes of the platform."""
@@ -56,8 +56,8 @@ class Feed:
 
     def assert_view_is_expected(self) -> None:
         """Wait until all records read so far are projected, and compare the whole view with the platform's rows."""
-        self._scene.acknowledged = self.log.records
-        self._scene.caught_up()
+        self._cluster.acknowledged = self.log.records
+        self._cluster.wait_until_caught_up()
         found = differences(self.platform.expected, stored_rows(self.conn))
         assert not found, "\n".join(found)
         assert self.conn.execute("SELECT reason FROM projector.dead_letters").fetchall() == []

@@ -33,7 +33,7 @@ SHORT_TIMEOUTS = {
 }
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = TIMEOUT_SECONDS) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, seconds: float = TIMEOUT_SECONDS) -> Any:
     """Block until `condition` returns a true value, and return it; fails with `what` after the timeout."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -43,7 +43,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = TIMEOUT_SECO
     raise AssertionError(f"not within {seconds} seconds: {what}")
 
 
-class Process:
+class Member:
     """A `projector run` as a process, with its JSON log."""
 
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
@@ -57,14 +57,14 @@ class Process:
     def text(self) -> str:
         return self._log.read_text()
 
-    def says(self, message: str, times: int = 1) -> Any:
+    def wait_for_log(self, message: str, times: int = 1) -> Any:
         """Block until the log has this many lines with this message; returns the last of them."""
 
         def nth_line() -> dict[str, Any] | None:
             lines = [line for line in self.lines() if line["message"] == message]
             return lines[times - 1] if len(lines) >= times else None
 
-        return until(nth_line, f"{message!r} in:\n{self.text()[-3000:]}")
+        return wait_until(nth_line, f"{message!r} in:\n{self.text()[-3000:]}")
 
     def signal(self, number: signal.Signals) -> Self:
         self.process.send_signal(number)
@@ -91,10 +91,10 @@ class Cluster:
         self.topic = topic
         self.acknowledged: list[AcknowledgedRecord] = []
         self._folder = folder
-        self._members: list[Process] = []
+        self._members: list[Member] = []
 
     def watch_positions(self) -> None:
-        """Record every move of a position from now on, for `nothing_twice`."""
+        """Record every move of a position from now on, for `assert_projected_once`."""
         with psycopg.connect(self.database_url) as conn:
             conn.execute(
                 """
@@ -109,15 +109,15 @@ class Cluster:
                 """
             )
 
-    def nothing_twice(self) -> None:
+    def assert_projected_once(self) -> None:
         """Check that no position went back, and that the moves together cover the whole log."""
         with psycopg.connect(self.database_url) as conn:
             backwards = conn.execute("SELECT * FROM public.moves WHERE next_offset <= start").fetchall()
             covered = conn.execute("SELECT partition, sum(next_offset - start) FROM public.moves GROUP BY 1").fetchall()
         assert backwards == []
-        assert dict(covered) == self.ends()
+        assert dict(covered) == self.end_offsets()
 
-    def member(self, *arguments: str, **environment: str) -> Process:
+    def start_member(self, *arguments: str, **environment: str) -> Member:
         """Start `projector run` with these arguments and settings (without their prefix)."""
         settings = {
             **SHORT_TIMEOUTS,
@@ -128,11 +128,11 @@ class Cluster:
             "PROJECTOR_LOG_FORMAT": "json",
             **{f"PROJECTOR_{name.upper()}": value for name, value in environment.items()},
         }
-        member = Process(arguments, settings, self._folder / f"member-{len(self._members)}.log")
+        member = Member(arguments, settings, self._folder / f"member-{len(self._members)}.log")
         self._members.append(member)
         return member
 
-    def play(self, mix: Mix | Iterable[Record], *, per_second: float | None = None) -> None:
+    def publish(self, mix: Mix | Iterable[Record], *, per_second: float | None = None) -> None:
         """Publish these records, or those of a simulated platform, and wait until all of them are acknowledged."""
         publish(
             records(mix) if isinstance(mix, Mix) else mix,
@@ -143,13 +143,13 @@ class Cluster:
         )
 
     @contextmanager
-    def playing(self, mix: Mix | Iterable[Record], *, per_second: float) -> Iterator[None]:
+    def publishing(self, mix: Mix | Iterable[Record], *, per_second: float) -> Iterator[None]:
         """Publish in a thread for the length of the block; at its end all records are acknowledged."""
         failed: list[BaseException] = []
 
         def publish_all() -> None:
             try:
-                self.play(mix, per_second=per_second)
+                self.publish(mix, per_second=per_second)
             except BaseException as error:
                 failed.append(error)
 
@@ -161,7 +161,7 @@ class Cluster:
             thread.join()
         assert not failed, failed
 
-    def ends(self) -> dict[int, int]:
+    def end_offsets(self) -> dict[int, int]:
         """Partition → the offset after its last acknowledged record."""
         ends: dict[int, int] = {}
         for record in self.acknowledged:
@@ -175,19 +175,19 @@ class Cluster:
             ).fetchall()
         return dict(rows)
 
-    def take_positions(self) -> None:
+    def take_over_positions(self) -> None:
         """Take over the ownership of all positions, as another member would; running members are then fenced."""
         with psycopg.connect(self.database_url) as conn:
             conn.execute("UPDATE projector.positions SET owner = gen_random_uuid()")
 
-    def projected(self) -> int:
+    def projected_records(self) -> int:
         return sum(self.positions().values())
 
-    def projects_more_than(self, records: int) -> None:
+    def wait_until_more_projected_than(self, records: int) -> None:
         """Block until more than this number of records are projected."""
-        until(lambda: self.projected() > records, f"more than {records} records projected")
+        wait_until(lambda: self.projected_records() > records, f"more than {records} records projected")
 
-    def committed(self) -> dict[int, int]:
+    def committed_offsets(self) -> dict[int, int]:
         """The group's committed offsets: partition → offset."""
         admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
         try:
@@ -196,25 +196,25 @@ class Cluster:
             admin.close()
         return {place.partition: offset.offset for place, offset in offsets.items()}
 
-    def caught_up(self) -> None:
+    def wait_until_caught_up(self) -> None:
         """Block until every position is at the end of its partition."""
-        ends = self.ends()
+        ends = self.end_offsets()
 
         def reached() -> bool:
             return ends.items() <= self.positions().items()
 
         try:
-            until(reached, "all positions at the end of their partitions")
+            wait_until(reached, "all positions at the end of their partitions")
         except AssertionError as error:
             logs = "\n".join(member.text()[-2000:] for member in self._members)
             raise AssertionError(f"positions {self.positions()} of {ends}:\n{logs}") from error
 
-    def view_equals_log(self) -> None:
+    def assert_view_equals_log(self) -> None:
         """Fold the acknowledged records by the oracle, and compare the whole table."""
         with psycopg.connect(self.database_url, autocommit=True) as conn:
             assert differences(fold_log(self.acknowledged).rows, stored_rows(conn)) == []
 
-    def nothing_dropped(self) -> None:
+    def assert_nothing_dropped(self) -> None:
         """Check that exactly the unreadable records are dead letters, and that exactly the early events are parked."""
         expected = fold_log(self.acknowledged)
         unreadable = {(letter.partition, letter.offset) for letter in expected.dead_letters}
@@ -226,7 +226,7 @@ class Cluster:
         assert len(stored) == len(dead_letters)
         assert dict(parked) == expected.parked
 
-    def each_ended_once(self) -> None:
+    def assert_outcomes_counted_once(self) -> None:
         """Stop the members, and check that their counters add up to the oracle's; not after a SIGKILL."""
         counted: Counter[str] = Counter()
         for member in self._members:

@@ -18,7 +18,7 @@ TIMEOUT_SECONDS = 60
 Process = subprocess.Popen[bytes] | ForkedProcess
 
 
-class Ended(NamedTuple):
+class CommandResult(NamedTuple):
     """The exit code and the output of a command."""
 
     code: int
@@ -31,13 +31,13 @@ class Ended(NamedTuple):
         return json.loads(line)
 
 
-def projector(*arguments: str, stdin: str = "", **settings: str) -> Ended:
+def run_projector(*arguments: str, stdin: str = "", **settings: str) -> CommandResult:
     """Run a command with these settings (without their prefix) and no others of the environment."""
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
         given.seek(0)
         code = start(arguments, environment(settings), stdin=given, stdout=out, stderr=err).wait(TIMEOUT_SECONDS)
-        return Ended(code, _text(out), _text(err))
+        return CommandResult(code, _text(out), _text(err))
 
 
 def _text(file: IO[bytes]) -> str:

@@ -130,11 +130,11 @@ def topic(kafka: str) -> str:
 
 
 @pytest.fixture
-def scene(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Cluster]:
+def cluster(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Cluster]:
     """Members, a producer and the oracle, on the shared Kafka and the test's database."""
-    scene = Cluster(database_url, kafka, topic, tmp_path)
-    yield scene
-    scene.end()
+    cluster = Cluster(database_url, kafka, topic, tmp_path)
+    yield cluster
+    cluster.end()
 
 
 def _url_of(postgres: Postgres, database: str) -> str:

@@ -15,7 +15,7 @@ TEXTS = [
 ]
 
 
-def hostile(rng: random.Random, count: int) -> Iterator[bytes]:
+def damaged_values(rng: random.Random, count: int) -> Iterator[bytes]:
     """Yield `count` values, equal for equal seeds."""
     originals = real_values()
     damages = [_flipped, _spliced, _swapped, _swapped, _deep, _wrapped]

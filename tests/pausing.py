@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import LiteralString
 
 import psycopg
-from cluster import Cluster, until
+from cluster import Cluster, wait_until
 
 POINTS = ("before the write", "in the write", "in the commit")
 """The points of a batch."""
@@ -48,33 +48,33 @@ TRIGGERS: dict[str, LiteralString] = {
 
 
 @contextmanager
-def halting(scene: Cluster, point: str) -> Iterator[None]:
+def paused_at(cluster: Cluster, point: str) -> Iterator[None]:
     """Pause members at this point for the length of the block."""
-    with psycopg.connect(scene.database_url) as blocker:
+    with psycopg.connect(cluster.database_url) as blocker:
         blocker.execute(LOCKS[point])
         yield
 
 
-def prepare(scene: Cluster, point: str) -> None:
-    """Create the trigger of this point; it pauses nothing until `halting`."""
+def install_pause(cluster: Cluster, point: str) -> None:
+    """Create the trigger of this point; it pauses nothing until `paused_at`."""
     if statement := TRIGGERS.get(point):
-        with psycopg.connect(scene.database_url) as conn:
+        with psycopg.connect(cluster.database_url) as conn:
             conn.execute(statement)
 
 
-def until_halted(scene: Cluster) -> None:
+def wait_until_paused(cluster: Cluster) -> None:
     """Block until a member waits for the lock."""
-    until(lambda: sessions(scene, waiting=True), "a member that waits for the lock")
+    wait_until(lambda: count_sessions(cluster, waiting=True), "a member that waits for the lock")
 
 
-def until_gone(scene: Cluster) -> None:
+def wait_until_sessions_end(cluster: Cluster) -> None:
     """Block until no session is left: that of a killed member ends after its current statement."""
-    until(lambda: not sessions(scene), "the end of all sessions")
+    wait_until(lambda: not count_sessions(cluster), "the end of all sessions")
 
 
-def sessions(scene: Cluster, *, waiting: bool = False) -> int:
+def count_sessions(cluster: Cluster, *, waiting: bool = False) -> int:
     """Return the number of sessions of members, or of those that wait for a lock."""
-    with psycopg.connect(scene.database_url) as conn:
+    with psycopg.connect(cluster.database_url) as conn:
         row = conn.execute(
             "SELECT count(*) FILTER (WHERE NOT %(waiting)s OR wait_event_type = 'Lock') FROM pg_stat_activity "
             "WHERE datname = current_database() AND application_name = 'projector'",
@@ -84,9 +84,9 @@ def sessions(scene: Cluster, *, waiting: bool = False) -> int:
     return int(row[0])
 
 
-def end_sessions(scene: Cluster) -> int:
+def terminate_sessions(cluster: Cluster) -> int:
     """Terminate all sessions of members, as an administrator can; returns their number."""
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         ended = conn.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND application_name = 'projector'"

@@ -15,7 +15,7 @@ QUICK_RESTART = {"broker.session.timeout.ms": "1000", "broker.heartbeat.interval
 """A killed broker registers again once the session from before has timed out."""
 
 
-class Distant(NamedTuple):
+class ProxiedKafka(NamedTuple):
     """A Kafka and the proxy in front of it."""
 
     server: Kafka
@@ -27,20 +27,20 @@ class Distant(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Distant]:
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProxiedKafka]:
     """A broker that tests may kill and cut off; its log cleaner runs often."""
     folder, options = tmp_path_factory.mktemp("proxied"), {"log.cleaner.backoff.ms": "200", **QUICK_RESTART}
     with Proxy() as proxy, start_kafka(folder, own=True, options=options, advertised=proxy.address) as server:
         proxy.server = server.bootstrap_servers
-        yield Distant(server, proxy)
+        yield ProxiedKafka(server, proxy)
 
 
 @pytest.fixture
-def far(database_url: str, broker: Distant, tmp_path: Path) -> Iterator[Cluster]:
+def proxied_cluster(database_url: str, broker: ProxiedKafka, tmp_path: Path) -> Iterator[Cluster]:
     """A cluster on the proxied Kafka, with recorded moves of its positions."""
-    scene = Cluster(database_url, broker.bootstrap_servers, create_topic(broker.bootstrap_servers), tmp_path)
-    scene.watch_positions()
-    yield scene
-    scene.end()
+    cluster = Cluster(database_url, broker.bootstrap_servers, create_topic(broker.bootstrap_servers), tmp_path)
+    cluster.watch_positions()
+    yield cluster
+    cluster.end()
     broker.proxy.open()
-    broker.proxy.seconds_each_way = 0.0
+    broker.proxy.delay_seconds = 0.0

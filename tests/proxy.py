@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, Self
 
-Verdict = Literal["pass", "cut before", "cut after"]
+Action = Literal["pass", "cut before", "cut after"]
 _RESET = struct.pack("ii", 1, 0)
 _RECEIVE_BYTES = 1 << 20
 
@@ -33,8 +33,8 @@ class Proxy:
 
     def __init__(self, server: str = "") -> None:
         self.server = server
-        self.seconds_each_way = 0.0
-        self.look_at: Callable[[bytes], Verdict] = lambda _: "pass"
+        self.delay_seconds = 0.0
+        self.decide: Callable[[bytes], Action] = lambda _: "pass"
         """Decides about all bytes of a client: pass them, or cut the connection before or after they are passed on."""
         self._is_closed = False
         self._connections: list[_Connection] = []
@@ -66,7 +66,7 @@ class Proxy:
         for connection in connections:
             connection.cut()
 
-    def deafen(self) -> None:
+    def make_half_open(self) -> None:
         """Make the current connections half-open: they stay connected, and no byte arrives. New ones work."""
         for connection in self._connections:
             connection.drops_bytes = True
@@ -101,8 +101,8 @@ class Proxy:
             while data := source.recv(_RECEIVE_BYTES):
                 if connection.drops_bytes:
                     continue
-                time.sleep(self.seconds_each_way)  # a slow network
-                action = self.look_at(data) if is_client else "pass"
+                time.sleep(self.delay_seconds)  # a slow network
+                action = self.decide(data) if is_client else "pass"
                 if action != "cut before":
                     sink.sendall(data)
                 if action != "pass":

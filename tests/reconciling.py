@@ -8,8 +8,8 @@ from typing import Any, LiteralString, Self
 from uuid import uuid4
 
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from projecting import asked as query
 from projecting import connected
+from projecting import query as query
 from rows import CALLEE, CALLER, Columns, at, delegate
 
 from projector.domain.lifecycle import Delegation

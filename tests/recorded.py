@@ -30,8 +30,8 @@ def as_expected(row: Row) -> dict[str, object]:
 def fold_by_oracle(recording: Path) -> dict[str, object]:
     """The expected table as the independent oracle folds it, record by record in the order of the lines."""
     oracle = Oracle()
-    outcomes = Counter(oracle.see(record) for record in read_recording(recording))
-    result = oracle.verdict()
+    outcomes = Counter(oracle.apply(record) for record in read_recording(recording))
+    result = oracle.expected()
     return {
         "outcomes": dict(sorted(outcomes.items())),
         "rows": [as_expected(result.rows[delegation_id]) for delegation_id in sorted(result.rows)],

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def none_of(kind: type[BaseException]) -> Iterator[None]:
+def no_reference_cycles(kind: type[BaseException]) -> Iterator[None]:
     """Fail if errors of this kind are freed by the garbage collector only."""
     gc.collect()
     gc.disable()

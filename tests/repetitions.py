@@ -15,26 +15,26 @@ DEFAULT_SEED = 11
 _MEASURED: list[str] = []
 
 
-class Round(NamedTuple):
+class Repetition(NamedTuple):
     """The size and the seed of one run of a test; `times` is the option --rounds."""
 
     seed: int
     is_long: bool
     times: int | None
 
-    def of(self, short: int, long: int) -> int:
+    def pick(self, short: int, long: int) -> int:
         """Return the first number in a short run, the second in a long one."""
         return long if self.is_long else short
 
     def repeats(self, short: int, long: int) -> int:
         """Return the number of repetitions: the option --rounds, or one of these two."""
-        return self.times or self.of(short, long)
+        return self.times or self.pick(short, long)
 
-    def note(self, measured: str) -> None:
+    def report(self, measured: str) -> None:
         """Print a measured figure at the end of the run."""
         _MEASURED.append(measured)
 
-    def chances(self) -> random.Random:
+    def rng(self) -> random.Random:
         """Return a random generator with this seed."""
         return random.Random(self.seed)
 
@@ -64,7 +64,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Put the seed into the name of the test, which pytest prints."""
-    if "chance" in metafunc.fixturenames:
+    if "repetition" in metafunc.fixturenames:
         option = metafunc.config.option
-        chance = Round(option.seed, option.long, option.rounds)
-        metafunc.parametrize("chance", [chance], ids=[f"seed-{chance.seed}"])
+        repetition = Repetition(option.seed, option.long, option.rounds)
+        metafunc.parametrize("repetition", [repetition], ids=[f"seed-{repetition.seed}"])

@@ -10,7 +10,7 @@ from testbed.recording import AcknowledgedRecord
 CALLER = "c1c1c1c1-0000-4000-8000-000000000001"
 CALLEE = "c2c2c2c2-0000-4000-8000-000000000002"
 TEN = datetime(2025, 5, 5, 10, tzinfo=UTC)
-LEFT_OUT = "__debezium_unavailable_value"
+UNAVAILABLE_VALUE = "__debezium_unavailable_value"
 
 Columns = dict[str, Any]
 
@@ -31,7 +31,7 @@ def answer(minute: int, status: str, *, of: str = "d-1", **columns: Any) -> Colu
     return row | {"response_body": {"delegation_id": of} | texts, "created_at": at(minute)} | columns
 
 
-def beat(minute: int, *, of: str = "d-1") -> Columns:
+def heartbeat(minute: int, *, of: str = "d-1") -> Columns:
     row: Columns = {"activity_type": "delegation", "method": "heartbeat", "request_body": {"delegation_id": of}}
     return row | {"created_at": at(minute)}
 
@@ -41,17 +41,17 @@ def updated(row: Columns, minute: int) -> Columns:
     return {"op": "u", "before": None, "after": row, "source": {"ts_ms": ms}}
 
 
-def logged(offset: int, value: object, timestamp: int | None = None) -> AcknowledgedRecord:
+def record_at(offset: int, value: object, timestamp: int | None = None) -> AcknowledgedRecord:
     content = value if isinstance(value, bytes) else json.dumps(value).encode()
     return AcknowledgedRecord("activity-log", 0, offset, timestamp, None, content)
 
 
-def told(*values: object) -> tuple[list[str], dict[str, Row]]:
+def fold_values(*values: object) -> tuple[list[str], dict[str, Row]]:
     """Fold these values by the oracle; returns their outcomes and the table."""
     oracle = Oracle()
-    outcomes = [oracle.see(logged(offset, value)) for offset, value in enumerate(values)]
-    return outcomes, oracle.verdict().rows
+    outcomes = [oracle.apply(record_at(offset, value)) for offset, value in enumerate(values)]
+    return outcomes, oracle.expected().rows
 
 
-def outcome(value: object, timestamp: int | None = None) -> str:
-    return Oracle().see(logged(0, value, timestamp))
+def outcome_of(value: object, timestamp: int | None = None) -> str:
+    return Oracle().apply(record_at(0, value, timestamp))

@@ -21,11 +21,11 @@ BRIEF_SESSION = {
 
 
 @contextmanager
-def under_load(scene: Cluster, mix: Mix | None = None, *, per_second: float) -> Iterator[None]:
+def under_load(cluster: Cluster, mix: Mix | None = None, *, per_second: float) -> Iterator[None]:
     """Let a platform write until the end of the block; the number of delegations in `mix` does not matter."""
     ended = threading.Event()
     log = records((mix or Mix())._replace(delegations=ENDLESS))
-    with scene.playing(itertools.takewhile(lambda _: not ended.is_set(), log), per_second=per_second):
+    with cluster.publishing(itertools.takewhile(lambda _: not ended.is_set(), log), per_second=per_second):
         try:
             yield
         finally:

@@ -24,7 +24,7 @@ def list_latest(settings: Settings, topic: str | None, limit: int, partition: in
     """Print the latest dead letters, of all topics unless `topic` names one."""
     with _connect(settings) as conn:
         letters = queries.dead_letters(conn, topic=topic, partition=partition, limit=limit)
-        total = queries.count_dead_letters(conn, topic=topic, partition=partition)
+        total = queries.count_dead_letters(conn, Filter(topic, partition))
     if json_output:
         print(json.dumps({"total": total, "dead_letters": [as_json(letter) for letter in letters]}))
     else:
@@ -74,7 +74,7 @@ def discard_selected(
     selected = _selected(settings, topic, select_all, partition, offsets)
     with _connect(settings) as conn:
         if not yes:
-            confirm(f"delete {queries.count_dead_letters(conn, **selected._asdict()):,} dead letters for good")
+            confirm(f"delete {queries.count_dead_letters(conn, selected):,} dead letters for good")
         count = discard(conn, selected, settings)
     print(f"{count:,} dead letters discarded")
     return _exit_code(count, select_all)

@@ -4,6 +4,7 @@ Marker fields identify the envelope. They are looked for in this order: `op` (a 
 (a CloudEvent), `activity_type` (a bare row).
 """
 
+import json
 from enum import StrEnum
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -14,8 +15,8 @@ from projector.contract.unreadable import Unreadable, quoted
 
 UNAVAILABLE_VALUE = "__debezium_unavailable_value"
 """Debezium writes this text instead of a large column that an update did not change."""
-
-
+LARGE_ROW_BYTES = 1500
+"""Postgres may store a body of a larger row out of line. A change feed may then leave it out of an update."""
 JsonObject: TypeAlias = dict[str, object]
 """A row or a body, as it came. `models.py` describes their fields. The rule that uses a field validates it."""
 BODY_FIELDS = frozenset({"delegation_id", "task", "deadline", "text", "error"})
@@ -181,3 +182,25 @@ def _is_connectors_own(value: object) -> bool:
     if value.get("status") in ("BEGIN", "END") and "event_count" in value:
         return True
     return "ts_ms" in value and value.keys() <= _HEARTBEAT_KEYS
+
+
+def is_large(row: JsonObject) -> bool:
+    """Whether the texts of the row's columns have more than 1,500 bytes of UTF-8 together."""
+    at_least = 0  # a lower bound in characters: cheap, and enough to recognise most large rows
+    for column in row.values():
+        if isinstance(column, dict):
+            for text in column.values():
+                if isinstance(text, str):
+                    at_least += len(text)
+        elif isinstance(column, str):
+            at_least += len(column)
+        if at_least > LARGE_ROW_BYTES:
+            return True
+    return sum(map(_bytes, row.values())) > LARGE_ROW_BYTES
+
+
+def _bytes(column: object) -> int:
+    if column is None:
+        return 0
+    text = column if isinstance(column, str) else json.dumps(column, ensure_ascii=False, separators=(",", ":"))
+    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))

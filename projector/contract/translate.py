@@ -5,17 +5,18 @@ from typing import NamedTuple
 
 from projector.contract import fields
 from projector.contract.envelope import (
+    LARGE_ROW_BYTES,
     UNAVAILABLE_VALUE,
     Activity,
     Envelope,
     JsonObject,
     Record,
+    is_large,
     is_unrelated,
     open_value,
     read_body,
 )
 from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, NoEvent, Reported, Requested, Status
-from projector.contract.large_rows import LARGE_ROW_BYTES, is_large
 from projector.contract.unreadable import Unreadable, quoted
 
 STATUS_OF_ROW = {

@@ -15,7 +15,7 @@ _OUTCOMES = {each: Outcome(each.value) for each in NoEvent}
 
 
 class DeadLetter(NamedTuple):
-    """A record that cannot be read, kept whole, and why. `field` is the path of the value at fault, if one is."""
+    """A record that cannot be read, kept whole, and why. `field` is the path of the wrong value, if any."""
 
     record: Record
     reason: str
@@ -65,9 +65,9 @@ def translate_batch(records: Iterable[Record]) -> TranslatedBatch:
 
 
 def resolve_unavailable(batch: TranslatedBatch, large_rows: dict[str, str]) -> TranslatedBatch:
-    """Give records whose body was left out the id of their delegation, from `large_rows` (row id → delegation id).
+    """Set the delegation of records whose body was left out, from `large_rows` (row id → delegation id).
 
-    Adds the batch's own large rows to `large_rows`. A row that never came whole becomes a dead letter.
+    Adds the batch's own large rows to `large_rows`. A record whose row was never read whole becomes a dead letter.
     """
     records: list[TranslatedRecord] = []
     dead_letters = list(batch.dead_letters)

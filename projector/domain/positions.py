@@ -15,10 +15,6 @@ class LogRange(NamedTuple):
     beginning: int
     end: int
 
-    def __contains__(self, offset: object) -> bool:
-        """Whether reading can start at this offset. The end counts: the next record will have it."""
-        return isinstance(offset, int) and self.beginning <= offset <= self.end
-
 
 class Polled(NamedTuple):
     """What one partition returned: where reading started, the records, and the offset to read next.
@@ -51,12 +47,16 @@ class Fence(NamedTuple):
 
 
 class Position(NamedTuple):
-    """The next offset to project of a partition, as stored. `topic_id` is Kafka's id of the topic, if known."""
+    """The next offset to project of a partition, as stored.
+
+    `topic_id` is Kafka's id of the topic, `record_at` the timestamp of the last projected record, if known.
+    """
 
     topic: str
     partition: int
     offset: int
     topic_id: str | None = None
+    record_at: datetime | None = None
 
 
 def log_gap(position: Position, topic_id: str | None, log: LogRange | None) -> str | None:
@@ -70,7 +70,7 @@ def log_gap(position: Position, topic_id: str | None, log: LogRange | None) -> s
             f"topic {position.topic} was deleted and created again: {place} of topic id {position.topic_id}, and the "
             f"topic now has id {topic_id}"
         )
-    if log is None or position.offset in log:
+    if log is None or log.beginning <= position.offset <= log.end:
         return None
     missing = position.offset - log.end
     lost = (

@@ -1,1 +1,1 @@
-"""The only code that talks to Kafka."""
+"""The only code that uses the Kafka client."""

@@ -7,15 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
+from kafka import errors as client_errors
 from kafka.coordinator.assignors.range import RangePartitionAssignor
-from kafka.errors import (
-    AuthorizationError,
-    KafkaConfigurationError,
-    KafkaTimeoutError,
-    LogTruncationError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-)
 
 from projector.domain.positions import LogRange
 from projector.errors import BrokerUnavailable, LogGap, Misconfigured, ProjectorError
@@ -25,6 +18,8 @@ from projector.settings import KafkaSettings
 
 CONNECT_SECONDS = 2.0
 _CLOSE_MS = 5_000
+POLL_MS = 500
+ALL_RECORDS = 2**31 - 1
 FETCH_BYTES = 8 * 1024 * 1024
 """Compressed bytes that one fetch may return for all partitions of a broker. A poll decompresses all of them."""
 
@@ -58,13 +53,15 @@ def require_reachable(bootstrap_servers: str) -> None:
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS):
                 return
+        except ValueError as error:  # a host name that IDNA cannot encode
+            raise Misconfigured(f"PROJECTOR_BOOTSTRAP_SERVERS: {address.strip()!r} is not host:port") from error
         except OSError as error:
             reasons.append(f"{address.strip()}: {error.strerror or error}")
     raise BrokerUnavailable("Kafka does not answer: " + "; ".join(reasons))
 
 
 def consumer(configs: Mapping[str, object]) -> Any:
-    """A consumer that knows its cluster. If it cannot start, its client is closed: else its thread would stay."""
+    """A consumer that has reached its cluster. If it cannot start, its client is closed: else its thread would stay."""
     created: list[Client] = []
 
     def create(**client_configs: object) -> Client:
@@ -78,7 +75,7 @@ def consumer(configs: Mapping[str, object]) -> Any:
             client.close()
             if client.login_error:
                 raise client.login_error from error
-        if isinstance(error, KafkaTimeoutError):
+        if isinstance(error, client_errors.KafkaTimeoutError):
             raise BrokerUnavailable(
                 f"Kafka accepts connections at {configs['bootstrap_servers']} and does not answer: it is starting, or "
                 f"its protocol there is not {configs.get('security_protocol', 'PLAINTEXT')}"
@@ -126,21 +123,21 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
 
 
 _ACCESS_ERRORS = (
-    AuthorizationError,
-    SaslAuthenticationFailedError,
-    UnsupportedSaslMechanismError,
-    KafkaConfigurationError,
+    client_errors.AuthorizationError,
+    client_errors.SaslAuthenticationFailedError,
+    client_errors.UnsupportedSaslMechanismError,
+    client_errors.KafkaConfigurationError,
 )
 
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
-    """Turn the client's errors into ours. An error that the client never documents means that it is broken."""
+    """Turn the client's errors into ours. Any unexpected error means that the client is broken."""
     try:
         yield
     except ProjectorError:
         raise
-    except LogTruncationError as error:
+    except client_errors.LogTruncationError as error:
         places = sorted(error.divergent_offsets)
         partitions = [place.partition for place in places]
         raise LogGap(

@@ -14,28 +14,28 @@ from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
-from projector.errors import BrokerUnavailable
+from projector.errors import BrokerUnavailable, LogGap
 from projector.kafka import connection
-from projector.kafka.connection import mapped_errors
+from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
 from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
 
 UNCLAIMED_POLL_MS = 100
-POLL_MS = 500
-_ALL_RECORDS = 2**31 - 1
 
 
 class GroupConsumer:
     """A consumer that pauses every assigned partition until `start` sets the offset to read from.
 
     A partition is *unclaimed* (assigned and paused) or *active* (read). Not thread-safe. Every method may raise
-    BrokerUnavailable, except `close`.
+    BrokerUnavailable, except `close`. The constructor raises Misconfigured if a certificate's file does not exist.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
-        self.settings = settings
         self.topic = settings.topic
+        self._bootstrap_servers = settings.bootstrap_servers
+        # Built once: a missing certificate ends the process at its start only, whether or not Kafka answers.
+        self._arguments = connection.arguments(settings)
         self.member = f"{socket.gethostname()}/{os.getpid()}"
         self._assignment = _Assignment()
         self._consumer: Any = None
@@ -46,11 +46,11 @@ class GroupConsumer:
 
     def open(self) -> None:
         """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
-        connection.require_reachable(self.settings.bootstrap_servers)
+        connection.require_reachable(self._bootstrap_servers)
         self._assignment = _Assignment()
         self._topic_id = None
         with mapped_errors():
-            self._consumer = connection.consumer(connection.arguments(self.settings))
+            self._consumer = connection.consumer(self._arguments)
             self._assignment.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._assignment)
             partitions = self._consumer.partitions_for_topic(self.topic)
@@ -132,7 +132,7 @@ class GroupConsumer:
             self._resume_rejoin()
             try:
                 # All records, so that none stays in the client's buffer: trap T1.
-                records = self._consumer.poll(timeout_ms=timeout_ms, max_records=_ALL_RECORDS)
+                records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])
                 return []
@@ -147,13 +147,11 @@ class GroupConsumer:
             require_no_log_gap(Position(self.topic, place.partition, offset), None, held)
 
     def _require_same_topic(self) -> None:
-        if self._topic_id is None or (now := self.topic_id) == self._topic_id:
-            return
-        for partition, offset in self.active.items():
-            require_no_log_gap(Position(self.topic, partition, offset, self._topic_id), now, None)
+        if self._topic_id and (now := self.topic_id) and now != self._topic_id:
+            raise LogGap(f"topic {self.topic} was deleted and created again: its id was {self._topic_id}, and is {now}")
 
     def _resume_rejoin(self) -> None:
-        """Keep the client to a rejoin that it began: 3.0.12 forgets it if its reason disappears (decision 0002)."""
+        """Request a rejoin that has begun again: client 3.0.12 forgets it if its reason disappears (decision 0002)."""
         if self._consumer._coordinator.rejoining:
             self._consumer._coordinator.request_rejoin()
 
@@ -195,7 +193,7 @@ class GroupConsumer:
 
     @property
     def seconds_without_commit(self) -> float:
-        """Since when commits fail, in seconds. While a broker is down, polls only return nothing: this shows it."""
+        """For how long commits have failed; 0 if they work. While a broker is down, polls only return nothing."""
         return time.monotonic() - self._commits_fail_since if self._commits_fail_since else 0.0
 
 
@@ -221,7 +219,7 @@ class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # the clien
         assigned = list(assigned)
         self.unclaimed.clear()
         self.active.clear()
-        self.reset(assigned)  # kept ones too: their position can be stale
+        self.reset(assigned)  # partitions that were kept too: their position can be stale
         for place in assigned:
             self.consumer.seek(place, 0)  # a placeholder: without an offset each poll would fail
         if assigned:

@@ -12,14 +12,12 @@ from kafka.partitioner.default import murmur2
 from projector.domain.positions import LogRange, Polled
 from projector.errors import BrokerUnavailable, LogGap
 from projector.kafka import connection
-from projector.kafka.connection import mapped_errors
+from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
 from projector.settings import KafkaSettings
 
-POLL_MS = 500
 SILENT_SECONDS = 30.0
 """If records must follow and none comes for this long, Kafka is unavailable: the client only returns nothing."""
 FIRST_RECORDS = 20
-_ALL_RECORDS = 2**31 - 1
 
 
 class TopicReader:
@@ -65,8 +63,8 @@ class TopicReader:
     def read(self, ranges: Mapping[int, LogRange], *, silent_seconds: float | None = None) -> Iterator[list[Polled]]:
         """The records of these partitions within these offsets: one list per poll, until all are read.
 
-        The `start` of a partition is the `next_offset` before it, also across markers and compacted offsets. A poll
-        that returned nothing gives an empty list. Raises LogGap if an offset is not, or no longer, in the topic. Raises
+        Each `start` of a partition is its last `next_offset`, also across markers and compacted offsets. A poll that
+        returned nothing gives an empty list. Raises LogGap if an offset is not, or no longer, in the topic. Raises
         BrokerUnavailable if nothing comes for `silent_seconds`.
         """
         patience = SILENT_SECONDS if silent_seconds is None else silent_seconds
@@ -92,7 +90,7 @@ class TopicReader:
         """One poll. Advances `reached`, and removes a partition from it at its end."""
         with mapped_errors():
             try:
-                found = self._client.poll(timeout_ms=POLL_MS, max_records=_ALL_RECORDS)
+                found = self._client.poll(timeout_ms=POLL_MS, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 raise self._gap(error.args[0]) from error
             polled = []
@@ -126,12 +124,12 @@ def open_topic(settings: KafkaSettings, *, fetch_bytes: int | None = None) -> It
     `fetch_bytes` limits one fetch over all partitions. Raises BrokerUnavailable if Kafka or the topic is not there,
     Misconfigured if access is refused.
     """
-    connection.require_reachable(settings.bootstrap_servers)
-    no_group: dict[str, object] = {"group_id": None, "group_instance_id": None}
+    arguments = connection.arguments(settings) | {"group_id": None, "group_instance_id": None}
     if fetch_bytes is not None:
-        no_group |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
+        arguments |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
+    connection.require_reachable(settings.bootstrap_servers)
     with mapped_errors():
-        client = connection.consumer({**connection.arguments(settings), **no_group})
+        client = connection.consumer(arguments)
     try:
         with mapped_errors():
             reader = TopicReader(client, settings.topic)

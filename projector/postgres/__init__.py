@@ -1,1 +1,1 @@
-"""The only code that talks to Postgres, apart from the ledger."""
+"""The only code that uses psycopg, apart from the ledger."""

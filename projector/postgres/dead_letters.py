@@ -63,14 +63,9 @@ def places_after(
         SELECT topic, partition, "offset" FROM summed WHERE n = 1 OR total <= %(max_bytes)s
          ORDER BY topic, partition, "offset"
         """,
-        {
-            "after_topic": after.topic,
-            "after_partition": after.partition,
-            "after_offset": after.offset,
-            **wanted._asdict(),
-            "max_records": max_records,
-            "max_bytes": max_bytes,
-        },
+        {f"after_{name}": value for name, value in after._asdict().items()}
+        | wanted._asdict()
+        | {"max_records": max_records, "max_bytes": max_bytes},
     )
     return [Coordinates._make(row) for row in rows]
 

@@ -1,7 +1,6 @@
 """The stored positions: how far each partition is projected, and which member owns it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,7 +21,7 @@ class Claim(NamedTuple):
 
 
 def claim(conn: Connection, wanted: Claim) -> int | None:
-    """Own a partition. Returns the next offset to project, or None if another transaction holds the row now.
+    """Take ownership of a partition. Returns the next offset to project, or None if another transaction locks the row.
 
     Raises LogGap if the topic was deleted and created again: its offsets then belong to other records.
     """
@@ -58,14 +57,15 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
 
 
 def release(conn: Connection, token: UUID) -> None:
-    """Own nothing, so that `status` shows no owner. A later member can claim without it."""
+    """Clear the owner of this token's positions, for `status`. Another member can claim them either way."""
     conn.execute("UPDATE positions SET owner = NULL, member = NULL WHERE owner = %(token)s", {"token": token})
 
 
 def read(conn: Connection, topic: str) -> dict[int, Position]:
     """Partition → its position."""
     rows = conn.execute(
-        "SELECT topic, partition, next_offset, topic_id FROM positions WHERE topic = %(topic)s", {"topic": topic}
+        "SELECT topic, partition, next_offset, topic_id, record_at FROM positions WHERE topic = %(topic)s",
+        {"topic": topic},
     )
     return {row[1]: Position._make(row) for row in rows}
 
@@ -98,21 +98,10 @@ def reset(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: st
           FROM unnest(%(partitions)s::int[], %(offsets)s::bigint[]) AS o (partition, next_offset)
          WHERE p.topic = %(topic)s AND p.partition = o.partition
         """,
-        {
-            "topic": topic,
-            "topic_id": topic_id,
-            "partitions": list(offsets),
-            "offsets": list(offsets.values()),
-        },
+        {"topic": topic, "topic_id": topic_id, "partitions": list(offsets), "offsets": list(offsets.values())},
     )
 
 
 def topics(conn: Connection) -> set[str]:
     """The topics with positions."""
     return {row[0] for row in conn.execute("SELECT DISTINCT topic FROM positions")}
-
-
-def last_records(conn: Connection, topic: str) -> dict[int, datetime | None]:
-    """Partition → the timestamp of the last projected record."""
-    rows = conn.execute("SELECT partition, record_at FROM positions WHERE topic = %(topic)s", {"topic": topic})
-    return dict(rows)

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from projector.contract.facts import Status
 from projector.postgres.connection import Connection, mapped_errors
+from projector.postgres.dead_letters import Filter
 
 
 class PositionDetail(NamedTuple):
@@ -94,9 +95,7 @@ def positions(conn: Connection, *, topic: str) -> list[PositionDetail]:
 def totals(conn: Connection) -> Totals:
     """Counts over whole tables. Every status has an entry, which can be 0."""
     with mapped_errors():
-        by_status: dict[str, int] = dict(
-            conn.execute("SELECT status, count(*) FROM delegations GROUP BY status").fetchall()
-        )
+        by_status: dict[str, int] = dict(conn.execute("SELECT status, count(*) FROM delegations GROUP BY status"))
         parked, dead_letters = conn.execute(
             "SELECT (SELECT count(*) FROM parked), (SELECT count(*) FROM dead_letters)"
         ).fetchall()[0]
@@ -120,14 +119,8 @@ def dead_letters(
         ).fetchall()
 
 
-def count_dead_letters(
-    conn: Connection,
-    *,
-    topic: str | None = None,
-    partition: int | None = None,
-    offsets: Sequence[int] | None = None,
-) -> int:
-    """How many dead letters there are. None means any topic, any partition, any offset."""
+def count_dead_letters(conn: Connection, wanted: Filter) -> int:
+    """How many dead letters are selected."""
     with mapped_errors():
         counted = conn.execute(
             """
@@ -136,7 +129,7 @@ def count_dead_letters(
                AND (%(partition)s::int IS NULL OR partition = %(partition)s)
                AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
             """,
-            {"topic": topic, "partition": partition, "offsets": offsets},
+            wanted._asdict(),
         ).fetchone()
     return counted[0] if counted else 0
 

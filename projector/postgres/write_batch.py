@@ -1,6 +1,6 @@
 """What a batch writes: everything in one call of a function on the server, the fence first.
 
-The server takes the first lock when it has the whole call, so a process that freezes while it sends blocks nobody. Each
+The server takes the first lock when it has the whole call, so a process that freezes while it sends blocks none. Each
 statement of the function sees what others committed before it began, under the locks of the statements before it. Each
 connection creates the function for itself, so two releases never share one (decision 0007).
 """
@@ -73,16 +73,8 @@ def _parked(parked: Parked) -> Sequence[object]:
 
 def _dead_letter(letter: DeadLetter) -> Sequence[object]:
     record = letter.record
-    return (
-        record.topic,
-        record.partition,
-        record.offset,
-        recorded_at(record.timestamp),
-        record.key,
-        record.value,
-        letter.reason,
-        letter.field,
-    )
+    place = (record.topic, record.partition, record.offset, recorded_at(record.timestamp))
+    return (*place, record.key, record.value, letter.reason, letter.field)
 
 
 def exclude_requests(conn: Connection) -> None:

@@ -7,7 +7,8 @@ SET enable_mergejoin = off;
 SET jit = off;
 
 -- The parts of a batch are listed here and nowhere else: `write_batch.py` reads names and types from this signature.
--- A parameter `part_column` takes one value per row of the part.
+-- A parameter `part_column` takes one value per row of the part. The columns have the order of the rows in Python:
+-- Move, Delegation, State and version, and so on.
 CREATE OR REPLACE FUNCTION pg_temp.write_batch(
     token uuid, unparked bigint,
     moved_topic text[], moved_partition bigint[], moved_start bigint[], moved_next_offset bigint[],

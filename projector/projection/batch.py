@@ -20,7 +20,7 @@ class Batch(NamedTuple):
 
 
 def batches(polled: Sequence[Polled], limits: BatchLimits) -> Iterator[Batch]:
-    """Cut polled records into batches. A partition that advanced without records is a move of the batch before it."""
+    """Cut polled records into batches. A partition that advanced without records adds its move to the batch before."""
     parts = sorted(polled, key=lambda part: (part.topic, part.partition))
     left = deque(part for part in parts if part.next_offset != part.start)
     for records in chunks((record for part in parts for record in part.records), limits):
@@ -30,7 +30,7 @@ def batches(polled: Sequence[Polled], limits: BatchLimits) -> Iterator[Batch]:
 
 
 def _moves(left: deque[Polled], count: int) -> Iterator[Move]:
-    """The moves of the next `count` records of `left`, which loses them."""
+    """Yield the moves of the next `count` records, and remove these records from `left`."""
     while left and (count or not left[0].records):
         part = left.popleft()
         records = part.records[:count]

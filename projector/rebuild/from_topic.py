@@ -81,12 +81,14 @@ class FromTopic:
         A shortened partition begins at the latest of its first few records, because single records may have wrong
         times. A partition without records begins at the last record that was projected.
         """
-        now, last = shadow.now(view), positions.last_records(view, self.topic.name)
+        now, last = shadow.now(view), positions.read(view, self.topic.name)
         beginnings = []
         for partition, span in spans.items():
             if span.end > 0:
                 times = self.topic.first_timestamps(partition, span)
-                begins_at = recorded_at(min(times) if is_whole else max(times)) if times else last.get(partition)
+                begins_at = recorded_at(min(times) if is_whole else max(times)) if times else None
+                if begins_at is None and partition in last:
+                    begins_at = last[partition].record_at
                 beginnings.append(begins_at or now)
         if is_whole:
             return _shifted(min(beginnings, default=now), -CLOCKS_DIFFER_BY)

@@ -86,9 +86,6 @@ class Summary:
         self._logged_at = time.monotonic()
         self._logged: Counter[Outcome] = Counter()
 
-    def add(self, outcomes: Mapping[Outcome, int]) -> None:
-        self.outcomes.update(outcomes)
-
     @property
     def age_seconds(self) -> float:
         """Time since the last summary."""

@@ -21,8 +21,6 @@ from projector.worker.health import Health, Outages, StallDetector, Summary
 
 log = logging.getLogger(__name__)
 
-_KAFKA = "Kafka"
-_POSTGRES = "Postgres"
 _RETRY_SECONDS = 1.0
 _TICK_SECONDS = 1.0
 _FENCED_IN_A_ROW = 5
@@ -51,7 +49,7 @@ class Worker:
         self._connect_at = 0.0
         self._claim_at = 0.0
         self._tick_at = 0.0
-        # A poll must come well before the group gives this member up.
+        # A third of the time after which the group removes a member that does not poll.
         self._poll_within_seconds = settings.max_poll_interval_ms / 3000
 
     @property
@@ -83,7 +81,7 @@ class Worker:
             polled = self.consumer.poll(wait=self._pending is None)
             if time.monotonic() >= self._tick_at:
                 polled += self.consumer.advanced_without_records()
-            self._outages.end(_KAFKA)
+            self._outages.end("Kafka")
             if (conn := self._connect()) is not None:
                 self._project(conn, polled)
                 if self._pending is None or not polled:
@@ -92,11 +90,11 @@ class Worker:
         except BrokerUnavailable as error:
             self.consumer.close()
             self._stalls.reset()
-            self._outages.begin(_KAFKA, error)
+            self._outages.begin("Kafka", error)
             self.shutdown.sleep(_RETRY_SECONDS)
         except DatabaseUnavailable as error:
             self._disconnect()
-            self._outages.begin(_POSTGRES, error)
+            self._outages.begin("Postgres", error)
         except Fenced as error:
             self._drop_polled(error)
 
@@ -135,7 +133,7 @@ class Worker:
         """Wait for the batch that Postgres is writing, if there is one."""
         pending, self._pending = self._pending, None
         if pending is not None:
-            self._summary.add(pending.wait())
+            self._summary.outcomes.update(pending.wait())
             self._written.update({move.partition: move.next_offset for move in pending.moves})
             self._fenced_in_a_row = 0
 
@@ -199,7 +197,7 @@ class Worker:
                 raise BrokerUnavailable(f"partition {partition} makes no progress at offset {offset} of {held.end}")
 
     def _drop_polled(self, error: Fenced) -> None:
-        """Another member owns what we read. Poll for one heartbeat, to learn the new assignment, before we claim."""
+        """Another member owns what we read. Before the next claim, poll for one heartbeat to get the new assignment."""
         self._fenced_in_a_row += 1
         log.warning("fenced", extra={"reason": str(error), "in_a_row": self._fenced_in_a_row})
         self.consumer.pause_all()
@@ -218,7 +216,7 @@ class Worker:
             with closed_on_error(conn):
                 prepare(conn)
             self._conn = conn
-            self._outages.end(_POSTGRES)
+            self._outages.end("Postgres")
         return self._conn
 
     def _disconnect(self) -> None:

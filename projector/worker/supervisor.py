@@ -1,6 +1,6 @@
 """Several members on one machine: a parent starts them, passes signals on, and stops all when one ends.
 
-It restarts nothing. Whatever started the parent does that, as for a single member.
+It restarts nothing. The service manager that started the parent does that, as for a single member.
 """
 
 import logging

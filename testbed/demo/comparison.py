@@ -48,10 +48,10 @@ def fold_since(records: Iterable[AcknowledgedRecord], claimed: Mapping[int, int]
     """Fold all acknowledged records; count the outcomes at or after these offsets separately."""
     oracle, since = Oracle(), Counter[str]()
     for record in sorted(records, key=lambda record: (record.partition, record.offset)):
-        outcome = oracle.see(record)
+        outcome = oracle.apply(record)
         if record.offset >= claimed.get(record.partition, 0):
             since[outcome] += 1
-    return Folded(oracle.verdict(), since)
+    return Folded(oracle.expected(), since)
 
 
 def compare(

@@ -71,7 +71,7 @@ class Oracle:
         self._keys: set[tuple[str, str]] = set()
         self._parked: defaultdict[str, list[Event]] = defaultdict(list)
 
-    def see(self, record: LogRecord) -> str:
+    def apply(self, record: LogRecord) -> str:
         """Apply a record and return its outcome."""
         event = self._reader.read(record.value, record.timestamp)
         outcome = event.outcome if isinstance(event, NoEvent) else self._apply(event)
@@ -80,7 +80,7 @@ class Oracle:
             self.dead_letters.append(DeadLetter(record.partition, record.offset, event.reason))
         return outcome
 
-    def verdict(self) -> Expected:
+    def expected(self) -> Expected:
         """Return the expected result of the records so far."""
         parked = {delegation_id: len(events) for delegation_id, events in self._parked.items()}
         return Expected(self.rows, self.outcomes, parked, self.dead_letters)
@@ -110,8 +110,8 @@ def fold_log(records: Iterable[LogRecord]) -> Expected:
     """Fold records, given in any order."""
     oracle = Oracle()
     for record in sorted(records, key=lambda record: (record.partition, record.offset)):
-        oracle.see(record)
-    return oracle.verdict()
+        oracle.apply(record)
+    return oracle.expected()
 
 
 def new_row(delegation_id: str, request: Request) -> Row:

@@ -158,7 +158,7 @@ def start_postgres(folder: Path, *, options: Sequence[str] = (), own: bool = Fal
     def local() -> Postgres:
         return Postgres(*local_postgres(folder, options=options, keep=keep), keep=keep)
 
-    remedy = "Set TESTBED_DATABASE_URL, start a Docker engine, or install the project's extra `demo`"
+    remedy = "Set TESTBED_DATABASE_URL, start a Docker engine, or install the project's extra `dev`"
     return _start_docker_or_local(docker, local, remedy)
 
 

@@ -40,7 +40,7 @@ class Mix(NamedTuple):
     callers: int = 40
     live: int = 200
     unrelated_share: float = 0.5
-    garbage_share: float = 0.01
+    malformed_share: float = 0.01
     connector_share: float = 0.005
     # weights in the order of feeds.ENVELOPES
     envelopes: tuple[float, ...] = DEFAULT_WEIGHTS
@@ -77,7 +77,9 @@ def partition_of(key: bytes | None, partitions: int) -> int:
     return zlib.crc32(key or b"") % partitions
 
 
-def logged(log: Iterable[Record], *, topic: str = "activity-log", partitions: int = 6) -> Iterator[AcknowledgedRecord]:
+def with_offsets(
+    log: Iterable[Record], *, topic: str = "activity-log", partitions: int = 6
+) -> Iterator[AcknowledgedRecord]:
     """Yield the records with partitions and offsets, as in an empty topic, without a broker."""
     ends = [0] * partitions
     for record in log:
@@ -98,14 +100,14 @@ class _Generator:
         heapq.heapify(self._active)
 
     def records(self) -> Iterator[Record]:
-        mix, other_share = self._mix, self._mix.unrelated_share + self._mix.garbage_share + self._mix.connector_share
+        mix, other_share = self._mix, self._mix.unrelated_share + self._mix.malformed_share + self._mix.connector_share
         while self._active:
             dice = self._rng.random()
             if dice >= other_share:
                 yield from self._next_change()
             elif dice < mix.unrelated_share:
                 yield self._unrelated()
-            elif dice < mix.unrelated_share + mix.garbage_share:
+            elif dice < mix.unrelated_share + mix.malformed_share:
                 yield Record(self._any_key(), malformed_value(self._rng, self._now), self._now)
             else:
                 yield Record(self._any_key() or b"{}", connector_record(self._rng, self._now), self._now)

@@ -111,7 +111,7 @@ def malformed_value(rng: random.Random, now: int) -> bytes:
     return feed.value("c", row, now - now % 64 + 7) if rng.random() < 0.9 else _invalid_time(rng, feed, row, now)
 
 
-def dead_letters(seed: int, count: int, *, now: int = 1_746_439_200_000) -> Iterator[bytes]:
+def malformed_values(seed: int, count: int, *, now: int = 1_746_439_200_000) -> Iterator[bytes]:
     """Yield malformed values: all of `BYTES` first, then random ones."""
     rng = random.Random(seed)
     yield from BYTES[:count]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from change_feed import Feed
-from cluster import Cluster, until
+from cluster import Cluster, wait_until
 from connect_worker import ConnectWorker
 from platform_scenarios import (
     complete_in_two_steps,
@@ -71,13 +71,13 @@ def database_url(logical_postgres: Postgres) -> str:
 
 
 @pytest.fixture
-def feed(scene: Cluster) -> Iterator[Feed]:
-    scene.member()
+def feed(cluster: Cluster) -> Iterator[Feed]:
+    cluster.start_member()
     with (
-        psycopg.connect(scene.database_url, autocommit=True) as conn,
-        TopicLog(scene.bootstrap_servers, scene.topic) as log,
+        psycopg.connect(cluster.database_url, autocommit=True) as conn,
+        TopicLog(cluster.bootstrap_servers, cluster.topic) as log,
     ):
-        feed = Feed(scene, conn, log)
+        feed = Feed(cluster, conn, log)
         yield feed
         feed.remove()
 
@@ -137,7 +137,7 @@ def test_repetitions_of_killed_worker_change_nothing(killable_worker: ConnectWor
     assert set(records_once.values()) == {1}
     killable_worker.kill()
     assert not killable_worker.has_stored_offsets()
-    until(lambda: not feed.slot_is_active(), "an inactive slot after the kill")
+    wait_until(lambda: not feed.slot_is_active(), "an inactive slot after the kill")
     feed.platform.update_request("before-waiting", "dispatched")
     write_all_kinds(feed.platform, "meanwhile")
     killable_worker.start()
@@ -172,7 +172,7 @@ def test_deleted_activity_rows_change_no_delegation(feed: Feed, worker: ConnectW
     feed.platform.write_result("old-1-waiting", "an answer to a request that is not in the table any more")
     write_all_kinds(feed.platform, "new")
     feed.wait_for_all()
-    until(lambda: tombstones(feed.log.read_on()) == len(deleted), "one tombstone per delete")
+    wait_until(lambda: tombstones(feed.log.read_on()) == len(deleted), "one tombstone per delete")
     feed.assert_view_is_expected()
     assert ops(feed.log)["d"] == len(deleted)
 

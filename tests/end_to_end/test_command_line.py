@@ -6,9 +6,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from commands import projector
+from commands import run_projector
 from psycopg.conninfo import make_conninfo
-from rows import CALLER, answer, beat, delegate
+from rows import CALLER, answer, delegate, heartbeat
 
 from projector.domain.outcomes import Outcome
 from projector.recordings.file import RecordedRecord, dumps
@@ -59,7 +59,7 @@ def replayed(tmp_path: Path, database_url: str) -> str:
     """A database with one delegation, one parked answer, and three dead letters at offsets 2 to 4 of partition 0."""
     dead = [b"no json", b"\xff\xfe", {"activity_type": "delegation", "method": "none"}]
     file = recording(tmp_path, delegate(0, **KEYED), answer(1, "completed", of="d-2"), *dead)
-    assert projector("replay", str(file), database_url=database_url).code == 0
+    assert run_projector("replay", str(file), database_url=database_url).code == 0
     return database_url
 
 
@@ -68,7 +68,7 @@ def replayed(tmp_path: Path, database_url: str) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_help_describes_the_command(command: list[str]) -> None:
-    done = projector(*command, "--help")
+    done = run_projector(*command, "--help")
     assert (done.code, done.err) == (0, "")
     usage, about, *_ = done.out.split("\n\n")
     assert usage.startswith(f"Usage: projector {' '.join(command)}")
@@ -79,7 +79,8 @@ def test_help_describes_the_command(command: list[str]) -> None:
 
 def test_help_names_the_exit_codes() -> None:
     assert (
-        "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap" in projector("--help").out
+        "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap"
+        in run_projector("--help").out
     )
 
 
@@ -96,28 +97,28 @@ def test_help_names_the_exit_codes() -> None:
     ],
 )
 def test_usage_error_is_one_sentence(arguments: list[str], sentence: str) -> None:
-    done = projector(*arguments)
+    done = run_projector(*arguments)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(sentence)
     assert done.err.count("\n") == 1
 
 
 def test_version_is_that_of_the_package() -> None:
-    assert projector("--version").out == f"{version('delegations-projector')}\n"
+    assert run_projector("--version").out == f"{version('delegations-projector')}\n"
 
 
 # --- errors: one sentence and an exit code
 
 
 def test_error_names_a_wrong_setting(database_url: str) -> None:
-    done = projector("config", batch_records="many", database_url=database_url)
+    done = run_projector("config", batch_records="many", database_url=database_url)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("projector: PROJECTOR_BATCH_RECORDS: ")
     assert done.err.count("\n") == 1
 
 
 def test_error_names_the_variable_of_a_wrong_flag() -> None:
-    done = projector("config", "--security-protocol", "TLS")
+    done = run_projector("config", "--security-protocol", "TLS")
     assert done.code == 2
     assert "PROJECTOR_SECURITY_PROTOCOL" in done.err
 
@@ -125,20 +126,20 @@ def test_error_names_the_variable_of_a_wrong_flag() -> None:
 def test_variable_and_its_file_are_refused_together(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("postgresql://a")
-    done = projector("config", database_url="postgresql://b", database_url_file=str(file))
+    done = run_projector("config", database_url="postgresql://b", database_url_file=str(file))
     assert done.code == 2
     assert "PROJECTOR_DATABASE_URL and PROJECTOR_DATABASE_URL_FILE are both set" in done.err
 
 
 def test_misspelt_variable_is_a_warning() -> None:
-    done = projector("config", bootstrap_server="a:1")
+    done = run_projector("config", bootstrap_server="a:1")
     assert done.code == 0
     assert "unknown setting PROJECTOR_BOOTSTRAP_SERVER (did you mean PROJECTOR_BOOTSTRAP_SERVERS?)" in done.err
 
 
 @pytest.mark.parametrize("command", [["status"], ["dead-letters", "list"], ["parked", "list"], ["migrate", "status"]])
 def test_unavailable_database_is_one_sentence(command: list[str]) -> None:
-    done = projector(*command, database_url=f"postgresql://someone:secret-word@{NOWHERE}/nothing")
+    done = run_projector(*command, database_url=f"postgresql://someone:secret-word@{NOWHERE}/nothing")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("projector: ")
     assert "onnection refused" in done.err
@@ -148,7 +149,7 @@ def test_unavailable_database_is_one_sentence(command: list[str]) -> None:
 
 def test_wrong_password_is_one_sentence(postgres: Postgres) -> None:
     """Exit code 1 as for any connection error: the client does not distinguish them."""
-    done = projector("status", database_url=make_conninfo(postgres.url, password="secret-word"))
+    done = run_projector("status", database_url=make_conninfo(postgres.url, password="secret-word"))
     assert (done.code, done.out) == (1, "")
     assert "password authentication failed" in done.err
     assert "secret-word" not in done.err
@@ -160,13 +161,13 @@ def test_wrong_password_is_one_sentence(postgres: Postgres) -> None:
     ids=" ".join,
 )
 def test_missing_schema_names_the_remedy(command: list[str], empty_url: str) -> None:
-    done = projector(*command, database_url=empty_url)
+    done = run_projector(*command, database_url=empty_url)
     assert (done.code, done.out) == (2, "")
     assert "run `projector migrate up` first" in done.err
 
 
 def test_run_without_the_schema_names_the_remedy(empty_url: str, kafka: str, topic: str) -> None:
-    done = projector("run", database_url=empty_url, bootstrap_servers=kafka, topic=topic)
+    done = run_projector("run", database_url=empty_url, bootstrap_servers=kafka, topic=topic)
     assert done.code == 2
     assert "run `projector migrate up` first" in done.err
 
@@ -174,7 +175,7 @@ def test_run_without_the_schema_names_the_remedy(empty_url: str, kafka: str, top
 def test_log_gap_ends_run_with_code_4(database_url: str, kafka: str, topic: str) -> None:
     with psycopg.connect(database_url) as conn:
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES (%s, 1, 77)", [topic])
-    done = projector("run", database_url=database_url, bootstrap_servers=kafka, topic=topic, group_id=topic)
+    done = run_projector("run", database_url=database_url, bootstrap_servers=kafka, topic=topic, group_id=topic)
     assert done.code == 4
     sentence = done.err.splitlines()[-1]
     assert sentence.startswith(f"projector: partition 1 of {topic} was projected up to offset 77")
@@ -187,7 +188,7 @@ def test_log_gap_ends_run_with_code_4(database_url: str, kafka: str, topic: str)
 def test_config_masks_every_secret(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("word-from-a-file\n")
-    done = projector(
+    done = run_projector(
         "config",
         database_url="postgresql://me:secret-word@db/agents",
         security_protocol="SASL_SSL",
@@ -206,33 +207,33 @@ def test_config_masks_every_secret(tmp_path: Path) -> None:
 
 
 def test_flag_wins_over_the_variable() -> None:
-    assert "PROJECTOR_TOPIC=b\n" in projector("config", "--topic", "b", topic="a").out
+    assert "PROJECTOR_TOPIC=b\n" in run_projector("config", "--topic", "b", topic="a").out
 
 
 # --- migrate, replay
 
 
 def test_migrate_down_needs_a_confirmation(empty_url: str, tmp_path: Path) -> None:
-    assert "pending  049_delegations" in projector("migrate", "status", database_url=empty_url).out
-    assert projector("migrate", "up", database_url=empty_url).out.endswith("the schema is up to date\n")
-    assert "applied  050_projector" in projector("migrate", "status", database_url=empty_url).out
-    projector("replay", str(recording(tmp_path, delegate(0, **KEYED))), database_url=empty_url)
-    refused = projector("migrate", "down", database_url=empty_url)
+    assert "pending  049_delegations" in run_projector("migrate", "status", database_url=empty_url).out
+    assert run_projector("migrate", "up", database_url=empty_url).out.endswith("the schema is up to date\n")
+    assert "applied  050_projector" in run_projector("migrate", "status", database_url=empty_url).out
+    run_projector("replay", str(recording(tmp_path, delegate(0, **KEYED))), database_url=empty_url)
+    refused = run_projector("migrate", "down", database_url=empty_url)
     assert (refused.code, refused.out) == (1, "")
     assert "this would destroy 1 rows of delegations" in refused.err
-    assert projector("migrate", "down", "--yes", database_url=empty_url).code == 0
+    assert run_projector("migrate", "down", "--yes", database_url=empty_url).code == 0
 
 
 def test_outcomes_of_replay_add_up_to_the_records(tmp_path: Path, database_url: str) -> None:
     values = [
         delegate(0, **KEYED),
         delegate(0, **KEYED),
-        beat(1),
+        heartbeat(1),
         answer(2, "completed", text="3"),
         b"no json",
         b"null",
     ]
-    done = projector("replay", str(recording(tmp_path, *values)), "--json", database_url=database_url)
+    done = run_projector("replay", str(recording(tmp_path, *values)), "--json", database_url=database_url)
     assert (done.code, done.err) == (0, "")
     last = json.loads(done.out.splitlines()[-1])
     assert last["records"] == sum(last["outcomes"].values()) == 6
@@ -242,7 +243,7 @@ def test_outcomes_of_replay_add_up_to_the_records(tmp_path: Path, database_url: 
 
 
 def test_replay_of_a_missing_file_is_a_misconfiguration(database_url: str) -> None:
-    done = projector("replay", "nowhere.jsonl", database_url=database_url)
+    done = run_projector("replay", "nowhere.jsonl", database_url=database_url)
     assert (done.code, done.out) == (2, "")
     assert "nowhere.jsonl cannot be opened: No such file or directory" in done.err
 
@@ -257,7 +258,7 @@ def test_status_has_all_partitions_and_totals(replayed: str, kafka: str, topic: 
             [topic],
         )
     settings = {"database_url": replayed, "bootstrap_servers": kafka, "topic": topic}
-    done = projector("status", "--json", **settings)
+    done = run_projector("status", "--json", **settings)
     assert (done.code, done.err) == (0, "")
     report = done.json()
     assert (report["topic"], report["kafka"], report["parked"], report["dead_letters"]) == (topic, "ok", 1, 3)
@@ -274,7 +275,7 @@ def test_status_has_all_partitions_and_totals(replayed: str, kafka: str, topic: 
         (1, 0, 0, "here/1"),
         (2, None, 0, None),
     ]
-    plain = projector("status", **settings)
+    plain = run_projector("status", **settings)
     assert (plain.code, plain.err) == (0, "")
     assert "here/1" in plain.out
     assert max(map(len, plain.out.splitlines())) <= 80
@@ -283,18 +284,18 @@ def test_status_has_all_partitions_and_totals(replayed: str, kafka: str, topic: 
 def test_status_without_kafka_shows_the_positions(replayed: str) -> None:
     with psycopg.connect(replayed) as conn:
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 4, 1234)")
-    done = projector("status", database_url=replayed, bootstrap_servers=NOWHERE)
+    done = run_projector("status", database_url=replayed, bootstrap_servers=NOWHERE)
     assert done.code == 1
     assert f"projector: Kafka does not answer: {NOWHERE}: Connection refused" in done.err
     assert "1,234" in done.out
-    report = projector("status", "--json", database_url=replayed, bootstrap_servers=NOWHERE)
+    report = run_projector("status", "--json", database_url=replayed, bootstrap_servers=NOWHERE)
     assert report.code == 1
     assert report.json()["kafka"].startswith("Kafka does not answer")
     assert report.json()["partitions"][0]["lag_records"] is None
 
 
 def test_status_of_a_missing_topic_is_an_error(database_url: str, kafka: str) -> None:
-    done = projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
+    done = run_projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
     assert done.code == 1
     assert "topic nowhere does not exist: create it, or set PROJECTOR_TOPIC" in done.err
 
@@ -303,26 +304,26 @@ def test_status_of_a_missing_topic_is_an_error(database_url: str, kafka: str) ->
 
 
 def test_dead_letters_are_listed(replayed: str) -> None:
-    done = projector("dead-letters", "list", database_url=replayed)
+    done = run_projector("dead-letters", "list", database_url=replayed)
     assert (done.code, done.err) == (0, "")
     assert "not JSON" in done.out
     assert "not UTF-8" in done.out
-    found = projector("dead-letters", "list", "--json", "--limit", "2", database_url=replayed).json()
+    found = run_projector("dead-letters", "list", "--json", "--limit", "2", database_url=replayed).json()
     assert found["total"] == 3
     assert len(found["dead_letters"]) == 2
     assert (
-        projector("dead-letters", "list", "--partition", "9", database_url=replayed).out
+        run_projector("dead-letters", "list", "--partition", "9", database_url=replayed).out
         == "there are no dead letters\n"
     )
 
 
 def test_dead_letter_is_shown_with_its_bytes(replayed: str) -> None:
-    done = projector("dead-letters", "show", "0", "2", database_url=replayed)
+    done = run_projector("dead-letters", "show", "0", "2", database_url=replayed)
     assert done.code == 0
     assert "value      no json" in done.out
-    letter = projector("dead-letters", "show", "0", "3", "--json", database_url=replayed).json()
+    letter = run_projector("dead-letters", "show", "0", "3", "--json", database_url=replayed).json()
     assert (letter["key"], letter["value_base64"], letter["offset"]) == ("c1", "//4=", 3)
-    missing = projector("dead-letters", "show", "0", "77", database_url=replayed)
+    missing = run_projector("dead-letters", "show", "0", "77", database_url=replayed)
     assert (missing.code, missing.out) == (1, "")
     assert "there is no dead letter at offset 77 of partition 0 of topic activity-log" in missing.err
 
@@ -330,8 +331,8 @@ def test_dead_letter_is_shown_with_its_bytes(replayed: str) -> None:
 @pytest.mark.parametrize("command", [["dead-letters", "show", "0", "4"], ["parked", "list"]], ids=" ".join)
 def test_control_characters_are_escaped(tmp_path: Path, database_url: str, command: list[str]) -> None:
     file = recording(tmp_path, *[b"null"] * 4, b"\x1b[31mred", answer(1, "completed", of="\x1b[31mred\nand two"))
-    projector("replay", str(file), database_url=database_url)
-    done = projector(*command, database_url=database_url)
+    run_projector("replay", str(file), database_url=database_url)
+    done = run_projector(*command, database_url=database_url)
     assert "\x1b" not in done.out
     assert r"\x1b[31mred" in done.out
     assert "\nand two" not in done.out
@@ -339,34 +340,36 @@ def test_control_characters_are_escaped(tmp_path: Path, database_url: str, comma
 
 def test_retry_prints_the_outcomes(replayed: str) -> None:
     with psycopg.connect(replayed) as conn:
-        conn.execute('UPDATE projector.dead_letters SET value = %b WHERE "offset" = 2', [json.dumps(beat(1)).encode()])
-    done = projector("dead-letters", "retry", "--all", database_url=replayed)
+        conn.execute(
+            'UPDATE projector.dead_letters SET value = %b WHERE "offset" = 2', [json.dumps(heartbeat(1)).encode()]
+        )
+    done = run_projector("dead-letters", "retry", "--all", database_url=replayed)
     assert (done.code, done.err) == (0, "")
     assert "heartbeat" in done.out
     assert done.out.endswith("3 dead letters retried, 1 resolved, 2 failed\n")
-    again = projector("dead-letters", "retry", "0", "3", "4", "--json", database_url=replayed).json()
+    again = run_projector("dead-letters", "retry", "0", "3", "4", "--json", database_url=replayed).json()
     assert (again["records"], again["outcomes"]["dead_letter"]) == (2, 2)
 
 
 def test_retry_of_nothing_is_an_error(replayed: str) -> None:
-    done = projector("dead-letters", "retry", "0", "77", database_url=replayed)
+    done = run_projector("dead-letters", "retry", "0", "77", database_url=replayed)
     assert done.code == 1
     assert "there is no dead letter at any of these offsets" in done.err
     for mistake in (["--all", "0", "1"], ["0"], []):
-        assert projector("dead-letters", "retry", *mistake, database_url=replayed).code == 2
+        assert run_projector("dead-letters", "retry", *mistake, database_url=replayed).code == 2
 
 
 def test_discard_needs_a_confirmation(replayed: str) -> None:
-    refused = projector("dead-letters", "discard", "--all", database_url=replayed)
+    refused = run_projector("dead-letters", "discard", "--all", database_url=replayed)
     assert (refused.code, refused.out) == (1, "")
     assert "this would delete 3 dead letters for good: add --yes to do it" in refused.err
-    one = projector("dead-letters", "discard", "0", "2", "--yes", database_url=replayed)
+    one = run_projector("dead-letters", "discard", "0", "2", "--yes", database_url=replayed)
     assert (one.code, one.out) == (0, "1 dead letters discarded\n")
-    assert projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
+    assert run_projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
 
 
 def test_topic_limits_discard_all(replayed: str) -> None:
-    done = projector("dead-letters", "discard", "--all", "--yes", "--topic", "another", database_url=replayed)
+    done = run_projector("dead-letters", "discard", "--all", "--yes", "--topic", "another", database_url=replayed)
     assert (done.code, done.out) == (0, "0 dead letters discarded\n")
 
 
@@ -374,25 +377,25 @@ def test_topic_limits_discard_all(replayed: str) -> None:
 
 
 def test_parked_events_are_listed_with_their_age(replayed: str) -> None:
-    done = projector("parked", "list", database_url=replayed)
+    done = run_projector("parked", "list", database_url=replayed)
     assert (done.code, done.err) == (0, "")
     assert "d-2" in done.out
     assert "1 events of 1 delegations are parked, the oldest for " in done.out
-    found = projector("parked", "list", "--json", "--delegation", "d-2", database_url=replayed).json()
+    found = run_projector("parked", "list", "--json", "--delegation", "d-2", database_url=replayed).json()
     assert (found["events"], found["parked"][0]["status"]) == (1, "completed")
-    assert projector("parked", "list", "--delegation", "d-1", database_url=replayed).out == "nothing is parked\n"
+    assert run_projector("parked", "list", "--delegation", "d-1", database_url=replayed).out == "nothing is parked\n"
 
 
 # --- health, run
 
 
 def test_health_without_a_file_is_a_misconfiguration() -> None:
-    done = projector("health")
+    done = run_projector("health")
     assert done.code == 2
     assert "PROJECTOR_HEALTH_FILE is not set" in done.err
 
 
 def test_health_without_a_report_fails(tmp_path: Path) -> None:
-    done = projector("health", health_file=str(tmp_path / "health"))
+    done = run_projector("health", health_file=str(tmp_path / "health"))
     assert done.code == 1
     assert "no report of a running projector" in done.err

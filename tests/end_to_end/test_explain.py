@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
-from cluster import Cluster, until
-from commands import Ended, projector
+from cluster import Cluster, wait_until
+from commands import CommandResult, run_projector
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from projecting import connected
-from rows import CALLER, LEFT_OUT, TEN, answer, beat, delegate, updated
+from rows import CALLER, TEN, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 from topics import create_topic
 
 from projector.projection.transaction import project
@@ -55,8 +55,8 @@ class Platform(NamedTuple):
                     [record.topic, record.partition, record.offset + 1],
                 )
 
-    def explain(self, *arguments: str) -> Ended:
-        return projector(
+    def explain(self, *arguments: str) -> CommandResult:
+        return run_projector(
             "explain",
             *arguments,
             database_url=self.database_url,
@@ -197,10 +197,10 @@ def test_unknown_id_is_an_error_with_the_scope(platform: Platform) -> None:
 
 
 def test_unavailable_server_is_one_sentence(platform: Platform) -> None:
-    no_kafka = projector("explain", "d-1", database_url=platform.database_url, bootstrap_servers=NOWHERE)
+    no_kafka = run_projector("explain", "d-1", database_url=platform.database_url, bootstrap_servers=NOWHERE)
     assert (no_kafka.code, no_kafka.out) == (1, "")
     assert f"projector: Kafka does not answer: {NOWHERE}" in no_kafka.err
-    no_postgres = projector("explain", "d-1", database_url=f"postgresql://{NOWHERE}/nothing")
+    no_postgres = run_projector("explain", "d-1", database_url=f"postgresql://{NOWHERE}/nothing")
     assert (no_postgres.code, no_postgres.out) == (1, "")
     assert "onnection refused" in no_postgres.err
 
@@ -302,7 +302,7 @@ def test_dead_letters_with_the_id_are_shown(platform: Platform) -> None:
 
 
 def test_unavailable_body_is_matched_by_the_row_id(platform: Platform) -> None:
-    bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
+    bare = updated({**delegate(1, "completed", id=ROW), "request_body": UNAVAILABLE_VALUE}, 1)
     early = platform.send(bare)
     whole = platform.send(delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": "x" * 2000}))
     platform.project(early)
@@ -330,8 +330,8 @@ def test_recordings_replace_the_topic(platform: Platform, tmp_path: Path) -> Non
         RecordedRecord("elsewhere", 0, n, TEN_MS, None, json.dumps(each).encode()) for n, each in enumerate(_LIFE)
     ]
     file.write_bytes(b"".join(map(dumps, records)))
-    projector("replay", str(file), database_url=platform.database_url)
-    done = projector(
+    run_projector("replay", str(file), database_url=platform.database_url)
+    done = run_projector(
         "explain", "d-1", "--recording", str(file), database_url=platform.database_url, bootstrap_servers=NOWHERE
     )
     assert (done.code, done.err) == (0, "")
@@ -339,18 +339,18 @@ def test_recordings_replace_the_topic(platform: Platform, tmp_path: Path) -> Non
     assert done.out.endswith("equal: the row in the view matches the records\n")
     report = platform.report("--recording", str(file), str(file))
     assert [each["outcome"] for each in report["records"]][3:] == ["refused", "refused", "duplicate"]
-    missing = projector("explain", "d-1", "--recording", "nowhere.jsonl", database_url=platform.database_url)
+    missing = run_projector("explain", "d-1", "--recording", "nowhere.jsonl", database_url=platform.database_url)
     assert (missing.code, missing.out) == (2, "")
 
 
-_LIFE = (delegate(0), beat(1), answer(2, "completed"))
+_LIFE = (delegate(0), heartbeat(1), answer(2, "completed"))
 
 
-def test_row_of_a_member_is_equal(scene: Cluster) -> None:
-    platform = Platform(scene.bootstrap_servers, scene.topic, scene.database_url)
+def test_row_of_a_member_is_equal(cluster: Cluster) -> None:
+    platform = Platform(cluster.bootstrap_servers, cluster.topic, cluster.database_url)
     places = [platform.send(value, minute=minute) for minute, value in enumerate(_LIFE)]
-    scene.member()
-    until(lambda: scene.positions().get(places[-1].partition) == len(_LIFE), "the delegation is projected")
+    cluster.start_member()
+    wait_until(lambda: cluster.positions().get(places[-1].partition) == len(_LIFE), "the delegation is projected")
     report = platform.report()
     assert outcomes(report) == [(0, "inserted"), (1, "heartbeat"), (2, "advanced")]
     assert report["verdict"]["kind"] == "equal"

@@ -9,8 +9,8 @@ from typing import Any, LiteralString
 
 import psycopg
 import pytest
-from cluster import Cluster, until
-from commands import Ended, environment, projector
+from cluster import Cluster, wait_until
+from commands import CommandResult, environment, run_projector
 
 from testbed.workload import Mix
 
@@ -54,48 +54,52 @@ DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
 
 
 @pytest.fixture
-def projected(scene: Cluster) -> Cluster:
+def projected(cluster: Cluster) -> Cluster:
     """A workload's records, projected by a member that still runs."""
-    scene.play(WORKLOAD)
-    scene.member()
-    scene.caught_up()
-    return scene
+    cluster.publish(WORKLOAD)
+    cluster.start_member()
+    cluster.wait_until_caught_up()
+    return cluster
 
 
-def settings(scene: Cluster, **others: str) -> dict[str, str]:
-    common = {"database_url": scene.database_url, "bootstrap_servers": scene.bootstrap_servers, "topic": scene.topic}
+def settings(cluster: Cluster, **others: str) -> dict[str, str]:
+    common = {
+        "database_url": cluster.database_url,
+        "bootstrap_servers": cluster.bootstrap_servers,
+        "topic": cluster.topic,
+    }
     return {**common, **others}
 
 
-def command(scene: Cluster, *arguments: str) -> Ended:
-    return projector(*arguments, **settings(scene))
+def command(cluster: Cluster, *arguments: str) -> CommandResult:
+    return run_projector(*arguments, **settings(cluster))
 
 
-def damage(scene: Cluster, statement: LiteralString) -> list[str]:
+def damage(cluster: Cluster, statement: LiteralString) -> list[str]:
     """Change the view by hand; returns the ids of the changed rows."""
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         ids = [row[0] for row in conn.execute(statement)]
     assert ids
     return ids
 
 
-def folded(scene: Cluster) -> int:
+def folded(cluster: Cluster) -> int:
     """How many records are folded into the shadow."""
-    with psycopg.connect(scene.database_url) as conn:
+    with psycopg.connect(cluster.database_url) as conn:
         row = conn.execute("SELECT coalesce(sum(next_offset), 0) FROM projector_shadow.positions").fetchone()
     return int(row[0]) if row else 0
 
 
-def wait_until_folded(scene: Cluster, records: int) -> None:
+def wait_until_folded(cluster: Cluster, records: int) -> None:
     """Wait until at least `records` records are folded into the shadow."""
-    until(lambda: folded(scene) >= records, f"a shadow of {records} records")
+    wait_until(lambda: folded(cluster) >= records, f"a shadow of {records} records")
 
 
 @contextmanager
-def rebuilding(scene: Cluster, **others: str) -> Iterator[subprocess.Popen[bytes]]:
+def rebuilding(cluster: Cluster, **others: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running rebuild; its batches are small, so that it takes long enough to be killed."""
     started = subprocess.Popen(
-        [sys.executable, "-m", "projector", "rebuild"], env=environment(settings(scene, batch_records="100"))
+        [sys.executable, "-m", "projector", "rebuild"], env=environment(settings(cluster, batch_records="100"))
     )
     try:
         yield started
@@ -124,16 +128,16 @@ def test_drift_is_found_reported_and_repaired(projected: Cluster, damaged: str) 
     rebuilt = command(projected, "rebuild")
     assert rebuilt.code == 0, rebuilt.err
     assert command(projected, "verify").code == 0
-    projected.view_equals_log()
+    projected.assert_view_equals_log()
 
 
 def test_rebuild_under_traffic_resumes_after_two_kills(projected: Cluster) -> None:
-    projected.play(Mix(delegations=1500, seed=7))
-    projected.caught_up()
+    projected.publish(Mix(delegations=1500, seed=7))
+    projected.wait_until_caught_up()
     for statement, _, _ in DAMAGES.values():
         damage(projected, statement)
     before = 0
-    with projected.playing(Mix(delegations=1500, seed=8), per_second=1000):
+    with projected.publishing(Mix(delegations=1500, seed=8), per_second=1000):
         for _ in range(2):
             with rebuilding(projected) as killed:
                 wait_until_folded(projected, before + 1500)
@@ -144,6 +148,6 @@ def test_rebuild_under_traffic_resumes_after_two_kills(projected: Cluster) -> No
         with rebuilding(projected) as last:
             assert last.wait(timeout=60) == 0
         assert acknowledged < len(projected.acknowledged), "no records were produced during the rebuild"
-    projected.caught_up()
+    projected.wait_until_caught_up()
     assert command(projected, "verify").code == 0
-    projected.view_equals_log()
+    projected.assert_view_equals_log()

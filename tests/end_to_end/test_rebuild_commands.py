@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from activity_table import create_activity_table
 from cluster import Cluster
-from commands import Ended, environment, projector
-from projecting import asked as query
+from commands import CommandResult, environment, run_projector
+from projecting import query as query
 from psycopg import sql
 from reconciling import Log, change, plant, request
 from rows import CALLER, answer
@@ -42,8 +42,8 @@ def settings(log: Log, **others: str) -> dict[str, str]:
     return {"database_url": log.url, "bootstrap_servers": log.kafka, "topic": log.name, **others}
 
 
-def run(log: Log, *arguments: str, **others: str) -> Ended:
-    return projector(*arguments, **settings(log, **others))
+def run(log: Log, *arguments: str, **others: str) -> CommandResult:
+    return run_projector(*arguments, **settings(log, **others))
 
 
 def test_report_for_a_person(drifted: Log) -> None:
@@ -152,7 +152,7 @@ def test_empty_topic_is_a_success(database_url: str, kafka: str, topic: str) -> 
 def test_invalid_arguments_are_refused_with_a_sentence(
     arguments: list[str], sentence: str, database_url: str, kafka: str, topic: str
 ) -> None:
-    refused = projector(*arguments, database_url=database_url, bootstrap_servers=kafka, topic=topic)
+    refused = run_projector(*arguments, database_url=database_url, bootstrap_servers=kafka, topic=topic)
     assert (refused.code, refused.out) == (2, "")
     assert sentence in refused.err
     assert "Traceback" not in refused.err
@@ -241,11 +241,11 @@ def test_activity_table_is_read_where_the_setting_names(log: Log, platform: str)
     assert (found["source"], found["drift"], found["not_covered"]) == ("table activity_logs", 0, 1)
 
 
-def test_gap_stops_a_member_until_the_named_rebuild(scene: Cluster, log: Log, platform: str) -> None:
+def test_gap_stops_a_member_until_the_named_rebuild(cluster: Cluster, log: Log, platform: str) -> None:
     deleted = [answer(10, "completed", of="b", text="two"), request(11, "lost")]
     write(platform, request(0, "a", status="completed", response_body={"text": "one"}), request(1, "b"), *deleted)
     log.produce(*deleted, request(12, "next")).shorten({0: 7})
-    stopped = scene.member(log_format="human")
+    stopped = cluster.start_member(log_format="human")
     assert stopped.exit_code() == 4
     (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
     assert f"partition 0 of {log.name} was projected up to offset 5, and the partition holds 7 to 8" in sentence
@@ -259,8 +259,8 @@ def test_gap_stops_a_member_until_the_named_rebuild(scene: Cluster, log: Log, pl
         0,
         "the view equals the source now: 1 rows inserted, 1 updated, 0 deleted",
     )
-    scene.member().says("partition claimed", times=3)
-    scene.projects_more_than(7)
+    cluster.start_member().wait_for_log("partition claimed", times=3)
+    cluster.wait_until_more_projected_than(7)
     assert log.statuses() == {"a": "completed", "b": "completed", "lost": "queued", "next": "queued", ESCAPE: "queued"}
     assert query(log.conn, "SELECT result_preview FROM delegations WHERE delegation_id = 'b'") == ["two"]
     assert run(log, "verify").code == 0

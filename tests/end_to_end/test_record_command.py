@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from cluster import until
-from commands import environment, projector
+from cluster import wait_until
+from commands import environment, run_projector
 from kafka import KafkaProducer
 from rows import CALLER, answer, delegate
 
@@ -40,11 +40,11 @@ def test_recording_is_summarized_and_can_be_replayed(
     kafka: str, filled: str, tmp_path: Path, database_url: str
 ) -> None:
     out = tmp_path / "all.jsonl.zst"
-    done = projector("record", "--out", str(out), bootstrap_servers=kafka, topic=filled)
+    done = run_projector("record", "--out", str(out), bootstrap_servers=kafka, topic=filled)
     assert (done.code, done.err) == (0, "")
     counts = "1 of partition 0, 1 of partition 1, 1 of partition 2"
     assert done.out == f"recorded 3 of 3 records of {filled} in {out}: {counts}\n"
-    replayed = projector("replay", str(out), "--json", database_url=database_url).json()
+    replayed = run_projector("replay", str(out), "--json", database_url=database_url).json()
     assert [replayed["outcomes"][outcome] for outcome in ("inserted", "advanced", "parked", "unrelated")] in (
         [1, 1, 0, 1],
         [1, 0, 1, 1],
@@ -54,7 +54,7 @@ def test_recording_is_summarized_and_can_be_replayed(
 def test_json_counts_records_per_partition(kafka: str, filled: str, tmp_path: Path) -> None:
     out = str(tmp_path / "some.gz")
     flags = ["--from-offset", "0:0", "--from-offset", "2:0", "--delegation", "d-1", "--caller", CALLER.upper()]
-    done = projector("record", "--out", out, *flags, "--json", bootstrap_servers=kafka, topic=filled)
+    done = run_projector("record", "--out", out, *flags, "--json", bootstrap_servers=kafka, topic=filled)
     summary = done.json()
     assert summary.pop("seconds") > 0
     assert summary == {
@@ -73,13 +73,13 @@ def test_json_counts_records_per_partition(kafka: str, filled: str, tmp_path: Pa
 def test_times_limit_the_records(kafka: str, filled: str, tmp_path: Path) -> None:
     out = tmp_path / "some.jsonl"
     boundaries = ["--from-time", "2025-05-05T10:00:00.0001Z", "--to-time", "2025-05-05T12:00:00.002+02:00"]
-    done = projector("record", "--out", str(out), *boundaries, bootstrap_servers=kafka, topic=filled)
+    done = run_projector("record", "--out", str(out), *boundaries, bootstrap_servers=kafka, topic=filled)
     assert done.out == f"recorded 1 of 1 records of {filled} in {out}: 1 of partition 1\n"
 
 
 def test_empty_topic_succeeds_with_a_note(kafka: str, topic: str, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
-    done = projector("record", "--out", str(out), bootstrap_servers=kafka, topic=topic)
+    done = run_projector("record", "--out", str(out), bootstrap_servers=kafka, topic=topic)
     assert (done.code, done.out, done.err) == (0, f"{topic} holds no record there: {out} is an empty recording\n", "")
     assert out.read_bytes() == b""
 
@@ -103,7 +103,7 @@ def test_empty_topic_succeeds_with_a_note(kafka: str, topic: str, tmp_path: Path
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",
 )
 def test_invalid_argument_is_refused(kafka: str, filled: str, tmp_path: Path, flags: list[str], sentence: str) -> None:
-    done = projector("record", "--out", str(tmp_path / "x.gz"), *flags, bootstrap_servers=kafka, topic=filled)
+    done = run_projector("record", "--out", str(tmp_path / "x.gz"), *flags, bootstrap_servers=kafka, topic=filled)
     assert (done.code, done.out) == (2, "")
     assert sentence in done.err
     assert done.err.splitlines()[-1].startswith("projector")
@@ -113,17 +113,17 @@ def test_invalid_argument_is_refused(kafka: str, filled: str, tmp_path: Path, fl
 def test_existing_file_is_refused_before_reading(tmp_path: Path) -> None:
     out = tmp_path / "all.jsonl"
     out.touch()
-    done = projector("record", "--out", str(out), bootstrap_servers="127.0.0.1:1")
+    done = run_projector("record", "--out", str(out), bootstrap_servers="127.0.0.1:1")
     assert (done.code, done.out) == (2, "")
     assert done.err == f"projector: {out} already exists: name another file, or add --force to replace it\n"
-    assert projector("record", "--out", str(out), "--force", bootstrap_servers="127.0.0.1:1").code == 1
+    assert run_projector("record", "--out", str(out), "--force", bootstrap_servers="127.0.0.1:1").code == 1
 
 
 def test_pseudonyms_repeat_only_with_the_same_key(kafka: str, filled: str, tmp_path: Path) -> None:
     def redacted(**settings: str) -> list[RecordedRecord]:
         out = tmp_path / "shown.jsonl"
         flags = ["--out", str(out), "--force", "--redact"]
-        assert projector("record", *flags, bootstrap_servers=kafka, topic=filled, **settings).code == 0
+        assert run_projector("record", *flags, bootstrap_servers=kafka, topic=filled, **settings).code == 0
         assert "count to three" not in out.read_text()
         return sorted(read_recording(out))
 
@@ -132,7 +132,7 @@ def test_pseudonyms_repeat_only_with_the_same_key(kafka: str, filled: str, tmp_p
 
 
 def test_short_redact_key_is_refused(tmp_path: Path) -> None:
-    done = projector("record", "--out", str(tmp_path / "x.gz"), "--redact", redact_key="secret")
+    done = run_projector("record", "--out", str(tmp_path / "x.gz"), "--redact", redact_key="secret")
     assert done.code == 2
     assert done.err.startswith("projector: PROJECTOR_REDACT_KEY: ")
     assert "at least 16" in done.err
@@ -146,7 +146,7 @@ def test_killed_recording_never_gets_its_name(kafka: str, topic: str, tmp_path: 
         folder.mkdir()
         command = [sys.executable, "-m", "projector", "record", "--redact", "--out", str(folder / "all.gz")]
         process = subprocess.Popen(command, env=settings)
-        until(partial(os.listdir, folder), "a file")
+        wait_until(partial(os.listdir, folder), "a file")
         process.send_signal(number)
         assert process.wait(timeout=60) in (-number, 128 + number)
         names = [path.name for path in folder.iterdir()]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.recording import write_recording
-from testbed.workload import Mix, logged, records
+from testbed.workload import Mix, records, with_offsets
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 
@@ -18,7 +18,7 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 def test_progress_bar_completes_apart_from_the_summary(database_url: str, tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{name}{suffix}" for name in ("one", "two")]
     for seed, path in enumerate(paths):
-        write_recording(path, logged(records(Mix(delegations=300, seed=seed)), topic=path.name, partitions=2))
+        write_recording(path, with_offsets(records(Mix(delegations=300, seed=seed)), topic=path.name, partitions=2))
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "projector", "replay", *map(str, paths)]
     settings = {"PROJECTOR_DATABASE_URL": database_url, "TERM": "xterm", "COLUMNS": "100"}

@@ -9,22 +9,22 @@ from typing import Any
 
 import psycopg
 import pytest
-from cluster import Cluster, Process, until
-from commands import projector
+from cluster import Cluster, Member, wait_until
+from commands import run_projector
 from kafka import KafkaAdminClient
 from kafka.structs import TopicPartition
 
 from testbed.workload import Mix
 
 
-def started(parent: Process) -> list[int]:
-    """The members' processes, once each of them owns a partition."""
-    processes: list[int] = parent.says("members started")["pids"]
-    parent.says("partitions assigned", times=len(processes))
+def started(parent: Member) -> list[int]:
+    """Return the process ids of the members, when each of them has partitions."""
+    processes: list[int] = parent.wait_for_log("members started")["pids"]
+    parent.wait_for_log("partitions assigned", times=len(processes))
     return processes
 
 
-def is_there(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -32,56 +32,58 @@ def is_there(process: int) -> bool:
     return True
 
 
-def owners(scene: Cluster) -> set[Any]:
-    with psycopg.connect(scene.database_url) as conn:
+def owners(cluster: Cluster) -> set[Any]:
+    with psycopg.connect(cluster.database_url) as conn:
         return {member for (member,) in conn.execute("SELECT DISTINCT member FROM projector.positions")}
 
 
-def test_members_share_the_partitions_and_the_view_equals_the_log(scene: Cluster) -> None:
-    parent = scene.member("--members", "2")
+def test_members_share_the_partitions(cluster: Cluster) -> None:
+    parent = cluster.start_member("--members", "2")
     processes = started(parent)
-    until(lambda: {str(name).rpartition("/")[2] for name in owners(scene)} == set(map(str, processes)), "two owners")
-    scene.play(Mix(delegations=300))
-    scene.caught_up()
-    scene.view_equals_log()
+    wait_until(
+        lambda: {str(name).rpartition("/")[2] for name in owners(cluster)} == set(map(str, processes)), "two owners"
+    )
+    cluster.publish(Mix(delegations=300))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_sigterm_drains_every_member_and_exits_with_0(scene: Cluster) -> None:
-    scene.play(Mix(delegations=1500))
-    parent = scene.member("--members", "2", batch_records="50")
+def test_sigterm_stops_every_member_and_exits_with_0(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=1500))
+    parent = cluster.start_member("--members", "2", batch_records="50")
     processes = started(parent)
-    until(scene.projected, "a first batch")
+    wait_until(cluster.projected_records, "a first batch")
     parent.signal(signal.SIGTERM)
     assert parent.exit_code() == 0
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
-    assert owners(scene) == {None}
-    assert not any(map(is_there, processes))
-    scene.member("--members", "2")
-    scene.caught_up()
-    scene.view_equals_log()
+    assert owners(cluster) == {None}
+    assert not any(map(is_alive, processes))
+    cluster.start_member("--members", "2")
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_a_member_that_is_killed_takes_the_others_along_in_good_order(scene: Cluster) -> None:
-    parent = scene.member("--members", "3")
+def test_killed_member_stops_the_others(cluster: Cluster) -> None:
+    parent = cluster.start_member("--members", "3")
     first, second, third = started(parent)
     os.kill(second, signal.SIGKILL)
     assert parent.exit_code() == 1
     assert f"member 2 (process {second}) was ended by SIGKILL; the others were stopped" in parent.text()
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
-    assert not is_there(first)
-    assert not is_there(third)
+    assert not is_alive(first)
+    assert not is_alive(third)
 
 
-def test_a_parent_that_is_killed_leaves_no_member_behind(scene: Cluster) -> None:
-    parent = scene.member("--members", "2")
+def test_killed_parent_leaves_no_member(cluster: Cluster) -> None:
+    parent = cluster.start_member("--members", "2")
     processes = started(parent)
     parent.kill()
-    until(lambda: not any(map(is_there, processes)), "the end of both members")
+    wait_until(lambda: not any(map(is_alive, processes)), "the end of both members")
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
 
 
-def test_a_member_that_is_told_to_stop_on_its_own_way_out_does_not_change_the_exit_code() -> None:
-    """Its signals are the system's again by then, and before it has begun."""
+def test_signal_to_an_ending_member_keeps_the_exit_code() -> None:
+    """The member does not handle signals: it has ended its work, or has not started it."""
     script = """
 import sys, time
 from projector.worker.supervisor import run_members
@@ -90,42 +92,42 @@ sys.exit(run_members(2, lambda number: 4 if number == 1 else time.sleep(60), Non
     assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 4
 
 
-def test_a_gap_in_the_log_ends_all_with_its_exit_code(scene: Cluster) -> None:
-    scene.play(Mix(delegations=100))
-    scene.member("--members", "2")
-    scene.caught_up()
-    scene.end()
-    admin = KafkaAdminClient(bootstrap_servers=scene.bootstrap_servers)
-    admin.delete_records({TopicPartition(scene.topic, place): -1 for place in scene.ends()})
+def test_log_gap_ends_all_members_with_4(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=100))
+    cluster.start_member("--members", "2")
+    cluster.wait_until_caught_up()
+    cluster.end()
+    admin = KafkaAdminClient(bootstrap_servers=cluster.bootstrap_servers)
+    admin.delete_records({TopicPartition(cluster.topic, place): -1 for place in cluster.end_offsets()})
     admin.close()
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute("UPDATE projector.positions SET next_offset = 1")
-    parent = scene.member("--members", "2")
+    parent = cluster.start_member("--members", "2")
     assert parent.exit_code() == 4
     assert "deleted by retention before" in parent.text()
 
 
-def test_one_health_file_is_green_while_every_member_is(scene: Cluster, tmp_path: Path) -> None:
+def test_health_file_is_healthy_while_all_members_are(cluster: Cluster, tmp_path: Path) -> None:
     health = tmp_path / "health"
-    parent = scene.member("--members", "2", health_file=str(health), group_instance_id="me")
+    parent = cluster.start_member("--members", "2", health_file=str(health), group_instance_id="me")
     processes = started(parent)
-    until(lambda: projector("health", health_file=str(health)).code == 0, "a green report")
+    wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a healthy report")
     os.kill(processes[1], signal.SIGSTOP)
     (tmp_path / "health.2").write_text('{"at": 0, "healthy": true, "state": "projecting"}')
-    said = until(lambda: _reason(health), "a red report")
+    reason = wait_until(lambda: _reason(health), "an unhealthy report")
     os.kill(processes[1], signal.SIGCONT)
-    assert "member 2: the last report is" in said
+    assert "member 2: the last report is" in reason
     parent.signal(signal.SIGTERM)
     assert parent.exit_code() == 0
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])
 def test_fewer_than_one_member_is_refused(number: str) -> None:
-    ended = projector("run", "--members", number)
-    assert ended.code == 2
-    assert "from 1 on" in ended.err
+    result = run_projector("run", "--members", number)
+    assert result.code == 2
+    assert "from 1 on" in result.err
 
 
 def _reason(health: Path) -> str:
-    ended = projector("health", health_file=str(health))
-    return ended.err if ended.code else ""
+    result = run_projector("health", health_file=str(health))
+    return result.err if result.code else ""

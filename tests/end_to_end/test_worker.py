@@ -6,116 +6,116 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, until
+from cluster import Cluster, wait_until
+from topics import create_topic
 
+from projector.postgres import migrations
 from testbed.oracle import fold_log
 from testbed.servers.start import start_postgres
 from testbed.workload import Mix
 
 
-def test_every_record_ends_in_one_outcome_and_the_view_equals_the_log(scene: Cluster) -> None:
-    scene.play(Mix(delegations=500))
-    member = scene.member()
-    scene.caught_up()
-    scene.view_equals_log()
+def test_every_record_ends_in_one_outcome(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=500))
+    member = cluster.start_member()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
     member.signal(signal.SIGTERM)
     assert member.exit_code() == 0
-    counted: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for line in member.lines():
         if line["message"] in ("summary", "stopped"):
-            for outcome in fold_log(scene.acknowledged).outcomes:
-                counted[outcome] = counted.get(outcome, 0) + line.get(outcome, 0)
-    assert counted == {outcome: count for outcome, count in fold_log(scene.acknowledged).outcomes.items() if count}
+            for outcome in fold_log(cluster.acknowledged).outcomes:
+                counts[outcome] = counts.get(outcome, 0) + line.get(outcome, 0)
+    assert counts == {outcome: count for outcome, count in fold_log(cluster.acknowledged).outcomes.items() if count}
 
 
-def test_what_comes_while_it_runs_is_projected_and_the_group_learns_the_position(scene: Cluster) -> None:
-    scene.member().says("partition claimed", times=3)
-    scene.play(Mix(delegations=100))
-    scene.caught_up()
-    scene.view_equals_log()
-    until(lambda: scene.committed() == scene.positions(), "the advisory commit of every partition")
+def test_positions_are_committed_to_the_group(cluster: Cluster) -> None:
+    cluster.start_member().wait_for_log("partition claimed", times=3)
+    cluster.publish(Mix(delegations=100))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    wait_until(lambda: cluster.committed_offsets() == cluster.positions(), "the advisory commit of every partition")
 
 
-def test_sigterm_in_the_middle_ends_with_the_batch_in_hand_and_exit_code_0(scene: Cluster) -> None:
-    scene.play(Mix(delegations=1500))
-    member = scene.member(batch_records="50")
-    until(scene.projected, "a first batch")
+def test_sigterm_finishes_the_batch_and_exits_with_0(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=1500))
+    member = cluster.start_member(batch_records="50")
+    wait_until(cluster.projected_records, "a first batch")
     member.signal(signal.SIGTERM)
     assert member.exit_code() == 0
-    assert 0 < scene.projected() < len(scene.acknowledged)
+    assert 0 < cluster.projected_records() < len(cluster.acknowledged)
     assert member.lines()[-1]["message"] == "stopped"
-    with psycopg.connect(scene.database_url) as conn:
+    with psycopg.connect(cluster.database_url) as conn:
         assert conn.execute("SELECT DISTINCT owner, member FROM projector.positions").fetchall() == [(None, None)]
-    scene.member()
-    scene.caught_up()
-    scene.view_equals_log()
+    cluster.start_member()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_a_batch_holds_at_most_as_many_records_as_set(scene: Cluster) -> None:
-    scene.play(Mix(delegations=30))
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
-        conn.execute("CREATE TABLE jumps (records bigint)")
+def test_batch_stays_within_its_record_limit(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=30))
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
+        conn.execute("CREATE TABLE moves (records bigint)")
         conn.execute(
-            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS "
-            "'BEGIN INSERT INTO public.jumps VALUES (NEW.next_offset - OLD.next_offset); RETURN NEW; END'"
+            "CREATE FUNCTION record_move() RETURNS trigger LANGUAGE plpgsql AS "
+            "'BEGIN INSERT INTO public.moves VALUES (NEW.next_offset - OLD.next_offset); RETURN NEW; END'"
         )
-        conn.execute("CREATE TRIGGER note AFTER UPDATE ON projector.positions FOR EACH ROW EXECUTE FUNCTION note()")
-        scene.member(batch_records="7")
-        scene.caught_up()
-        assert conn.execute("SELECT max(records) FROM jumps").fetchone() == (7,)
+        conn.execute(
+            "CREATE TRIGGER record_move AFTER UPDATE ON projector.positions FOR EACH ROW EXECUTE FUNCTION record_move()"
+        )
+        cluster.start_member(batch_records="7")
+        cluster.wait_until_caught_up()
+        assert conn.execute("SELECT max(records) FROM moves").fetchone() == (7,)
 
 
-def test_it_waits_for_a_topic_that_is_not_there_yet(scene: Cluster, kafka: str) -> None:
-    from topics import create_topic
-
-    scene.topic = f"{scene.topic}-later"
-    member = scene.member()
-    assert "create it" in member.says("waiting for Kafka")["reason"]
-    create_topic(kafka, name=scene.topic)
-    scene.play(Mix(delegations=20))
-    scene.caught_up()
-    scene.view_equals_log()
+def test_worker_waits_for_a_missing_topic(cluster: Cluster, kafka: str) -> None:
+    cluster.topic = f"{cluster.topic}-later"
+    member = cluster.start_member()
+    assert "create it" in member.wait_for_log("waiting for Kafka")["reason"]
+    create_topic(kafka, name=cluster.topic)
+    cluster.publish(Mix(delegations=20))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_it_waits_for_kafka_and_says_so_once(scene: Cluster, tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        scene.bootstrap_servers = f"127.0.0.1:{nobody.getsockname()[1]}"
-        member = scene.member(health_file=str(tmp_path / "health"))
-        assert "does not answer" in member.says("waiting for Kafka")["reason"]
-        until(lambda: '"healthy": false' in _read(tmp_path / "health"), "a red health file")
+def test_outage_of_kafka_is_logged_once(cluster: Cluster, tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        cluster.bootstrap_servers = f"127.0.0.1:{unused.getsockname()[1]}"
+        member = cluster.start_member(health_file=str(tmp_path / "health"))
+        assert "does not answer" in member.wait_for_log("waiting for Kafka")["reason"]
+        wait_until(lambda: '"healthy": false' in _read(tmp_path / "health"), "an unhealthy report")
         member.signal(signal.SIGTERM)
         assert member.exit_code() == 0
     assert member.text().count("waiting for Kafka") == 1
 
 
-def test_it_waits_for_postgres_and_goes_on_when_it_comes(
-    scene: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+def test_worker_resumes_when_postgres_is_back(
+    cluster: Cluster, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    from projector.postgres import migrations
-
     with start_postgres(tmp_path_factory.mktemp("own"), own=True) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
-        scene.database_url = server.url
+        cluster.database_url = server.url
         server.stop()
-        member = scene.member(health_file=str(tmp_path / "health"))
-        member.says("waiting for Postgres")
-        scene.play(Mix(delegations=20))
+        member = cluster.start_member(health_file=str(tmp_path / "health"))
+        member.wait_for_log("waiting for Postgres")
+        cluster.publish(Mix(delegations=20))
         server.start()
-        scene.caught_up()
-        scene.view_equals_log()
-        member.says("Postgres is back")
-        until(lambda: '"healthy": true' in _read(tmp_path / "health"), "a green health file")
+        cluster.wait_until_caught_up()
+        cluster.assert_view_equals_log()
+        member.wait_for_log("Postgres is back")
+        wait_until(lambda: '"healthy": true' in _read(tmp_path / "health"), "a healthy report")
         assert member.text().count("waiting for Postgres") == 1
-        scene.end()
+        cluster.end()
 
 
-def test_a_schema_that_was_never_made_is_a_misconfiguration(scene: Cluster) -> None:
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+def test_missing_schema_is_a_misconfiguration(cluster: Cluster) -> None:
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute("DROP SCHEMA projector CASCADE")
         conn.execute("DROP TABLE delegations, projector_schema_migrations")
-    member = scene.member()
+    member = cluster.start_member()
     assert member.exit_code() == 2
     assert "projector migrate up" in member.text()
 

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, Process, until
-from proxied_kafka import Distant
-from repetitions import Round
+from cluster import Cluster, Member, wait_until
+from proxied_kafka import ProxiedKafka
+from repetitions import Repetition
 from short_timeouts import shorten_timeouts
 from under_load import BRIEF_SESSION, under_load
 
@@ -18,11 +18,11 @@ def recent(delegations: int = 30, seed: int = 7) -> Mix:
     return Mix(delegations=delegations, seed=seed, start=datetime.now(UTC) - timedelta(hours=2))
 
 
-def all_is_well(scene: Cluster) -> None:
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.nothing_twice()
+def all_is_well(cluster: Cluster) -> None:
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
 
 
 class Health:
@@ -33,92 +33,106 @@ class Health:
 
     def becomes(self, healthy: bool) -> None:
         expected = f'"healthy": {str(healthy).lower()}'
-        until(lambda: self.path.exists() and expected in self.path.read_text(), f"a health file with {expected}")
+        wait_until(lambda: self.path.exists() and expected in self.path.read_text(), f"a health file with {expected}")
 
 
-def started(scene: Cluster, health: Health, **settings: str) -> Process:
-    member = scene.member(health_file=str(health.path), **settings)
-    member.says("partition claimed", times=3)
+def started(cluster: Cluster, health: Health, **settings: str) -> Member:
+    member = cluster.start_member(health_file=str(health.path), **settings)
+    member.wait_for_log("partition claimed", times=3)
     health.becomes(True)
     return member
 
 
-def test_broker_killed_and_restarted_under_load_loses_nothing(far: Cluster, broker: Distant, chance: Round) -> None:
-    far.member(**BRIEF_SESSION, batch_records="100")
-    with under_load(far, recent(), per_second=500):
-        for _ in range(chance.repeats(1, 10)):
-            far.projects_more_than(far.projected() + 200)
+def test_broker_killed_and_restarted_under_load_loses_nothing(
+    proxied_cluster: Cluster, broker: ProxiedKafka, repetition: Repetition
+) -> None:
+    proxied_cluster.start_member(**BRIEF_SESSION, batch_records="100")
+    with under_load(proxied_cluster, recent(), per_second=500):
+        for _ in range(repetition.repeats(1, 10)):
+            proxied_cluster.wait_until_more_projected_than(proxied_cluster.projected_records() + 200)
             broker.server.kill()
             broker.server.start()
-    all_is_well(far)
+    all_is_well(proxied_cluster)
 
 
 def test_frozen_broker_turns_the_health_report_red(
-    far: Cluster, broker: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: Round
+    proxied_cluster: Cluster,
+    broker: ProxiedKafka,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    repetition: Repetition,
 ) -> None:
-    if not chance.is_long:
+    if not repetition.is_long:
         shorten_timeouts(tmp_path, monkeypatch)
     health = Health(tmp_path)
-    started(far, health)
-    far.play(recent())
-    far.caught_up()
+    started(proxied_cluster, health)
+    proxied_cluster.publish(recent())
+    proxied_cluster.wait_until_caught_up()
     broker.server.pause()
     try:
         health.becomes(False)
-        frozen_until = datetime.now(UTC) + timedelta(seconds=chance.of(0, 45))
-        until(lambda: datetime.now(UTC) > frozen_until, "a freeze of a minute")
+        frozen_until = datetime.now(UTC) + timedelta(seconds=repetition.pick(0, 45))
+        wait_until(lambda: datetime.now(UTC) > frozen_until, "a freeze of a minute")
     finally:
         broker.server.resume()
-    far.play(recent(seed=8))
-    all_is_well(far)
+    proxied_cluster.publish(recent(seed=8))
+    all_is_well(proxied_cluster)
     health.becomes(True)
-    far.each_ended_once()
+    proxied_cluster.assert_outcomes_counted_once()
 
 
-def test_cut_network_turns_the_health_report_red(far: Cluster, broker: Distant, tmp_path: Path) -> None:
+def test_cut_network_turns_the_health_report_red(
+    proxied_cluster: Cluster, broker: ProxiedKafka, tmp_path: Path
+) -> None:
     health = Health(tmp_path)
-    started(far, health, **BRIEF_SESSION)
+    started(proxied_cluster, health, **BRIEF_SESSION)
     broker.proxy.close()
     health.becomes(False)
     broker.proxy.open()
-    far.play(recent(60))
-    all_is_well(far)
+    proxied_cluster.publish(recent(60))
+    all_is_well(proxied_cluster)
     health.becomes(True)
-    far.each_ended_once()
+    proxied_cluster.assert_outcomes_counted_once()
 
 
-def test_connections_cut_repeatedly_under_load_lose_nothing(far: Cluster, broker: Distant, chance: Round) -> None:
-    far.member(batch_records="100")
-    with under_load(far, recent(), per_second=600):
-        for _ in range(chance.repeats(3, 100)):
-            far.projects_more_than(far.projected())
+def test_connections_cut_repeatedly_under_load_lose_nothing(
+    proxied_cluster: Cluster, broker: ProxiedKafka, repetition: Repetition
+) -> None:
+    proxied_cluster.start_member(batch_records="100")
+    with under_load(proxied_cluster, recent(), per_second=600):
+        for _ in range(repetition.repeats(3, 100)):
+            proxied_cluster.wait_until_more_projected_than(proxied_cluster.projected_records())
             broker.proxy.cut()
-    all_is_well(far)
-    far.each_ended_once()
+    all_is_well(proxied_cluster)
+    proxied_cluster.assert_outcomes_counted_once()
 
 
 def test_half_open_connections_are_closed_and_replaced(
-    far: Cluster, broker: Distant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chance: Round
+    proxied_cluster: Cluster,
+    broker: ProxiedKafka,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    repetition: Repetition,
 ) -> None:
-    if not chance.is_long:
+    if not repetition.is_long:
         shorten_timeouts(tmp_path, monkeypatch)
-    member = far.member()
-    member.says("partition claimed", times=3)
-    far.play(recent())
-    far.caught_up()
-    broker.proxy.deafen()
-    far.play(recent(seed=8))
-    all_is_well(far)
-    far.each_ended_once()
+    member = proxied_cluster.start_member()
+    member.wait_for_log("partition claimed", times=3)
+    proxied_cluster.publish(recent())
+    proxied_cluster.wait_until_caught_up()
+    broker.proxy.make_half_open()
+    proxied_cluster.publish(recent(seed=8))
+    all_is_well(proxied_cluster)
+    proxied_cluster.assert_outcomes_counted_once()
 
 
-def test_slow_line_is_not_treated_as_an_outage(far: Cluster, broker: Distant, tmp_path: Path) -> None:
+def test_slow_line_is_not_treated_as_an_outage(proxied_cluster: Cluster, broker: ProxiedKafka, tmp_path: Path) -> None:
     """Each round trip takes a tenth of a second."""
-    broker.proxy.seconds_each_way = 0.05
+    broker.proxy.delay_seconds = 0.05
     health = Health(tmp_path)
-    member = started(far, health)
-    far.play(recent(60))
-    all_is_well(far)
+    member = started(proxied_cluster, health)
+    proxied_cluster.publish(recent(60))
+    all_is_well(proxied_cluster)
     health.becomes(True)
     assert "waiting for" not in member.text()
-    far.each_ended_once()
+    proxied_cluster.assert_outcomes_counted_once()

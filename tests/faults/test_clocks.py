@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cluster import Cluster
-from rows import answer, beat, delegate
+from rows import answer, delegate, heartbeat
 from strategies import written
 from under_load import under_load
 
@@ -24,14 +24,14 @@ CLOCK_READERS = {"projector.worker.health", "projector.logs"}
 """Modules of a member that may read a wall clock: they add the time to reports and log lines."""
 
 
-def test_extreme_and_backward_event_times_match_the_oracle(scene: Cluster) -> None:
-    scene.watch_positions()
-    scene.member()
-    scene.play(_extreme_times())
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.each_ended_once()
+def test_extreme_and_backward_event_times_match_the_oracle(cluster: Cluster) -> None:
+    cluster.watch_positions()
+    cluster.start_member()
+    cluster.publish(_extreme_times())
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_outcomes_counted_once()
 
 
 def _extreme_times() -> Iterator[Record]:
@@ -41,27 +41,27 @@ def _extreme_times() -> Iterator[Record]:
         rows = [
             delegate(0, request_body=body | deadline, created_at=first),
             answer(1, "dispatched", of=f"d-{n}", created_at=last),
-            beat(2, of=f"d-{n}") | {"created_at": first},
+            heartbeat(2, of=f"d-{n}") | {"created_at": first},
             answer(3, "completed", of=f"d-{n}", text="done", created_at=first),
         ]
         yield from (Record(b"c1", written(row), 0) for row in rows)
 
 
 def test_jumping_machine_clock_does_not_change_the_table(
-    scene: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each reading is a day away from the one before. Python runs this file before the member's first line."""
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    scene.watch_positions()
-    member = scene.member()
-    with under_load(scene, per_second=1000):
-        scene.projects_more_than(500)
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.nothing_twice()
-    scene.each_ended_once()
+    cluster.watch_positions()
+    member = cluster.start_member()
+    with under_load(cluster, per_second=1000):
+        cluster.wait_until_more_projected_than(500)
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
+    cluster.assert_outcomes_counted_once()
     assert len({line["time"][:10] for line in member.lines()}) > 1, "the clock did not jump"
 
 

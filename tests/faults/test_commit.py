@@ -3,9 +3,9 @@
 from urllib.parse import urlsplit
 
 import pytest
-from cluster import Cluster, until
-from proxy import Proxy, Verdict
-from repetitions import Round
+from cluster import Cluster, wait_until
+from proxy import Action, Proxy
+from repetitions import Repetition
 from under_load import under_load
 
 from testbed.workload import Mix
@@ -30,59 +30,59 @@ class Calls:
 
 
 @pytest.mark.parametrize("verdict", ["cut before", "cut after"])
-def test_unanswered_commit_is_resolved_from_the_position(scene: Cluster, verdict: Verdict) -> None:
+def test_unanswered_commit_is_resolved_from_the_position(cluster: Cluster, verdict: Action) -> None:
     """The connection is cut once, before or after the server has received the call."""
-    scene.watch_positions()
-    with Proxy(_server(scene)) as proxy:
-        member = scene.member(database_url=_through(scene, proxy))
-        member.says("partition claimed", times=3)
-        cuts, calls = list[Verdict](), Calls()
+    cluster.watch_positions()
+    with Proxy(_server(cluster)) as proxy:
+        member = cluster.start_member(database_url=_through(cluster, proxy))
+        member.wait_for_log("partition claimed", times=3)
+        cuts, calls = list[Action](), Calls()
 
-        def cut_once(sent: bytes) -> Verdict:
+        def cut_once(sent: bytes) -> Action:
             if not calls.ends(sent) or cuts:
                 return "pass"
             cuts.append(verdict)
             return verdict
 
-        proxy.look_at = cut_once
-        scene.play(Mix(delegations=60))
-        scene.caught_up()
+        proxy.decide = cut_once
+        cluster.publish(Mix(delegations=60))
+        cluster.wait_until_caught_up()
         assert cuts == [verdict]
-        member.says("Postgres is back")
-        _all_is_well(scene)
-        scene.end()
+        member.wait_for_log("Postgres is back")
+        _all_is_well(cluster)
+        cluster.end()
 
 
-def test_connections_cut_during_commits_lose_and_repeat_nothing(scene: Cluster, chance: Round) -> None:
-    scene.watch_positions()
-    rng, times, cuts, calls = chance.chances(), chance.repeats(3, 100), list[Verdict](), Calls()
+def test_connections_cut_during_commits_lose_and_repeat_nothing(cluster: Cluster, repetition: Repetition) -> None:
+    cluster.watch_positions()
+    rng, times, cuts, calls = repetition.rng(), repetition.repeats(3, 100), list[Action](), Calls()
 
-    def cut_sometimes(sent: bytes) -> Verdict:
+    def cut_sometimes(sent: bytes) -> Action:
         if not calls.ends(sent) or rng.random() < 0.7 or len(cuts) == times:
             return "pass"
         cuts.append(rng.choice(["cut before", "cut after"]))
         return cuts[-1]
 
-    with Proxy(_server(scene)) as proxy:
-        scene.member(database_url=_through(scene, proxy), batch_records="20")
-        proxy.look_at = cut_sometimes
-        with under_load(scene, Mix(seed=chance.seed), per_second=500):
-            until(lambda: len(cuts) == times, f"{times} cuts", seconds=60 + 5 * times)
-        _all_is_well(scene)
-        scene.end()
+    with Proxy(_server(cluster)) as proxy:
+        cluster.start_member(database_url=_through(cluster, proxy), batch_records="20")
+        proxy.decide = cut_sometimes
+        with under_load(cluster, Mix(seed=repetition.seed), per_second=500):
+            wait_until(lambda: len(cuts) == times, f"{times} cuts", seconds=60 + 5 * times)
+        _all_is_well(cluster)
+        cluster.end()
 
 
-def _all_is_well(scene: Cluster) -> None:
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.nothing_twice()
+def _all_is_well(cluster: Cluster) -> None:
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
 
 
-def _server(scene: Cluster) -> str:
-    return urlsplit(scene.database_url).netloc.rpartition("@")[2]
+def _server(cluster: Cluster) -> str:
+    return urlsplit(cluster.database_url).netloc.rpartition("@")[2]
 
 
-def _through(scene: Cluster, proxy: Proxy) -> str:
-    parts = urlsplit(scene.database_url)
+def _through(cluster: Cluster, proxy: Proxy) -> str:
+    parts = urlsplit(cluster.database_url)
     return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl()

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from cluster import Cluster
-from fuzz import TEXTS, hostile
-from projecting import connected, dead_letters, expected_of, table
-from repetitions import Round
-from rows import Columns, answer, delegate
-from rows import logged as in_log
+from fuzz import TEXTS, damaged_values
+from projecting import connected, dead_letters, expected_rows, view_rows
+from repetitions import Repetition
+from rows import Columns, answer, delegate, record_at
 from strategies import written
 from topics import create_topic
 
@@ -21,7 +20,7 @@ from testbed.oracle import fold_log, stored_rows
 from testbed.workload import Mix, Record, records
 
 MEGABYTE = 1_000_000
-VALID = Mix(delegations=60, seed=9, garbage_share=0, unrelated_share=0.2)
+VALID = Mix(delegations=60, seed=9, malformed_share=0, unrelated_share=0.2)
 
 
 def mixed(rng: random.Random, values: Iterator[bytes], per_record: int) -> Iterator[Record]:
@@ -35,44 +34,44 @@ def mixed(rng: random.Random, values: Iterator[bytes], per_record: int) -> Itera
 
 
 @pytest.fixture
-def single(scene: Cluster) -> Cluster:
+def single(cluster: Cluster) -> Cluster:
     """A topic of one partition: altered rows of one delegation then have one order."""
-    scene.topic = create_topic(scene.bootstrap_servers, partitions=1)
-    scene.watch_positions()
-    return scene
+    cluster.topic = create_topic(cluster.bootstrap_servers, partitions=1)
+    cluster.watch_positions()
+    return cluster
 
 
-def test_hostile_values_leave_other_rows_untouched(single: Cluster, chance: Round) -> None:
-    rng, count = chance.chances(), chance.of(2_000, 100_000)
-    single.member()
-    single.play(mixed(rng, hostile(rng, count), count // 500))
+def test_hostile_values_leave_other_rows_untouched(single: Cluster, repetition: Repetition) -> None:
+    rng, count = repetition.rng(), repetition.pick(2_000, 100_000)
+    single.start_member()
+    single.publish(mixed(rng, damaged_values(rng, count), count // 500))
     assert len(single.acknowledged) > count
-    single.caught_up()
-    single.view_equals_log()
-    single.nothing_dropped()
-    single.nothing_twice()
-    single.each_ended_once()
+    single.wait_until_caught_up()
+    single.assert_view_equals_log()
+    single.assert_nothing_dropped()
+    single.assert_projected_once()
+    single.assert_outcomes_counted_once()
     valid_rows_are_untouched(single)
 
 
-def valid_rows_are_untouched(scene: Cluster) -> None:
+def valid_rows_are_untouched(cluster: Cluster) -> None:
     expected = fold_log(
         RecordedRecord("valid", 0, offset, record.timestamp, record.key, record.value)
         for offset, record in enumerate(records(VALID))
     ).rows
-    with psycopg.connect(scene.database_url) as conn:
+    with psycopg.connect(cluster.database_url) as conn:
         stored = stored_rows(conn)
     assert {delegation_id: stored.get(delegation_id) for delegation_id in expected} == expected
 
 
-def test_ten_megabyte_texts_are_cut_or_kept_whole(single: Cluster, chance: Round) -> None:
+def test_ten_megabyte_texts_are_cut_or_kept_whole(single: Cluster, repetition: Repetition) -> None:
     """Texts of valid rows are cut to their previews; a value that is no JSON is kept whole."""
-    single.member()
-    single.play(_huge(chance.of(1, 20)))
-    single.caught_up()
-    single.view_equals_log()
-    single.nothing_dropped()
-    single.each_ended_once()
+    single.start_member()
+    single.publish(_huge(repetition.pick(1, 20)))
+    single.wait_until_caught_up()
+    single.assert_view_equals_log()
+    single.assert_nothing_dropped()
+    single.assert_outcomes_counted_once()
 
 
 def _huge(count: int) -> Iterator[Record]:
@@ -101,10 +100,10 @@ def test_values_like_record_boundaries_shift_no_neighbour(database_url: str, joi
     looks_like_two, *look_like_one = BOUNDARIES[joined]
     values: list[object] = [_delegate(0), looks_like_two, _delegate(1), _delegate(2), *look_like_one, _delegate(3)]
     values += [_delegate(n, text) for n, text in enumerate(TEXTS, 10)]
-    lines = [RecordedRecord(*in_log(offset, value)) for offset, value in enumerate(values)]
+    lines = [RecordedRecord(*record_at(offset, value)) for offset, value in enumerate(values)]
     with connected(database_url) as conn:
         outcomes = project(conn, lines)
-        assert table(conn) == expected_of(lines)
+        assert view_rows(conn) == expected_rows(lines)
         assert [(offset, value) for _, _, offset, _, value in dead_letters(conn)] == [
             (1, looks_like_two),
             (4, look_like_one[0]),

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, until
-from pausing import LOCKS, POINTS, end_sessions, halting, prepare, until_halted
+from cluster import Cluster, wait_until
+from pausing import LOCKS, POINTS, install_pause, paused_at, terminate_sessions, wait_until_paused
 from psycopg import sql
 from under_load import under_load
 
@@ -19,79 +19,79 @@ from testbed.workload import Mix
 
 
 @pytest.fixture
-def server(scene: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A Postgres of the test's own, with the schema. It may be stopped; the machine does not crash, hence no fsync."""
     with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
-        scene.database_url = server.url
+        cluster.database_url = server.url
         yield server
-        scene.end()
+        cluster.end()
 
 
-def all_is_well(scene: Cluster) -> None:
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.nothing_twice()
+def all_is_well(cluster: Cluster) -> None:
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
 
 
-def test_restarts_of_postgres_under_load_lose_nothing(scene: Cluster, server: Postgres) -> None:
+def test_restarts_of_postgres_under_load_lose_nothing(cluster: Cluster, server: Postgres) -> None:
     """One immediate shutdown, after which Postgres recovers, and one fast shutdown."""
-    scene.watch_positions()
-    scene.member()
-    with under_load(scene, per_second=800):
-        scene.projects_more_than(300)
+    cluster.watch_positions()
+    cluster.start_member()
+    with under_load(cluster, per_second=800):
+        cluster.wait_until_more_projected_than(300)
         server.restart("immediate")
-        scene.projects_more_than(scene.projected() + 300)
+        cluster.wait_until_more_projected_than(cluster.projected_records() + 300)
         server.restart("fast")
-    all_is_well(scene)
-    scene.end()
+    all_is_well(cluster)
+    cluster.end()
 
 
-def test_session_ended_in_a_batch_is_reopened(scene: Cluster) -> None:
-    scene.watch_positions()
-    member = scene.member(batch_records="50")
-    with under_load(scene, per_second=800):
+def test_session_ended_in_a_batch_is_reopened(cluster: Cluster) -> None:
+    cluster.watch_positions()
+    member = cluster.start_member(batch_records="50")
+    with under_load(cluster, per_second=800):
         for _ in range(3):
-            scene.projects_more_than(scene.projected() + 100)
-            assert end_sessions(scene) == 1
-    all_is_well(scene)
-    member.says("Postgres is back", times=3)
+            cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
+            assert terminate_sessions(cluster) == 1
+    all_is_well(cluster)
+    member.wait_for_log("Postgres is back", times=3)
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_session_ended_at_any_point_resumes_from_position(scene: Cluster, point: str) -> None:
-    scene.watch_positions()
-    prepare(scene, point)
-    member = scene.member(lock_timeout_ms="20000")
-    member.says("partition claimed", times=3)
-    with halting(scene, point):
-        scene.play(Mix(delegations=60))
-        until_halted(scene)
-        before = scene.projected()  # not always 0: a batch without a delegation is not halted in the write
-        assert end_sessions(scene) == 1
-        assert scene.projected() == before
-        assert "terminating connection" in member.says("waiting for Postgres")["reason"]
-    all_is_well(scene)
-    scene.each_ended_once()
+def test_session_ended_at_any_point_resumes_from_position(cluster: Cluster, point: str) -> None:
+    cluster.watch_positions()
+    install_pause(cluster, point)
+    member = cluster.start_member(lock_timeout_ms="20000")
+    member.wait_for_log("partition claimed", times=3)
+    with paused_at(cluster, point):
+        cluster.publish(Mix(delegations=60))
+        wait_until_paused(cluster)
+        before = cluster.projected_records()  # not always 0: a batch without a delegation is not paused in the write
+        assert terminate_sessions(cluster) == 1
+        assert cluster.projected_records() == before
+        assert "terminating connection" in member.wait_for_log("waiting for Postgres")["reason"]
+    all_is_well(cluster)
+    cluster.assert_outcomes_counted_once()
 
 
-def test_deadlock_is_retried_and_loses_nothing(scene: Cluster) -> None:
+def test_deadlock_is_retried_and_loses_nothing(cluster: Cluster) -> None:
     """Another writer holds a lock that the rows wait for, and then wants the position that the member holds."""
-    scene.watch_positions()
-    prepare(scene, "in the write")
-    member = scene.member(lock_timeout_ms="20000")
-    member.says("partition claimed", times=3)
-    with psycopg.connect(scene.database_url) as other:
+    cluster.watch_positions()
+    install_pause(cluster, "in the write")
+    member = cluster.start_member(lock_timeout_ms="20000")
+    member.wait_for_log("partition claimed", times=3)
+    with psycopg.connect(cluster.database_url) as other:
         other.execute("SET deadlock_timeout = '100s'")  # so that Postgres aborts the member and not this session
         other.execute(LOCKS["in the write"])
-        scene.play(Mix(delegations=60))
-        until_halted(scene)
+        cluster.publish(Mix(delegations=60))
+        wait_until_paused(cluster)
         other.execute("SELECT FROM projector.positions FOR UPDATE")  # returns once Postgres has aborted the member
         assert _deadlocks(other) == 1
-    all_is_well(scene)
-    scene.each_ended_once()
+    all_is_well(cluster)
+    cluster.assert_outcomes_counted_once()
     assert "waiting for Postgres" not in member.text()
 
 
@@ -101,63 +101,65 @@ def _deadlocks(conn: psycopg.Connection) -> int:
         [row] = conn.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchall()
         return int(row[0])
 
-    return int(until(counted, "the deadlock is counted"))
+    return int(wait_until(counted, "the deadlock is counted"))
 
 
-def test_lock_timeout_delays_but_loses_nothing(scene: Cluster) -> None:
-    scene.watch_positions()
-    prepare(scene, "in the write")
-    member = scene.member(lock_timeout_ms="200")
-    member.says("partition claimed", times=3)
-    with halting(scene, "in the write"):
-        scene.play(Mix(delegations=60))
-        assert "lock timeout" in member.says("waiting for Postgres")["reason"]
-        with psycopg.connect(scene.database_url) as conn:
+def test_lock_timeout_delays_but_loses_nothing(cluster: Cluster) -> None:
+    cluster.watch_positions()
+    install_pause(cluster, "in the write")
+    member = cluster.start_member(lock_timeout_ms="200")
+    member.wait_for_log("partition claimed", times=3)
+    with paused_at(cluster, "in the write"):
+        cluster.publish(Mix(delegations=60))
+        assert "lock timeout" in member.wait_for_log("waiting for Postgres")["reason"]
+        with psycopg.connect(cluster.database_url) as conn:
             assert conn.execute("SELECT count(*) FROM delegations").fetchone() == (0,)
-    all_is_well(scene)
-    scene.each_ended_once()
+    all_is_well(cluster)
+    cluster.assert_outcomes_counted_once()
 
 
-def test_read_only_database_is_waited_for(scene: Cluster, tmp_path: Path) -> None:
+def test_read_only_database_is_waited_for(cluster: Cluster, tmp_path: Path) -> None:
     """After a failover the address may still lead to the old primary, which is a replica now."""
-    scene.watch_positions()
+    cluster.watch_positions()
     health = tmp_path / "health"
-    member = scene.member(health_file=str(health))
-    member.says("partition claimed", times=3)
-    _set_read_only(scene, "on")
-    end_sessions(scene)
-    scene.play(Mix(delegations=60))
-    until(lambda: "read-only transaction" in health.read_text(), "a health report that names the read-only database")
-    assert scene.projected() == 0
-    _set_read_only(scene, "off")
-    all_is_well(scene)
-    until(lambda: '"healthy": true' in health.read_text(), "a green health file")
-    scene.each_ended_once()
+    member = cluster.start_member(health_file=str(health))
+    member.wait_for_log("partition claimed", times=3)
+    _set_read_only(cluster, "on")
+    terminate_sessions(cluster)
+    cluster.publish(Mix(delegations=60))
+    wait_until(
+        lambda: "read-only transaction" in health.read_text(), "a health report that names the read-only database"
+    )
+    assert cluster.projected_records() == 0
+    _set_read_only(cluster, "off")
+    all_is_well(cluster)
+    wait_until(lambda: '"healthy": true' in health.read_text(), "a green health file")
+    cluster.assert_outcomes_counted_once()
 
 
-def _set_read_only(scene: Cluster, value: str) -> None:
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+def _set_read_only(cluster: Cluster, value: str) -> None:
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute("SET default_transaction_read_only = off")
         change = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
         conn.execute(change.format(sql.Identifier(conn.info.dbname), sql.SQL(value)))
 
 
-def test_full_disk_is_waited_for(scene: Cluster, server: Postgres, tmp_path: Path) -> None:
-    scene.watch_positions()
+def test_full_disk_is_waited_for(cluster: Cluster, server: Postgres, tmp_path: Path) -> None:
+    cluster.watch_positions()
     with psycopg.connect(server.url, autocommit=True) as conn, _small_disk(tmp_path, conn) as disk:
         conn.execute(sql.SQL("CREATE TABLESPACE small LOCATION {}").format(str(disk)))
         conn.execute("ALTER TABLE delegations SET TABLESPACE small")
-        member = scene.member(batch_records="500")
+        member = cluster.start_member(batch_records="500")
         filler = disk / "filler"
-        scene.play(Mix(delegations=60))
-        scene.caught_up()
+        cluster.publish(Mix(delegations=60))
+        cluster.wait_until_caught_up()
         _fill(filler)
-        scene.play(Mix(delegations=400, seed=8))
-        assert "No space left on device" in member.says("waiting for Postgres")["reason"]
+        cluster.publish(Mix(delegations=400, seed=8))
+        assert "No space left on device" in member.wait_for_log("waiting for Postgres")["reason"]
         filler.unlink()
-        all_is_well(scene)
-        scene.each_ended_once()
-        scene.end()
+        all_is_well(cluster)
+        cluster.assert_outcomes_counted_once()
+        cluster.end()
         server.end()
 
 

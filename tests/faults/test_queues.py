@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from cluster import Cluster
 from commands import Process, environment
-from repetitions import Round
+from repetitions import Repetition
 from rows import CALLEE, CALLER, delegate
 from strategies import written
 
@@ -19,9 +19,11 @@ MEGABYTES = 250
 """Far more than a process needs for one batch, and far less than it would need for the whole backlog."""
 
 
-def test_all_dead_letters_are_retried_in_bounded_memory(scene: Cluster, chance: Round, tmp_path: Path) -> None:
-    count = chance.of(5_000, 100_000)
-    with psycopg.connect(scene.database_url, autocommit=True) as conn:
+def test_all_dead_letters_are_retried_in_bounded_memory(
+    cluster: Cluster, repetition: Repetition, tmp_path: Path
+) -> None:
+    count = repetition.pick(5_000, 100_000)
+    with psycopg.connect(cluster.database_url, autocommit=True) as conn:
         conn.execute(
             """
             INSERT INTO projector.dead_letters (topic, partition, "offset", key, value, reason)
@@ -36,11 +38,11 @@ def test_all_dead_letters_are_retried_in_bounded_memory(scene: Cluster, chance: 
             {"caller": CALLER, "callee": CALLEE, "count": count},
         )
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 0, 7)")
-        peak = _peak_megabytes(["dead-letters", "retry", "--all"], tmp_path, database_url=scene.database_url)
+        peak = _peak_megabytes(["dead-letters", "retry", "--all"], tmp_path, database_url=cluster.database_url)
         assert conn.execute("SELECT count(*) FROM projector.dead_letters").fetchone() == (0,)
         assert conn.execute("SELECT count(*) FROM delegations").fetchone() == (count,)
         assert conn.execute("SELECT next_offset FROM projector.positions").fetchone() == (7,)
-    chance.note(f"{count} dead letters retried, at most {peak} MB")
+    repetition.report(f"{count} dead letters retried, at most {peak} MB")
     assert peak < MEGABYTES
 
 
@@ -58,24 +60,24 @@ def _peak_megabytes(arguments: list[str], folder: Path, **settings: str) -> int:
     return peak
 
 
-def test_parked_events_are_applied_in_bounded_memory(scene: Cluster, chance: Round) -> None:
+def test_parked_events_are_applied_in_bounded_memory(cluster: Cluster, repetition: Repetition) -> None:
     """Each delegation has ten parked events. Then all requests arrive at once, in batches of full size."""
-    delegations = chance.of(2_000, 100_000)
-    _park(scene, delegations, each=10)
-    member = scene.member()
-    scene.play(_requests(delegations))
-    scene.caught_up()
-    with psycopg.connect(scene.database_url) as conn:
+    delegations = repetition.pick(2_000, 100_000)
+    _park(cluster, delegations, each=10)
+    member = cluster.start_member()
+    cluster.publish(_requests(delegations))
+    cluster.wait_until_caught_up()
+    with psycopg.connect(cluster.database_url) as conn:
         assert conn.execute("SELECT count(*) FROM projector.parked").fetchone() == (0,)
         rows = conn.execute("SELECT status, count(*) FROM delegations GROUP BY 1").fetchall()
     assert rows == [("completed", delegations)]
     peak = _peak_of(member.process)
-    chance.note(f"{10 * delegations} parked events applied, at most {peak} MB")
+    repetition.report(f"{10 * delegations} parked events applied, at most {peak} MB")
     assert peak < MEGABYTES
 
 
-def _park(scene: Cluster, delegations: int, each: int) -> None:
-    with psycopg.connect(scene.database_url) as conn:
+def _park(cluster: Cluster, delegations: int, each: int) -> None:
+    with psycopg.connect(cluster.database_url) as conn:
         conn.execute(
             """
             INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview)

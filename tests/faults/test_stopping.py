@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
-from cluster import Cluster, Process
-from pausing import halting, prepare, until_halted
-from repetitions import Round
+from cluster import Cluster, Member
+from pausing import install_pause, paused_at, wait_until_paused
+from repetitions import Repetition
 from under_load import BRIEF_SESSION, under_load
 
 from projector.postgres import migrations
@@ -19,71 +19,71 @@ GRACE_SECONDS = 30
 """The time between SIGTERM and SIGKILL in Kubernetes, and in compose.yaml."""
 
 
-def ended_in_time(member: Process) -> int:
+def ended_in_time(member: Member) -> int:
     try:
         return member.process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"it does not end:\n{member.text()[-2000:]}") from None
 
 
-def test_sigterm_under_load_ends_with_0_and_hands_over(scene: Cluster, chance: Round) -> None:
-    scene.watch_positions()
-    rng = chance.chances()
-    with under_load(scene, Mix(seed=chance.seed), per_second=400):
-        for _ in range(chance.repeats(2, 50)):
-            before = scene.projected()
-            member = scene.member(batch_records="50")
-            scene.projects_more_than(before + rng.randrange(200))
+def test_sigterm_under_load_ends_with_0_and_hands_over(cluster: Cluster, repetition: Repetition) -> None:
+    cluster.watch_positions()
+    rng = repetition.rng()
+    with under_load(cluster, Mix(seed=repetition.seed), per_second=400):
+        for _ in range(repetition.repeats(2, 50)):
+            before = cluster.projected_records()
+            member = cluster.start_member(batch_records="50")
+            cluster.wait_until_more_projected_than(before + rng.randrange(200))
             assert ended_in_time(member.signal(signal.SIGTERM)) == 0
-    scene.member()
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.nothing_twice()
-    scene.each_ended_once()
+    cluster.start_member()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
+    cluster.assert_outcomes_counted_once()
 
 
-def test_second_sigterm_ends_at_once_with_143(scene: Cluster) -> None:
-    prepare(scene, "in the write")
-    member = scene.member(**BRIEF_SESSION, lock_timeout_ms="20000")
-    member.says("partition claimed", times=3)
-    with halting(scene, "in the write"):
-        scene.play(Mix(delegations=60))
-        until_halted(scene)
-        member.signal(signal.SIGTERM).says("stopping")
+def test_second_sigterm_ends_at_once_with_143(cluster: Cluster) -> None:
+    install_pause(cluster, "in the write")
+    member = cluster.start_member(**BRIEF_SESSION, lock_timeout_ms="20000")
+    member.wait_for_log("partition claimed", times=3)
+    with paused_at(cluster, "in the write"):
+        cluster.publish(Mix(delegations=60))
+        wait_until_paused(cluster)
+        member.signal(signal.SIGTERM).wait_for_log("stopping")
         assert ended_in_time(member.signal(signal.SIGTERM)) == 143
-    scene.member()
-    scene.caught_up()
-    scene.view_equals_log()
+    cluster.start_member()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
 @pytest.fixture
-def server(scene: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A Postgres of the test's own, with the schema."""
     with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
-        scene.database_url = server.url
+        cluster.database_url = server.url
         yield server
-        scene.end()
+        cluster.end()
 
 
-def test_sigterm_while_postgres_is_down_ends_with_0(scene: Cluster, server: Postgres) -> None:
-    member = scene.member()
-    member.says("partition claimed", times=3)
+def test_sigterm_while_postgres_is_down_ends_with_0(cluster: Cluster, server: Postgres) -> None:
+    member = cluster.start_member()
+    member.wait_for_log("partition claimed", times=3)
     server.stop("immediate")
-    member.says("waiting for Postgres")
+    member.wait_for_log("waiting for Postgres")
     assert ended_in_time(member.signal(signal.SIGTERM)) == 0
 
 
-def test_sigterm_with_a_frozen_postgres_ends_in_time(scene: Cluster, server: Postgres) -> None:
-    member = scene.member(**BRIEF_SESSION, batch_records="20", stop_within_seconds="2")
-    member.says("partition claimed", times=3)
+def test_sigterm_with_a_frozen_postgres_ends_in_time(cluster: Cluster, server: Postgres) -> None:
+    member = cluster.start_member(**BRIEF_SESSION, batch_records="20", stop_within_seconds="2")
+    member.wait_for_log("partition claimed", times=3)
     server.pause()
-    scene.play(Mix(delegations=60))
+    cluster.publish(Mix(delegations=60))
     assert ended_in_time(member.signal(signal.SIGTERM)) == 143
-    member.says("shutdown timed out, exiting")
+    member.wait_for_log("shutdown timed out, exiting")
     server.resume()
-    scene.member()
-    scene.caught_up()
-    scene.view_equals_log()
+    cluster.start_member()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import Cluster
-from commands import projector
+from commands import run_projector
 from under_load import under_load
 
 from testbed.workload import Mix
@@ -41,39 +41,39 @@ def release(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[None]:
 
 
 def test_later_release_needs_its_migration_to_start(
-    scene: Cluster, later: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.play(Mix(delegations=20))
+    cluster.publish(Mix(delegations=20))
     with release(monkeypatch, later):
-        early = scene.member()
+        early = cluster.start_member()
         assert early.exit_code() == 2
         assert "lacks 999_added: run `projector migrate up` first" in early.text()
-        assert scene.projected() == 0
-        assert projector("migrate", "up", database_url=scene.database_url).code == 0
-        scene.member()
-    scene.caught_up()
-    scene.view_equals_log()
+        assert cluster.projected_records() == 0
+        assert run_projector("migrate", "up", database_url=cluster.database_url).code == 0
+        cluster.start_member()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
 def test_two_releases_share_work_in_a_rolling_upgrade(
-    scene: Cluster, later: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, later: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scene.watch_positions()
-    current = scene.member(batch_records="50")
-    with under_load(scene, per_second=400):
-        current.says("partition claimed", times=3)
-        scene.projects_more_than(200)
+    cluster.watch_positions()
+    current = cluster.start_member(batch_records="50")
+    with under_load(cluster, per_second=400):
+        current.wait_for_log("partition claimed", times=3)
+        cluster.wait_until_more_projected_than(200)
         with release(monkeypatch, later):
-            assert projector("migrate", "up", database_url=scene.database_url).code == 0
-            new = scene.member(batch_records="50")
-        new.says("partition claimed")
-        scene.projects_more_than(scene.projected() + 200)
-        restarted = scene.member()  # of the current release, as after a crash
+            assert run_projector("migrate", "up", database_url=cluster.database_url).code == 0
+            new = cluster.start_member(batch_records="50")
+        new.wait_for_log("partition claimed")
+        cluster.wait_until_more_projected_than(cluster.projected_records() + 200)
+        restarted = cluster.start_member()  # of the current release, as after a crash
         assert restarted.exit_code() == 2
         assert "A newer projector migrated it" in restarted.text()
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.nothing_twice()
-    with psycopg.connect(scene.database_url) as conn:
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
+    with psycopg.connect(cluster.database_url) as conn:
         assert conn.execute("SELECT DISTINCT added FROM delegations").fetchall() == [("by the later release",)]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import psycopg
 from cluster import Cluster
 from psycopg import errors
-from repetitions import Round
+from repetitions import Repetition
 
 from projector.ledger import rows
 from testbed.oracle import fold_log, stored_rows
@@ -65,11 +65,11 @@ def some_ids(conn: psycopg.Connection, rng: random.Random, count: int) -> list[s
     return rng.sample(ids, min(len(ids), count))
 
 
-def test_concurrent_writers_move_no_row_backwards(scene: Cluster, chance: Round) -> None:
-    scene.watch_positions()
-    with psycopg.connect(scene.database_url) as conn:
+def test_concurrent_writers_move_no_row_backwards(cluster: Cluster, repetition: Repetition) -> None:
+    cluster.watch_positions()
+    with psycopg.connect(cluster.database_url) as conn:
         conn.execute(WATCH_STATUS)
-    rng = chance.chances()
+    rng = repetition.rng()
 
     def with_ledger(conn: psycopg.Connection) -> None:
         for delegation_id in some_ids(conn, rng, 20):
@@ -82,27 +82,27 @@ def test_concurrent_writers_move_no_row_backwards(scene: Cluster, chance: Round)
             for delegation_id in some_ids(conn, rng, 3):  # one by one and in random order, to provoke deadlocks
                 conn.execute(TOUCH, [delegation_id])
 
-    member = scene.member(batch_records="200")
-    with writing(scene.database_url, with_ledger, with_ledger, with_sql) as failed:
-        scene.play(Mix(delegations=chance.of(250, 2_000), seed=chance.seed), per_second=1000)
-        scene.caught_up()
+    member = cluster.start_member(batch_records="200")
+    with writing(cluster.database_url, with_ledger, with_ledger, with_sql) as failed:
+        cluster.publish(Mix(delegations=repetition.pick(250, 2_000), seed=repetition.seed), per_second=1000)
+        cluster.wait_until_caught_up()
     assert failed == []
-    nothing_went_backwards(scene)
-    no_row_is_behind_the_log(scene)
-    scene.nothing_dropped()
-    scene.nothing_twice()
+    nothing_went_backwards(cluster)
+    no_row_is_behind_the_log(cluster)
+    cluster.assert_nothing_dropped()
+    cluster.assert_projected_once()
     assert "gave up" not in member.text()
 
 
-def nothing_went_backwards(scene: Cluster) -> None:
-    with psycopg.connect(scene.database_url) as conn:
+def nothing_went_backwards(cluster: Cluster) -> None:
+    with psycopg.connect(cluster.database_url) as conn:
         assert conn.execute("SELECT * FROM public.backwards").fetchall() == []
 
 
-def no_row_is_behind_the_log(scene: Cluster) -> None:
+def no_row_is_behind_the_log(cluster: Cluster) -> None:
     """Rows that the log ended are equal to it. Other rows have at least its status: the ledger may have moved them."""
-    expected = fold_log(scene.acknowledged).rows
-    with psycopg.connect(scene.database_url) as conn:
+    expected = fold_log(cluster.acknowledged).rows
+    with psycopg.connect(cluster.database_url) as conn:
         stored = stored_rows(conn)
     assert stored.keys() == expected.keys()
     for delegation_id, row in expected.items():

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cluster import until
+from cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 300.0
@@ -86,7 +86,7 @@ class Stack:
         """Bring it up, and wait until the health check of the projector passes."""
         checked(self("up", "--detach", *arguments))
         for name in self.containers("projector"):
-            until(partial(is_healthy, name), f"{name} healthy")
+            wait_until(partial(is_healthy, name), f"{name} healthy")
 
     def down(self) -> None:
         """Remove it with its data."""

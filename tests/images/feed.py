@@ -94,11 +94,11 @@ class Platform:
         return str(values["id"])
 
 
-def read_topic(scene: Cluster, *, required: str) -> list[AcknowledgedRecord]:
+def read_topic(cluster: Cluster, *, required: str) -> list[AcknowledgedRecord]:
     """Read the whole topic, in order per partition; returns nothing unless a record has this text."""
-    consumer = KafkaConsumer(bootstrap_servers=scene.bootstrap_servers, enable_auto_commit=False)
+    consumer = KafkaConsumer(bootstrap_servers=cluster.bootstrap_servers, enable_auto_commit=False)
     try:
-        places = [TopicPartition(scene.topic, number) for number in consumer.partitions_for_topic(scene.topic)]
+        places = [TopicPartition(cluster.topic, number) for number in consumer.partitions_for_topic(cluster.topic)]
         consumer.assign(places)
         consumer.seek_to_beginning(*places)
         ends, read = consumer.end_offsets(places), []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, until
+from cluster import Cluster, wait_until
 from engine import Stack, checked, docker, exit_code, inspect, stop
 from feed import Platform, read_topic
 
@@ -43,7 +43,7 @@ def plain(built: None) -> Iterator[Stack]:
 
 
 @pytest.fixture(scope="module")
-def scene(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
+def cluster(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
     return cluster_on(plain, tmp_path_factory.mktemp("cluster"))
 
 
@@ -83,46 +83,46 @@ def test_projector_is_locked_down_and_is_process_1(plain: Stack) -> None:
     assert "CapEff:\t0000000000000000" in checked(docker("exec", projector, "cat", "/proc/1/status"))
 
 
-def test_published_records_become_rows(plain: Stack, scene: Cluster) -> None:
-    scene.play(Mix(delegations=500))
-    scene.caught_up()
-    scene.view_equals_log()
+def test_published_records_become_rows(plain: Stack, cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=500))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
     status = json.loads(checked(plain.projector("status", "--json")))
     assert sum(partition["lag_records"] for partition in status["partitions"]) == 0
     assert len(status["partitions"]) == 3
 
 
-def test_projector_is_unhealthy_without_postgres(plain: Stack, scene: Cluster) -> None:
+def test_projector_is_unhealthy_without_postgres(plain: Stack, cluster: Cluster) -> None:
     checked(plain("stop", "postgres"))
-    scene.play(Mix(delegations=50, seed=10))
-    until(lambda: "waiting for Postgres" in plain.projector("health").err, "an unhealthy report")
+    cluster.publish(Mix(delegations=50, seed=10))
+    wait_until(lambda: "waiting for Postgres" in plain.projector("health").err, "an unhealthy report")
     checked(plain("start", "postgres"))
-    until(lambda: plain.projector("health").code == 0, "a healthy report")
-    scene.caught_up()
-    scene.view_equals_log()
+    wait_until(lambda: plain.projector("health").code == 0, "a healthy report")
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_projector_continues_after_sigterm_under_load(plain: Stack, scene: Cluster) -> None:
-    with scene.playing(Mix(delegations=500, seed=8), per_second=2000):
-        until(lambda: scene.projected() > sum(scene.ends().values()) - 2000, "the load")
+def test_projector_continues_after_sigterm_under_load(plain: Stack, cluster: Cluster) -> None:
+    with cluster.publishing(Mix(delegations=500, seed=8), per_second=2000):
+        wait_until(lambda: cluster.projected_records() > sum(cluster.end_offsets().values()) - 2000, "the load")
         code, seconds = stop(plain.container("projector"), grace=GRACE_SECONDS)
     assert code == 0, plain.logs("projector")
     assert seconds < GRACE_SECONDS / 2
-    assert scene.positions() != scene.ends()
+    assert cluster.positions() != cluster.end_offsets()
     plain.up()
     assert "the schema is up to date" in plain.logs("migrate", lines=1)
     assert plain.logs("migrate").count("applied 049_delegations") == 1
     assert exit_code(plain.container("migrate")) == 0
-    scene.caught_up()
-    scene.view_equals_log()
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
 
 
-def test_three_projectors_share_partitions(plain: Stack, scene: Cluster) -> None:
+def test_three_projectors_share_partitions(plain: Stack, cluster: Cluster) -> None:
     plain.up("--scale", "projector=3")
-    until(lambda: _owners(plain) == 3, "three owners of three partitions")
-    scene.play(Mix(delegations=200, seed=9))
-    scene.caught_up()
-    scene.view_equals_log()
+    wait_until(lambda: _owners(plain) == 3, "three owners of three partitions")
+    cluster.publish(Mix(delegations=200, seed=9))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
     codes = [stop(name, grace=GRACE_SECONDS)[0] for name in plain.containers("projector")]
     assert codes == [0, 0, 0]
 
@@ -137,22 +137,22 @@ def _owners(stack: Stack) -> int:
 
 
 def test_what_a_platform_writes_to_its_table_becomes_rows(cdc: Stack, tmp_path: Path) -> None:
-    scene = cluster_on(cdc, tmp_path)
+    cluster = cluster_on(cdc, tmp_path)
     with psycopg.connect(cdc.database_url, autocommit=True) as conn:
         platform = Platform(conn)
         expected = platform.write_all()
-        until(lambda: _statuses(conn) == expected, f"{expected} instead of:\n{cdc.logs()}")
+        wait_until(lambda: _statuses(conn) == expected, f"{expected} instead of:\n{cdc.logs()}")
         # The feed keeps the order, so no change follows this row.
         last = platform.write_unrelated()
-        scene.acknowledged = until(lambda: read_topic(scene, required=last), "the last row in the topic")
-        scene.caught_up()
-        scene.view_equals_log()
+        cluster.acknowledged = wait_until(lambda: read_topic(cluster, required=last), "the last row in the topic")
+        cluster.wait_until_caught_up()
+        cluster.assert_view_equals_log()
         assert conn.execute("SELECT count(*) FROM projector.dead_letters").fetchone() == (0,)
         # the difficult cases occurred: an unavailable body, and a deleted row
-        assert any(b"__debezium_unavailable_value" in (record.value or b"") for record in scene.acknowledged)
-        assert any(record.value is None for record in scene.acknowledged)
-        assert not any(b'"status":"ok"' in (record.value or b"") for record in scene.acknowledged)
-        assert {len({record.partition for record in of_one}) for of_one in _by_key(scene)} == {1}
+        assert any(b"__debezium_unavailable_value" in (record.value or b"") for record in cluster.acknowledged)
+        assert any(record.value is None for record in cluster.acknowledged)
+        assert not any(b'"status":"ok"' in (record.value or b"") for record in cluster.acknowledged)
+        assert {len({record.partition for record in of_one}) for of_one in _by_key(cluster)} == {1}
 
 
 def test_connector_service_can_run_again(cdc: Stack) -> None:
@@ -169,8 +169,8 @@ def _statuses(conn: psycopg.Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT delegation_id, status FROM delegations").fetchall())
 
 
-def _by_key(scene: Cluster) -> list[list[AcknowledgedRecord]]:
+def _by_key(cluster: Cluster) -> list[list[AcknowledgedRecord]]:
     by_key: dict[bytes | None, list[AcknowledgedRecord]] = {}
-    for record in scene.acknowledged:
+    for record in cluster.acknowledged:
         by_key.setdefault(record.key, []).append(record)
     return list(by_key.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cluster import until
+from cluster import wait_until
 from engine import ROOT, checked, container, docker, health, inspect, stop
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
@@ -21,13 +21,13 @@ UNREACHABLE = (
 )
 IN_PYTHON = """
 import importlib.metadata, json, os, sys
-from projector.postgres.migrations import known
+from projector.postgres.migrations import available
 import projector
 places = [path for path in sys.path if path.startswith(sys.prefix)]
 print(json.dumps({
     "uid": os.getuid(),
     "writable": [path for path in [*places, sys.prefix, projector.__path__[0]] if os.access(path, os.W_OK)],
-    "migrations": [migration.name for migration in known()],
+    "migrations": [migration.name for migration in available()],
     "installed": [f"{each.name}=={each.version}" for each in importlib.metadata.distributions(path=places)],
 }))
 """
@@ -97,14 +97,14 @@ def test_config_shows_no_password(image: str) -> None:
 
 
 def test_waiting_projector_is_unhealthy_with_reason(waiting: str) -> None:
-    until(lambda: health(waiting) == "unhealthy", f"{waiting} unhealthy")
+    wait_until(lambda: health(waiting) == "unhealthy", f"{waiting} unhealthy")
     result = docker("exec", waiting, "projector", "health")
     assert result.code == 1
     assert "waiting for Kafka" in result.err
 
 
 def test_sigterm_stops_waiting_projector(waiting: str) -> None:
-    until(lambda: docker("exec", waiting, "projector", "health").code == 1, "a first report")
+    wait_until(lambda: "waiting for Kafka" in docker("logs", waiting).err, "a member that handles signals")
     code, seconds = stop(waiting, grace=20)
     assert code == 0, docker("logs", waiting)
     assert seconds < 10
@@ -112,6 +112,6 @@ def test_sigterm_stops_waiting_projector(waiting: str) -> None:
 
 
 def test_root_is_read_only_without_mounts(waiting: str) -> None:
-    until(lambda: docker("exec", waiting, "test", "-s", "/dev/shm/projector-health").code == 0, "a first report")
+    wait_until(lambda: docker("exec", waiting, "test", "-s", "/dev/shm/projector-health").code == 0, "a first report")
     assert docker("exec", waiting, "touch", "/tmp/anything").code != 0
     assert inspect(waiting)["Mounts"] == []

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from activity_table import SEARCH_PATH, activities, create_activity_table, view
-from rows import CALLEE, CALLER, TEN, logged
+from rows import CALLEE, CALLER, TEN, record_at
 
 from projector.domain.lifecycle import Delegation
 from projector.ledger import AlreadyExists, Conflict, Effect, Inserted, audit
@@ -88,7 +88,7 @@ def test_result_has_both_rows(platform: Connection) -> None:
 
 
 def project_activities(conn: Connection) -> None:
-    records = [logged(offset, json.dumps(row).encode()) for offset, row in enumerate(activities(conn))]
+    records = [record_at(offset, json.dumps(row).encode()) for offset, row in enumerate(activities(conn))]
     write_batch.prepare(conn)
     conn.commit()
     transaction.project(conn, records)

@@ -1,4 +1,4 @@
-"""The source on a real broker: seats, positions, gaps, and the client's traps."""
+"""The group consumer on a real broker: claims, positions, gaps, and the traps of the client."""
 
 import threading
 import time
@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from cluster import until
+from cluster import wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
-from reference_cycles import none_of
+from reference_cycles import no_reference_cycles
 from topics import create_topic
 
 from projector.domain.positions import Polled
@@ -23,14 +23,14 @@ RECORDS = 3000
 
 
 @pytest.fixture
-def source(kafka: str, topic: str) -> Iterator[GroupConsumer]:
-    """An open source of its own group, whose fetches are so small that many are on their way."""
-    source = GroupConsumer(
+def consumer(kafka: str, topic: str) -> Iterator[GroupConsumer]:
+    """An open consumer of its own group. Its fetches are small, so that many are in flight."""
+    consumer = GroupConsumer(
         KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id=f"group-{topic}", max_partition_fetch_bytes=2048)
     )
-    source.open()
-    yield source
-    source.close()
+    consumer.open()
+    yield consumer
+    consumer.close()
 
 
 @pytest.fixture
@@ -46,21 +46,21 @@ def fill(producer: Any, topic: str, records: int = RECORDS) -> None:
     producer.flush()
 
 
-def assigned(source: GroupConsumer) -> None:
+def assigned(consumer: GroupConsumer) -> None:
     def unclaimed() -> bool:
-        assert source.poll() == []
-        return source.unclaimed == [0, 1, 2]
+        assert consumer.poll() == []
+        return consumer.unclaimed == [0, 1, 2]
 
-    until(unclaimed, "three partitions")
-
-
-def seat_all(source: GroupConsumer, offsets: dict[int, int]) -> None:
-    for partition in source.unclaimed:
-        source.start(partition, offsets.get(partition, 0), source.log_ranges([partition])[partition])
+    wait_until(unclaimed, "three partitions")
 
 
-def take(source: GroupConsumer, reached: dict[int, int], seen: list[Polled]) -> None:
-    for polled in source.poll():
+def start_all(consumer: GroupConsumer, offsets: dict[int, int]) -> None:
+    for partition in consumer.unclaimed:
+        consumer.start(partition, offsets.get(partition, 0), consumer.log_ranges([partition])[partition])
+
+
+def take(consumer: GroupConsumer, reached: dict[int, int], seen: list[Polled]) -> None:
+    for polled in consumer.poll():
         assert polled.start == reached.get(polled.partition, 0)
         reached[polled.partition] = polled.next_offset
         seen.append(polled)
@@ -73,100 +73,103 @@ def offsets(seen: list[Polled]) -> dict[int, list[int]]:
     }
 
 
-def test_nothing_is_read_before_it_has_a_seat(source: GroupConsumer, producer: Any, topic: str) -> None:
+def test_unclaimed_partition_is_not_read(consumer: GroupConsumer, producer: Any, topic: str) -> None:
     fill(producer, topic, 30)
-    assigned(source)
-    assert source.poll() == []
-    assert source.active == {}
-    seat_all(source, {0: 4, 1: 0, 2: 10})
-    assert source.active == {0: 4, 1: 0, 2: 10}
+    assigned(consumer)
+    assert consumer.poll() == []
+    assert consumer.active == {}
+    start_all(consumer, {0: 4, 1: 0, 2: 10})
+    assert consumer.active == {0: 4, 1: 0, 2: 10}
     reached, seen = {0: 4, 1: 0, 2: 10}, list[Polled]()
 
-    def at_the_ends() -> bool:
-        take(source, reached, seen)
+    def at_the_end() -> bool:
+        take(consumer, reached, seen)
         return reached == {0: 10, 1: 10, 2: 10}
 
-    until(at_the_ends, "the ends")
+    wait_until(at_the_end, "the end of each partition")
     assert offsets(seen) == {0: [4, 5, 6, 7, 8, 9], 1: list(range(10)), 2: []}
 
 
-def test_poll_that_waits_in_vain_holds_on_to_nothing(source: GroupConsumer) -> None:
-    """The client's error of it holds itself, and with that all that its callers polled, unless we step in."""
-    assigned(source)
-    seat_all(source, {})
-    with none_of(KafkaTimeoutError):
-        for patient in (False, True, True, True):
-            assert source.poll(wait=patient) == []
+def test_empty_poll_leaves_no_reference_cycle(consumer: GroupConsumer) -> None:
+    """The client keeps its timeout error, whose traceback would keep all records that the callers polled."""
+    assigned(consumer)
+    start_all(consumer, {})
+    with no_reference_cycles(KafkaTimeoutError):
+        for wait in (False, True, True, True):
+            assert consumer.poll(wait=wait) == []
 
 
-def test_partitions_that_are_unseated_again_and_again_are_read_whole_and_once(
-    source: GroupConsumer, producer: Any, topic: str
-) -> None:
-    """Trap T1: the client can forget a partition that was paused while half consumed."""
+def test_repeated_pauses_lose_no_record(consumer: GroupConsumer, producer: Any, topic: str) -> None:
+    """Trap T1: the client can forget a partition that was paused while records of it were buffered."""
     fill(producer, topic)
-    assigned(source)
+    assigned(consumer)
     reached: dict[int, int] = {}
     seen: list[Polled] = []
 
     def read_on() -> bool:
-        seat_all(source, reached)
-        take(source, reached, seen)
-        source.pause_all()
+        start_all(consumer, reached)
+        take(consumer, reached, seen)
+        consumer.pause_all()
         return sum(reached.values()) == RECORDS
 
-    until(read_on, "every record")
+    wait_until(read_on, "every record")
     assert offsets(seen) == {partition: list(range(RECORDS // 3)) for partition in (0, 1, 2)}
 
 
-def test_seat_outside_of_the_log_is_a_gap_that_says_what_is_lost(
-    source: GroupConsumer, producer: Any, kafka: str, topic: str
-) -> None:
+def test_position_outside_the_log_is_a_gap(consumer: GroupConsumer, producer: Any, kafka: str, topic: str) -> None:
     fill(producer, topic, 30)
     delete_before(kafka, topic, 0, 7)
-    assigned(source)
+    assigned(consumer)
     with pytest.raises(LogGap, match="4 records were deleted by retention"):
-        source.start(0, 3, source.log_ranges([0])[0])
+        consumer.start(0, 3, consumer.log_ranges([0])[0])
     with pytest.raises(LogGap, match="2 projected records are no longer there"):
-        source.start(1, 12, source.log_ranges([1])[1])
-    source.start(0, 7, source.log_ranges([0])[0])
-    source.start(1, 10, source.log_ranges([1])[1])
+        consumer.start(1, 12, consumer.log_ranges([1])[1])
+    consumer.start(0, 7, consumer.log_ranges([0])[0])
+    consumer.start(1, 10, consumer.log_ranges([1])[1])
 
 
-def test_records_that_retention_takes_from_under_a_seat_are_a_gap(
-    source: GroupConsumer, producer: Any, kafka: str, topic: str
+def test_retention_past_an_active_partition_is_a_gap(
+    consumer: GroupConsumer, producer: Any, kafka: str, topic: str
 ) -> None:
     fill(producer, topic, 30)
-    assigned(source)
-    source.start(0, 0, source.log_ranges([0])[0])
+    assigned(consumer)
+    consumer.start(0, 0, consumer.log_ranges([0])[0])
     delete_before(kafka, topic, 0, 5)
 
     def poll() -> bool:
         try:
-            source.poll()
+            consumer.poll()
         except LogGap as gap:
             return "5 records were deleted by retention" in str(gap)
         return False
 
-    until(poll, "the gap")
+    wait_until(poll, "the gap")
 
 
-def test_topic_that_does_not_exist_is_waited_for(kafka: str) -> None:
-    source = GroupConsumer(KafkaSettings(bootstrap_servers=kafka, topic="no-such-topic", group_id="nobody"))
+def test_recreated_topic_is_a_gap_without_active_partitions(consumer: GroupConsumer) -> None:
+    assigned(consumer)
+    consumer._topic_id = "an earlier id"
+    with pytest.raises(LogGap, match=r"deleted and created again.*rebuild --from activity-logs"):
+        consumer.poll()
+
+
+def test_missing_topic_is_an_outage(kafka: str) -> None:
+    consumer = GroupConsumer(KafkaSettings(bootstrap_servers=kafka, topic="no-such-topic", group_id="unused"))
     with pytest.raises(BrokerUnavailable, match="create it"):
-        source.open()
-    assert not source.is_open
+        consumer.open()
+    assert not consumer.is_open
 
 
-def test_bootstrap_address_that_answers_is_enough(kafka: str) -> None:
+def test_one_reachable_bootstrap_address_is_enough(kafka: str) -> None:
     require_reachable(f"127.0.0.1:1,{kafka}")
     with pytest.raises(BrokerUnavailable, match=r"127\.0\.0\.1:1: "):
         require_reachable("127.0.0.1:1")
 
 
-def test_closing_twice_is_harmless(source: GroupConsumer) -> None:
-    source.close()
-    source.close()
-    assert not source.is_open
+def test_closing_twice_is_harmless(consumer: GroupConsumer) -> None:
+    consumer.close()
+    consumer.close()
+    assert not consumer.is_open
 
 
 def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
@@ -175,62 +178,60 @@ def delete_before(kafka: str, topic: str, partition: int, offset: int) -> None:
     admin.close()
 
 
-def test_partition_that_was_revoked_is_not_taken_back_while_the_group_settles(
-    source: GroupConsumer, producer: Any, topic: str
-) -> None:
+def test_revoked_partition_stays_revoked_after_a_pause(consumer: GroupConsumer, producer: Any, topic: str) -> None:
     fill(producer, topic, 30)
-    assigned(source)
-    seat_all(source, {})
-    source._assignment.on_partitions_revoked([TopicPartition(topic, 1)])  # as the client does while others join
-    source.pause_all()
-    assert source.unclaimed == [0, 2]
+    assigned(consumer)
+    start_all(consumer, {})
+    consumer._assignment.on_partitions_revoked([TopicPartition(topic, 1)])  # as in a rebalance
+    consumer.pause_all()
+    assert consumer.unclaimed == [0, 2]
 
 
-def test_log_that_grew_since_it_was_looked_at_has_no_gap(source: GroupConsumer, producer: Any, topic: str) -> None:
-    assigned(source)
-    before = source.log_ranges([0])[0]
+def test_partition_that_grew_since_has_no_gap(consumer: GroupConsumer, producer: Any, topic: str) -> None:
+    assigned(consumer)
+    before = consumer.log_ranges([0])[0]
     fill(producer, topic, 30)
-    source.start(0, 7, before)
-    assert source.active == {0: 7}
+    consumer.start(0, 7, before)
+    assert consumer.active == {0: 7}
 
 
-def test_join_that_metadata_no_longer_asks_for_is_joined_to_its_end(kafka: str, topic: str) -> None:
-    """Trap: the client begins a join because topics changed, and forgets it when they are again as they were."""
+def test_rejoin_is_completed_after_its_reason_disappears(kafka: str, topic: str) -> None:
+    """The client begins a rejoin because its topics changed, and forgets it when they have changed back."""
     settings = KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id=f"group-{topic}")
-    member = GroupConsumer(settings.model_copy(update={"metadata_max_age_ms": 200}))
-    member.open()
-    assigned(member)
-    guest = KafkaConsumer(
+    leader = GroupConsumer(settings.model_copy(update={"metadata_max_age_ms": 200}))
+    leader.open()
+    assigned(leader)
+    second_member = KafkaConsumer(
         create_topic(kafka), bootstrap_servers=kafka, group_id=f"group-{topic}", heartbeat_interval_ms=200
     )
 
-    def guest_is_in() -> bool:
-        guest.poll(timeout_ms=100)
-        return bool(guest.assignment())
+    def second_member_is_assigned() -> bool:
+        second_member.poll(timeout_ms=100)
+        return bool(second_member.assignment())
 
-    with playing(member):
-        until(guest_is_in, "the guest, whose topic the group's leader watches from now on")
-        # The leader joins anew for that topic, alone: the guest does not poll. Meanwhile it forgets the topic.
-        until(lambda: member.unclaimed == [], "the leader's own join")
+    with polling(leader):
+        wait_until(second_member_is_assigned, "the second member, whose topic the leader watches from now on")
+        # The leader rejoins because of that topic. The second member leaves, and the leader forgets the topic.
+        wait_until(lambda: leader.unclaimed == [], "the rejoin of the leader")
         time.sleep(1)  # several refreshes of its metadata
-        guest.close()
-        until(lambda: member.unclaimed == [0, 1, 2], "the leader's partitions")
-    member.close()
+        second_member.close()
+        wait_until(lambda: leader.unclaimed == [0, 1, 2], "the leader's partitions")
+    leader.close()
 
 
 @contextmanager
-def playing(source: GroupConsumer) -> Iterator[None]:
-    """Poll all the while, as a member does."""
-    over = threading.Event()
+def polling(consumer: GroupConsumer) -> Iterator[None]:
+    """Poll in a thread, as a member does."""
+    stop = threading.Event()
 
     def poll() -> None:
-        while not over.is_set():
-            source.poll()
+        while not stop.is_set():
+            consumer.poll()
 
     thread = threading.Thread(target=poll)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join()

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from projecting import asked, connected
+from projecting import connected, query
 from rows import answer, delegate
 
 from projector.postgres.dead_letters import Filter
@@ -24,8 +24,8 @@ def test_records_of_exports_with_one_name_are_all_kept(database_url: str, tmp_pa
     with connected(database_url) as conn:
         for _ in range(2):
             replay(conn, exports, limits=BatchLimits(batch_records=10, batch_bytes=10_000))
-        assert asked(conn, "SELECT delegation_id FROM parked ORDER BY 1") == ["d-1", "d-2"]
-        assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters ORDER BY 1") == [
+        assert query(conn, "SELECT delegation_id FROM parked ORDER BY 1") == ["d-1", "d-2"]
+        assert query(conn, "SELECT encode(value, 'escape') FROM dead_letters ORDER BY 1") == [
             "no JSON of d-1",
             "no JSON of d-2",
         ]
@@ -38,5 +38,5 @@ def test_only_the_repaired_of_two_dead_letters_is_removed(database_url: str, tmp
         repaired = json.dumps(delegate(0)).encode()
         conn.execute("UPDATE dead_letters SET value = %s WHERE encode(value, 'escape') LIKE '%%d-1'", [repaired])
         dead_letters.retry(conn, Filter(), BatchLimits(batch_records=10, batch_bytes=10_000))
-        assert asked(conn, "SELECT encode(value, 'escape') FROM dead_letters") == ["no JSON of d-2"]
-        assert asked(conn, "SELECT delegation_id, status FROM delegations") == [("d-1", "completed")]
+        assert query(conn, "SELECT encode(value, 'escape') FROM dead_letters") == ["no JSON of d-2"]
+        assert query(conn, "SELECT delegation_id, status FROM delegations") == [("d-1", "completed")]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rows import CALLEE, CALLER, Columns, answer, beat, delegate, logged
+from rows import CALLEE, CALLER, Columns, answer, delegate, heartbeat, record_at
 
 from projector import ledger
 from projector.contract.facts import FAILED, Heartbeat, Reported, Requested, Status
@@ -54,7 +54,7 @@ def by_ledger(conn: Connection, delegation_id: str, call: Call) -> Effect:
 
 def as_row(delegation_id: str, minute: int, call: Call) -> Columns:
     if call.status is None:
-        return beat(minute, of=delegation_id)
+        return heartbeat(minute, of=delegation_id)
     body = {"delegation_id": delegation_id, "text": call.result}
     return answer(minute, call.status, response_body=body, error_detail=call.error)
 
@@ -67,7 +67,7 @@ def request(delegation_id: str, task: str = "count to three", key: str | None = 
 def project(conn: Connection, *rows: Columns) -> list[Outcome]:
     """The outcome of each row, projected one at a time."""
     write_batch.prepare(conn)
-    outcomes = (transaction.project(conn, [logged(offset, row)]) for offset, row in enumerate(rows))
+    outcomes = (transaction.project(conn, [record_at(offset, row)]) for offset, row in enumerate(rows))
     return [outcome for counted in outcomes for outcome in counted]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import astuple
 from pathlib import Path
 
-from projecting import asked, connected, dead_letters, in_batches, table
+from projecting import connected, dead_letters, project_in_batches, query, view_rows
 from rows import delegate
 from strategies import real_values, written
 
@@ -17,11 +17,11 @@ from projector.recordings.replay import replay
 from projector.settings import BatchLimits
 from testbed.oracle import fold_log
 from testbed.workload import Mix, records
-from testbed.workload.malformed import dead_letters as malformed_values
+from testbed.workload.malformed import malformed_values as malformed_values
 
 MALFORMED = 10_000
 SEED = 41
-VALID = Mix(delegations=400, live=60, seed=9, garbage_share=0, unrelated_share=0.2)
+VALID = Mix(delegations=400, live=60, seed=9, malformed_share=0, unrelated_share=0.2)
 """The records of a platform without errors."""
 
 
@@ -56,15 +56,15 @@ def test_malformed_records_do_not_affect_valid_ones(database_url: str) -> None:
     expected = fold_log(log)
     assert len(log) > MALFORMED
     with connected(database_url) as conn:
-        outcomes = in_batches(conn, log, 1000)
+        outcomes = project_in_batches(conn, log, 1000)
         assert outcomes.total() == len(log)
         assert {str(outcome): count for outcome, count in outcomes.items()} == dict(expected.outcomes)
         assert outcomes[Outcome.DEAD_LETTER] > MALFORMED // 2
         unreadable = {letter.offset for letter in expected.dead_letters}
         kept = [(record.topic, record.partition, record.offset, record.key, record.value) for record in log]
         assert dead_letters(conn) == [letter for letter in kept if letter[2] in unreadable]
-        assert asked(conn, "SELECT count(*) FROM dead_letters WHERE reason = ''") == [0]
-        rows = {row[0]: row for row in table(conn)}
+        assert query(conn, "SELECT count(*) FROM dead_letters WHERE reason = ''") == [0]
+        rows = {row[0]: row for row in view_rows(conn)}
     assert set(rows) == set(expected.rows)
     alone = fold_log(
         RecordedRecord("activity-log", 0, n, record.timestamp, record.key, record.value)

@@ -1,11 +1,11 @@
-"""Positions on real Postgres: who may claim one, what a claim says, and what it refuses."""
+"""Stored positions on a real Postgres: claims, their refusals, and concurrent claims."""
 
 import uuid
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from projecting import asked, claimed, connected, fence, position
+from projecting import claim_partition, connected, fence, position, query
 from racing import race
 
 from projector.errors import Fenced, LogGap
@@ -14,7 +14,7 @@ from projector.postgres.connection import Connection, transaction
 from projector.postgres.positions import Claim
 from projector.projection.transaction import project
 
-WISH = Claim("activity-log", 3, uuid.uuid4(), "topic-1", 40, 5, "host:1")
+CLAIM = Claim("activity-log", 3, uuid.uuid4(), "topic-1", 40, 5, "host:1")
 
 
 @pytest.fixture
@@ -23,45 +23,45 @@ def session(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def claim(conn: Connection, options: Claim) -> int | None:
+def claim(conn: Connection, wanted: Claim) -> int | None:
     with transaction(conn):
-        return positions.claim(conn, options)
+        return positions.claim(conn, wanted)
 
 
-def test_fresh_partition_starts_at_the_log_s_beginning(session: Connection) -> None:
-    assert claim(session, WISH) == 40
-    assert asked(
+def test_new_partition_starts_at_its_first_offset(session: Connection) -> None:
+    assert claim(session, CLAIM) == 40
+    assert query(
         session, "SELECT next_offset, owner, topic_id, generation, member, claimed_at IS NOT NULL FROM positions"
-    ) == [(40, WISH.token, "topic-1", 5, "host:1", True)]
+    ) == [(40, CLAIM.token, "topic-1", 5, "host:1", True)]
 
 
-def test_claim_finds_what_was_projected_whoever_claims(session: Connection) -> None:
-    claim(session, WISH)
-    project(session, [], fence(WISH.token, (3, 40, 77)))
-    thief = WISH._replace(token=uuid.uuid4(), beginning=60, generation=1, member="host:2")
-    assert claim(session, WISH) == 77
-    assert claim(session, thief) == 77
+def test_each_claimant_gets_the_stored_position(session: Connection) -> None:
+    claim(session, CLAIM)
+    project(session, [], fence(CLAIM.token, (3, 40, 77)))
+    later_claim = CLAIM._replace(token=uuid.uuid4(), beginning=60, generation=1, member="host:2")
+    assert claim(session, CLAIM) == 77
+    assert claim(session, later_claim) == 77
     with pytest.raises(Fenced):
-        project(session, [], fence(WISH.token, (3, 77, 78)))
-    project(session, [], fence(thief.token, (3, 77, 78)))
+        project(session, [], fence(CLAIM.token, (3, 77, 78)))
+    project(session, [], fence(later_claim.token, (3, 77, 78)))
     assert position(session, 3) == 78
-    assert asked(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
+    assert query(session, "SELECT generation, member FROM positions") == [(1, "host:2")]
 
 
-def test_partition_locked_by_another_is_left_for_later(session: Connection, database_url: str) -> None:
-    claim(session, WISH)
+def test_locked_partition_is_not_claimed(session: Connection, database_url: str) -> None:
+    claim(session, CLAIM)
     with psycopg.connect(database_url) as other:
         other.execute("SELECT FROM projector.positions FOR UPDATE")
-        assert claim(session, WISH._replace(token=uuid.uuid4())) is None
-        assert claim(session, WISH._replace(partition=4)) == 40
-    assert asked(session, "SELECT owner FROM positions WHERE partition = 3") == [WISH.token]
-    assert claim(session, WISH) == 40
+        assert claim(session, CLAIM._replace(token=uuid.uuid4())) is None
+        assert claim(session, CLAIM._replace(partition=4)) == 40
+    assert query(session, "SELECT owner FROM positions WHERE partition = 3") == [CLAIM.token]
+    assert claim(session, CLAIM) == 40
 
 
-def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> None:
-    claim(session, WISH)
-    with pytest.raises(LogGap) as told:
-        claim(session, WISH._replace(topic_id="topic-2", token=uuid.uuid4()))
+def test_recreated_topic_is_a_gap_with_the_remedy(session: Connection) -> None:
+    claim(session, CLAIM)
+    with pytest.raises(LogGap) as raised:
+        claim(session, CLAIM._replace(topic_id="topic-2", token=uuid.uuid4()))
     for part in (
         "deleted and created again",
         "topic-1",
@@ -70,35 +70,33 @@ def test_topic_made_anew_is_a_gap_that_names_the_remedy(session: Connection) -> 
         "offset 40",
         "rebuild --from activity-logs",
     ):
-        assert part in str(told.value)
-    assert asked(session, "SELECT owner, topic_id FROM positions") == [(WISH.token, "topic-1")]
+        assert part in str(raised.value)
+    assert query(session, "SELECT owner, topic_id FROM positions") == [(CLAIM.token, "topic-1")]
 
 
-def test_topic_id_is_noted_once_it_is_known_and_never_forgotten(session: Connection) -> None:
-    claim(session, WISH._replace(topic_id=None))
-    assert asked(session, "SELECT topic_id FROM positions") == [None]
-    claim(session, WISH)
-    claim(session, WISH._replace(topic_id=None))
-    assert asked(session, "SELECT topic_id FROM positions") == ["topic-1"]
+def test_topic_id_is_stored_and_kept(session: Connection) -> None:
+    claim(session, CLAIM._replace(topic_id=None))
+    assert query(session, "SELECT topic_id FROM positions") == [None]
+    claim(session, CLAIM)
+    claim(session, CLAIM._replace(topic_id=None))
+    assert query(session, "SELECT topic_id FROM positions") == ["topic-1"]
 
 
-def test_claim_that_is_rolled_back_never_was(session: Connection) -> None:
-    token = claimed(session)
+def test_rolled_back_claim_changes_nothing(session: Connection) -> None:
+    token = claim_partition(session)
     with session.transaction(force_rollback=True):
-        assert positions.claim(session, WISH._replace(partition=0)) == 0
-    assert asked(session, "SELECT owner FROM positions") == [token]
+        assert positions.claim(session, CLAIM._replace(partition=0)) == 0
+    assert query(session, "SELECT owner FROM positions") == [token]
 
 
-def test_of_five_that_claim_a_fresh_partition_at_once_each_that_got_it_reads_the_same_offset(
-    session: Connection, database_url: str
-) -> None:
+def test_concurrent_claims_get_the_same_offset(session: Connection, database_url: str) -> None:
     def claiming(conn: Connection) -> int | None:
         conn.execute("SET search_path TO projector, public")
-        return claim(conn, WISH._replace(token=uuid.uuid4()))
+        return claim(conn, CLAIM._replace(token=uuid.uuid4()))
 
     with psycopg.connect(database_url) as other:
         other.execute("LOCK TABLE projector.positions")
         results = race(database_url, *[claiming] * 5, release=other.commit)
     assert set(results) <= {40, None}
     assert 40 in results
-    assert asked(session, "SELECT count(*) FROM positions") == [1]
+    assert query(session, "SELECT count(*) FROM positions") == [1]

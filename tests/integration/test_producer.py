@@ -19,7 +19,7 @@ from testbed.oracle import differences, fold_log, stored_rows
 from testbed.producer import paced, publish
 from testbed.recording import AcknowledgedRecord, read_recording
 from testbed.servers.start import start_kafka
-from testbed.workload import Mix, logged, records
+from testbed.workload import Mix, records, with_offsets
 
 SMALL = Mix(delegations=400, live=40, repeat_every=1000)
 
@@ -90,7 +90,7 @@ def test_killed_broker_loses_no_record(tmp_path: Path) -> None:
 
 
 def test_oracle_and_projector_agree(database_url: str) -> None:
-    log = sorted(logged(records(SMALL)), key=lambda record: (record.partition, record.offset))
+    log = sorted(with_offsets(records(SMALL)), key=lambda record: (record.partition, record.offset))
     outcomes: Counter[str] = Counter()
     with connect(PostgresSettings(database_url=database_url)) as conn:
         write_batch.prepare(conn)

@@ -1,13 +1,12 @@
-"""A record that Postgres refuses, though we could read it: that one alone is a dead letter, and no neighbour."""
+"""Records that can be read, but that Postgres refuses: only these become dead letters."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 from builders import log, record
-from projecting import asked, claimed, connected, dead_letters, expected_of, fence, position, table
-from rows import Columns, answer, delegate
-from rows import beat as heartbeat
+from projecting import claim_partition, connected, dead_letters, expected_rows, fence, position, query, view_rows
+from rows import Columns, answer, delegate, heartbeat
 
 from projector.domain.outcomes import Outcome
 from projector.domain.positions import Fence, Move
@@ -19,9 +18,9 @@ from projector.recordings.file import RecordedRecord
 
 @pytest.fixture
 def session(database_url: str) -> Iterator[Connection]:
-    """A table with a rule of somebody else's, that we know nothing of."""
+    """A view with a constraint and a trigger that the projector does not know."""
     with connected(database_url) as conn:
-        conn.execute("ALTER TABLE delegations ADD CONSTRAINT theirs CHECK (task_preview <> 'forbidden')")
+        conn.execute("ALTER TABLE delegations ADD CONSTRAINT no_forbidden_task CHECK (task_preview <> 'forbidden')")
         conn.execute("""
             CREATE FUNCTION public.forbid() RETURNS trigger LANGUAGE plpgsql AS $$
             BEGIN
@@ -35,62 +34,62 @@ def session(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def asking(delegation_id: str, task: str = "fine") -> Columns:
+def request(delegation_id: str, task: str = "fine") -> Columns:
     return delegate(0, request_body={"delegation_id": delegation_id, "task": task})
 
 
 def forbidden_at(*places: int, of: int, partition: int = 0) -> list[RecordedRecord]:
     tasks = ["forbidden" if n in places else "fine" for n in range(of)]
-    return [record(asking(f"d-{partition}-{n}", task), n, partition=partition) for n, task in enumerate(tasks)]
+    return [record(request(f"d-{partition}-{n}", task), n, partition=partition) for n, task in enumerate(tasks)]
 
 
-def buried(conn: Connection) -> list[tuple[int, int]]:
+def dead_offsets(conn: Connection) -> list[tuple[int, int]]:
     return [(partition, offset) for _, partition, offset, _, _ in dead_letters(conn)]
 
 
 @pytest.mark.parametrize("places", [[6], [3, 4], [0, 5, 12], range(13)])
-def test_exactly_those_that_are_refused_are_dead_letters(session: Connection, places: Sequence[int]) -> None:
-    told = forbidden_at(*places, of=13)
-    rest = [each for each in told if each.offset not in places]
-    outcomes = project(session, told)
+def test_only_refused_records_become_dead_letters(session: Connection, places: Sequence[int]) -> None:
+    records = forbidden_at(*places, of=13)
+    rest = [each for each in records if each.offset not in places]
+    outcomes = project(session, records)
     assert (outcomes[Outcome.INSERTED], outcomes[Outcome.DEAD_LETTER]) == (len(rest), len(places))
-    assert table(session) == expected_of(rest)
+    assert view_rows(session) == expected_rows(rest)
     assert [(offset, value) for _, _, offset, _, value in dead_letters(session)] == [
-        (each.offset, each.value) for each in told if each.offset in places
+        (each.offset, each.value) for each in records if each.offset in places
     ]
 
 
-def test_reason_is_what_postgres_says(session: Connection) -> None:
+def test_reason_is_the_error_of_postgres(session: Connection) -> None:
     project(session, forbidden_at(0, of=1))
-    [(reason, field)] = asked(session, "SELECT reason, field FROM dead_letters")
+    [(reason, field)] = query(session, "SELECT reason, field FROM dead_letters")
     assert reason.startswith("Postgres refused it: ")
-    assert '"theirs"' in reason
+    assert '"no_forbidden_task"' in reason
     assert reason.endswith("(SQLSTATE 23514)")
     assert field is None
 
 
-def test_change_that_is_refused_leaves_its_row_as_it_was(session: Connection) -> None:
-    project(session, log(asking("d-1"), asking("d-2")))
-    told = log(
+def test_refused_change_leaves_the_row_unchanged(session: Connection) -> None:
+    project(session, log(request("d-1"), request("d-2")))
+    records = log(
         answer(1, "dispatched", of="d-1"),
         answer(2, "completed", of="d-1", text="forbidden"),
         answer(3, "completed", of="d-2", text="fine"),
         heartbeat(4, of="d-1"),
     )
-    assert project(session, told) == {"advanced": 2, "dead_letter": 1, "heartbeat": 1}
-    rows = asked(session, "SELECT delegation_id, status, last_heartbeat IS NULL FROM delegations ORDER BY 1")
+    assert project(session, records) == {"advanced": 2, "dead_letter": 1, "heartbeat": 1}
+    rows = query(session, "SELECT delegation_id, status, last_heartbeat IS NULL FROM delegations ORDER BY 1")
     assert rows == [("d-1", "dispatched", False), ("d-2", "completed", True)]
-    assert buried(session) == [(0, 1)]
+    assert dead_offsets(session) == [(0, 1)]
 
 
 def test_early_result_of_a_refused_request_stays_parked(session: Connection) -> None:
-    told = log(answer(1, "completed", of="d-1"), asking("d-1", "forbidden"), heartbeat(2, of="d-1"))
-    assert project(session, told) == {"parked": 2, "dead_letter": 1}
-    assert asked(session, 'SELECT "offset" FROM parked ORDER BY seq') == [0, 2]
+    records = log(answer(1, "completed", of="d-1"), request("d-1", "forbidden"), heartbeat(2, of="d-1"))
+    assert project(session, records) == {"parked": 2, "dead_letter": 1}
+    assert query(session, 'SELECT "offset" FROM parked ORDER BY seq') == [0, 2]
 
 
-def test_positions_end_right_across_the_halves(session: Connection) -> None:
-    token = claimed(session)
+def test_halved_batch_moves_every_position(session: Connection) -> None:
+    token = claim_partition(session)
     for partition in (1, 2, 3):
         with session.transaction():
             session.execute(
@@ -99,36 +98,36 @@ def test_positions_end_right_across_the_halves(session: Connection) -> None:
             )
     at = datetime(2025, 5, 5, 10, tzinfo=UTC)
     moves = [Move("activity-log", n, 0, end, at) for n, end in enumerate([9, 5, 7, 4])]
-    told = [*forbidden_at(2, 4, of=5), *forbidden_at(of=5, partition=1), *forbidden_at(6, of=7, partition=2)]
-    outcomes = project(session, told, Fence(token, moves))
+    records = [*forbidden_at(2, 4, of=5), *forbidden_at(of=5, partition=1), *forbidden_at(6, of=7, partition=2)]
+    outcomes = project(session, records, Fence(token, moves))
     assert outcomes == {"inserted": 14, "dead_letter": 3}
-    assert buried(session) == [(0, 2), (0, 4), (2, 6)]
-    assert sorted(asked(session, "SELECT partition, next_offset, record_at FROM positions")) == [
+    assert dead_offsets(session) == [(0, 2), (0, 4), (2, 6)]
+    assert sorted(query(session, "SELECT partition, next_offset, record_at FROM positions")) == [
         (move.partition, move.next_offset, move.record_at) for move in moves
     ]
 
 
-def test_fenced_batch_buries_nobody(session: Connection) -> None:
-    token = claimed(session)
+def test_fenced_batch_writes_no_dead_letter(session: Connection) -> None:
+    token = claim_partition(session)
     with pytest.raises(Fenced):
         project(session, forbidden_at(1, of=3), fence(token, (0, 7, 9)))
-    assert buried(session) == []
+    assert dead_offsets(session) == []
     assert position(session) == 0
 
 
-def test_dead_letter_that_postgres_refuses_too_stops_with_the_reason(session: Connection) -> None:
+def test_refused_dead_letter_stops_with_the_reason(session: Connection) -> None:
     session.execute("ALTER TABLE dead_letters ADD CONSTRAINT full_up CHECK (false) NOT VALID")
-    token = claimed(session)
+    token = claim_partition(session)
     with pytest.raises(Unwritable, match="full_up"):
         project(session, forbidden_at(1, of=2), fence(token, (0, 0, 2)))
     assert position(session) == 1
 
 
-def test_refusal_that_no_record_causes_stops_with_the_reason(session: Connection) -> None:
-    token = claimed(session)
+def test_refused_position_stops_with_the_reason(session: Connection) -> None:
+    token = claim_partition(session)
     session.execute("ALTER TABLE positions ADD CONSTRAINT halt CHECK (next_offset = 0) NOT VALID")
-    for told in (forbidden_at(of=3), []):
+    for records in (forbidden_at(of=3), []):
         with pytest.raises(Unwritable, match="halt"):
-            project(session, told, fence(token, (0, 0, 3)))
-    assert table(session) == []
-    assert buried(session) == []
+            project(session, records, fence(token, (0, 0, 3)))
+    assert view_rows(session) == []
+    assert dead_offsets(session) == []

@@ -1,12 +1,12 @@
-"""The statements of a batch, as Postgres runs them: the plans that are kept, and what they touch."""
+"""The statements of a batch on a real Postgres: cached plans, locks, and when they commit."""
 
 from collections.abc import Iterator
 
 import psycopg
 import pytest
 from builders import log
-from cluster import until
-from projecting import asked, claimed, connected, fence, position, table
+from cluster import wait_until
+from projecting import claim_partition, connected, fence, position, query, view_rows
 from rows import answer, delegate
 
 from projector.domain.fold import translate_batch
@@ -24,34 +24,34 @@ def session(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def test_plans_that_are_kept_from_when_the_view_was_empty_find_rows_by_their_keys(session: Connection) -> None:
-    session.execute("ANALYZE")  # it has one page, and a look through all of that would be the cheapest
-    before = scans_of_all_rows(session)
+def test_cached_plans_find_rows_by_key(session: Connection) -> None:
+    session.execute("ANALYZE")  # the table is one page, so a sequential scan looks cheapest
+    before = sequential_scans(session)
     session.execute("SET plan_cache_mode = force_generic_plan")
     for n in range(12):
         project(session, log(delegate(0, request_body={"delegation_id": f"d-{n}", "task": "count"})))
         project(session, log(answer(1, "completed", of=f"d-{n}"), answer(2, "completed", of="not-there")))
-    assert scans_of_all_rows(session) == before
+    assert sequential_scans(session) == before
 
 
-def scans_of_all_rows(conn: Connection) -> int:
+def sequential_scans(conn: Connection) -> int:
     conn.execute("SELECT pg_stat_force_next_flush()")
-    [scans] = asked(conn, "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'public.delegations'::regclass")
+    [scans] = query(conn, "SELECT seq_scan FROM pg_stat_user_tables WHERE relid = 'public.delegations'::regclass")
     return int(scans)
 
 
 def test_batch_without_rows_does_not_touch_the_view(session: Connection, database_url: str) -> None:
-    token = claimed(session)
-    told = log(UNRELATED, b"garbage", answer(2, "completed"))
+    token = claim_partition(session)
+    records = log(UNRELATED, b"garbage", answer(2, "completed"))
     with psycopg.connect(database_url) as other:
-        other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as making an index does
+        other.execute("LOCK TABLE delegations, projector.large_rows IN SHARE MODE")  # as CREATE INDEX does
         session.execute("SET lock_timeout = '200ms'")
-        outcomes = project(session, told, fence(token, (0, 0, 3)))
+        outcomes = project(session, records, fence(token, (0, 0, 3)))
     assert outcomes == {"unrelated": 1, "dead_letter": 1, "parked": 1}
     assert position(session) == 3
 
 
-def test_trigger_on_the_statement_that_turns_all_rows_away_costs_a_dead_letter_each(session: Connection) -> None:
+def test_statement_trigger_that_refuses_makes_dead_letters(session: Connection) -> None:
     session.execute("""
         CREATE FUNCTION public.forbid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not today'; END $$;
         CREATE TRIGGER forbid BEFORE INSERT ON delegations EXECUTE FUNCTION public.forbid();
@@ -59,34 +59,34 @@ def test_trigger_on_the_statement_that_turns_all_rows_away_costs_a_dead_letter_e
     assert project(session, log(UNRELATED, delegate(1))) == {"unrelated": 1, "dead_letter": 1}
 
 
-@pytest.mark.parametrize("told", [answer(0, "completed"), delegate(0)], ids=["parks", "requests"])
-def test_fenced_batch_does_not_wait_for_the_lock_of_parking(
-    session: Connection, database_url: str, told: dict[str, object]
+@pytest.mark.parametrize("event", [answer(0, "completed"), delegate(0)], ids=["parks", "requests"])
+def test_fenced_batch_does_not_wait_for_parking(
+    session: Connection, database_url: str, event: dict[str, object]
 ) -> None:
-    claimed(session)
-    stale = claimed(session)
-    claimed(session)
+    claim_partition(session)
+    stale = claim_partition(session)
+    claim_partition(session)
     with psycopg.connect(database_url) as other:
         write_batch.exclude_requests(other)
         session.execute("SET lock_timeout = '200ms'")
         with pytest.raises(Fenced):
-            project(session, log(told), fence(stale, (0, 0, 1)))
+            project(session, log(event), fence(stale, (0, 0, 1)))
 
 
-def test_batch_is_committed_before_anybody_asks_how_it_ended(session: Connection, database_url: str) -> None:
-    told = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
-    projecting = PendingBatch(session, told, translate_batch(told), fence(claimed(session), (0, 0, 3)))
+def test_batch_is_committed_before_wait_is_called(session: Connection, database_url: str) -> None:
+    records = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
+    pending = PendingBatch(session, records, translate_batch(records), fence(claim_partition(session), (0, 0, 3)))
     with connected(database_url) as other:
-        until(lambda: position(other) == 3, "the position of the batch")
-        assert len(table(other)) == 1
-    assert projecting.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
+        wait_until(lambda: position(other) == 3, "the position of the batch")
+        assert len(view_rows(other)) == 1
+    assert pending.wait() == {"inserted": 1, "dead_letter": 1, "parked": 1}
 
 
-def test_batch_that_cannot_be_written_says_so_when_it_is_asked(session: Connection) -> None:
+def test_refused_batch_is_split_when_wait_is_called(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
-    told = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
-    projecting = PendingBatch(session, told, translate_batch(told), fence(claimed(session), (0, 0, 2)))
-    assert projecting.wait() == {"inserted": 1, "dead_letter": 1}
-    [reason] = asked(session, "SELECT reason FROM dead_letters")
+    records = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
+    pending = PendingBatch(session, records, translate_batch(records), fence(claim_partition(session), (0, 0, 2)))
+    assert pending.wait() == {"inserted": 1, "dead_letter": 1}
+    [reason] = query(session, "SELECT reason FROM dead_letters")
     assert "no_one" in reason
     assert "write_batch" not in reason

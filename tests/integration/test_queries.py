@@ -1,4 +1,4 @@
-"""What operators read: positions, totals, what waits, and how far behind the log each partition is."""
+"""What operators read: positions, totals, parked events, and the lag of each partition."""
 
 import json
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from rows import CALLER, answer, beat, delegate
+from rows import CALLER, answer, delegate, heartbeat
 
 from projector.contract.facts import Status
 from projector.domain.positions import LogRange
@@ -26,7 +26,7 @@ KEYED = {"source_id": CALLER}
 
 
 @pytest.fixture
-def ours(database_url: str) -> Iterator[Connection]:
+def session(database_url: str) -> Iterator[Connection]:
     with connection.connect(PostgresSettings(database_url=database_url)) as conn:
         prepare(conn)
         yield conn
@@ -47,7 +47,7 @@ def settings(kafka: str, topic: str) -> KafkaSettings:
 
 
 def send(kafka: str, topic: str, partition: int, count: int, *, transaction: str | None = None) -> None:
-    """Records a minute apart, from ten o'clock on."""
+    """Send records whose timestamps are one minute apart, from ten o'clock."""
     producer = KafkaProducer(bootstrap_servers=kafka, transactional_id=transaction)
     if transaction:
         producer.init_transactions()
@@ -60,43 +60,43 @@ def send(kafka: str, topic: str, partition: int, count: int, *, transaction: str
     producer.close()
 
 
-def test_totals_name_every_status(ours: Connection) -> None:
-    asked = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(3)]
-    projected(ours, *asked, answer(1, "completed", of="d-0"), answer(1, "failed", of="d-9"), {"nonsense": 1})
-    found = queries.totals(ours)
+def test_totals_have_every_status(session: Connection) -> None:
+    requests = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(3)]
+    projected(session, *requests, answer(1, "completed", of="d-0"), answer(1, "failed", of="d-9"), {"nonsense": 1})
+    found = queries.totals(session)
     expected = dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.COMPLETED: 1}
     assert found == (expected, 1, 1)
 
 
-def test_what_waits_comes_in_the_order_of_parking_with_its_age(ours: Connection) -> None:
-    projected(ours, beat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
-    ours.execute("UPDATE parked SET parked_at = now() - interval '1 hour' WHERE delegation_id = 'd-1'")
-    waiting = queries.parked(ours, limit=50)
-    assert [(each.delegation_id, each.kind, each.status) for each in waiting] == [
+def test_parked_events_are_listed_in_order(session: Connection) -> None:
+    projected(session, heartbeat(1, of="d-2"), answer(2, "failed", of="d-2"), answer(3, "completed", of="d-1"))
+    session.execute("UPDATE parked SET parked_at = now() - interval '1 hour' WHERE delegation_id = 'd-1'")
+    parked = queries.parked(session, limit=50)
+    assert [(each.delegation_id, each.kind, each.status) for each in parked] == [
         ("d-2", "heartbeat", None),
         ("d-2", "status", "failed"),
         ("d-1", "status", "completed"),
     ]
-    assert 3600 <= waiting[2].age_seconds < 3660
-    assert [each.offset for each in queries.parked(ours, delegation_id="d-2", limit=1)] == [0]
-    queue = queries.parked_summary(ours)
-    assert (queue.events, queue.delegations) == (3, 2)
-    assert 3600 <= (queue.oldest_age_seconds or 0) < 3660
-    assert queries.parked_summary(ours, delegation_id="d-9") == (0, 0, None, None)
+    assert 3600 <= parked[2].age_seconds < 3660
+    assert [each.offset for each in queries.parked(session, delegation_id="d-2", limit=1)] == [0]
+    summary = queries.parked_summary(session)
+    assert (summary.events, summary.delegations) == (3, 2)
+    assert 3600 <= (summary.oldest_age_seconds or 0) < 3660
+    assert queries.parked_summary(session, delegation_id="d-9") == (0, 0, None, None)
 
 
-def test_positions_are_those_of_the_topic_in_order(ours: Connection) -> None:
-    ours.execute(
+def test_positions_are_those_of_one_topic(session: Connection) -> None:
+    session.execute(
         "INSERT INTO positions (topic, partition, next_offset, member) "
         "VALUES ('a', 2, 7, 'here/1'), ('a', 0, 3, NULL), ('b', 1, 9, NULL)"
     )
-    assert [(each.partition, each.next_offset, each.member) for each in queries.positions(ours, topic="a")] == [
+    assert [(each.partition, each.next_offset, each.member) for each in queries.positions(session, topic="a")] == [
         (0, 3, None),
         (2, 7, "here/1"),
     ]
 
 
-def test_log_is_looked_at_without_a_group(kafka: str, topic: str) -> None:
+def test_backlog_joins_no_group(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 5)
     send(kafka, topic, 1, 2)
     found = backlog(settings(kafka, topic), {0: 3, 1: 2})
@@ -110,7 +110,7 @@ def test_log_is_looked_at_without_a_group(kafka: str, topic: str) -> None:
     admin.close()
 
 
-def test_what_a_transaction_has_not_committed_is_no_lag(kafka: str, topic: str) -> None:
+def test_uncommitted_records_are_no_lag(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 1)
     producer = KafkaProducer(bootstrap_servers=kafka, transactional_id=topic)
     producer.init_transactions()
@@ -122,7 +122,7 @@ def test_what_a_transaction_has_not_committed_is_no_lag(kafka: str, topic: str) 
     assert backlog(settings(kafka, topic), {0: 1})[0].held.end == 3
 
 
-def test_position_that_left_the_log_is_looked_for_at_its_beginning(kafka: str, topic: str) -> None:
+def test_backlog_of_a_lost_position_starts_at_the_beginning(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 5)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_records({TopicPartition(topic, 0): 4})
@@ -131,15 +131,15 @@ def test_position_that_left_the_log_is_looked_for_at_its_beginning(kafka: str, t
 
 
 def test_missing_topic_is_named(kafka: str) -> None:
-    with pytest.raises(BrokerUnavailable, match=r"topic nowhere does not exist: create it, or set PROJECTOR_TOPIC"):
-        backlog(settings(kafka, "nowhere"), {})
+    with pytest.raises(BrokerUnavailable, match=r"topic missing does not exist: create it, or set PROJECTOR_TOPIC"):
+        backlog(settings(kafka, "missing"), {})
 
 
 def position(partition: int, offset: int) -> PositionDetail:
     return PositionDetail(partition, offset, "here/1", TEN, TEN, TEN)
 
 
-def test_lag_in_seconds_is_the_age_of_the_first_record_that_waits() -> None:
+def test_lag_is_the_age_of_the_first_record() -> None:
     log = {
         0: Backlog(LogRange(0, 9), TEN_MS),
         1: Backlog(LogRange(0, 9), None),
@@ -151,14 +151,14 @@ def test_lag_in_seconds_is_the_age_of_the_first_record_that_waits() -> None:
     lags = [(each.partition, each.position, each.lag_records, each.lag_seconds) for each in found]
     assert lags == [
         (0, 4, 5, 90.0),
-        (1, 4, 5, 90.0),  # the log was slow to tell, so it is the age of the last record projected
+        (1, 4, 5, 90.0),  # no timestamp arrived in time: the age of the last projected record
         (2, 5, 0, 0.0),
         (3, None, 3, 150.0),
         (4, None, 0, 0.0),
     ]
 
 
-def test_records_that_retention_took_before_they_were_projected_are_counted() -> None:
+def test_records_lost_to_retention_are_counted() -> None:
     (found,) = partitions([position(0, 4)], {0: Backlog(LogRange(7, 9), None)}, at=TEN)
     assert (found.lost_records, found.lag_records) == (3, 2)
 
@@ -168,7 +168,7 @@ def test_truncated_log_has_no_negative_lag() -> None:
     assert (found.lag_records, found.lag_seconds) == (0, 0.0)
 
 
-def test_without_kafka_there_is_what_postgres_knows() -> None:
+def test_without_kafka_the_stored_columns_remain() -> None:
     (found,) = partitions([position(0, 4)], {}, at=TEN)
     assert (found.position, found.owner, found.moved_at) == (4, "here/1", TEN)
     assert (found.beginning, found.end, found.lag_records, found.lag_seconds) == (None, None, None, None)

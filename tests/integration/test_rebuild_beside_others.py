@@ -8,12 +8,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from cluster import until
-from projecting import asked as query
-from projecting import exclude_parking
+from cluster import wait_until
+from projecting import lock_parking
+from projecting import query as query
 from psycopg.errors import LockNotAvailable
 from reconciling import At, Log, change, plant, request
-from rows import LEFT_OUT, Columns, answer, beat, updated
+from rows import UNAVAILABLE_VALUE, Columns, answer, heartbeat, updated
 
 from projector.errors import Fenced
 from projector.kafka.reader import TopicReader
@@ -32,7 +32,7 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
     """Three delegations in two partitions, projected."""
     with Log(database_url, kafka, topic) as log:
         log.produce(request(0, "a"), request(1, "b"), answer(2, "completed", of="a"))
-        yield log.produce(request(3, "c"), beat(4, of="c"), partition=1).project()
+        yield log.produce(request(3, "c"), heartbeat(4, of="c"), partition=1).project()
 
 
 # --- members
@@ -102,7 +102,7 @@ def test_member_waits_at_its_fence_during_a_repair(log: Log) -> None:
             member = threads.submit(log.write, polled[0])
             pid = [log.conn.info.backend_pid]
             waits = "SELECT pg_blocking_pids(%s) <> '{}'"
-            until(lambda: observer.execute(waits, pid).fetchone() == (True,), "the member waits", 10)
+            wait_until(lambda: observer.execute(waits, pid).fetchone() == (True,), "the member waits", 10)
             assert not member.done()
         assert isinstance(member.exception(), Fenced)
     assert log.project().statuses() == {"a": "completed", "b": "queued", "c": "completed"}
@@ -132,7 +132,7 @@ def test_candidates_are_locked_against_other_writers(log: Log, monkeypatch: pyte
         with pytest.raises(LockNotAvailable):
             log.conn.execute("UPDATE delegations SET retry_count = 1 WHERE delegation_id = 'a'")
         with pytest.raises(LockNotAvailable), log.conn.transaction():
-            exclude_parking(log.conn)
+            lock_parking(log.conn)
         change(log, "UPDATE delegations SET retry_count = 1 WHERE delegation_id = 'b'")
 
     before_it_writes(monkeypatch, write_too)
@@ -248,7 +248,10 @@ def test_growing_log_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 LARGE = request(0, "large", id="f0f0f0f0-0000-4000-8000-00000000000f", summary="x" * 2000)
-UNAVAILABLE = {**updated({**LARGE, "status": "completed", "request_body": LEFT_OUT}, 30), "created_at": "2025-05-05"}
+UNAVAILABLE = {
+    **updated({**LARGE, "status": "completed", "request_body": UNAVAILABLE_VALUE}, 30),
+    "created_at": "2025-05-05",
+}
 
 
 @pytest.mark.parametrize("last", [answer(30, "completed", of="large"), UNAVAILABLE], ids=["whole", "unavailable"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from reconciling import At, Log, change, plant, request
-from rows import answer, beat
+from rows import answer, heartbeat
 
 from projector.contract.envelope import Record
 from projector.domain.fold import TranslatedBatch, translate_batch
@@ -21,7 +21,9 @@ from projector.recordings.file import RecordedRecord, write_recording
 @pytest.fixture
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
     with Log(database_url, kafka, topic) as log:
-        log.produce(request(0, "a"), request(1, "b"), beat(2, of="b"), answer(3, "completed", of="a"), request(4, "c"))
+        log.produce(
+            request(0, "a"), request(1, "b"), heartbeat(2, of="b"), answer(3, "completed", of="a"), request(4, "c")
+        )
         yield log.produce(answer(5, "failed", of="b", error="no"), request(6, "d")).project()
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from projecting import asked as query
+from projecting import query as query
 from reconciling import At, Log, change, plant, request
-from rows import LEFT_OUT, answer, beat, updated
+from rows import UNAVAILABLE_VALUE, answer, heartbeat, updated
 from topics import create_topic
 
 from projector.errors import LogGap, Misconfigured, ProjectorError
@@ -25,7 +25,7 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
 def whole(log: Log) -> Log:
     """A log with all of its records, projected: four delegations, one of them completed, and a parked result."""
     log.produce(request(0, "a"), request(1, "b", idempotency_key="k-b"), answer(2, "completed", of="a", text="one"))
-    log.produce(request(3, "c", idempotency_key="k-c"), request(4, "d"), beat(5, of="d"), partition=1)
+    log.produce(request(3, "c", idempotency_key="k-c"), request(4, "d"), heartbeat(5, of="d"), partition=1)
     return log.produce(answer(6, "completed", of="e"), partition=2).project()
 
 
@@ -259,7 +259,7 @@ def test_parked_events_of_deleted_records_are_kept(shortened: Log) -> None:
 def test_unavailable_body_is_resolved_from_a_deleted_record(log: Log) -> None:
     row_id = "f0f0f0f0-0000-4000-8000-00000000000f"
     large = request(0, "large", id=row_id, summary="x" * 2000)
-    later = updated({**large, "status": "completed", "request_body": LEFT_OUT}, 100)
+    later = updated({**large, "status": "completed", "request_body": UNAVAILABLE_VALUE}, 100)
     log.produce(large, {"created_at": large["created_at"], **later}).project()
     assert log.statuses() == {"large": "completed"}
     log.shorten({0: 1})

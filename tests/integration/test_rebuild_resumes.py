@@ -11,10 +11,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from cluster import until
+from cluster import wait_until
 from commands import environment
 from kafka import KafkaAdminClient
-from projecting import asked as query
+from projecting import query as query
 from reconciling import At, Log, change, request
 from rows import answer
 from topics import create_topic
@@ -120,7 +120,7 @@ def test_shadow_of_a_recreated_topic_starts_again(log: Log, kafka: str) -> None:
     interrupted(log)
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_topics([log.name])
-    until(lambda: log.name not in admin.list_topics(), "the topic is deleted")
+    wait_until(lambda: log.name not in admin.list_topics(), "the topic is deleted")
     admin.close()
     create_topic(kafka, name=log.name)
     log.reopen_topic()
@@ -136,11 +136,11 @@ def test_killed_process_is_resumed(log: Log, kafka: str) -> None:
     settings = {"database_url": log.url, "bootstrap_servers": kafka, "topic": log.name, "batch_records": "10"}
     command = [sys.executable, "-m", "projector", "verify"]
     started = subprocess.Popen(command, env=environment(settings), stdout=subprocess.DEVNULL)
-    until(lambda: folded(log) > 100, "more than a hundred records folded")
+    wait_until(lambda: folded(log) > 100, "more than a hundred records folded")
     started.kill()
     started.wait()
     locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    until(lambda: query(log.conn, locks) == [0], "its lock is free")
+    wait_until(lambda: query(log.conn, locks) == [0], "its lock is free")
     before = folded(log)
     report = log.reconcile().report
     assert (report.records, report.drift) == (RECORDS + 3000 - before, 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
-from rows import CALLEE, CALLER, LEFT_OUT, answer, beat, delegate, updated
+from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 
 from projector.domain.positions import LogRange
 from projector.errors import LogGap, Misconfigured
@@ -141,8 +141,8 @@ def test_caller_is_read_from_the_value(kafka: str, topic: str, tmp_path: Path) -
         (1, None, delegate(0, workspace_id=CALLER.upper())),
         (1, None, updated(answer(1, "completed", workspace_id=CALLER), 2)),
         (1, None, answer(1, "completed", workspace_id=CALLEE)),
-        (2, CALLER.encode(), beat(1)),
-        (2, None, beat(1) | mine),
+        (2, CALLER.encode(), heartbeat(1)),
+        (2, None, heartbeat(1) | mine),
         (2, CALLER.encode(), {"activity_type": "x", **mine}),
         (2, CALLER.encode(), delegate(0, status="unknown", **mine)),
         (2, CALLER.encode(), None),
@@ -160,8 +160,8 @@ def test_unavailable_bodies_belong_to_their_delegation(kafka: str, topic: str, t
         return {"delegation_id": delegation_id, "task": LONG}
 
     complete = delegate(0, id=ROW_ID, request_body=body("d-1"))
-    without_body = updated(complete | {"request_body": LEFT_OUT, "status": "dispatched"}, 1)
-    never_seen = updated(complete | {"id": CALLEE, "request_body": LEFT_OUT}, 1)
+    without_body = updated(complete | {"request_body": UNAVAILABLE_VALUE, "status": "dispatched"}, 1)
+    never_seen = updated(complete | {"id": CALLEE, "request_body": UNAVAILABLE_VALUE}, 1)
     fill(
         kafka,
         topic,
@@ -215,7 +215,7 @@ def test_invalid_file_name_is_refused(tmp_path: Path, name: str, sentence: str) 
 def test_gap_during_recording_leaves_no_file(kafka: str, topic: str, tmp_path: Path) -> None:
     fill(kafka, topic, *[(0, None, b"%d" % n) for n in range(3000)])
     deletion = iter([lambda: delete_before(kafka, topic, 0, 2900)])
-    with pytest.raises(LogGap, match="begin again"):
+    with pytest.raises(LogGap, match="Run the command again"):
         recorded(
             kafka,
             topic,

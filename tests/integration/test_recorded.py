@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from projecting import asked, connected
+from projecting import connected, query
 from recorded import RECORDINGS, as_expected, expected, fold_by_oracle
 
 from projector.postgres.connection import Connection
@@ -67,8 +67,8 @@ def stored(conn: Connection) -> dict[str, Any]:
     rows = stored_rows(conn)
     return {
         "rows": [as_expected(rows[delegation_id]) for delegation_id in sorted(rows)],
-        "parked": dict(asked(conn, "SELECT delegation_id, count(*) FROM parked GROUP BY delegation_id")),
-        "dead_letters": sorted(map(list, asked(conn, 'SELECT partition, "offset" FROM dead_letters'))),
+        "parked": dict(query(conn, "SELECT delegation_id, count(*) FROM parked GROUP BY delegation_id")),
+        "dead_letters": sorted(map(list, query(conn, 'SELECT partition, "offset" FROM dead_letters'))),
     }
 
 

@@ -1,11 +1,11 @@
-"""A member in this process, where a test can reach into its consumer as a fault of the client would."""
+"""A worker in the process of the test, which can break its consumer as a fault of the client would."""
 
 from collections.abc import Iterator
 from typing import LiteralString
 
 import psycopg
 import pytest
-from cluster import Cluster, until
+from cluster import Cluster, wait_until
 from kafka import TopicPartition
 
 from projector.settings import load
@@ -14,15 +14,15 @@ from projector.worker.loop import Worker
 from testbed.workload import Mix
 
 
-@pytest.fixture(params=[500, 1], ids=["small batches awaited", "each read ahead of"])
-def member(scene: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+@pytest.fixture(params=[500, 1], ids=["small batches awaited", "each batch read ahead"])
+def member(cluster: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", request.param)
     settings = load(
         {
-            "database_url": scene.database_url,
-            "bootstrap_servers": scene.bootstrap_servers,
-            "topic": scene.topic,
-            "group_id": f"group-{scene.topic}",
+            "database_url": cluster.database_url,
+            "bootstrap_servers": cluster.bootstrap_servers,
+            "topic": cluster.topic,
+            "group_id": f"group-{cluster.topic}",
             "heartbeat_interval_ms": 100,
         }
     )
@@ -31,96 +31,94 @@ def member(scene: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.M
     member.stop()
 
 
-def stepping(member: Worker, scene: Cluster) -> None:
+def step_to_the_end(member: Worker, cluster: Cluster) -> None:
     def caught_up() -> bool:
         member.step()
-        return scene.ends().items() <= scene.positions().items()
+        return cluster.end_offsets().items() <= cluster.positions().items()
 
-    until(caught_up, "positions at the end")
+    wait_until(caught_up, "positions at the end")
 
 
-def writing(member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a platform write, and step until Postgres has a batch that nobody awaited yet."""
+def step_until_writing(member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publish, and step until Postgres is writing a batch that is not finished."""
     monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", 1)
-    scene.play(Mix(delegations=20))
+    cluster.publish(Mix(delegations=20))
 
     def is_writing() -> bool:
         member.step()
         return member._pending is not None
 
-    until(is_writing, "a batch that is being written")
+    wait_until(is_writing, "a batch that is being written")
 
 
-def test_partition_that_the_client_forgot_is_read_by_another_consumer(member: Worker, scene: Cluster) -> None:
-    scene.play(Mix(delegations=20))
-    stepping(member, scene)
-    forgotten = member.consumer._consumer
-    forgotten.pause(TopicPartition(scene.topic, 1))
-    scene.play(Mix(delegations=20, seed=8))
-    stepping(member, scene)
-    assert member.consumer._consumer is not forgotten
-    scene.view_equals_log()
+def test_stalled_partition_gets_a_new_consumer(member: Worker, cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=20))
+    step_to_the_end(member, cluster)
+    stalled = member.consumer._consumer
+    stalled.pause(TopicPartition(cluster.topic, 1))
+    cluster.publish(Mix(delegations=20, seed=8))
+    step_to_the_end(member, cluster)
+    assert member.consumer._consumer is not stalled
+    cluster.assert_view_equals_log()
 
 
-def test_member_whose_positions_another_took_steps_back_and_claims_again(member: Worker, scene: Cluster) -> None:
-    scene.play(Mix(delegations=20))
-    stepping(member, scene)
-    for _ in range(6):  # more often than a consumer is given
-        scene.take_positions()
-        scene.play(Mix(delegations=5))
-        stepping(member, scene)
-    scene.view_equals_log()
+def test_fenced_member_claims_again(member: Worker, cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=20))
+    step_to_the_end(member, cluster)
+    for _ in range(6):  # more often than the worker keeps one consumer
+        cluster.take_over_positions()
+        cluster.publish(Mix(delegations=5))
+        step_to_the_end(member, cluster)
+    cluster.assert_view_equals_log()
 
 
 @pytest.mark.parametrize("moved", ["owner = NULL", "next_offset = 0", "owner = NULL, next_offset = 0"])
-def test_member_without_anything_to_do_notices_that_its_positions_were_moved(
-    member: Worker, scene: Cluster, moved: LiteralString
-) -> None:
-    scene.play(Mix(delegations=20))
-    stepping(member, scene)
-    with psycopg.connect(scene.database_url) as conn:
+def test_idle_member_notices_moved_positions(member: Worker, cluster: Cluster, moved: LiteralString) -> None:
+    cluster.publish(Mix(delegations=20))
+    step_to_the_end(member, cluster)
+    with psycopg.connect(cluster.database_url) as conn:
         conn.execute("UPDATE projector.positions SET " + moved)
 
     def owned() -> bool:
         member.step()
-        with psycopg.connect(scene.database_url) as conn:
-            there = conn.execute(
+        with psycopg.connect(cluster.database_url) as conn:
+            rows = conn.execute(
                 "SELECT partition, next_offset FROM projector.positions WHERE owner = %s", [member.token]
             ).fetchall()
-        return dict(there) == scene.ends()
+        return dict(rows) == cluster.end_offsets()
 
-    until(owned, "positions at the end again, and ours")
-    scene.view_equals_log()
+    wait_until(owned, "owned positions at the end again")
+    cluster.assert_view_equals_log()
 
 
-def test_error_that_the_client_never_meant_to_raise_costs_it_its_place(member: Worker, scene: Cluster) -> None:
-    scene.play(Mix(delegations=20))
-    stepping(member, scene)
+def test_unexpected_client_error_replaces_the_consumer(member: Worker, cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=20))
+    step_to_the_end(member, cluster)
     broken = member.consumer._consumer
-    broken._fetcher = None  # what a defect of the library would do
+    broken._fetcher = None  # as a defect of the library would
     member.step()
-    scene.play(Mix(delegations=5))
-    stepping(member, scene)
+    cluster.publish(Mix(delegations=5))
+    step_to_the_end(member, cluster)
     assert member.consumer._consumer is not broken
-    scene.view_equals_log()
+    cluster.assert_view_equals_log()
 
 
-def test_broker_that_goes_away_while_a_batch_is_written_costs_no_record_its_outcome(
-    member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch
+def test_outage_during_a_write_keeps_its_outcomes(
+    member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing(member, scene, monkeypatch)
+    step_until_writing(member, cluster, monkeypatch)
     member.consumer._consumer._fetcher = None
     member.step()
     assert not member.consumer.is_open
-    stepping(member, scene)
+    step_to_the_end(member, cluster)
     member.stop()
-    assert member.outcomes.total() == len(scene.acknowledged)
-    scene.view_equals_log()
+    assert member.outcomes.total() == len(cluster.acknowledged)
+    cluster.assert_view_equals_log()
 
 
-def test_member_that_is_stopped_while_a_batch_is_written_knows_how_it_ended(
-    member: Worker, scene: Cluster, monkeypatch: pytest.MonkeyPatch
+def test_stop_during_a_write_keeps_its_outcomes(
+    member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writing(member, scene, monkeypatch)
+    step_until_writing(member, cluster, monkeypatch)
     member.stop()
-    assert member.outcomes.total() == scene.projected() > 0
+    assert member.outcomes.total() == cluster.projected_records() > 0

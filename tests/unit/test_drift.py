@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from builders import at, beat, report, row
+from builders import at, heartbeat, report, row
 
 from projector.contract.facts import Status
 from projector.domain.fold import Parked
@@ -152,7 +152,7 @@ def test_parked_events_are_compared_with_the_topic_alone() -> None:
         for parked in (Sides(row_, row_, [EVENT], []), Sides(row_, row_, [], [EVENT])):
             assert compared(parked, TOPIC) == (DriftKind.PARKED, Classification.DRIFT)
             assert compared(parked, RECORDINGS) is None
-    heard = Parked("activity-log", 0, 8, beat())
+    heard = Parked("activity-log", 0, 8, heartbeat())
     assert compared(Sides(None, None, [EVENT, heard], [heard, EVENT]), TOPIC) is None
 
 

@@ -8,8 +8,8 @@ import random
 from typing import Any
 
 import pytest
-from builders import dead, folded, log, outcome, said
-from fuzz import hostile
+from builders import dead_letter_of, fold_batches, log, outcome_of, translation_of
+from fuzz import damaged_values
 from rows import CALLER, delegate
 
 from projector.contract.envelope import Activity, Envelope, is_unrelated, open_value
@@ -69,7 +69,9 @@ def test_other_columns_of_a_bare_row_are_no_markers(columns: dict[str, object], 
 
 def test_column_named_payload_does_not_hide_a_large_row() -> None:
     body = {"delegation_id": "d-1", "task": "t" * 1600}
-    assert said(delegate(0, id=CALLER, schema="public", payload="p", request_body=body)).large_row_id == CALLER
+    assert (
+        translation_of(delegate(0, id=CALLER, schema="public", payload="p", request_body=body)).large_row_id == CALLER
+    )
 
 
 @pytest.mark.parametrize("note", NOTES)
@@ -103,11 +105,13 @@ def test_first_marker_wins(note: str) -> None:
     ],
 )
 def test_value_that_means_nothing_is_a_tombstone(value: object) -> None:
-    assert outcome(value) is Outcome.TOMBSTONE
+    assert outcome_of(value) is Outcome.TOMBSTONE
 
 
 def test_deleting_a_row_never_ends_a_delegation() -> None:
-    memory = folded(log(ROW, {"op": "d", "before": ROW, "after": None}, None, b"null", ROW | {"__deleted": "true"}))
+    memory = fold_batches(
+        log(ROW, {"op": "d", "before": ROW, "after": None}, None, b"null", ROW | {"__deleted": "true"})
+    )
     assert memory.rows["d-1"].status is Status.QUEUED
 
 
@@ -153,23 +157,23 @@ def test_deleting_a_row_never_ends_a_delegation() -> None:
     ],
 )
 def test_value_in_no_known_form_is_a_dead_letter(value: bytes, field: str | None) -> None:
-    wrong_field, reason = dead(value)
+    wrong_field, reason = dead_letter_of(value)
     assert wrong_field == field
     assert reason
 
 
 def test_reason_names_the_error() -> None:
-    assert dead(b'{"activity_type": "\xff"}')[1] == "not UTF-8: invalid start byte at byte 19"
-    assert dead(b"{")[1].startswith("not JSON: Expecting property name")
-    assert dead(b"[]")[1] == "not a JSON object"
-    assert dead(b'{"activity_type": "x", "z": NaN}')[1] == "not JSON: NaN is not a JSON value"
-    assert dead({})[1] == "in no known envelope: it has none of the fields op, specversion and activity_type"
+    assert dead_letter_of(b'{"activity_type": "\xff"}')[1] == "not UTF-8: invalid start byte at byte 19"
+    assert dead_letter_of(b"{")[1].startswith("not JSON: Expecting property name")
+    assert dead_letter_of(b"[]")[1] == "not a JSON object"
+    assert dead_letter_of(b'{"activity_type": "x", "z": NaN}')[1] == "not JSON: NaN is not a JSON value"
+    assert dead_letter_of({})[1] == "in no known envelope: it has none of the fields op, specversion and activity_type"
 
 
 def test_key_is_never_read() -> None:
     keys = [None, b"", b"\xff", b'{"id":"1"}', b"\x00"]
     records = [record._replace(key=key) for key, record in zip(keys, log(*[ROW] * len(keys)), strict=True)]
-    assert folded(records).dead_letters == []
+    assert fold_batches(records).dead_letters == []
 
 
 def test_unknown_op_is_named_on_the_slow_path() -> None:
@@ -229,7 +233,7 @@ def test_markers_alone_decide_nothing_about_odd_json(value: bytes) -> None:
 
 def test_damaged_values_are_unrelated_only_if_fully_readable() -> None:
     unrelated = 0
-    for value in hostile(random.Random(5), 6_000):
+    for value in damaged_values(random.Random(5), 6_000):
         value = value.replace(b'"delegation"', b'"tool_call"')
         if is_unrelated(value):
             activity = open_value(value)

@@ -6,7 +6,7 @@ events/README.md, section 1, has the rules.
 from typing import Any
 
 import pytest
-from builders import at, dead, outcome, report_of, request_of
+from builders import at, dead_letter_of, outcome_of, report_of, request_of
 from rows import TEN, answer, delegate, updated
 from rows import at as iso
 
@@ -52,13 +52,13 @@ def test_event_has_the_time_of_its_envelope(value: object, minute: int) -> None:
 @pytest.mark.parametrize("timestamp", [None, -1])
 @pytest.mark.parametrize("value", [NO_TIME, change(NO_TIME, "c"), change(ONE, "u", None), cloud_event(NO_TIME)])
 def test_record_without_any_time_is_a_dead_letter(value: object, timestamp: int | None) -> None:
-    field, reason = dead(value, timestamp)
+    field, reason = dead_letter_of(value, timestamp)
     assert field in ("created_at", "source.ts_ms")
     assert "the record has no timestamp to use instead" in reason
 
 
 def test_record_timestamp_matters_only_where_it_is_used() -> None:
-    assert dead(NO_TIME, 10**16)[0] == "timestamp"
+    assert dead_letter_of(NO_TIME, 10**16)[0] == "timestamp"
     assert report_of(ONE, 10**16).at == at(1)
 
 
@@ -76,7 +76,7 @@ def test_record_timestamp_matters_only_where_it_is_used() -> None:
     ],
 )
 def test_time_of_a_wrong_type_is_a_dead_letter(value: object, field: str) -> None:
-    assert dead(value, TEN_MS)[0] == field
+    assert dead_letter_of(value, TEN_MS)[0] == field
 
 
 def test_row_is_created_at_its_own_time_and_updated_at_the_event_time() -> None:
@@ -90,6 +90,6 @@ def test_row_is_created_at_its_own_time_and_updated_at_the_event_time() -> None:
 @pytest.mark.parametrize("source", ["x", 17, 1_746_439_260_000, [], True])
 def test_source_of_a_wrong_type_matters_only_where_it_is_used(source: object) -> None:
     update = updated(delegate(0), 1) | {"source": source}
-    assert dead(update, TEN_MS)[0] == "source.ts_ms"
-    assert outcome(update | {"op": "c"}) is Outcome.INSERTED
-    assert outcome(update | {"after": {"activity_type": "agent_log"}}) is Outcome.UNRELATED
+    assert dead_letter_of(update, TEN_MS)[0] == "source.ts_ms"
+    assert outcome_of(update | {"op": "c"}) is Outcome.INSERTED
+    assert outcome_of(update | {"after": {"activity_type": "agent_log"}}) is Outcome.UNRELATED

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from builders import Memory, record
+from builders import InMemoryView, record
 
 from projector.contract.envelope import Envelope, open_value
 from projector.contract.models import RESERVED_COLUMNS, parse_row
@@ -55,20 +55,20 @@ def test_outcomes_of_the_page_are_those_of_the_projector() -> None:
 
 
 def test_examples_have_the_outcomes_of_the_page() -> None:
-    memory = Memory()
+    memory = InMemoryView()
     outcomes = [memory.project([each]) for each in RECORDS]
     assert {name: str(outcome) for name, [outcome] in zip(EXAMPLES, outcomes, strict=True)} == OUTCOMES
 
 
 def test_examples_give_the_rows_of_the_page() -> None:
-    memory = Memory()
+    memory = InMemoryView()
     memory.project(RECORDS)
     assert [as_on_the_page(row) for row in memory.rows.values()] == rows_on_the_page()
 
 
 def test_oracle_reads_the_examples_alike() -> None:
     oracle = Oracle()
-    assert [oracle.see(each) for each in RECORDS] == list(OUTCOMES.values())
+    assert [oracle.apply(each) for each in RECORDS] == list(OUTCOMES.values())
 
 
 def test_examples_cover_every_envelope() -> None:

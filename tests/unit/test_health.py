@@ -1,4 +1,4 @@
-"""Health: what a member reports, and what whoever looks at it is told."""
+"""The health file: what a member reports, and what `projector health` returns."""
 
 import json
 import time
@@ -10,7 +10,7 @@ from projector.errors import Misconfigured, ProjectorError
 from projector.worker.health import FRESH_SECONDS, Health, check
 
 
-def test_healthy_report_is_told_by_its_state(tmp_path: Path) -> None:
+def test_healthy_report_is_returned(tmp_path: Path) -> None:
     file = tmp_path / "health"
     Health(file).report(healthy=False, state="waiting for Kafka")
     Health(file).report(healthy=True, state="projecting")
@@ -18,13 +18,13 @@ def test_healthy_report_is_told_by_its_state(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_unhealthy_report_is_the_reason(tmp_path: Path) -> None:
-    Health(tmp_path / "health").report(healthy=False, state="waiting for Kafka: nobody answers")
-    with pytest.raises(ProjectorError, match="waiting for Kafka: nobody answers"):
+def test_unhealthy_report_is_an_error(tmp_path: Path) -> None:
+    Health(tmp_path / "health").report(healthy=False, state="waiting for Kafka: no answer")
+    with pytest.raises(ProjectorError, match="waiting for Kafka: no answer"):
         check(tmp_path / "health")
 
 
-def test_old_report_is_of_a_process_that_hangs(tmp_path: Path) -> None:
+def test_old_report_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "health"
     file.write_text(json.dumps({"at": time.time() - FRESH_SECONDS - 1, "healthy": True, "state": "projecting"}))
     with pytest.raises(ProjectorError, match="the last report is 31 seconds old: projecting"):
@@ -32,24 +32,24 @@ def test_old_report_is_of_a_process_that_hangs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "no json"])
-def test_report_that_cannot_be_read_is_none(tmp_path: Path, content: str) -> None:
+def test_unreadable_report_is_an_error(tmp_path: Path, content: str) -> None:
     file = tmp_path / "health"
     file.write_text(content)
     with pytest.raises(ProjectorError, match="no report of a running projector"):
         check(file)
 
 
-def test_report_that_is_not_there_is_none(tmp_path: Path) -> None:
+def test_missing_report_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ProjectorError, match="no report of a running projector"):
         check(tmp_path / "nowhere")
 
 
-def test_without_a_file_nothing_is_written_and_nothing_can_be_checked() -> None:
+def test_without_a_file_nothing_is_reported() -> None:
     Health(None).report(healthy=True, state="projecting")
     with pytest.raises(Misconfigured, match="PROJECTOR_HEALTH_FILE is not set"):
         check(None)
 
 
-def test_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_unwritable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"PROJECTOR_HEALTH_FILE: .*/no/health cannot be written: No such file"):
         Health(tmp_path / "no" / "health").report(healthy=True, state="projecting")

@@ -1,9 +1,9 @@
-"""Every cell of CONTRACT §4's table, and what each move does to the row; each story is applied twice."""
+"""Every cell of the table in events/README.md, section 4, and each change of a row; `given` applies events twice."""
 
 import itertools
 
 import pytest
-from builders import at, beat, given, report, request, row
+from builders import at, given, heartbeat, report, request, row
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
@@ -11,7 +11,7 @@ from projector.contract.facts import FAILED, IN_FLIGHT, RANK, TERMINAL, Heartbea
 from projector.domain.lifecycle import Delegation, Row, evolve
 from projector.domain.outcomes import Outcome
 
-# CONTRACT §4, in its own words. The product has it as ranks and sets; here it is a drawing.
+# The table of events/README.md, section 4. The product computes it from ranks and sets.
 #           before         queued       dispatched   in_progress  completed    failed       stuck
 TABLE = """
             queued         duplicate    advanced     advanced     advanced     advanced     advanced
@@ -22,14 +22,14 @@ TABLE = """
             stuck          refused      refused      refused      refused      refused      duplicate
 """
 CELLS = {
-    (Status(before), told): Outcome(outcome)
+    (Status(before), reported): Outcome(outcome)
     for before, *outcomes in (line.split() for line in TABLE.strip().splitlines())
-    for told, outcome in zip(Status, outcomes, strict=True)
+    for reported, outcome in zip(Status, outcomes, strict=True)
 }
 
 events = st.one_of(
     st.builds(request, minute=st.integers(-3, 9)),
-    st.builds(beat, st.integers(-3, 9)),
+    st.builds(heartbeat, st.integers(-3, 9)),
     st.builds(
         report, st.sampled_from(Status), st.integers(-3, 9), result=st.sampled_from([None, "r", "s"]), error=st.none()
     ),
@@ -37,59 +37,59 @@ events = st.one_of(
 )
 
 
-def test_table_has_a_cell_for_each_pair_of_states() -> None:
+def test_table_covers_each_pair_of_statuses() -> None:
     assert set(CELLS) == set(itertools.product(Status, Status))
 
 
-def test_states_in_flight_and_terminal_states_share_nothing_and_leave_none_out() -> None:
+def test_each_status_is_in_flight_or_terminal() -> None:
     assert set(Status) == IN_FLIGHT | TERMINAL
     assert not IN_FLIGHT & TERMINAL
     assert sorted(IN_FLIGHT, key=RANK.__getitem__) == ["queued", "dispatched", "in_progress"]
     assert {"failed", "stuck"} == FAILED
 
 
-@pytest.mark.parametrize(("before", "told"), CELLS)
-def test_status_ends_as_its_cell_says(before: Status, told: Status) -> None:
-    outcome = CELLS[before, told]
-    then = given(row(before), report(told, 5)).and_each_ended(outcome)
-    moved = row(told, updated_at=at(5)) if outcome is Outcome.ADVANCED else row(before)
-    then.and_the_row_is(moved)
+@pytest.mark.parametrize(("before", "reported"), CELLS)
+def test_outcome_of_a_status_is_that_of_the_table(before: Status, reported: Status) -> None:
+    outcome = CELLS[before, reported]
+    then = given(row(before), report(reported, 5)).and_each_ended(outcome)
+    expected = row(reported, updated_at=at(5)) if outcome is Outcome.ADVANCED else row(before)
+    then.and_the_row_is(expected)
 
 
 @pytest.mark.parametrize("before", Status)
-def test_request_for_a_row_that_is_there_changes_nothing(before: Status) -> None:
+def test_request_for_an_existing_row_changes_nothing(before: Status) -> None:
     other = request(minute=9, task_preview="another task", callee_id="other", idempotency_key="k")
     given(row(before), other).and_each_ended(Outcome.DUPLICATE).and_the_row_is(row(before))
 
 
 @pytest.mark.parametrize("before", sorted(IN_FLIGHT))
-def test_heartbeat_counts_in_flight(before: Status) -> None:
-    then = given(row(before), beat(3)).and_each_ended(Outcome.HEARTBEAT)
+def test_heartbeat_in_flight_is_recorded(before: Status) -> None:
+    then = given(row(before), heartbeat(3)).and_each_ended(Outcome.HEARTBEAT)
     then.and_the_row_is(row(before, last_heartbeat=at(3), updated_at=at(3)))
 
 
 @pytest.mark.parametrize("before", sorted(TERMINAL))
-def test_heartbeat_is_refused_once_it_is_over(before: Status) -> None:
-    given(row(before), beat(3)).and_each_ended(Outcome.REFUSED).and_the_row_is(row(before))
+def test_heartbeat_after_the_end_is_refused(before: Status) -> None:
+    given(row(before), heartbeat(3)).and_each_ended(Outcome.REFUSED).and_the_row_is(row(before))
 
 
-@pytest.mark.parametrize("told", Status)
-def test_status_without_a_row_is_parked(told: Status) -> None:
-    given(None, report(told)).and_each_ended(Outcome.PARKED).and_the_row_is(None)
+@pytest.mark.parametrize("reported", Status)
+def test_status_without_a_row_is_parked(reported: Status) -> None:
+    given(None, report(reported)).and_each_ended(Outcome.PARKED).and_the_row_is(None)
 
 
 def test_heartbeat_without_a_row_is_parked() -> None:
-    given(None, beat()).and_each_ended(Outcome.PARKED).and_the_row_is(None)
+    given(None, heartbeat()).and_each_ended(Outcome.PARKED).and_the_row_is(None)
 
 
-def test_request_without_a_row_makes_one_that_is_queued() -> None:
-    asked = request(minute=4, idempotency_key="k", deadline=at(99))
-    then = given(None, asked).and_each_ended(Outcome.INSERTED)
+def test_request_inserts_a_queued_row() -> None:
+    event = request(minute=4, idempotency_key="k", deadline=at(99))
+    then = given(None, event).and_each_ended(Outcome.INSERTED)
     then.and_the_row_is(
         Delegation(
             delegation_id="d-1",
-            caller_id=asked.caller_id,
-            callee_id=asked.callee_id,
+            caller_id=event.caller_id,
+            callee_id=event.callee_id,
             task_preview="a task",
             status=Status.QUEUED,
             last_heartbeat=None,
@@ -105,84 +105,84 @@ def test_request_without_a_row_makes_one_that_is_queued() -> None:
 
 
 @pytest.mark.parametrize("before", sorted(IN_FLIGHT))
-@pytest.mark.parametrize("told", Status)
-def test_result_comes_with_completed_and_error_with_failed_and_stuck_alone(before: Status, told: Status) -> None:
-    if CELLS[before, told] is not Outcome.ADVANCED:
+@pytest.mark.parametrize("reported", Status)
+def test_result_and_error_are_stored_by_status(before: Status, reported: Status) -> None:
+    if CELLS[before, reported] is not Outcome.ADVANCED:
         return
-    after = given(row(before), report(told, result="result", error="error")).row
+    after = given(row(before), report(reported, result="result", error="error")).row
     assert after is not None
-    assert after.result_preview == ("result" if told is Status.COMPLETED else None)
-    assert after.error_detail == ("error" if told in FAILED else None)
+    assert after.result_preview == ("result" if reported is Status.COMPLETED else None)
+    assert after.error_detail == ("error" if reported in FAILED else None)
 
 
-@pytest.mark.parametrize("over", sorted(TERMINAL))
+@pytest.mark.parametrize("ended", sorted(TERMINAL))
 @pytest.mark.parametrize("empty", [None, ""])
-def test_empty_preview_is_filled_once_and_never_replaced(over: Status, empty: str | None) -> None:
-    column = "result_preview" if over is Status.COMPLETED else "error_detail"
+def test_empty_preview_is_filled_only_once(ended: Status, empty: str | None) -> None:
+    column = "result_preview" if ended is Status.COMPLETED else "error_detail"
     texts = [{"result": text, "error": text} for text in ("first", "second")]
-    then = given(row(over, **{column: empty}), *(report(over, 2 + n, **text) for n, text in enumerate(texts)))
+    then = given(row(ended, **{column: empty}), *(report(ended, 2 + n, **text) for n, text in enumerate(texts)))
     then.and_each_ended(Outcome.FILLED, Outcome.DUPLICATE)
-    then.and_the_row_is(row(over, **{column: "first"}, updated_at=at(2)))
+    then.and_the_row_is(row(ended, **{column: "first"}, updated_at=at(2)))
 
 
-@pytest.mark.parametrize("over", sorted(TERMINAL))
-def test_text_of_the_wrong_kind_fills_nothing(over: Status) -> None:
-    texts = {"error": "error"} if over is Status.COMPLETED else {"result": "result"}
-    given(row(over), report(over, 1, **texts)).and_each_ended(Outcome.DUPLICATE).and_the_row_is(row(over))
+@pytest.mark.parametrize("ended", sorted(TERMINAL))
+def test_text_of_the_other_column_fills_nothing(ended: Status) -> None:
+    texts = {"error": "error"} if ended is Status.COMPLETED else {"result": "result"}
+    given(row(ended), report(ended, 1, **texts)).and_each_ended(Outcome.DUPLICATE).and_the_row_is(row(ended))
 
 
-@pytest.mark.parametrize("over", sorted(TERMINAL))
+@pytest.mark.parametrize("ended", sorted(TERMINAL))
 @pytest.mark.parametrize("nothing", [None, ""])
-def test_empty_text_fills_nothing(over: Status, nothing: str | None) -> None:
-    told = report(over, 9, result=nothing, error=nothing)
-    given(row(over), told).and_each_ended(Outcome.DUPLICATE).and_the_row_is(row(over))
+def test_empty_text_fills_nothing(ended: Status, nothing: str | None) -> None:
+    reported = report(ended, 9, result=nothing, error=nothing)
+    given(row(ended), reported).and_each_ended(Outcome.DUPLICATE).and_the_row_is(row(ended))
 
 
-@pytest.mark.parametrize("told", Status)
-def test_updated_at_never_goes_back_when_a_status_is_dated_before(told: Status) -> None:
+@pytest.mark.parametrize("reported", Status)
+def test_earlier_status_keeps_updated_at(reported: Status) -> None:
     before = row(updated_at=at(7))
-    after = given(before, report(told, 2, result="text", error="text")).row
+    after = given(before, report(reported, 2, result="text", error="text")).row
     assert after is not None
     assert after.updated_at == at(7)
 
 
-@pytest.mark.parametrize("over", sorted(TERMINAL))
-def test_updated_at_never_goes_back_when_a_text_that_fills_is_dated_before(over: Status) -> None:
-    then = given(row(over, updated_at=at(7)), report(over, 2, result="text", error="text"))
+@pytest.mark.parametrize("ended", sorted(TERMINAL))
+def test_earlier_filling_text_keeps_updated_at(ended: Status) -> None:
+    then = given(row(ended, updated_at=at(7)), report(ended, 2, result="text", error="text"))
     then.and_each_ended(Outcome.FILLED)
     assert then.row is not None
     assert then.row.updated_at == at(7)
 
 
-def test_late_heartbeat_counts_and_moves_neither_time_back() -> None:
-    then = given(row(), beat(5), beat(3)).and_each_ended(Outcome.HEARTBEAT, Outcome.HEARTBEAT)
+def test_late_heartbeat_moves_no_time_back() -> None:
+    then = given(row(), heartbeat(5), heartbeat(3)).and_each_ended(Outcome.HEARTBEAT, Outcome.HEARTBEAT)
     then.and_the_row_is(row(last_heartbeat=at(5), updated_at=at(5)))
 
 
-def test_first_heartbeat_dated_before_the_request_is_kept_without_moving_updated_at_back() -> None:
-    given(row(), beat(-2)).and_the_row_is(row(last_heartbeat=at(-2), updated_at=at(0)))
+def test_first_heartbeat_before_the_request_keeps_updated_at() -> None:
+    given(row(), heartbeat(-2)).and_the_row_is(row(last_heartbeat=at(-2), updated_at=at(0)))
 
 
-def test_heartbeat_between_the_last_one_and_the_last_change_moves_the_heartbeat_alone() -> None:
+def test_heartbeat_before_the_last_change_keeps_updated_at() -> None:
     before = row(last_heartbeat=at(1), updated_at=at(9))
-    given(before, beat(4)).and_the_row_is(row(last_heartbeat=at(4), updated_at=at(9)))
+    given(before, heartbeat(4)).and_the_row_is(row(last_heartbeat=at(4), updated_at=at(9)))
 
 
-def test_what_changes_nothing_returns_the_very_same_row() -> None:
+def test_event_without_effect_returns_the_same_object() -> None:
     before = row(Status.IN_PROGRESS, last_heartbeat=at(3), updated_at=at(3))
-    for event in (request(), beat(2), report(Status.IN_PROGRESS), report(Status.QUEUED)):
+    for event in (request(), heartbeat(2), report(Status.IN_PROGRESS), report(Status.QUEUED)):
         assert evolve(before, event).after is before
 
 
-def test_kinds_of_events_are_never_taken_for_each_other() -> None:
-    assert evolve(row(), beat(1)).outcome is Outcome.HEARTBEAT
+def test_heartbeat_and_report_have_different_rules() -> None:
+    assert evolve(row(), heartbeat(1)).outcome is Outcome.HEARTBEAT
     assert evolve(row(), Reported("d-1", Status.QUEUED, at(1))).outcome is Outcome.DUPLICATE
 
 
 @examples(st.lists(events, max_size=8))
-def test_no_story_moves_a_time_back_or_leaves_a_terminal_state(story: list[Requested | Reported | Heartbeat]) -> None:
+def test_times_and_terminal_statuses_never_go_back(steps: list[Requested | Reported | Heartbeat]) -> None:
     before: Row = row()
-    for event in story:
+    for event in steps:
         after, _ = evolve(before, event)
         assert after is not None
         assert after.updated_at >= before.updated_at
@@ -193,6 +193,6 @@ def test_no_story_moves_a_time_back_or_leaves_a_terminal_state(story: list[Reque
 
 
 @examples(st.lists(events, min_size=1, max_size=8))
-def test_every_story_told_three_times_ends_as_told_once(story: list[Requested | Reported | Heartbeat]) -> None:
-    once = given(None, request(), *story, times=1).row
-    given(None, request(), *story, times=3).and_the_row_is(once)
+def test_repeated_events_give_the_same_row(steps: list[Requested | Reported | Heartbeat]) -> None:
+    once = given(None, request(), *steps, times=1).row
+    given(None, request(), *steps, times=3).and_the_row_is(once)

@@ -1,4 +1,4 @@
-"""Log lines: one a thing, for a person or a machine, and a Kafka client that does not flood them."""
+"""Log lines for people and as JSON, and the limit on lines of the Kafka client."""
 
 import io
 import json
@@ -11,7 +11,7 @@ from projector import logs
 
 
 @pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
+def restored_logging() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -19,25 +19,25 @@ def logging_as_it_was() -> Iterator[None]:
     logging.getLogger("kafka").setLevel(logging.NOTSET)
 
 
-def said(form: str, level: str = "INFO") -> io.StringIO:
+def captured(form: str, level: str = "INFO") -> io.StringIO:
     stream = io.StringIO()
     logs.configure(log_format=form, log_level=level, stream=stream)
     return stream
 
 
-def test_line_for_a_person_has_its_fields_behind_the_message() -> None:
-    stream = said("human")
+def test_human_line_ends_with_its_fields() -> None:
+    stream = captured("human")
     logging.getLogger("projector.worker.loop").info("partition claimed", extra={"partition": 3, "offset": 7})
     assert stream.getvalue()[8:] == " info    partition claimed  partition=3 offset=7\n"
 
 
-def test_line_for_a_machine_is_one_object() -> None:
-    stream = said("json")
+def test_json_line_is_one_object() -> None:
+    stream = captured("json")
     logging.getLogger("projector.worker.loop").warning("waiting for %s", "Kafka", extra={"reason": "two\nlines"})
     (line,) = stream.getvalue().splitlines()
-    held = json.loads(line)
-    assert held.pop("time").endswith("+00:00")
-    assert held == {
+    fields = json.loads(line)
+    assert fields.pop("time").endswith("+00:00")
+    assert fields == {
         "level": "warning",
         "logger": "projector.worker.loop",
         "message": "waiting for Kafka",
@@ -46,8 +46,8 @@ def test_line_for_a_machine_is_one_object() -> None:
 
 
 @pytest.mark.parametrize("form", ["human", "json"])
-def test_exception_comes_with_its_line(form: str) -> None:
-    stream = said(form)
+def test_exception_is_part_of_its_line(form: str) -> None:
+    stream = captured(form)
     try:
         raise ValueError("what went wrong")
     except ValueError:
@@ -57,24 +57,16 @@ def test_exception_comes_with_its_line(form: str) -> None:
         assert "ValueError" in json.loads(stream.getvalue())["exception"]
 
 
-def test_value_that_json_does_not_know_is_a_text() -> None:
-    stream = said("json")
-    logging.getLogger("projector").info(
-        "an object",
-        extra={
-            "held": {
-                1,
-            },
-            "path": object,
-        },
-    )
-    assert json.loads(stream.getvalue())["held"] == "{1}"
+def test_value_unknown_to_json_becomes_text() -> None:
+    stream = captured("json")
+    logging.getLogger("projector").info("an object", extra={"value": {1}})
+    assert json.loads(stream.getvalue())["value"] == "{1}"
 
 
-def test_kafka_client_says_a_thing_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kafka_client_repeats_a_message_once_per_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("projector.logs.time.monotonic", lambda: now[0])
-    stream = said("human")
+    stream = captured("human")
     client = logging.getLogger("kafka.net.manager")
     for port in (1, 2, 3):
         client.error("Connection to %s failed", port)
@@ -85,24 +77,24 @@ def test_kafka_client_says_a_thing_once_a_minute(monkeypatch: pytest.MonkeyPatch
     assert len(stream.getvalue().splitlines()) == 3
 
 
-def test_own_lines_are_never_held_back() -> None:
-    stream = said("human")
+def test_own_lines_are_never_limited() -> None:
+    stream = captured("human")
     for _ in range(3):
         logging.getLogger("projector").warning("fenced")
     assert len(stream.getvalue().splitlines()) == 3
 
 
-def test_kafka_client_tells_no_details_even_at_debug_level() -> None:
-    """Its details hold what it sends."""
-    stream = said("human", "DEBUG")
+def test_kafka_client_never_logs_below_warning() -> None:
+    """Its lines below warning contain what it sends, for example passwords."""
+    stream = captured("human", "DEBUG")
     logging.getLogger("kafka.net.connection").debug("Sending SaslAuthenticateRequest")
     logging.getLogger("kafka.net.connection").info("connected")
-    logging.getLogger("projector").debug("ours")
-    assert stream.getvalue()[8:] == " debug   ours\n"
+    logging.getLogger("projector").debug("visible")
+    assert stream.getvalue()[8:] == " debug   visible\n"
 
 
-def test_level_holds_for_the_kafka_client_too() -> None:
-    stream = said("human", "ERROR")
+def test_level_applies_to_the_kafka_client() -> None:
+    stream = captured("human", "ERROR")
     logging.getLogger("kafka.net.connection").warning("Sending username and password in the clear")
     logging.getLogger("projector").warning("fenced")
     assert stream.getvalue() == ""

@@ -11,7 +11,7 @@ import pytest
 from builders import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rows import CALLEE, CALLER, LEFT_OUT, answer, beat
+from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, answer, heartbeat
 from strategies import real_values
 
 from projector.contract import fields, models
@@ -145,7 +145,7 @@ def test_real_rows_are_accepted_and_mean_the_same() -> None:
     accepted = 0
     for value in real_values():
         activity = open_value(json.dumps(value).encode())
-        if activity is None or LEFT_OUT in json.dumps(activity.row):
+        if activity is None or UNAVAILABLE_VALUE in json.dumps(activity.row):
             continue
         row = json.dumps({name: column for name, column in activity.row.items() if name not in models.RESERVED_COLUMNS})
         try:
@@ -177,7 +177,7 @@ def test_uuid_object_and_text_are_the_same() -> None:
     ],
 )
 def test_time_is_kept_in_utc(text: str, instant: datetime) -> None:
-    row = parse_row(json.dumps(beat(0) | {"created_at": text}))
+    row = parse_row(json.dumps(heartbeat(0) | {"created_at": text}))
     assert (row.created_at, row.created_at.tzinfo) == (instant, UTC)
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rows import CALLEE, LEFT_OUT, answer, beat, delegate
+from rows import CALLEE, UNAVAILABLE_VALUE, answer, delegate, heartbeat
 
 from projector.contract import models
 from projector.contract.models import parse_row
 
-REQUEST, RESULT, HEARTBEAT = delegate(0), answer(0, "completed"), beat(0)
+REQUEST, RESULT, HEARTBEAT = delegate(0), answer(0, "completed"), heartbeat(0)
 NO_ID: list[Any] = [None, "", "d" * 513, "é" * 257, "\0", 7]
 NO_TIME: list[Any] = [
     *(None, 1777975200123, "1777975200", "2026-01-05", "2026-01-05T12:00:00", "2026-01-05T12:00:00Z\n", "infinity"),
@@ -26,12 +26,12 @@ WRONG: list[tuple[dict[str, Any], str, list[Any]]] = [
     (REQUEST, "target_id", NO_UUID),
     (REQUEST, "source_id", NO_UUID[1:]),
     (REQUEST, "created_at", NO_TIME),
-    (REQUEST, "request_body", [None, [], "null", "{", "x", LEFT_OUT]),
+    (REQUEST, "request_body", [None, [], "null", "{", "x", UNAVAILABLE_VALUE]),
     (REQUEST, "request_body.delegation_id", NO_ID),
     (REQUEST, "request_body.task", [7, ["t"]]),
     (REQUEST, "request_body.deadline", NO_TIME[1:]),
-    (REQUEST, "error_detail", [7, LEFT_OUT]),
-    (REQUEST, "idempotency_key", [*NO_ID[1:], LEFT_OUT]),
+    (REQUEST, "error_detail", [7, UNAVAILABLE_VALUE]),
+    (REQUEST, "idempotency_key", [*NO_ID[1:], UNAVAILABLE_VALUE]),
     (RESULT, "response_body.delegation_id", NO_ID),
     (RESULT, "response_body.text", [7]),
     (HEARTBEAT, "request_body.delegation_id", NO_ID),

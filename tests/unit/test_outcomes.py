@@ -1,4 +1,4 @@
-"""What `explain` says of an outcome is what docs/delegations.md says of it."""
+"""`explain` describes each outcome in the words of docs/delegations.md."""
 
 import pytest
 from test_lifecycle_page import rows
@@ -8,17 +8,17 @@ from projector.domain.outcomes import LOST, MEANING, REPEATED, Outcome
 from projector.explain.sentences import Why, sentence
 
 
-def test_meanings_are_those_of_the_page() -> None:
+def test_meanings_equal_those_of_the_page() -> None:
     assert {str(outcome): text for outcome, text in MEANING.items()} == rows("## Outcomes")
     assert list(MEANING) == list(Outcome)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_every_outcome_has_its_sentence(outcome: Outcome) -> None:
+def test_every_outcome_has_a_sentence(outcome: Outcome) -> None:
     assert sentence(outcome, Why()) in (MEANING[outcome], REPEATED, f"{MEANING[outcome]}, which was already recorded")
 
 
-def test_sentence_tells_what_is_known_of_the_case() -> None:
+def test_sentence_names_the_details_of_the_case() -> None:
     assert sentence(Outcome.DUPLICATE, Why(holder="d-7")) == f"{LOST}: d-7"
     assert sentence(Outcome.INSERTED, Why(unparked=2)).endswith(" (parked before it: 2)")
     for outcome in (Outcome.STALE, Outcome.REFUSED):

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from builders import Memory, folded_outcomes, record
+from builders import InMemoryView, outcomes_of, record
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recorded import RECORDINGS
-from rows import CALLEE, CALLER, LEFT_OUT, Columns, answer, beat, delegate, updated
+from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, Columns, answer, delegate, heartbeat, updated
 from strategies import real_values, tampered, texts, values, written
 
 from projector.contract import strict_json
@@ -40,7 +40,7 @@ def redacted(value: object) -> Any:
 
 def endings(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
     """For each record its outcome, the field of its dead letter, and all state after it that a rule reads."""
-    memory, found = Memory(), list[tuple[Any, ...]]()
+    memory, found = InMemoryView(), list[tuple[Any, ...]]()
     for each in records:
         outcomes = memory.project([each])
         dead = [letter.field for letter in memory.dead_letters]
@@ -49,7 +49,7 @@ def endings(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
     return found
 
 
-def rows(memory: Memory) -> list[tuple[Any, ...]]:
+def rows(memory: InMemoryView) -> list[tuple[Any, ...]]:
     """The rows with the sizes of their previews; the outcomes show which idempotency keys are equal."""
     previews = ("task_preview", "result_preview", "error_detail")
     return [
@@ -92,7 +92,7 @@ def test_recorded_feed_keeps_outcomes_and_no_text(path: Any) -> None:
     ]
     values = [json.loads(each.value) for each in records if each.value]
     bodies = [value.get("payload") or value if isinstance(value, dict) else value for value in values]
-    texts = {text for text in free_texts(bodies) if len(text) > 8} - {LEFT_OUT}
+    texts = {text for text in free_texts(bodies) if len(text) > 8} - {UNAVAILABLE_VALUE}
     assert len(texts) > 10
     shown = b"".join(dumps(each) for each in redacted).decode()
     shown += json.dumps([json.loads(each.value) for each in redacted if each.value], ensure_ascii=False)
@@ -202,8 +202,8 @@ def test_secret_is_gone_wherever_it_stood(value: Any, ascii_only: bool) -> None:
 
 
 def test_secret_under_a_repeated_name_is_gone() -> None:
-    text = written(beat(0)).replace(b'"heartbeat"', b'"%b", "method": "heartbeat"' % SECRET[:4].encode())
-    assert strict_json.loads(text) == beat(0)
+    text = written(heartbeat(0)).replace(b'"heartbeat"', b'"%b", "method": "heartbeat"' % SECRET[:4].encode())
+    assert strict_json.loads(text) == heartbeat(0)
     assert SECRET[:4].encode() not in redacted_bytes(text)
 
 
@@ -220,7 +220,7 @@ def test_ids_times_numbers_and_compared_words_stay() -> None:
     assert shown["source"] == updated(row, 3)["source"]
     assert {name for name, content in row.items() if shown["after"][name] != content} == {"summary", "request_body"}
     assert shown["after"]["request_body"]["delegation_id"] == "d-1"
-    assert redacted(beat(0)) == beat(0)
+    assert redacted(heartbeat(0)) == heartbeat(0)
 
 
 def test_text_of_json_stays_one_of_as_many_bytes() -> None:
@@ -237,7 +237,9 @@ def test_text_of_json_stays_one_of_as_many_bytes() -> None:
 
 
 def test_unavailable_and_empty_texts_stay() -> None:
-    row = delegate(0, request_body=LEFT_OUT, error_detail="", summary=LEFT_OUT, extra="", idempotency_key="")
+    row = delegate(
+        0, request_body=UNAVAILABLE_VALUE, error_detail="", summary=UNAVAILABLE_VALUE, extra="", idempotency_key=""
+    )
     assert redacted(row) == row
 
 
@@ -260,8 +262,8 @@ def test_idempotency_keys_equal_in_postgres_stay_equal() -> None:
 @pytest.mark.parametrize("key", ["k" * 512, "k" * 513, "\u00e4" * 256, "\u00e4" * 256 + "k", "\x00" * 170 + "kk"])
 def test_idempotency_key_stays_on_its_side_of_the_limit(key: str) -> None:
     row = delegate(0, idempotency_key=key)
-    ended = folded_outcomes(record(row))
-    assert folded_outcomes(REDACTION.redacted(record(row))) == ended
+    ended = outcomes_of(record(row))
+    assert outcomes_of(REDACTION.redacted(record(row))) == ended
     assert (ended == [Outcome.DEAD_LETTER]) == (len(key.replace("\x00", "\ufffd").encode()) > 512)
 
 

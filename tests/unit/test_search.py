@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from builders import record
-from rows import CALLER, LEFT_OUT, answer, beat, delegate, updated
+from rows import CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 
 from projector.contract.facts import Reported
 from projector.contract.translate import Translation
@@ -32,7 +32,9 @@ def request(delegation_id: str, **columns: Any) -> dict[str, Any]:
 
 def test_records_of_other_delegations_are_skipped() -> None:
     search = Search("d-1")
-    assert scan(search, request("d-1"), request("d-10"), request("d-2"), beat(1), answer(2, "failed", of="d-10")) == [
+    assert scan(
+        search, request("d-1"), request("d-10"), request("d-2"), heartbeat(1), answer(2, "failed", of="d-10")
+    ) == [
         (0, "d-1"),
         (3, "d-1"),
     ]
@@ -70,8 +72,8 @@ def test_unstorable_id_is_found_by_its_stored_form() -> None:
 
 def test_unavailable_body_is_matched_by_the_row_id() -> None:
     whole = delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": LONG})
-    bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
-    another = updated({**delegate(1, "completed", id=ROW[:-1] + "2"), "request_body": LEFT_OUT}, 1)
+    bare = updated({**delegate(1, "completed", id=ROW), "request_body": UNAVAILABLE_VALUE}, 1)
+    another = updated({**delegate(1, "completed", id=ROW[:-1] + "2"), "request_body": UNAVAILABLE_VALUE}, 1)
     search = Search("d-1")
     assert scan(search, whole, bare, another) == [(0, "d-1"), (1, "d-1")]
     meaning = search.matches[1].meaning
@@ -81,13 +83,13 @@ def test_unavailable_body_is_matched_by_the_row_id() -> None:
 
 
 def test_stored_large_row_resolves_an_unavailable_body() -> None:
-    bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
+    bare = updated({**delegate(1, "completed", id=ROW), "request_body": UNAVAILABLE_VALUE}, 1)
     assert scan(Search("d-1", large_rows={ROW: "d-1"}), bare) == [(0, "d-1")]
     assert scan(Search("d-1", large_rows={ROW: "d-2"}), bare) == []
 
 
 def test_updates_before_the_whole_row_are_dead_letters() -> None:
-    bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
+    bare = updated({**delegate(1, "completed", id=ROW), "request_body": UNAVAILABLE_VALUE}, 1)
     whole = delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": LONG})
     search = Search("d-1", large_rows={ROW: "d-1"})
     search.scan([record(value, offset) for offset, value in enumerate([bare, bare, whole, bare])])
@@ -95,7 +97,7 @@ def test_updates_before_the_whole_row_are_dead_letters() -> None:
 
 
 def test_unavailable_body_of_a_small_row_is_a_dead_letter() -> None:
-    bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
+    bare = updated({**delegate(1, "completed", id=ROW), "request_body": UNAVAILABLE_VALUE}, 1)
     search = Search("d-1")
     search.scan([record(delegate(0, id=ROW), 0), record(bare, 1)])
     assert isinstance(search.matches[1].meaning, DeadLetter)
@@ -105,7 +107,7 @@ def test_unavailable_body_of_a_small_row_is_a_dead_letter() -> None:
 def test_records_that_only_mention_the_id_are_found() -> None:
     copy = {"activity_type": "a2a_receive", "method": "delegate_result", "response_body": {"delegation_id": "d-1"}}
     deleted = {"op": "d", "before": delegate(0), "after": None}
-    nameless = {**beat(1), "request_body": {}, "summary": "no answer for d-1"}
+    nameless = {**heartbeat(1), "request_body": {}, "summary": "no answer for d-1"}
     other = {**copy, "response_body": {"delegation_id": "d-10"}}
     assert scan(Search("d-1"), copy, deleted, nameless, other, None) == [
         (0, Outcome.UNRELATED),
@@ -144,7 +146,7 @@ def test_competing_requests_are_found_once_the_key_is_known() -> None:
 
 def test_competing_requests_are_not_requests_of_the_delegation() -> None:
     search = Search("d-1", keys=[(CALLER, "k")])
-    scan(search, request("d-2", idempotency_key="k"), request("d-1", idempotency_key="k"), beat(1))
+    scan(search, request("d-2", idempotency_key="k"), request("d-1", idempotency_key="k"), heartbeat(1))
     assert [found.record.offset for found in search.requests()] == [1]
 
 

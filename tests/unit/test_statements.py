@@ -1,4 +1,4 @@
-"""No SQL is built: what a statement says stands in the source, and mypy does not see when it does not."""
+"""No SQL is built at run time: each statement is a constant. mypy does not check that a str is a LiteralString."""
 
 import ast
 from collections.abc import Iterator
@@ -7,16 +7,20 @@ from pathlib import Path
 import pytest
 
 import projector
+from projector.contract.facts import Reported
+from projector.domain.lifecycle import Delegation, State
+from projector.domain.positions import Move
+from projector.postgres import write_batch
 
 ROOT = Path(projector.__file__).parent
-ASKS = {"execute": 0, "executemany": 0, "copy": 0, "send": 1}
+RUN_SQL = {"execute": 0, "executemany": 0, "copy": 0, "send": 1}
 FROM_FILES = {"migrations.py": {"migration.up", "migration.down"}, "write_batch.py": {"_FUNCTION", "_CALL"}}
 
 
 def statements(tree: ast.Module) -> Iterator[ast.expr]:
-    """What is given to the database; where that is a parameter `statement: LiteralString`, what the callers give."""
-    promised = dict(ASKS)
-    kept: set[ast.expr] = set()
+    """The arguments of calls that run SQL, also of functions with a parameter `statement: LiteralString`."""
+    positions = dict(RUN_SQL)
+    parameters: set[ast.expr] = set()
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)):
         for place, argument in enumerate(function.args.args):
             if (
@@ -24,12 +28,16 @@ def statements(tree: ast.Module) -> Iterator[ast.expr]:
                 and argument.annotation
                 and ast.unparse(argument.annotation) == "LiteralString"
             ):
-                promised[function.name] = place
-                kept |= {node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == "statement"}
+                positions[function.name] = place
+                parameters |= {
+                    node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == "statement"
+                }
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        given = call.args[promised[name] :] or [keyword.value for keyword in call.keywords] if name in promised else []
-        yield from (each for each in given[:1] if each not in kept)
+        given = (
+            call.args[positions[name] :] or [keyword.value for keyword in call.keywords] if name in positions else []
+        )
+        yield from (each for each in given[:1] if each not in parameters)
 
 
 def is_constant(statement: ast.expr) -> bool:
@@ -50,11 +58,11 @@ def is_constant(statement: ast.expr) -> bool:
         "def put(conn, statement: str):\n cursor.copy(statement)",
     ],
 )
-def test_a_built_statement_is_noticed(built: str) -> None:
+def test_statement_built_at_run_time_is_found(built: str) -> None:
     assert not all(map(is_constant, statements(ast.parse(built))))
 
 
-def test_every_statement_is_a_constant_in_the_source_or_a_file_of_it() -> None:
+def test_every_statement_is_a_constant() -> None:
     found, built = 0, []
     for file in sorted(ROOT.rglob("*.py")):
         for statement in statements(ast.parse(file.read_text())):
@@ -63,3 +71,16 @@ def test_every_statement_is_a_constant_in_the_source_or_a_file_of_it() -> None:
                 built.append(f"{file.relative_to(ROOT)}:{statement.lineno}: {ast.unparse(statement)}")
     assert built == []
     assert found > 40
+
+
+def test_arrays_of_a_batch_have_the_columns_of_its_rows() -> None:
+    """Python passes the columns by position, so their order must be that of the signature in write_batch.sql."""
+    rows = {
+        "moved": Move._fields,
+        "inserted": Delegation._fields,
+        "updated": (*State._fields, "version"),
+        "parked": ("topic", "partition", "offset", *Reported._fields),
+    }
+    names = [name for name, _ in write_batch._PARAMETERS]
+    for part, fields in rows.items():
+        assert [name for name in names if name.startswith(f"{part}_")] == [f"{part}_{field}" for field in fields]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from builders import at as instant
-from builders import folded, record
+from builders import fold_batches, record
 from recorded import RECORDINGS
-from rows import CALLER, LEFT_OUT, answer, beat, delegate, updated
+from rows import CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 
 from projector.contract.facts import Status
 from projector.domain.outcomes import LOST, REPEATED, Outcome
@@ -33,7 +33,7 @@ def timeline(*values: object, **options: Any) -> Timeline:
     records = [record(value, offset) for offset, value in enumerate(values)]
     built = timeline_of(records, **options)
     if not options:
-        assert built.row == folded(records).rows.get("d-1")
+        assert built.row == fold_batches(records).rows.get("d-1")
     return built
 
 
@@ -43,16 +43,16 @@ def outcomes(entries: Iterable[Entry]) -> list[str]:
 
 def test_each_outcome_has_its_sentence() -> None:
     entries = timeline(
-        beat(0),
+        heartbeat(0),
         delegate(0),
         delegate(0),
         answer(2, "dispatched"),
         answer(3, "pending"),
-        beat(4),
+        heartbeat(4),
         answer(5, "completed"),
         answer(6, "completed", text="3"),
         answer(7, "failed"),
-        {**beat(1), "request_body": {}, "summary": "d-1"},
+        {**heartbeat(1), "request_body": {}, "summary": "d-1"},
         {"activity_type": "a2a_receive", "summary": "d-1"},
         {"op": "d", "before": delegate(0)},
         {"activity_type": "delegation", "method": "none", "summary": "d-1"},
@@ -80,7 +80,7 @@ def test_each_outcome_has_its_sentence() -> None:
 
 
 def test_repeated_records_change_nothing_and_have_reasons() -> None:
-    values = [delegate(0), answer(1, "dispatched"), beat(2), answer(3, "completed", text="3")]
+    values = [delegate(0), answer(1, "dispatched"), heartbeat(2), answer(3, "completed", text="3")]
     once, twice = timeline(*values), timeline(*values, *values)
     assert twice.row == once.row
     assert outcomes(twice.entries) == [*outcomes(once.entries), "refused", "refused", "refused", "duplicate"]
@@ -88,7 +88,7 @@ def test_repeated_records_change_nothing_and_have_reasons() -> None:
 
 
 def test_entry_lists_the_changed_columns() -> None:
-    _, moved, alive = timeline(delegate(0), answer(1, "failed", error="no"), beat(2)).entries
+    _, moved, alive = timeline(delegate(0), answer(1, "failed", error="no"), heartbeat(2)).entries
     assert moved.changes == [
         Change("status", "queued", "failed"),
         Change("error_detail", None, "no"),
@@ -106,7 +106,7 @@ def test_entry_has_coordinates_times_envelope_and_method() -> None:
 
 
 def test_parked_events_are_applied_with_the_request() -> None:
-    applied = timeline(answer(1, "completed", text="3"), beat(0), delegate(0))
+    applied = timeline(answer(1, "completed", text="3"), heartbeat(0), delegate(0))
     assert outcomes(applied.entries) == ["parked", "parked", "inserted"]
     assert applied.entries[2].sentence == sentence(Outcome.INSERTED, Why(unparked=2))
     assert Change("status", None, "completed") in applied.entries[2].changes
@@ -137,7 +137,7 @@ def test_records_override_the_holder_in_the_view() -> None:
 
 def test_update_with_unavailable_body_changes_the_row() -> None:
     whole = delegate(0, id=ROW, request_body={"delegation_id": "d-1", "task": "x" * 2000})
-    bare = updated({**delegate(1, "completed", id=ROW), "request_body": LEFT_OUT}, 1)
+    bare = updated({**delegate(1, "completed", id=ROW), "request_body": UNAVAILABLE_VALUE}, 1)
     assert outcomes(timeline(whole, bare).entries) == ["inserted", "advanced"]
 
 
@@ -154,7 +154,7 @@ def test_records_after_the_position_are_not_projected() -> None:
 @pytest.mark.parametrize("file", RECORDINGS, ids=lambda file: str(file.name))
 def test_recorded_delegations_make_the_projected_rows(file: Path) -> None:
     records = list(read_recording(file))
-    rows = folded(records).rows
+    rows = fold_batches(records).rows
     for delegation_id, row in sorted(rows.items())[::5]:
         keys: frozenset[Key] = frozenset()
         if row.idempotency_key:
@@ -166,11 +166,11 @@ def test_recorded_delegations_make_the_projected_rows(file: Path) -> None:
 
 def test_order_is_by_offset_then_by_timestamp_between_partitions() -> None:
     records = [
-        record(beat(0), 1, partition=1, timestamp=50),
-        record(beat(1), 0, partition=1, timestamp=200),
-        record(beat(2), 7, partition=0, timestamp=100),
-        record(beat(3), 8, partition=0, timestamp=None),
-        record(beat(4), 0, partition=2, timestamp=150),
+        record(heartbeat(0), 1, partition=1, timestamp=50),
+        record(heartbeat(1), 0, partition=1, timestamp=200),
+        record(heartbeat(2), 7, partition=0, timestamp=100),
+        record(heartbeat(3), 8, partition=0, timestamp=None),
+        record(heartbeat(4), 0, partition=2, timestamp=150),
     ]
     assert [(entry.partition, entry.offset) for entry in timeline_of(records).entries] == [
         (0, 7),

@@ -8,9 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from builders import at, dead, outcome, report_of, request_of, said
-from rows import CALLEE, CALLER, LEFT_OUT, answer, delegate
-from rows import beat as heartbeat
+from builders import at, dead_letter_of, outcome_of, report_of, request_of, translation_of
+from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat
 
 from projector.contract.facts import FAILED, Heartbeat, Reported, Requested, Status
 from projector.contract.translate import STATUS_OF_ROW, Translation
@@ -43,23 +42,23 @@ def test_status_is_read_for_both_methods(name: str) -> None:
 
 @pytest.mark.parametrize("status", WRONG_STATUSES)
 def test_unknown_status_is_reported_before_other_errors(status: object) -> None:
-    assert dead(delegate(0, request_body="{", source_id=7, created_at=7) | {"status": status})[0] == "status"
-    assert dead(answer(0, "failed", response_body="{") | {"status": status})[0] == "status"
-    assert dead(answer(0, "failed", response_body=None) | {"status": status})[0] == "status"
-    assert outcome(heartbeat(0) | {"status": status}) is Outcome.PARKED
+    assert dead_letter_of(delegate(0, request_body="{", source_id=7, created_at=7) | {"status": status})[0] == "status"
+    assert dead_letter_of(answer(0, "failed", response_body="{") | {"status": status})[0] == "status"
+    assert dead_letter_of(answer(0, "failed", response_body=None) | {"status": status})[0] == "status"
+    assert outcome_of(heartbeat(0) | {"status": status}) is Outcome.PARKED
 
 
 @pytest.mark.parametrize("method", [None, "", "Delegate", "delegate ", 7, [], {}, ["delegate"]])
 def test_unknown_method_is_a_dead_letter(method: object) -> None:
-    assert dead(delegate(0) | {"method": method})[0] == "method"
+    assert dead_letter_of(delegate(0) | {"method": method})[0] == "method"
 
 
 @pytest.mark.parametrize("activity_type", ["agent_log", "a2a_receive", "", "Delegation", "delegation\x00"])
 def test_other_activity_is_unrelated_with_any_content(activity_type: str) -> None:
     row = answer(0, "completed", text="copy") | {"activity_type": activity_type}
-    assert outcome(row) is Outcome.UNRELATED
+    assert outcome_of(row) is Outcome.UNRELATED
     odd = {"method": [], "status": 7, "request_body": "{", "created_at": "infinity"}
-    assert outcome(row | odd) is Outcome.UNRELATED
+    assert outcome_of(row | odd) is Outcome.UNRELATED
 
 
 # --- delegate
@@ -67,7 +66,7 @@ def test_other_activity_is_unrelated_with_any_content(activity_type: str) -> Non
 
 def test_delegate_is_a_request_and_a_status() -> None:
     row = delegate(3, "failed", source_id=OTHER.upper(), error_detail="broke", idempotency_key="k")
-    assert said(row) == Translation(
+    assert translation_of(row) == Translation(
         "d-1",
         Requested("d-1", OTHER, CALLEE, "count to three", "k", at(3) + timedelta(hours=6), at(3)),
         Reported("d-1", Status.FAILED, at(3), None, "broke"),
@@ -127,7 +126,7 @@ def test_empty_text_is_the_same_as_none(nothing: str | None) -> None:
     ],
 )
 def test_malformed_delegate_names_the_wrong_field(columns: dict[str, object], field: str) -> None:
-    assert dead(delegate(0) | columns)[0] == field
+    assert dead_letter_of(delegate(0) | columns)[0] == field
 
 
 def test_default_deadline_in_the_last_year_is_accepted() -> None:
@@ -139,21 +138,21 @@ def test_default_deadline_in_the_last_year_is_accepted() -> None:
 
 def test_result_takes_the_id_of_response_before_request() -> None:
     both = answer(0, "failed", of="d-1", request_body={"delegation_id": "d-2"})
-    assert said(both).delegation_id == "d-1"
-    assert said(both | {"response_body": {"delegation_id": "", "error": "e"}}).delegation_id == "d-2"
-    assert said(both | {"response_body": None}).delegation_id == "d-2"
-    assert said(both).request is None
+    assert translation_of(both).delegation_id == "d-1"
+    assert translation_of(both | {"response_body": {"delegation_id": "", "error": "e"}}).delegation_id == "d-2"
+    assert translation_of(both | {"response_body": None}).delegation_id == "d-2"
+    assert translation_of(both).request is None
 
 
 @pytest.mark.parametrize("body", [None, "null", [], "[]", {}, {"delegation_id": None}, {"delegation_id": ""}])
 def test_row_without_a_delegation_id_is_uncorrelated(body: object) -> None:
-    assert outcome(answer(0, "queued", response_body=body, request_body=body)) is Outcome.UNCORRELATED
-    assert outcome(heartbeat(0) | {"request_body": body}) is Outcome.UNCORRELATED
+    assert outcome_of(answer(0, "queued", response_body=body, request_body=body)) is Outcome.UNCORRELATED
+    assert outcome_of(heartbeat(0) | {"request_body": body}) is Outcome.UNCORRELATED
 
 
 def test_uncorrelated_row_is_not_validated_further() -> None:
     row = answer(0, "failed", response_body=None)
-    assert outcome(row | {"created_at": "infinity", "error_detail": 7}) is Outcome.UNCORRELATED
+    assert outcome_of(row | {"created_at": "infinity", "error_detail": 7}) is Outcome.UNCORRELATED
 
 
 def test_text_needs_completed_and_error_needs_failed() -> None:
@@ -169,8 +168,10 @@ def test_text_needs_completed_and_error_needs_failed() -> None:
 
 
 def test_heartbeat_takes_the_id_of_its_request_only() -> None:
-    assert said(heartbeat(4)) == Translation("d-1", None, Heartbeat("d-1", at(4)))
-    assert outcome(heartbeat(4) | {"request_body": None, "response_body": {"delegation_id": "d-1"}}) == "uncorrelated"
+    assert translation_of(heartbeat(4)) == Translation("d-1", None, Heartbeat("d-1", at(4)))
+    assert (
+        outcome_of(heartbeat(4) | {"request_body": None, "response_body": {"delegation_id": "d-1"}}) == "uncorrelated"
+    )
 
 
 # --- only what a rule uses
@@ -193,7 +194,7 @@ def test_heartbeat_takes_the_id_of_its_request_only() -> None:
 )
 def test_unused_column_may_hold_anything(row: dict[str, object], unused: str, garbage: object) -> None:
     for column in unused.split():
-        assert said(row | {column: garbage}) == said(row)
+        assert translation_of(row | {column: garbage}) == translation_of(row)
 
 
 @pytest.mark.parametrize("garbage", GARBAGE)
@@ -213,6 +214,8 @@ def test_unstorable_characters_of_ids_are_replaced() -> None:
 
 
 def test_unavailable_error_detail_and_key_are_none() -> None:
-    row = delegate(0, "failed", error_detail=LEFT_OUT, idempotency_key=LEFT_OUT, response_body={"error": "e"})
+    row = delegate(
+        0, "failed", error_detail=UNAVAILABLE_VALUE, idempotency_key=UNAVAILABLE_VALUE, response_body={"error": "e"}
+    )
     assert report_of(row).error_detail == "e"
     assert request_of(row).idempotency_key is None

@@ -8,10 +8,10 @@ import pytest
 
 from testbed.oracle import Expected, Oracle, fold_log
 from testbed.recording import AcknowledgedRecord, read_recording, write_recording
-from testbed.workload import SCENARIO_WEIGHTS, Mix, logged, partition_of, records
+from testbed.workload import SCENARIO_WEIGHTS, Mix, partition_of, records, with_offsets
 from testbed.workload.delegation import Delegation
 from testbed.workload.feeds import ENVELOPES, choose_feed
-from testbed.workload.malformed import dead_letters
+from testbed.workload.malformed import malformed_values
 from testbed.workload.scenarios import Scenario
 
 OUTCOMES = {
@@ -23,7 +23,7 @@ SMALL = Mix(delegations=len(SCENARIO_WEIGHTS) * 12, live=30, repeat_every=500, s
 
 @pytest.fixture(scope="module")
 def expected() -> Expected:
-    return fold_log(logged(records(SMALL)))
+    return fold_log(with_offsets(records(SMALL)))
 
 
 def test_equal_seeds_write_equal_logs() -> None:
@@ -44,7 +44,7 @@ def test_every_status_occurs(expected: Expected) -> None:
 
 
 def test_shares_match_settings() -> None:
-    log = logged(records(SMALL._replace(unrelated_share=0.7, garbage_share=0.1, repeat_every=10**9)))
+    log = with_offsets(records(SMALL._replace(unrelated_share=0.7, malformed_share=0.1, repeat_every=10**9)))
     outcomes = fold_log(log).outcomes
     assert outcomes["unrelated"] / outcomes.total() == pytest.approx(0.7, abs=0.05)
     assert outcomes["dead_letter"] / outcomes.total() == pytest.approx(0.1, abs=0.03)
@@ -113,20 +113,20 @@ def run_scenario(scenario: Scenario, seed: int, weights: list[float]) -> Oracle:
         if change is None:
             return oracle
         value = delegation.feed.value(change.op, change.row, change.at)
-        oracle.see(AcknowledgedRecord("activity-log", 0, offset, delegation.now, None, value))
+        oracle.apply(AcknowledgedRecord("activity-log", 0, offset, delegation.now, None, value))
     raise AssertionError("the scenario does not end")
 
 
 def test_malformed_values_are_dead_letters() -> None:
     oracle = Oracle()
-    for offset, value in enumerate(dead_letters(seed=1, count=5000)):
-        assert oracle.see(AcknowledgedRecord("activity-log", 0, offset, 1, None, value)) == "dead_letter", value[:500]
+    for offset, value in enumerate(malformed_values(seed=1, count=5000)):
+        assert oracle.apply(AcknowledgedRecord("activity-log", 0, offset, 1, None, value)) == "dead_letter", value[:500]
     assert oracle.outcomes == {"dead_letter": 5000}
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zst"])
 def test_recording_keeps_every_byte(tmp_path: Path, suffix: str) -> None:
-    log = list(itertools.islice(logged(records(SMALL)), 1500))
+    log = list(itertools.islice(with_offsets(records(SMALL)), 1500))
     path = tmp_path / f"log.{suffix}"
     assert write_recording(path, log) == len(log)
     assert list(read_recording(path)) == log

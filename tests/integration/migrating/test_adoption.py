@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import LiteralString
 
 import pytest
-from projecting import asked, expected_of, in_batches, table
+from projecting import expected_rows, project_in_batches, query, view_rows
 from psycopg import Connection
 
 from migrating import platform_table
@@ -14,7 +14,7 @@ from projector.rebuild import shadow
 from projector.recordings.file import RecordedRecord
 from projector.settings import PostgresSettings
 from testbed.workload import Mix, records
-from testbed.workload.log import logged
+from testbed.workload.log import with_offsets
 
 
 def about_delegations(catalog: Catalog) -> list[tuple[object, ...]]:
@@ -77,7 +77,7 @@ def test_harmless_difference_does_not_prevent_adoption(existing: Connection, cha
 
 LOG = [
     RecordedRecord(*record)
-    for record in logged(
+    for record in with_offsets(
         records(Mix(delegations=60, live=15, seed=5, repeat_every=300, longest_repeat=60)), partitions=3
     )
 ]
@@ -99,13 +99,13 @@ def test_shadow_takes_the_log_despite_a_further_column(
     migrations.up(existing)
     with connection.connect(PostgresSettings(database_url=empty_url), schema=shadow.SCHEMA) as shadow_conn:
         write_batch.prepare(shadow_conn)
-        in_batches(shadow_conn, LOG, 200)
-        assert table(shadow_conn) == expected_of(LOG)
+        project_in_batches(shadow_conn, LOG, 200)
+        assert view_rows(shadow_conn) == expected_rows(LOG)
     with connection.connect(PostgresSettings(database_url=empty_url)) as view:
         assert shadow.carry_over_rows(view, view.execute("SELECT now() + interval '1 hour'").fetchall()[0][0]) == 1
-        assert asked(view, "SELECT delegation_id FROM delegations") == ["theirs"]
+        assert query(view, "SELECT delegation_id FROM delegations") == ["theirs"]
     rows = existing.execute("SELECT count(*) FROM projector_shadow.delegations").fetchone()
-    assert rows == (len(expected_of(LOG)) + 1,)
+    assert rows == (len(expected_rows(LOG)) + 1,)
 
 
 @pytest.mark.parametrize("column", FURTHER_COLUMNS.values(), ids=FURTHER_COLUMNS)

@@ -2,7 +2,7 @@
 
 import psycopg
 from cluster import Cluster
-from commands import projector
+from commands import run_projector
 from under_load import under_load
 
 FILL_SHADOW = """
@@ -12,26 +12,26 @@ FILL_SHADOW = """
 """
 
 
-def migrate(scene: Cluster, *arguments: str) -> str:
-    command = projector("migrate", *arguments, database_url=scene.database_url)
+def migrate(cluster: Cluster, *arguments: str) -> str:
+    command = run_projector("migrate", *arguments, database_url=cluster.database_url)
     assert command.code == 0, command.err
     return command.out
 
 
-def test_down_and_up_of_the_shadow_disturb_no_member(scene: Cluster) -> None:
+def test_down_and_up_of_the_shadow_disturb_no_member(cluster: Cluster) -> None:
     """`down --to 50` does not ask either, although the shadow holds rows."""
-    with psycopg.connect(scene.database_url) as conn:
+    with psycopg.connect(cluster.database_url) as conn:
         conn.execute(FILL_SHADOW)
-    member = scene.member()
-    member.says("partition claimed", times=3)
-    with under_load(scene, per_second=500):
-        scene.projects_more_than(0)
-        assert migrate(scene, "down", "--to", "50") == "reverted 051_shadow\n"
-        scene.projects_more_than(scene.projected() + 100)
-        assert migrate(scene, "up") == "applied 051_shadow\nthe schema is up to date\n"
-        scene.projects_more_than(scene.projected() + 100)
-    scene.caught_up()
-    scene.view_equals_log()
-    scene.nothing_dropped()
-    scene.each_ended_once()
+    member = cluster.start_member()
+    member.wait_for_log("partition claimed", times=3)
+    with under_load(cluster, per_second=500):
+        cluster.wait_until_more_projected_than(0)
+        assert migrate(cluster, "down", "--to", "50") == "reverted 051_shadow\n"
+        cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
+        assert migrate(cluster, "up") == "applied 051_shadow\nthe schema is up to date\n"
+        cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    cluster.assert_nothing_dropped()
+    cluster.assert_outcomes_counted_once()
     assert not {line["message"] for line in member.lines()} & {"fenced", "waiting for Postgres", "waiting for Kafka"}
