@@ -26,6 +26,7 @@ loop._COMMIT_SILENCE_SECONDS = 2.0
 
 
 def shorten_timeouts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten them in the members that the test starts from now on: Python runs this file before their first line."""
+    """Shorten them in the members that the test starts from now on. Python runs this file before their first line."""
     (folder / "sitecustomize.py").write_text(SHORTEN)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    folders = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
