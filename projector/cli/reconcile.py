@@ -12,7 +12,7 @@ from projector.errors import Misconfigured
 from projector.kafka.reader import TopicReader, open_topic
 from projector.postgres.connection import connect, open_view
 from projector.postgres.write_batch import prepare
-from projector.process import tune_gc
+from projector.process.garbage_collector import tune_gc
 from projector.rebuild import shadow
 from projector.rebuild.comparison import Options
 from projector.rebuild.drift import Classification, DriftKind, DriftReport, Example
