@@ -63,7 +63,7 @@ class Log:
     def topic(self) -> TopicReader:
         if self._topic is None:
             self._topic = self._opened.enter_context(
-                open_topic(KafkaSettings(bootstrap_servers=self.kafka, topic=self.name, group_id="nobody"))
+                open_topic(KafkaSettings(bootstrap_servers=self.kafka, topic=self.name, group_id="unused"))
             )
         return self._topic
 

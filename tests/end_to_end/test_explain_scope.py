@@ -102,7 +102,7 @@ def test_caller_option_selects_partitions_without_a_row(platform: Platform) -> N
     assert asked.partition in ranges_of(report)
     assert len(ranges_of(report)) <= 2
     assert (report["verdict"]["kind"], report["stored"]) == ("behind", None)
-    assert platform.explain("d-1", "--caller", "nobody").code == 2
+    assert platform.explain("d-1", "--caller", "no uuid").code == 2
 
 
 def test_unknown_id_is_an_error_with_the_scope(platform: Platform) -> None:
