@@ -19,7 +19,7 @@ from benchmarks.report import table, write_results
 from benchmarks.stopwatch import Stopwatch
 from projector.contract import translate
 from projector.kafka.consumer import GroupConsumer
-from projector.process import tune_gc
+from projector.process.garbage_collector import tune_gc
 from projector.projection import transaction
 from projector.projection.transaction import PendingBatch
 from projector.settings import load

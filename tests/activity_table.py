@@ -1,9 +1,13 @@
 """The platform's table `activity_logs` beside the view, and the rows of both."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 from psycopg.rows import dict_row
+from rows import CALLER
 
 from projector.domain.lifecycle import Delegation
 from projector.ledger.rows import Connection
@@ -24,6 +28,15 @@ def create_activity_table(url: str) -> None:
                 created_at timestamptz NOT NULL DEFAULT now()
             )
             """
+        )
+
+
+def insert_activities(conn: Connection, *rows: Mapping[str, Any]) -> None:
+    """Insert rows of the caller; each gets a random id unless it has one."""
+    for row in rows:
+        conn.execute(
+            "INSERT INTO activity_logs SELECT * FROM jsonb_populate_record(NULL::activity_logs, %s::jsonb)",
+            [json.dumps({"id": str(uuid4()), "workspace_id": CALLER, **row})],
         )
 
 

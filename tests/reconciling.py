@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any, LiteralString, Self
 from uuid import uuid4
 
+from commands import CommandResult, run_projector
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from projecting import connected
 from projecting import query as query
-from rows import CALLEE, CALLER, Columns, at, delegate
+from rows import CALLEE, CALLER, Columns, answer, at, delegate, heartbeat
 
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import Fence, LogRange, Polled
@@ -62,7 +63,7 @@ class Log:
     def topic(self) -> TopicReader:
         if self._topic is None:
             self._topic = self._opened.enter_context(
-                open_topic(KafkaSettings(bootstrap_servers=self.kafka, topic=self.name, group_id="nobody"))
+                open_topic(KafkaSettings(bootstrap_servers=self.kafka, topic=self.name, group_id="unused"))
             )
         return self._topic
 
@@ -96,8 +97,8 @@ class Log:
         self._token = uuid4()
         offsets = {}
         with connection.transaction(self.conn):
-            for partition, span in self.topic.log_ranges().items():
-                wanted = Claim(self.name, partition, self._token, self.topic.topic_id, span.beginning, 1, "test")
+            for partition, log_range in self.topic.log_ranges().items():
+                wanted = Claim(self.name, partition, self._token, self.topic.topic_id, log_range.beginning, 1, "test")
                 offset = positions.claim(self.conn, wanted)
                 assert offset is not None
                 offsets[partition] = offset
@@ -105,8 +106,10 @@ class Log:
 
     def poll(self) -> Iterator[Sequence[Polled]]:
         """Claim every partition and read it up to the end of its log."""
-        offsets, spans = self.claim(), self.topic.log_ranges()
-        yield from self.topic.read({each: LogRange(offsets[each], span.end) for each, span in spans.items()})
+        offsets, log_ranges = self.claim(), self.topic.log_ranges()
+        yield from self.topic.read(
+            {each: LogRange(offsets[each], log_range.end) for each, log_range in log_ranges.items()}
+        )
 
     def project(self) -> Self:
         """Project up to the end of the log."""
@@ -154,6 +157,13 @@ class Log:
     def rebuild(self, source: RebuildSource | None = None, **options: Any) -> tuple[int, int, int] | None:
         """How many rows were inserted, updated and deleted; None where nothing had drifted."""
         return self.reconcile(source, repair=True, **options).applied
+
+    def settings(self) -> dict[str, str]:
+        return {"database_url": self.url, "bootstrap_servers": self.kafka, "topic": self.name}
+
+    def run(self, *arguments: str, **others: str) -> CommandResult:
+        """Run a command on this topic and database, with other settings."""
+        return run_projector(*arguments, **self.settings(), **others)
 
     # --- the contents of the database
 
@@ -206,6 +216,13 @@ class At(Progress):
         if reached and not self._acted:
             self._acted = True
             self._act()
+
+
+def produce_whole(log: Log) -> Log:
+    """Produce and project four delegations, one of them completed, and a parked result. The log keeps all records."""
+    log.produce(request(0, "a"), request(1, "b", idempotency_key="k-b"), answer(2, "completed", of="a", text="one"))
+    log.produce(request(3, "c", idempotency_key="k-c"), request(4, "d"), heartbeat(5, of="d"), partition=1)
+    return log.produce(answer(6, "completed", of="e"), partition=2).project()
 
 
 def change(log: Log, statement: LiteralString) -> None:

@@ -107,7 +107,7 @@ def arrange(arguments: Sequence[str], options: Mapping[str, click.Parameter]) ->
     """The same arguments as `--flag=value` first, then `--`, then the positional arguments.
 
     click alone takes `--force` as the value in `--out --force`, and `-1` as a flag. Here an argument that begins with a
-    dash is a value only if it is a number, is joined to its flag by "=", or comes after `--`.
+    dash is a value only if it is a number, has a space, is joined to its flag by "=", or comes after `--`.
     """
     flags: list[str] = []
     positional: list[str] = []
@@ -137,7 +137,9 @@ def _take_values(flag: str, option: click.Option, rest: deque[str]) -> list[str]
 
 
 def _is_value(argument: str) -> bool:
-    return not argument.startswith("-") or argument == "-" or bool(_NEGATIVE_NUMBER.fullmatch(argument))
+    if not argument.startswith("-") or argument == "-":
+        return True
+    return bool(_NEGATIVE_NUMBER.fullmatch(argument)) or " " in argument.partition("=")[0]
 
 
 def whole_number(text: str) -> int | None:

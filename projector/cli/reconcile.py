@@ -12,7 +12,7 @@ from projector.errors import Misconfigured
 from projector.kafka.reader import TopicReader, open_topic
 from projector.postgres.connection import connect, open_view
 from projector.postgres.write_batch import prepare
-from projector.process import tune_gc
+from projector.process.garbage_collector import tune_gc
 from projector.rebuild import shadow
 from projector.rebuild.comparison import Options
 from projector.rebuild.drift import Classification, DriftKind, DriftReport, Example
@@ -32,7 +32,7 @@ _LOG_INTERVAL_SECONDS = 10.0
 
 
 def compare(settings: Settings, source_names: Sequence[str], options: Options) -> Result:
-    """Compare the view with the source, and repair it if `options` has it so."""
+    """Compare the view with the source, and repair the view if `options.repair` is set."""
     tune_gc()
     patient = settings.model_copy(update=_TIMEOUTS)
     with ExitStack() as stack, _progress() as progress:
@@ -178,7 +178,9 @@ def _example_text(example: Example) -> str:
         return ", ".join(f"{name} {_cut(in_source)}" for name, (_, in_source) in columns)
     if example.kind is DriftKind.UNEXPECTED:
         return ", ".join(f"{name} {_cut(in_view)}" for name, (in_view, _) in columns)
-    return "; ".join(f"{name} is {_cut(ours)}, and {_cut(theirs)} in the source" for name, (ours, theirs) in columns)
+    return "; ".join(
+        f"{name} is {_cut(in_view)}, and {_cut(in_source)} in the source" for name, (in_view, in_source) in columns
+    )
 
 
 def _cut(value: object) -> str:

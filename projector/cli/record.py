@@ -69,7 +69,7 @@ def _write(recorder: Recorder, log_ranges: Mapping[int, LogRange], out: Path, *,
 
 
 def _redaction(settings: Settings) -> Redaction:
-    """Redaction under the key of the settings, or under a random key: who knows the key can test likely texts."""
+    """Redaction under the key of the settings, or under a random one. A known key allows tests of likely texts."""
     key = settings.redact_key
     return Redaction(secrets.token_bytes(32) if key is None else key.get_secret_value().encode())
 

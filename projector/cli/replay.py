@@ -13,7 +13,7 @@ from projector.cli.exit_codes import DONE
 from projector.cli.output import outcomes_as_json, print_outcomes, progress_bar
 from projector.postgres.connection import open_view
 from projector.postgres.write_batch import prepare
-from projector.process import tune_gc
+from projector.process.garbage_collector import tune_gc
 from projector.recordings.file import open_file
 from projector.recordings.replay import replay
 from projector.settings import Settings

@@ -6,8 +6,8 @@
     if isinstance(recorded.activity, audit.Failed):
         ...  # recorded.activity.error
 
-The activity row is written first. It is the source of truth: if the write to the view fails, the projector makes up for
-it when the event of the activity row arrives.
+The activity row is written first. It is the source of truth: if the write to the view fails, the projector writes that
+row when the event of the activity row arrives.
 
 Each of the two rows has its own transaction, which is committed when the call returns. So `conn` must not be inside a
 transaction: if it is, nothing is written. Each error is logged and stands in the result in place of its row.

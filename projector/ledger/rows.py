@@ -227,5 +227,5 @@ def _effect(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Effect:
 
 
 def plain_cursor(conn: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
-    """A cursor that returns tuples and takes `%s` placeholders, whatever factories the connection has."""
+    """A cursor that returns tuples and takes `%s` placeholders; the factories of the connection do not matter."""
     return psycopg.Cursor(conn, row_factory=tuple_row)

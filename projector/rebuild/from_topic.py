@@ -30,21 +30,24 @@ class FromTopic:
         self.name = f"topic {topic.name}"
 
     def is_empty(self) -> bool:
-        return all(span.beginning == span.end for span in self.topic.log_ranges().values())
+        return all(log_range.beginning == log_range.end for log_range in self.topic.log_ranges().values())
 
     def can_resume(self, view: Connection) -> bool:
-        spans, folded = self.topic.log_ranges(), shadow.positions(view, self.topic.name)
-        if shadow.source_ids(view, self.topic.name) != {self.topic.topic_id} or folded.keys() != spans.keys():
+        log_ranges, folded = self.topic.log_ranges(), shadow.positions(view, self.topic.name)
+        if shadow.source_ids(view, self.topic.name) != {self.topic.topic_id} or folded.keys() != log_ranges.keys():
             return False
         until = self._positions(view)
-        return all(span.beginning <= folded[partition] <= until.get(partition, 0) for partition, span in spans.items())
+        return all(
+            log_range.beginning <= folded[partition] <= until.get(partition, 0)
+            for partition, log_range in log_ranges.items()
+        )
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         self._require_no_gap(view)
-        topic, spans = self.topic, self.topic.log_ranges()
-        beginnings = {partition: span.beginning for partition, span in spans.items()}
+        topic, log_ranges = self.topic, self.topic.log_ranges()
+        beginnings = {partition: log_range.beginning for partition, log_range in log_ranges.items()}
         is_whole = not any(beginnings.values())
-        since = self._since(view, spans, is_whole=is_whole)
+        since = self._since(view, log_ranges, is_whole=is_whole)
         shadow.start_at(view, topic.name, beginnings, token, topic.topic_id)
         shadow.carry_over_parked(view, topic.name, beginnings)
         carried = 0
@@ -66,11 +69,11 @@ class FromTopic:
     def _require_no_gap(self, view: Connection) -> None:
         """Raises LogGap: with records missing between log and view, the log can no longer prove the view."""
         known = positions.read(view, self.topic.name)
-        spans = self.topic.log_ranges()  # after the positions, which advance: a partition never ends before them
+        log_ranges = self.topic.log_ranges()  # after the positions, which advance: a partition never ends before them
         for partition, position in known.items():
-            require_no_log_gap(position, self.topic.topic_id, spans.get(partition, LogRange(0, 0)))
+            require_no_log_gap(position, self.topic.topic_id, log_ranges.get(partition, LogRange(0, 0)))
 
-    def _since(self, view: Connection, spans: Mapping[int, LogRange], *, is_whole: bool) -> datetime:
+    def _since(self, view: Connection, log_ranges: Mapping[int, LogRange], *, is_whole: bool) -> datetime:
         """The time at which the log begins. A row that was created earlier may have history that the log lacks.
 
         | log | time |
@@ -83,12 +86,13 @@ class FromTopic:
         """
         now, last = shadow.now(view), positions.read(view, self.topic.name)
         beginnings = []
-        for partition, span in spans.items():
-            if span.end > 0:
-                times = self.topic.first_timestamps(partition, span)
-                begins_at = recorded_at(min(times) if is_whole else max(times)) if times else None
-                if begins_at is None and partition in last:
-                    begins_at = last[partition].record_at
+        for partition, log_range in log_ranges.items():
+            if log_range.end > 0:
+                times = self.topic.first_timestamps(partition, log_range)
+                if times:
+                    begins_at = recorded_at(min(times) if is_whole else max(times))
+                else:
+                    begins_at = last[partition].record_at if partition in last else None
                 beginnings.append(begins_at or now)
         if is_whole:
             return _shifted(min(beginnings, default=now), -CLOCKS_DIFFER_BY)
@@ -98,7 +102,7 @@ class FromTopic:
         self._require_no_gap(view)
         while True:
             ranges = self._ranges(into, self._positions(view))
-            left = sum(span.end - span.beginning for span in ranges.values())
+            left = sum(log_range.end - log_range.beginning for log_range in ranges.values())
             into.total = into.records + left
             self._read(into, ranges)
             if left <= TAIL_RECORDS:
@@ -114,7 +118,7 @@ class FromTopic:
 
     def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
         ranges = self._ranges(into, until)
-        if sum(span.end - span.beginning for span in ranges.values()) > TAIL_RECORDS:
+        if sum(log_range.end - log_range.beginning for log_range in ranges.values()) > TAIL_RECORDS:
             return False
         self._read(into, ranges, silent_seconds=TAIL_SECONDS)
         return True
@@ -137,8 +141,11 @@ class FromTopic:
                 f"partitions {sorted(added)} were added to topic {self.topic.name} during this run: "
                 "run the command again"
             )
-        spans = self.topic.log_ranges(set(self.topic.partitions) - stored.keys())
-        unclaimed = {partition: span.end if self._ahead else span.beginning for partition, span in spans.items()}
+        log_ranges = self.topic.log_ranges(set(self.topic.partitions) - stored.keys())
+        unclaimed = {
+            partition: log_range.end if self._ahead else log_range.beginning
+            for partition, log_range in log_ranges.items()
+        }
         return {**unclaimed, **{partition: position.offset for partition, position in stored.items()}}
 
     def _ranges(self, into: ShadowProjector, until: Mapping[int, int]) -> dict[int, LogRange]:

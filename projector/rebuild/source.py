@@ -170,16 +170,16 @@ def rewind(view: Connection, topic: TopicReader, at: datetime | None, *, over_ga
     that a recreated topic does not have are deleted.
     """
     known = positions.read(view, topic.name)
-    spans = topic.log_ranges(known.keys() & set(topic.partitions))
+    log_ranges = topic.log_ranges(known.keys() & set(topic.partitions))
     if over_gaps and topic.topic_id is not None:
         repair.delete_positions(view, topic.name, topic.partitions, topic.topic_id)
-    after = {} if at is None else topic.offsets_at(dict.fromkeys(spans, _ms(at - CLOCKS_DIFFER_BY)))
+    after = {} if at is None else topic.offsets_at(dict.fromkeys(log_ranges, _ms(at - CLOCKS_DIFFER_BY)))
     offsets = {}
-    for partition, span in spans.items():
+    for partition, log_range in log_ranges.items():
         offset = known[partition].offset
-        if log_gap(known[partition], topic.topic_id, span):
+        if log_gap(known[partition], topic.topic_id, log_range):
             if over_gaps:
-                offsets[partition] = span.beginning
+                offsets[partition] = log_range.beginning
         elif at is not None:
             offsets[partition] = min(offset, after.get(partition, offset))
     positions.reset(view, topic.name, offsets, topic.topic_id)

@@ -13,7 +13,8 @@ from projector.postgres import positions
 from projector.postgres.connection import Connection, closed_on_error, open_view, transaction
 from projector.postgres.positions import Claim
 from projector.postgres.write_batch import prepare
-from projector.process import Shutdown, tune_gc
+from projector.process.garbage_collector import tune_gc
+from projector.process.shutdown import Shutdown
 from projector.projection.batch import batches
 from projector.projection.transaction import Outcomes, PendingBatch
 from projector.settings import Settings

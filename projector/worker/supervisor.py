@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from projector.errors import ProjectorError
-from projector.process import on_stop
+from projector.process.shutdown import on_stop
 from projector.worker.health import Health, check
 
 log = logging.getLogger(__name__)

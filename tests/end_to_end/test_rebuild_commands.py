@@ -7,17 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pytest
-from activity_table import create_activity_table
-from cluster import Cluster
-from commands import CommandResult, environment, run_projector
-from projecting import query as query
-from psycopg import sql
+from commands import environment, run_projector
 from reconciling import Log, change, plant, request
-from rows import CALLER, answer
+from rows import answer
 
 ESCAPE = "\x1b[2J\nnot a line of its own"
 
@@ -38,16 +32,8 @@ def drifted(log: Log) -> Log:
     return log
 
 
-def settings(log: Log, **others: str) -> dict[str, str]:
-    return {"database_url": log.url, "bootstrap_servers": log.kafka, "topic": log.name, **others}
-
-
-def run(log: Log, *arguments: str, **others: str) -> CommandResult:
-    return run_projector(*arguments, **settings(log, **others))
-
-
 def test_report_for_a_person(drifted: Log) -> None:
-    found = run(drifted, "verify", log_format="json")
+    found = drifted.run("verify", log_format="json")
     assert found.code == 3
     assert [json.loads(line)["message"] for line in found.err.splitlines()] == [
         "folding",
@@ -74,7 +60,7 @@ def test_report_for_a_person(drifted: Log) -> None:
 
 def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
     versions = drifted.versions()
-    found = run(drifted, "verify", "--json")
+    found = drifted.run("verify", "--json")
     report = found.json()
     examples = {each["delegation_id"]: each for each in report.pop("examples")}
     assert (found.code, report) == (
@@ -91,24 +77,24 @@ def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
     )
     assert examples.keys() == {"a", "b", "c", "planted", ESCAPE}
     assert examples["a"]["columns"]["status"] == {"view": "queued", "log": "completed"}
-    dry = run(drifted, "rebuild", "--dry-run", "--json")
+    dry = drifted.run("rebuild", "--dry-run", "--json")
     assert (dry.code, dry.json()["drift"], dry.json()["written"]) == (0, 5, None)
     assert drifted.versions() == versions
-    repaired = run(drifted, "rebuild", "--only", "b", "a")
+    repaired = drifted.run("rebuild", "--only", "b", "a")
     assert repaired.out.splitlines()[-1] == (
         "the selection equals the source now: 1 rows inserted, 1 updated, 0 deleted"
     )
-    written = run(drifted, "rebuild", "--json").json()["written"]
+    written = drifted.run("rebuild", "--json").json()["written"]
     assert written == {"inserted": 1, "updated": 0, "deleted": 1}
-    equal = run(drifted, "verify")
+    equal = drifted.run("verify")
     assert (equal.code, equal.out.splitlines()[-1]) == (0, "the view equals the source")
 
 
 def test_dry_run_and_empty_repair_for_a_person(log: Log) -> None:
-    assert run(log, "rebuild").out.endswith("the view equals the source: nothing to write\n")
-    assert run(log, "rebuild", "--only", "b").out.endswith("the selection equals the source: nothing to write\n")
+    assert log.run("rebuild").out.endswith("the view equals the source: nothing to write\n")
+    assert log.run("rebuild", "--only", "b").out.endswith("the selection equals the source: nothing to write\n")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
-    assert run(log, "rebuild", "--dry-run").out.endswith(
+    assert log.run("rebuild", "--dry-run").out.endswith(
         "1 delegations would be written; nothing was written, because of --dry-run\n"
     )
 
@@ -116,7 +102,7 @@ def test_dry_run_and_empty_repair_for_a_person(log: Log) -> None:
 def test_report_names_the_rebuild_command_with_its_source(drifted: Log, tmp_path: Path) -> None:
     path = tmp_path / "an export.jsonl"
     path.write_text(json.dumps(request(0, "b")))
-    found = run(drifted, "verify", "--from", str(path))
+    found = drifted.run("verify", "--from", str(path))
     assert found.code == 3
     assert found.out.endswith(f"1 delegations: `projector rebuild --from '{path}'` repairs them\n")
 
@@ -124,7 +110,7 @@ def test_report_names_the_rebuild_command_with_its_source(drifted: Log, tmp_path
 def test_empty_topic_is_a_success(database_url: str, kafka: str, topic: str) -> None:
     with Log(database_url, kafka, topic) as log:
         plant(log, "adopted", 0)
-        verified, rebuilt = run(log, "verify"), run(log, "rebuild")
+        verified, rebuilt = log.run("verify"), log.run("rebuild")
         assert (verified.code, rebuilt.code) == (0, 0)
         assert "           1 not covered: the source lacks their history, they stay as they are\n" in verified.out
         assert verified.out.endswith("there is nothing to compare with: the source is empty\n")
@@ -167,7 +153,7 @@ def test_refusal_names_the_run_in_progress(log: Log) -> None:
             VALUES ('', 'host/1', '2025-05-05 10:00Z', '{}', 0)
             """
         )
-        refused = run(log, "rebuild")
+        refused = log.run("rebuild")
     assert (refused.code, refused.out) == (1, "")
     assert refused.err == (
         "projector: another verify or rebuild is running: host/1, since 2025-05-05 10:00:00 UTC; "
@@ -184,7 +170,7 @@ def test_drop_uncovered_asks_on_a_terminal(log: Log, typed: str, code: int) -> N
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "projector", "rebuild", "--drop-uncovered", "--json"]
     asking = subprocess.Popen(
-        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(settings(log))
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(log.settings())
     )
     os.close(theirs)
     os.write(ours, typed.encode())
@@ -201,66 +187,5 @@ def test_drop_uncovered_asks_on_a_terminal(log: Log, typed: str, code: int) -> N
 
 def test_drop_uncovered_with_yes_asks_nothing(log: Log) -> None:
     plant(log, "adopted", -60)
-    assert run(log, "rebuild", "--drop-uncovered", "--dry-run").out.endswith("because of --dry-run\n")
-    assert run(log, "rebuild", "--drop-uncovered", "--yes").out.endswith("0 rows inserted, 0 updated, 1 deleted\n")
-
-
-# --- the platform's table, and the gap that it repairs
-
-
-@pytest.fixture
-def platform(database_url: str, maintenance: psycopg.Connection) -> Iterator[str]:
-    """The platform's own database."""
-    name = database_url.rsplit("/", 1)[1] + "_platform"
-    maintenance.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    url = database_url.rsplit("/", 1)[0] + "/" + name
-    create_activity_table(url)
-    yield url
-    maintenance.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-def write(platform: str, *rows: dict[str, Any]) -> None:
-    with psycopg.connect(platform) as conn:
-        for row in rows:
-            conn.execute(
-                """
-                INSERT INTO activity_logs
-                SELECT * FROM jsonb_populate_record(NULL::activity_logs,
-                                                    %s::jsonb || jsonb_build_object('id', gen_random_uuid()))
-                """,
-                [json.dumps({"workspace_id": CALLER, **row})],
-            )
-
-
-def test_activity_table_is_read_where_the_setting_names(log: Log, platform: str) -> None:
-    write(platform, request(0, "a", status="completed", response_body={"text": "one"}), request(1, "b"))
-    missing = run(log, "verify", "--from", "activity-logs")
-    assert missing.code == 2
-    assert "the database has no table activity_logs: set PROJECTOR_ACTIVITY_DATABASE_URL" in missing.err
-    found = run(log, "verify", "--from", "activity-logs", "--json", activity_database_url=platform).json()
-    assert (found["source"], found["drift"], found["not_covered"]) == ("table activity_logs", 0, 1)
-
-
-def test_gap_stops_a_member_until_the_named_rebuild(cluster: Cluster, log: Log, platform: str) -> None:
-    deleted = [answer(10, "completed", of="b", text="two"), request(11, "lost")]
-    write(platform, request(0, "a", status="completed", response_body={"text": "one"}), request(1, "b"), *deleted)
-    log.produce(*deleted, request(12, "next")).shorten({0: 7})
-    stopped = cluster.start_member(log_format="human")
-    assert stopped.exit_code() == 4
-    (sentence,) = [line for line in stopped.text().splitlines() if line.startswith("projector: ")]
-    assert f"partition 0 of {log.name} was projected up to offset 5, and the partition holds 7 to 8" in sentence
-    assert "2 records were deleted by retention" in sentence
-    assert "`projector rebuild --from activity-logs` repairs it" in sentence
-    refused = run(log, "verify")
-    assert refused.code == 4
-    assert "`projector rebuild --from activity-logs` repairs it" in refused.err
-    repaired = run(log, "rebuild", "--from", "activity-logs", activity_database_url=platform)
-    assert (repaired.code, repaired.out.splitlines()[-1]) == (
-        0,
-        "the view equals the source now: 1 rows inserted, 1 updated, 0 deleted",
-    )
-    cluster.start_member().wait_for_log("partition claimed", times=3)
-    cluster.wait_until_more_projected_than(7)
-    assert log.statuses() == {"a": "completed", "b": "completed", "lost": "queued", "next": "queued", ESCAPE: "queued"}
-    assert query(log.conn, "SELECT result_preview FROM delegations WHERE delegation_id = 'b'") == ["two"]
-    assert run(log, "verify").code == 0
+    assert log.run("rebuild", "--drop-uncovered", "--dry-run").out.endswith("because of --dry-run\n")
+    assert log.run("rebuild", "--drop-uncovered", "--yes").out.endswith("0 rows inserted, 0 updated, 1 deleted\n")

@@ -1,4 +1,4 @@
-"""`verify` and `rebuild` beside members, other writers, readers and a log that grows."""
+"""`verify` and `rebuild` beside members, other writers and readers."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,14 +13,13 @@ from projecting import lock_parking
 from projecting import query as query
 from psycopg.errors import LockNotAvailable
 from reconciling import At, Log, change, plant, request
-from rows import UNAVAILABLE_VALUE, Columns, answer, heartbeat, updated
+from rows import answer, heartbeat
 
 from projector.errors import Fenced
-from projector.kafka.reader import TopicReader
 from projector.postgres import write_batch
 from projector.postgres.connection import Connection
 from projector.projection import transaction
-from projector.rebuild import from_topic, repair
+from projector.rebuild import repair
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress
 from projector.rebuild.repair import Applied
@@ -226,62 +225,3 @@ def test_fold_commits_after_each_batch(log: Log) -> None:
     progress = Counting()
     log.reconcile(progress=progress, batch=2)
     assert (progress.done, progress.most) == (5, 2)
-
-
-# --- a log that goes on
-
-
-def test_growing_log_has_no_gap(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = TopicReader.log_ranges
-    calls: list[bool] = []
-
-    def log_ranges(topic: TopicReader, *partitions: Any) -> Any:
-        found = real(topic, *partitions)
-        if not calls:
-            calls.append(True)
-            log.produce(request(20, "f")).project()
-        return found
-
-    fold = At(lambda: monkeypatch.setattr(TopicReader, "log_ranges", log_ranges), "folding")
-    assert log.reconcile(progress=fold).report.drift == 0
-    assert calls
-
-
-LARGE = request(0, "large", id="f0f0f0f0-0000-4000-8000-00000000000f", summary="x" * 2000)
-UNAVAILABLE = {
-    **updated({**LARGE, "status": "completed", "request_body": UNAVAILABLE_VALUE}, 30),
-    "created_at": "2025-05-05",
-}
-
-
-@pytest.mark.parametrize("last", [answer(30, "completed", of="large"), UNAVAILABLE], ids=["whole", "unavailable"])
-@pytest.mark.parametrize("repair", [False, True])
-def test_row_that_drifts_after_its_comparison_is_found(log: Log, last: Columns, repair: bool) -> None:
-    log.produce(LARGE).project()
-
-    def drift() -> None:
-        log.produce(last).project()
-        change(log, "UPDATE delegations SET status = 'queued', updated_at = created_at WHERE delegation_id = 'large'")
-
-    done = log.reconcile(repair=repair, progress=At(drift, "repairing" if repair else "checking again"))
-    assert done.report.drift == 1
-    assert log.statuses()["large"] == ("completed" if repair else "queued")
-
-
-def test_members_wait_for_a_short_tail_only(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(from_topic, "TAIL_RECORDS", 2)
-    results: list[tuple[bool, int]] = []
-
-    class Counted(FromTopic):
-        def catch_up(self, into: ShadowProjector, until: Mapping[int, int]) -> bool:
-            before = into.records
-            results.append((super().catch_up(into, until), into.records - before))
-            return results[-1][0]
-
-    def continue_log() -> None:
-        log.produce(*(request(20 + n, f"late-{n}") for n in range(5))).project()
-        change(log, "DELETE FROM delegations WHERE delegation_id = 'late-3'")
-
-    done = log.reconcile(Counted(log.topic), repair=True, progress=At(continue_log, "repairing"))
-    assert done.applied == (1, 0, 0)
-    assert results == [(False, 0), (True, 0)]

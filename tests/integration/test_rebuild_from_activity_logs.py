@@ -1,58 +1,23 @@
 """`verify` and `rebuild` from the platform's table: the status of each delegation, without its steps."""
 
-import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from activity_table import create_activity_table
-from cluster import wait_until
-from kafka import KafkaAdminClient
+from activity_table import insert_activities
 from projecting import query as query
 from reconciling import At, Log, change, plant, request
-from rows import CALLER, TEN, Columns, answer, heartbeat
-from topics import create_topic
+from reconciling_activity_logs import counts, log_of_table, reconcile, table, write_both
+from rows import TEN, answer
 
-from projector.errors import LogGap, Misconfigured
-from projector.postgres import connection
-from projector.rebuild.drift import Classification
-from projector.rebuild.from_activity_logs import FromActivityLogs
-from projector.rebuild.from_recordings import FromRecordings
-from projector.rebuild.reconcile import Result
-from projector.recordings.file import RecordedRecord, write_recording
-from projector.settings import PostgresSettings
+from projector.errors import Misconfigured
 
 
 @pytest.fixture
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
-    """The table `activity_logs` and the log of its changes, projected."""
-    create_activity_table(database_url)
-    with Log(database_url, kafka, topic) as log:
-        write_both(log, request(0, "done"), answer(1, "completed", of="done", text="one"))
-        write_both(log, request(2, "keyed", idempotency_key="k"), request(3, "repeat", idempotency_key="k"))
-        write_both(
-            log, answer(4, "dispatched", of="early", text="so soon"), request(5, "early"), heartbeat(6, of="keyed")
-        )
-        yield log.project()
-
-
-def write_both(log: Log, *rows: Columns) -> None:
-    """Write rows of the table, and produce their records."""
-    write(log, *rows)
-    log.produce(*rows)
-
-
-def write(log: Log, *rows: Columns) -> None:
-    for row in rows:
-        values = {"id": str(uuid4()), "workspace_id": CALLER, **row}
-        log.conn.execute(
-            "INSERT INTO activity_logs SELECT * FROM jsonb_populate_record(NULL::activity_logs, %s::jsonb)",
-            [json.dumps(values)],
-        )
+    with log_of_table(database_url, kafka, topic) as log:
+        yield log
 
 
 def update(log: Log, of: str, status: str, minute: int) -> None:
@@ -67,23 +32,6 @@ def update(log: Log, of: str, status: str, minute: int) -> None:
 def now() -> int:
     """Minutes since ten."""
     return int((datetime.now(UTC) - TEN).total_seconds() / 60)
-
-
-@contextmanager
-def table(log: Log) -> Iterator[FromActivityLogs]:
-    with connection.connect(PostgresSettings(database_url=log.url)) as conn:
-        yield FromActivityLogs(conn, log.topic)
-
-
-def reconcile(log: Log, **options: Any) -> Result:
-    with table(log) as source:
-        return log.reconcile(source, **options)
-
-
-def counts(done: Result) -> tuple[int, int, int]:
-    """How many delegations are drift, not covered, ahead."""
-    report = done.report
-    return report.drift, report.not_covered, report.classified[Classification.AHEAD]
 
 
 # --- drift
@@ -163,7 +111,7 @@ def test_rows_of_one_instant_are_ordered_by_seq(log: Log) -> None:
 
 def test_parked_events_are_applied_to_a_restored_row(log: Log) -> None:
     """The request is in the table, and the record of the result was deleted from the log."""
-    write(log, request(30, "lost"))
+    insert_activities(log.conn, request(30, "lost"))
     log.produce(answer(40, "completed", of="lost", text="the result"), request(41, "kept")).project()
     log.shorten({0: 8})
     assert [each[0] for each in log.parked()] == ["lost"]
@@ -184,7 +132,9 @@ def test_missing_activity_table_is_reported(log: Log) -> None:
 def test_records_shortly_before_the_snapshot_are_projected_again(log: Log) -> None:
     log.produce(request(now() - 60, "an hour ago"))
     log.produce(request(now() - 2, "just now"), request(now() - 1, "now"), answer(now(), "failed", of="done")).project()
-    write(log, request(now() - 60, "an hour ago"), request(now() - 2, "just now"), request(now() - 1, "now"))
+    insert_activities(
+        log.conn, request(now() - 60, "an hour ago"), request(now() - 2, "just now"), request(now() - 1, "now")
+    )
     assert log.positions() == {0: 11, 1: 0, 2: 0}
     assert reconcile(log, repair=True).applied is None
     assert log.positions() == {0: 11, 1: 0, 2: 0}
@@ -201,68 +151,3 @@ def test_positions_never_move_forward(log: Log) -> None:
     change(log, "DELETE FROM delegations WHERE delegation_id = 'done'")
     assert reconcile(log, repair=True).applied == (1, 0, 0)
     assert log.positions() == {0: 7, 1: 0, 2: 0}
-
-
-# --- a gap in the log
-
-
-@pytest.fixture
-def gap(log: Log) -> Log:
-    """A log that lost two records before they were projected, a result and a request. The table has both."""
-    write_both(log, answer(10, "completed", of="keyed", text="two"), request(11, "lost"))
-    write_both(log, request(12, "next"))
-    return log.shorten({0: 9})
-
-
-def test_gap_is_repaired_from_the_table(gap: Log) -> None:
-    with pytest.raises(LogGap, match=r"partition 0 .* offset 7.* 9 to 10: .*projector rebuild --from activity-logs."):
-        gap.verify()
-    assert reconcile(gap, repair=True).applied == (2, 1, 0)
-    assert gap.positions()[0] == 9
-    gap.project()
-    assert counts(reconcile(gap)) == (0, 0, 0)
-    assert gap.rows()["keyed"].result_preview == "two"
-    assert gap.verify() == {}
-
-
-def test_gap_without_drift_is_repaired_too(gap: Log) -> None:
-    reconcile(gap, repair=True)
-    change(gap, "UPDATE positions SET next_offset = 7 WHERE partition = 0")
-    assert reconcile(gap, repair=True).applied is None
-    assert gap.positions()[0] == 9
-
-
-@pytest.mark.parametrize("options", [{}, {"repair": True, "only": ["keyed"]}])
-def test_gap_remains_unless_the_whole_view_is_repaired(gap: Log, options: dict[str, Any]) -> None:
-    reconcile(gap, **options)
-    assert gap.positions()[0] == 7
-
-
-def test_gap_remains_after_a_rebuild_from_recordings(gap: Log, tmp_path: Path) -> None:
-    path = tmp_path / "some.jsonl"
-    write_recording(path, [RecordedRecord(gap.name, 0, 8, None, None, json.dumps(request(11, "lost")).encode())])
-    assert gap.rebuild(FromRecordings([path], gap.topic)) == (1, 0, 0)
-    assert gap.positions()[0] == 7
-
-
-@pytest.mark.parametrize("partitions", [3, 1])
-def test_recreated_topic_is_projected_from_its_beginning(log: Log, kafka: str, partitions: int) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        log.reconcile(progress=At(interrupt, records=1), batch=1)
-    admin = KafkaAdminClient(bootstrap_servers=kafka)
-    admin.delete_topics([log.name])
-    wait_until(lambda: log.name not in admin.list_topics(), "the topic is deleted")
-    admin.close()
-    create_topic(kafka, name=log.name, partitions=partitions)
-    log.reopen_topic()
-    write_both(log, *(request(20 + n, f"new-{n}") for n in range(9)))
-    with pytest.raises(LogGap, match=r"created again.*projector rebuild --from activity-logs"):
-        log.verify()
-    assert reconcile(log, repair=True).applied == (9, 0, 0)
-    assert log.positions() == dict.fromkeys(range(partitions), 0)
-    assert log.project().verify() == {}
-    assert query(log.conn, "SELECT count(DISTINCT topic_id) FROM positions") == [1]
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt

@@ -45,7 +45,7 @@ def recorded(
     fetch_bytes: int | None = None,
 ) -> list[RecordedRecord]:
     with open_topic(
-        KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="nobody"), fetch_bytes=fetch_bytes
+        KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="unused"), fetch_bytes=fetch_bytes
     ) as log:
         recorder = Recorder(log, selection or Selection(), redaction)
         recorder.record(ranges(log, start, end), out, replace=replace, progress=progress)
@@ -228,7 +228,7 @@ def test_gap_during_recording_leaves_no_file(kafka: str, topic: str, tmp_path: P
 
 def test_ranges_default_to_the_whole_log(kafka: str, topic: str) -> None:
     fill(kafka, topic, (0, None, b"1"))
-    with open_topic(KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="nobody")) as log:
+    with open_topic(KafkaSettings(bootstrap_servers=kafka, topic=topic, group_id="unused")) as log:
         assert ranges(log, Boundary(), Boundary()) == {0: LogRange(0, 1), 1: LogRange(0, 0), 2: LogRange(0, 0)}
         assert ranges(log, Boundary({0: 1}), Boundary(time=0)) == {0: LogRange(1, 1)}
 

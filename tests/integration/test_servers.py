@@ -53,11 +53,9 @@ def starter(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
     def start(keep: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", STARTER, str(tmp_path), keep]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True)
-        started.append(process)
-        return process
+        command, pipe = [sys.executable, "-c", STARTER, str(tmp_path), keep], subprocess.PIPE
+        started.append(subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, start_new_session=True))
+        return started[-1]
 
     yield start
     for process in started:

@@ -122,6 +122,11 @@ def test_negative_number_is_a_value() -> None:
     assert parse("record", "--out", "x", "--from-offset", "-1", "--from-offset", "0:2")["from_offset"] == ("-1", "0:2")
 
 
+def test_dashed_text_with_a_space_is_a_value() -> None:
+    assert parse("config", "--sasl-password", "-a b")["sasl_password"] == "-a b"
+    assert parse("explain", "-a b", "--topic=c d")["delegation"] == "-a b"
+
+
 @pytest.mark.parametrize(
     ("names", "arguments"),
     [

@@ -79,7 +79,7 @@ def test_time_of_a_wrong_type_is_a_dead_letter(value: object, field: str) -> Non
     assert dead_letter_of(value, TEN_MS)[0] == field
 
 
-def test_row_is_created_at_its_own_time_and_updated_at_the_event_time() -> None:
+def test_created_at_and_updated_at_have_their_own_times() -> None:
     for value in (updated(delegate(1, "dispatched"), 5), cloud_event(delegate(1, "dispatched"), time=iso(5))):
         assert request_of(value).created_at == at(1)
         assert report_of(value).at == at(5)
@@ -88,7 +88,7 @@ def test_row_is_created_at_its_own_time_and_updated_at_the_event_time() -> None:
 
 
 @pytest.mark.parametrize("source", ["x", 17, 1_746_439_260_000, [], True])
-def test_source_of_a_wrong_type_matters_only_where_it_is_used(source: object) -> None:
+def test_source_is_validated_only_if_used(source: object) -> None:
     update = updated(delegate(0), 1) | {"source": source}
     assert dead_letter_of(update, TEN_MS)[0] == "source.ts_ms"
     assert outcome_of(update | {"op": "c"}) is Outcome.INSERTED

@@ -1,6 +1,5 @@
-"""The life of a process: signals, a grace period, interruptible sleep, and the garbage collector."""
+"""What happens on SIGTERM and SIGINT: a flag, a grace period, and a sleep that a signal interrupts."""
 
-import gc
 import logging
 import os
 import signal
@@ -12,7 +11,6 @@ from types import FrameType
 
 log = logging.getLogger(__name__)
 
-_GC_ALLOCATIONS = 50_000
 _SLEEP_STEP_SECONDS = 0.05
 
 
@@ -70,10 +68,3 @@ class Shutdown:
         """A server that is frozen never answers, and no exception wakes the thread that waits for it."""
         log.warning("shutdown timed out, exiting", extra={"after_seconds": self._grace_seconds})
         os._exit(128 + signal.SIGTERM)
-
-
-def tune_gc() -> None:
-    """Collect garbage rarely. A batch makes thousands of values, none of them in cycles, and drops them all."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_GC_ALLOCATIONS, 20, 100)

@@ -1,0 +1,50 @@
+"""Redaction under the key of the tests, and how records end."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from builders import InMemoryView, record
+from strategies import written
+
+from projector.contract import strict_json
+from projector.recordings.file import RecordedRecord
+from projector.recordings.redaction import Redaction
+
+REDACTION = Redaction(b"the key of these tests")
+SECRET = 'Zwei Geheimnisse: \u00e4\u4e2d\U0001f600 and "pear"\n'
+WHOLE_PREVIEW = 4093
+"""The fewest bytes of a preview that was cut: a character of four bytes is not cut inside."""
+
+
+def redacted_bytes(content: bytes) -> bytes:
+    redacted = REDACTION.redacted(record(content)).value
+    assert redacted is not None
+    return redacted
+
+
+def redacted(value: object) -> Any:
+    """A value as it is redacted, parsed again."""
+    return strict_json.loads(redacted_bytes(written(value)))
+
+
+def endings(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
+    """For each record its outcome, the field of its dead letter, and all state after it that a rule reads."""
+    memory, found = InMemoryView(), list[tuple[Any, ...]]()
+    for each in records:
+        outcomes = memory.project([each])
+        dead = [letter.field for letter in memory.dead_letters]
+        found.append((outcomes, dead, sorted(memory.large_rows.items()), sorted(memory.parked), rows(memory)))
+        memory.dead_letters.clear()
+    return found
+
+
+def rows(memory: InMemoryView) -> list[tuple[Any, ...]]:
+    """The rows with the sizes of their previews; the outcomes show which idempotency keys are equal."""
+    previews = ("task_preview", "result_preview", "error_detail")
+    return [
+        tuple(
+            min(len(content.encode()), WHOLE_PREVIEW) if content and name in previews else content
+            for name, content in row._replace(idempotency_key=None)._asdict().items()
+        )
+        for row in memory.rows.values()
+    ]
