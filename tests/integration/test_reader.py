@@ -165,4 +165,5 @@ def test_closing_with_requests_in_flight_logs_nothing(kafka: str, topic: str, ca
         deadline = time.monotonic() + 30
         while not cluster.metadata_refresh_in_progress:  # no sleep: the refresh takes about a millisecond
             assert time.monotonic() < deadline
-    assert caplog.messages == []
+    # On a busy machine the client's selector warns about its own slow tasks; `projector.logs` leaves these out.
+    assert [record.message for record in caplog.records if record.name != "kafka.net.selector"] == []
