@@ -100,8 +100,9 @@ class ForkedProcess:
 def _serve(path: str) -> list[str]:
     """Fork a child per request, until standard input ends. Returns only in a child: its arguments."""
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    listener.bind(path)
+    listener.bind(f"{path}.new")
     listener.listen(64)
+    os.rename(f"{path}.new", path)  # the starter connects as soon as it finds the path, so it must listen already
     wake_up, woken = socket.socketpair()
     woken.setblocking(False)
     wake_up.setblocking(False)

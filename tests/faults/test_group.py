@@ -36,6 +36,7 @@ def test_shared_instance_id_writes_each_record_once(cluster: Cluster) -> None:
         second = cluster.start_member(group_instance_id="twin", batch_records="20")
         second.wait_for_log("partition claimed", times=3)
         wait_until(lambda: "fenced" in first.text() + second.text(), "one of them is refused")
+        cluster.wait_until_more_projected_than(cluster.projected_records() + 300)
     cluster.wait_until_caught_up()
     cluster.assert_view_equals_log()
     cluster.assert_nothing_dropped()

@@ -16,7 +16,7 @@ SILENT = """
 
 
 def test_update_of_a_position_leaves_its_index_alone(empty: Connection) -> None:
-    """Postgres counts such an update as heap-only once it is committed."""
+    """Postgres counts such updates as heap-only. They need free space on the page of the row."""
     migrations.up(empty)
     empty.execute("""
         INSERT INTO projector.positions (topic, partition, next_offset, owner, topic_id, generation, member, moved_at)
@@ -24,13 +24,15 @@ def test_update_of_a_position_leaves_its_index_alone(empty: Connection) -> None:
         FROM generate_series(1, 200) n""")
     for _ in range(50):
         empty.execute("UPDATE projector.positions SET next_offset = next_offset + 1, moved_at = now()")
+        # Postgres would free the space by itself, but later while a transaction runs in another test's database.
+        empty.execute("VACUUM projector.positions")
     empty.execute("SELECT pg_stat_force_next_flush()")
     updates = empty.execute(
         "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relid = 'projector.positions'::regclass"
     ).fetchone()
     assert updates is not None
     assert updates[0] == 200 * 50
-    assert updates[1] > 0.9 * updates[0]  # a snapshot of another session may keep a page full for a moment
+    assert updates[1] > 0.9 * updates[0]  # an ANALYZE by autovacuum may keep a page full for a moment
 
 
 @pytest.mark.parametrize("query", [SILENT, SILENT + "ORDER BY last_heartbeat NULLS FIRST LIMIT 50"])
