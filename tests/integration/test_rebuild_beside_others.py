@@ -207,7 +207,8 @@ def locked(log: Log) -> list[str]:
     return query(
         log.conn,
         """
-        SELECT DISTINCT relname FROM pg_locks JOIN pg_class c ON c.oid = relation
+        SELECT DISTINCT relname FROM pg_locks l JOIN pg_class c ON c.oid = relation
+          JOIN pg_database d ON d.oid = l.database AND datname = current_database()
          WHERE relnamespace IN ('public'::regnamespace, 'projector'::regnamespace) AND relkind = 'r'
            AND pid <> pg_backend_pid() AND mode <> 'AccessShareLock' ORDER BY 1
         """,

@@ -50,6 +50,16 @@ def stop() -> None:
 def interrupted(log: Log, source: RebuildSource | None = None, *, after: int = 10, **options: Any) -> None:
     with pytest.raises(Stopped):
         log.reconcile(source, progress=At(stop, records=after), batch=1, **options)
+    wait_until_lock_is_free(log)
+
+
+def wait_until_lock_is_free(log: Log) -> None:
+    """A session that was closed holds the lock of its run until Postgres has ended it."""
+    held = """
+        SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE locktype = 'advisory' AND datname = current_database()
+    """
+    wait_until(lambda: query(log.conn, held) == [0], "the lock of the last run is free")
 
 
 def test_interrupted_fold_is_resumed(log: Log) -> None:
@@ -139,8 +149,7 @@ def test_killed_process_is_resumed(log: Log, kafka: str) -> None:
     wait_until(lambda: folded(log) > 100, "more than a hundred records folded")
     started.kill()
     started.wait()
-    locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
-    wait_until(lambda: query(log.conn, locks) == [0], "its lock is free")
+    wait_until_lock_is_free(log)
     before = folded(log)
     report = log.reconcile().report
     assert (report.records, report.drift) == (RECORDS + 3000 - before, 0)
