@@ -151,7 +151,7 @@ PROJECTOR = Group(
     "projector",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""\
-    Projects activity events from Kafka into the Postgres table `delegations`: one row a delegation, exactly once.
+    Projects activity events from Kafka into the Postgres table `delegations`: one row per delegation, exactly once.
 
     Every setting is an environment variable PROJECTOR_… and a flag of the same name; `projector config` shows those in
     force.
