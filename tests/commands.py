@@ -36,7 +36,13 @@ def run_projector(*arguments: str, stdin: str = "", **settings: str) -> CommandR
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         given.write(stdin.encode())
         given.seek(0)
-        code = start(arguments, environment(settings), stdin=given, stdout=out, stderr=err).wait(TIMEOUT_SECONDS)
+        process = start(arguments, environment(settings), stdin=given, stdout=out, stderr=err)
+        try:
+            code = process.wait(TIMEOUT_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         return CommandResult(code, _text(out), _text(err))
 
 
