@@ -31,7 +31,7 @@ _RUN = Command(
         option(
             "--members",
             "N",
-            "so many members, each a process, under one parent: for a machine with several cores",
+            "number of members to run on this machine, each in its own process (1)",
             type=COUNT,
             default=1,
         )
@@ -53,7 +53,7 @@ _VERIFY = Command(
     "verify",
     "projector.cli.verify:verify",
     short_help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
-    help="Folds the log anew, beside the view and while the projector goes on, and compares the two at one position. "
+    help="Folds the log again, beside the view, and compares the two at one position. The projector keeps running. "
     "Exits with 0 if they are equal, with 3 if the view has drifted; changes nothing in the view.",
     params=[
         _source(),
@@ -65,10 +65,10 @@ _VERIFY = Command(
 _REBUILD = Command(
     "rebuild",
     "projector.cli.rebuild:rebuild",
-    short_help="fold the log anew and write what of the view differs, while the projector goes on",
-    help="Folds the log anew beside the view, then writes the rows that differ, and no others, in one transaction. The "
-    "projector goes on meanwhile. Rows that are older than what the source holds stay as they are. Killed, it goes on "
-    "where it was when it is run again.",
+    short_help="fold the log again and write the rows of the view that differ; the projector keeps running",
+    help="Folds the log again, beside the view, then writes the rows that differ, and no others, in one transaction. "
+    "The projector keeps running. Rows that are older than what the source holds stay as they are. If it is killed, "
+    "run it again: it continues where it stopped.",
     params=[
         _source(),
         json_flag("one line of JSON"),

@@ -6,7 +6,7 @@ from projector.cli.options import Command, Group, flag, json_flag, option
 
 
 def _limit() -> click.Option:
-    return option("--limit", "N", "at most so many (50)", type=int, default=50)
+    return option("--limit", "N", "maximum number of rows (50)", type=int, default=50)
 
 
 def _topic() -> click.Option:
@@ -49,7 +49,7 @@ DEAD_LETTERS = Group(
     "dead-letters",
     short_help="records that could not be read",
     help="A record that cannot be read, or that Postgres refuses, is kept whole with the reason; the records around it "
-    "go on. Mend the cause, then `retry`; or `discard` what nobody will miss. Give --topic for records of another "
+    "go on. Repair the cause, then `retry`; or `discard` what is not needed. Give --topic for records of another "
     "topic than PROJECTOR_TOPIC, such as those of a replayed file, whose name is their topic where a line was no "
     "record.",
     commands=[
@@ -101,8 +101,8 @@ PARKED = Group(
         Command(
             "list",
             "projector.cli.parked:list_oldest",
-            short_help="what waits, the oldest first",
-            help="Lists what waits in the order in which it was parked, and tells how long the oldest has waited.",
+            short_help="parked events, the oldest first",
+            help="Lists the parked events, the oldest first, and tells how long the oldest has waited.",
             params=[_limit(), option("--delegation", "ID", "of this delegation alone"), json_flag()],
         )
     ],

@@ -52,7 +52,7 @@ class Busy(ProjectorError):
 
 
 class _TailTooLong(Exception):
-    """The tail is so long that members would wait too long for it: fold again without the lock."""
+    """The rest of the log is long, and members would wait for it: fold it first without the lock."""
 
 
 class _Job(NamedTuple):
