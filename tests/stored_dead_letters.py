@@ -38,7 +38,7 @@ def store(
     conn: Connection, letters: Sequence[RecordedRecord], reason: str = "an older release could not read it"
 ) -> None:
     """Store dead letters that may be readable."""
-    write(conn, Changes([], [], [], [], 0), {}, dead_letters=[DeadLetter(each, reason, "status") for each in letters])()
+    write(conn, Changes(), {}, dead_letters=[DeadLetter(each, reason, "status") for each in letters])()
 
 
 def remaining(conn: Connection) -> list[tuple[int, str]]:

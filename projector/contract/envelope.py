@@ -1,7 +1,7 @@
 """Take the activity row out of a record's value, in any envelope (events/README.md, section 1).
 
-Marker fields identify the envelope. They are looked for in this order: `op` (a Debezium change event), `specversion`
-(a CloudEvent), `activity_type` (a bare row).
+Marker fields identify the envelope. They are looked for in this order: `activity_type` (a bare row), `op` (a Debezium
+change event), `specversion` (a CloudEvent).
 """
 
 import json
@@ -10,7 +10,8 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from pydantic_core import SchemaValidator, ValidationError, core_schema
 
-from projector.contract import strict_json
+from projector.contract import strict_json, wrappings
+from projector.contract.facts import NoEvent
 from projector.contract.unreadable import Unreadable, quoted
 
 UNAVAILABLE_VALUE = "__debezium_unavailable_value"
@@ -71,8 +72,8 @@ class Activity(NamedTuple):
     time: object = None
 
 
+_TABLE = "activity_logs"
 _HEARTBEAT_KEYS = {"ts_ms", "ts_us", "ts_ns"}
-_UNMARKED = Activity({}, Envelope.BARE)
 
 
 def _keys(**schemas: core_schema.CoreSchema) -> core_schema.CoreSchema:
@@ -83,8 +84,11 @@ def _keys(**schemas: core_schema.CoreSchema) -> core_schema.CoreSchema:
 
 _ANY = core_schema.any_schema()
 _ROW_TYPE = _keys(activity_type=_ANY)
+_SOURCE = core_schema.nullable_schema(_keys(table=_ANY))
 _MARKERS = SchemaValidator(
-    _keys(op=_ANY, after=_ROW_TYPE, specversion=_ANY, data=_ROW_TYPE, activity_type=_ANY, __deleted=_ANY)
+    _keys(
+        activity_type=_ANY, __deleted=_ANY, op=_ANY, after=_ROW_TYPE, source=_SOURCE, specversion=_ANY, data=_ROW_TYPE
+    )
 )
 _N, _I = b"NI"
 _HEAD_BYTES = 256
@@ -92,7 +96,7 @@ _HEAD_BYTES = 256
 
 
 def is_unrelated(value: bytes) -> bool:
-    """Whether a value is certainly an activity of another type. It reads the markers only: half the cost of open_value.
+    """Whether a value is certainly unrelated. It reads the markers only: half the cost of open_value.
 
     False means "not certain": `open_value` decides then.
     """
@@ -102,71 +106,87 @@ def is_unrelated(value: bytes) -> bool:
     if (_N in value and b"NaN" in value) or (_I in value and b"Infinity" in value):
         return False
     try:
-        markers = _MARKERS.validate_json(value)
-        activity = Activity(markers, Envelope.BARE) if len(markers) == 1 else _unwrap(markers)
+        activity = _by_marker(_MARKERS.validate_json(value))
     except (ValidationError, Unreadable):
         return False
-    if activity is None:
-        return False
+    if not isinstance(activity, Activity):
+        return activity is NoEvent.UNRELATED
     activity_type = activity.row.get("activity_type")
     return isinstance(activity_type, str) and activity_type != "delegation"
 
 
-def open_value(value: bytes | None) -> Activity | None:
-    """Take the row out of a record's value. None if the value means nothing: tombstones, deletes, heartbeats.
+def open_value(value: bytes | None) -> Activity | NoEvent:
+    """Take the row out of a record's value, or say why it has none: tombstones, deletes, rows of other tables.
 
     Raises Unreadable if the value is not JSON, not an object, or in no known envelope.
     """
-    parsed = None if value is None else strict_json.loads(value)
-    if parsed is None:
-        return None
-    if not isinstance(parsed, dict):
-        raise Unreadable("not a JSON object")
-    activity = _unwrap(parsed)
-    if activity is _UNMARKED and "schema" in parsed and "payload" in parsed:
-        parsed = parsed["payload"]
-        activity = _unwrap(parsed) if isinstance(parsed, dict) else _UNMARKED
-    if activity is not _UNMARKED:
+    content = None if value is None else wrappings.parse(value)
+    if content is None:
+        return NoEvent.TOMBSTONE
+    activity = _by_marker(content)
+    if activity is None and "schema" in content and "payload" in content:
+        payload = content["payload"]
+        if payload is None:
+            return NoEvent.TOMBSTONE
+        if isinstance(payload, dict):
+            content, activity = payload, _by_marker(payload)
+    if activity is not None:
         return activity
-    if parsed is None or _is_connectors_own(parsed):
-        return None
-    raise Unreadable("in no known envelope: it has none of the fields op, specversion and activity_type")
+    if _is_connectors_own(content):
+        return NoEvent.TOMBSTONE
+    raise Unreadable("in no known envelope: it has none of the fields activity_type, op and specversion")
 
 
-def _unwrap(value: JsonObject) -> Activity | None:
-    """The row by the value's first marker; None if it means nothing, _UNMARKED if there is no marker."""
+def _by_marker(value: JsonObject) -> Activity | NoEvent | None:
+    """What the value's first marker makes of it; None if there is no marker."""
+    if "activity_type" in value:
+        return _open_bare_row(value)
     if value.get("op") is not None:
         return _open_change_event(value)
     if value.get("specversion") is not None:
-        return Activity(_row_in(value.get("data"), "data"), Envelope.CLOUD_EVENT, time=value.get("time"))
-    if "activity_type" in value:
-        return _open_bare_row(value)
-    return _UNMARKED
+        return _open_cloud_event(value)
+    return None
 
 
-def _open_change_event(change: JsonObject) -> Activity | None:
-    op = change["op"]
-    if op in ("d", "t", "m"):
-        return None
-    if op not in ("c", "r", "u"):
-        raise Unreadable(f"unknown op {quoted(op)}: expected c, r, u, d, t or m", "op")
-    row = _row_in(change.get("after"), "after")
-    if op != "u":
-        return Activity(row, Envelope.DEBEZIUM)
-    source = change.get("source")
-    if source is None:
-        return Activity(row, Envelope.DEBEZIUM, True)
-    if isinstance(source, dict):
-        return Activity(row, Envelope.DEBEZIUM, True, source.get("ts_ms"))
-    return Activity(row, Envelope.DEBEZIUM, True, quoted(source))  # a text: the rule that uses the time refuses it
-
-
-def _open_bare_row(row: JsonObject) -> Activity | None:
+def _open_bare_row(row: JsonObject) -> Activity | NoEvent:
     if row.get("__deleted") == "true" or row.get("__deleted") is True:
-        return None
+        return NoEvent.TOMBSTONE
     if row.get("__op") is None:
         return Activity(row, Envelope.BARE)
     return Activity(row, Envelope.UNWRAPPED, row["__op"] == "u", row.get("__source_ts_ms"))
+
+
+def _open_change_event(change: JsonObject) -> Activity | NoEvent:
+    op = change["op"]
+    if op in ("d", "t", "m"):
+        return NoEvent.TOMBSTONE
+    if op not in ("c", "r", "u"):
+        raise Unreadable(f"unknown op {quoted(op)}: expected c, r, u, d, t or m", "op")
+    row, source = _row_in(change.get("after"), "after"), change.get("source")
+    if source is None:
+        source = {}
+    if not isinstance(source, dict):
+        raise Unreadable(f"source must be an object: found {quoted(source)}", "source")
+    if "activity_type" not in row and isinstance(source.get("table"), str) and source["table"] != _TABLE:
+        return NoEvent.UNRELATED
+    is_update = op == "u"
+    return Activity(row, Envelope.DEBEZIUM, is_update, source.get("ts_ms") if is_update else None)
+
+
+def _open_cloud_event(event: JsonObject) -> Activity:
+    row = _row_in(wrappings.cloud_event_data(event), "data")
+    if "activity_type" not in row and _has_row_images(row):
+        raise Unreadable(
+            "data is a change event of Debezium's CloudEvents converter, which is not read: use its JSON converter",
+            "data",
+        )
+    return Activity(row, Envelope.CLOUD_EVENT, time=event.get("time"))
+
+
+def _has_row_images(data: JsonObject) -> bool:
+    """Whether this is a change event without `op`, perhaps with its schema."""
+    payload = data.get("payload")
+    return any(part.keys() & {"before", "after"} for part in (data, payload) if isinstance(part, dict))
 
 
 def _row_in(column: object, field: str) -> JsonObject:
@@ -175,10 +195,8 @@ def _row_in(column: object, field: str) -> JsonObject:
     return column
 
 
-def _is_connectors_own(value: object) -> bool:
+def _is_connectors_own(value: JsonObject) -> bool:
     """Whether this is a heartbeat or a transaction marker of the connector, routed to the topic by mistake."""
-    if not isinstance(value, dict):
-        return False
     if value.get("status") in ("BEGIN", "END") and "event_count" in value:
         return True
     return "ts_ms" in value and value.keys() <= _HEARTBEAT_KEYS

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class Status(StrEnum):
@@ -55,8 +55,25 @@ class Reported(NamedTuple):
     error_detail: str | None = None
 
 
+class Verdict(NamedTuple):
+    """A sweeper judged that a delegation is stuck or failed. It is not an answer of the callee.
+
+    `silent_since` is the evidence: the last sign of life that the sweeper knew. Only `failed` may have none.
+    """
+
+    delegation_id: str
+    status: Status
+    at: datetime
+    silent_since: datetime | None
+    error_detail: str | None
+
+
 class Heartbeat(NamedTuple):
     """The callee is alive and works on the delegation."""
 
     delegation_id: str
     at: datetime
+
+
+Report: TypeAlias = Reported | Verdict | Heartbeat
+"""What a record reports about a delegation, apart from its request."""

@@ -49,8 +49,13 @@ def text(value: object, field: str) -> str | None:
 
 
 def identifier(value: object, field: str) -> str | None:
-    """A text of at most 512 bytes of UTF-8, so that a Postgres index can hold it; None as in `text`."""
+    """A text that Postgres can store unchanged, of at most 512 bytes of UTF-8, so that its indexes hold it.
+
+    None as in `text`. A replaced character could make two ids equal, so none is replaced here.
+    """
     found = text(value, field)
+    if found is not None and found != value:
+        raise Unreadable(f"{field} must not contain U+0000 or a lone surrogate: found {quoted(value)}", field)
     # A character has at most four bytes: most ids are too short to be worth counting.
     if found is not None and len(found) * 4 > ID_BYTES and (size := len(found.encode())) > ID_BYTES:
         raise Unreadable(f"{field} has {size} bytes: the maximum is {ID_BYTES}", field)
@@ -73,11 +78,11 @@ def _uuid(value: str) -> str | None:
 
 
 def time(value: object, field: str) -> datetime | None:
-    """An instant in UTC from an ISO 8601 text; no offset means UTC; None for null."""
+    """An instant in UTC: an ISO 8601 text, where no offset means UTC, or a whole number since 1970; None for null."""
     if value is None:
         return None
     if not isinstance(value, str):
-        raise Unreadable(f"{field} must be an ISO 8601 time as text: found {quoted(value)}", field)
+        return _time_of_number(value, field)
     try:
         if not _TIME.fullmatch(value):
             raise ValueError
@@ -89,6 +94,16 @@ def time(value: object, field: str) -> datetime | None:
         raise Unreadable(
             f"{field} must be an ISO 8601 time of the years 1 to 9999: found {quoted(value)}", field
         ) from None
+
+
+def _time_of_number(value: object, field: str) -> datetime:
+    """Milliseconds, microseconds or nanoseconds since 1970. The size of the number tells which."""
+    if isinstance(value, int) and not isinstance(value, bool) and 10**11 <= value < 10**20:
+        us = value * 1000 if value < 10**14 else value if value < 10**17 else value // 1000
+        return _EPOCH + timedelta(microseconds=us)
+    raise Unreadable(
+        f"{field} must be an ISO 8601 time as text, or whole ms, µs or ns since 1970: found {quoted(value)}", field
+    )
 
 
 def epoch_ms(value: object, field: str) -> datetime | None:

@@ -16,22 +16,19 @@ from projector.contract.envelope import (
     open_value,
     read_body,
 )
-from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, NoEvent, Reported, Requested, Status
+from projector.contract.facts import (
+    DEFAULT_DEADLINE,
+    FAILED,
+    Heartbeat,
+    NoEvent,
+    Report,
+    Reported,
+    Requested,
+    Status,
+    Verdict,
+)
+from projector.contract.row_status import status_of_row, status_of_verdict
 from projector.contract.unreadable import Unreadable, quoted
-
-STATUS_OF_ROW = {
-    "pending": Status.QUEUED,
-    "queued": Status.QUEUED,
-    "dispatched": Status.DISPATCHED,
-    "received": Status.IN_PROGRESS,
-    "delivered": Status.IN_PROGRESS,
-    "in_progress": Status.IN_PROGRESS,
-    "completed": Status.COMPLETED,
-    "failed": Status.FAILED,
-    "error": Status.FAILED,
-    "timeout": Status.FAILED,
-    "stuck": Status.STUCK,
-}
 
 
 class Translation(NamedTuple):
@@ -45,7 +42,7 @@ class Translation(NamedTuple):
 
     delegation_id: str
     request: Requested | None
-    report: Reported | Heartbeat
+    report: Report
     unavailable_row_id: str | None = None
     large_row_id: str | None = None
 
@@ -58,8 +55,8 @@ def translate(record: Record) -> Translation | NoEvent:
     if record.value and is_unrelated(record.value):
         return NoEvent.UNRELATED
     activity = open_value(record.value)
-    if activity is None:
-        return NoEvent.TOMBSTONE
+    if isinstance(activity, NoEvent):
+        return activity
     row = activity.row
     activity_type = row.get("activity_type")
     if activity_type != "delegation":
@@ -78,21 +75,16 @@ def translate(record: Record) -> Translation | NoEvent:
 def _translate_row(row: JsonObject, translator: "_RowTranslator") -> Translation | None:
     match row.get("method"):
         case "delegate":
-            return translator.delegate(_status(row))
+            return translator.delegate(status_of_row(row))
         case "delegate_result":
-            return translator.result(_status(row))
+            return translator.result(status_of_row(row))
         case "heartbeat":
             return translator.heartbeat()
+        case "verdict":
+            return translator.verdict(status_of_verdict(row))
         case method:
-            reason = f"unknown method {quoted(method)}: expected delegate, delegate_result or heartbeat"
+            reason = f"unknown method {quoted(method)}: expected delegate, delegate_result, heartbeat or verdict"
             raise Unreadable(reason, "method")
-
-
-def _status(row: JsonObject) -> Status:
-    status = row.get("status")
-    if isinstance(status, str) and status in STATUS_OF_ROW:
-        return STATUS_OF_ROW[status]
-    raise Unreadable(f"unknown status {quoted(status)}: expected one of {', '.join(STATUS_OF_ROW)}", "status")
 
 
 def row_never_seen(field: str | None = None) -> Unreadable:
@@ -151,6 +143,22 @@ class _RowTranslator:
         if not delegation_id and not self.unavailable_row_id:
             return None
         return Translation(delegation_id, None, Heartbeat(delegation_id, self._happened_at()), self.unavailable_row_id)
+
+    def verdict(self, status: Status) -> Translation:
+        row = self.row
+        if row.get("request_body") == UNAVAILABLE_VALUE:
+            raise Unreadable("the change feed left out request_body, which a verdict needs", "request_body")
+        body = self._body("request_body", row.get("request_body"))
+        field = "request_body.delegation_id"
+        delegation_id = fields.required(fields.identifier(body.get("delegation_id"), field), field)
+        field = "request_body.silent_since"
+        silent_since = fields.time(body.get("silent_since"), field)
+        if status is Status.STUCK:
+            fields.required(silent_since, field)
+        error = fields.preview(_available(row.get("error_detail")), "error_detail")
+        return Translation(
+            delegation_id, None, Verdict(delegation_id, status, self._happened_at(), silent_since, error)
+        )
 
     def _requested_id(self) -> str:
         request = self._body("request_body", self.row.get("request_body"))

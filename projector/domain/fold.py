@@ -1,11 +1,12 @@
 """The fold: a batch of records, applied in order to the rows that they touch. No SQL, no Kafka, no clock."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract.envelope import Record
-from projector.contract.facts import Heartbeat, NoEvent, Reported, Requested
+from projector.contract.facts import NoEvent, Report, Requested
 from projector.contract.translate import Translation, row_never_seen, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation, Row, State, evolve
@@ -28,7 +29,18 @@ class Parked(NamedTuple):
     topic: str
     partition: int
     offset: int
-    event: Reported | Heartbeat
+    event: Report
+
+
+class RepeatedRequest(NamedTuple):
+    """A request that made no row, because another delegation holds its idempotency key; with its coordinates."""
+
+    delegation_id: str
+    holder_id: str
+    topic: str
+    partition: int
+    offset: int
+    requested_at: datetime
 
 
 class TranslatedRecord(NamedTuple):
@@ -97,13 +109,15 @@ def _with_delegation_id(translation: Translation, delegation_id: str) -> Transla
 class Changes(NamedTuple):
     """What a batch writes, each row once."""
 
-    inserted: list[Delegation]
-    updated: list[State]
-    parked: list[Parked]
-    requested: list[str]
+    inserted: Sequence[Delegation] = ()
+    updated: Sequence[State] = ()
+    parked: Sequence[Parked] = ()
+    requested: Sequence[str] = ()
     """Ids of the delegations whose request came. Their parked events are applied now."""
-    unparked: int
+    unparked: int = 0
     """How many of those events earlier batches had parked."""
+    repeated: Sequence[RepeatedRequest] = ()
+    """The first repeated request of each delegation in the batch."""
 
 
 class WorkingSet:
@@ -128,21 +142,25 @@ class WorkingSet:
         self._parked_here: dict[str, list[Parked]] = {}
         self._requested: list[str] = []
         self._unparked = 0
+        self._repeated: dict[str, RepeatedRequest] = {}
 
     def apply(self, record: Record, translation: Translation) -> Outcome:
         """Apply the events of one record. Returns how the record ends."""
         report = translation.report
         if translation.request is not None:
-            return self._request(translation.request, report)
+            return self._request(record, translation.request, report)
         outcome = self._report(report)
         if outcome is Outcome.PARKED:
             parked = Parked(record.topic, record.partition, record.offset, report)
             self._parked_here.setdefault(report.delegation_id, []).append(parked)
         return outcome
 
-    def _request(self, request: Requested, report: Reported | Heartbeat) -> Outcome:
+    def _request(self, record: Record, request: Requested, report: Report) -> Outcome:
         before = self.rows.get(request.delegation_id)
-        if before is None and not self._take_key(request):
+        if before is None and (holder_id := self._take_key(request)) != request.delegation_id:
+            place = record.topic, record.partition, record.offset
+            repeated = RepeatedRequest(request.delegation_id, holder_id, *place, request.created_at)
+            self._repeated.setdefault(request.delegation_id, repeated)
             return Outcome.DUPLICATE
         step = evolve(before, request)
         if before is None and step.after is not None:
@@ -151,14 +169,14 @@ class WorkingSet:
         outcome = self._report(report)
         return step.outcome if step.outcome is Outcome.INSERTED else outcome
 
-    def _take_key(self, request: Requested) -> bool:
-        """Whether the request holds its idempotency key now, or has none."""
+    def _take_key(self, request: Requested) -> str:
+        """The delegation that holds the request's idempotency key now; the request's own if it has none."""
         if request.idempotency_key is None:
-            return True
+            return request.delegation_id
         key = (request.caller_id, request.idempotency_key)
-        return self._holders.setdefault(key, request.delegation_id) == request.delegation_id
+        return self._holders.setdefault(key, request.delegation_id)
 
-    def _report(self, event: Reported | Heartbeat) -> Outcome:
+    def _report(self, event: Report) -> Outcome:
         step = evolve(self.rows.get(event.delegation_id), event)
         if step.after is not None:
             self.rows[event.delegation_id] = step.after
@@ -182,4 +200,4 @@ class WorkingSet:
             elif row is not (before := self._read[delegation_id]) and row != before:
                 updated.append(row)
         parked = [each for events in self._parked_here.values() for each in events]
-        return Changes(inserted, updated, parked, self._requested, self._unparked)
+        return Changes(inserted, updated, parked, self._requested, self._unparked, list(self._repeated.values()))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple, TypeAlias, assert_never
 
-from projector.contract.facts import FAILED, IN_FLIGHT, RANK, Heartbeat, Reported, Requested, Status
+from projector.contract.facts import FAILED, IN_FLIGHT, RANK, Heartbeat, Report, Reported, Requested, Status, Verdict
 from projector.domain.outcomes import Outcome
 
 
@@ -52,7 +52,7 @@ class Step(NamedTuple):
     outcome: Outcome
 
 
-def evolve(before: Row | None, event: Requested | Reported | Heartbeat) -> Step:
+def evolve(before: Row | None, event: Requested | Report) -> Step:
     """Apply one event to a row, or to none. The caller checks first whether the idempotency key is free."""
     if isinstance(event, Requested):
         return Step(requested(event), Outcome.INSERTED) if before is None else Step(before, Outcome.DUPLICATE)
@@ -62,6 +62,8 @@ def evolve(before: Row | None, event: Requested | Reported | Heartbeat) -> Step:
         return _report(before, event)
     if isinstance(event, Heartbeat):
         return _heartbeat(before, event)
+    if isinstance(event, Verdict):
+        return _verdict(before, event)
     assert_never(event)
 
 
@@ -107,6 +109,13 @@ def _fill(before: Row, event: Reported) -> Step:
     if event.status in FAILED and event.error_detail and not before.error_detail:
         return Step(before._replace(error_detail=event.error_detail, updated_at=updated_at), Outcome.FILLED)
     return Step(before, Outcome.DUPLICATE)
+
+
+def _verdict(before: Row, event: Verdict) -> Step:
+    """A verdict whose evidence is older than the last sign of life changes no row in flight."""
+    if before.status in IN_FLIGHT and event.silent_since is not None and before.updated_at > event.silent_since:
+        return Step(before, Outcome.STALE)
+    return _report(before, Reported(event.delegation_id, event.status, event.at, error_detail=event.error_detail))
 
 
 def _heartbeat(before: Row, event: Heartbeat) -> Step:

@@ -29,7 +29,7 @@ MEANING = {
     Outcome.HEARTBEAT: "the delegation is in flight, and its callee was alive",
     Outcome.FILLED: "a terminal row without a result or an error got one from a later event with the same status",
     Outcome.DUPLICATE: f"{REPEATED}; or {LOST}",
-    Outcome.STALE: "the delegation had already passed this status",
+    Outcome.STALE: "the delegation had passed this status; or it gave a sign of life after the evidence of a verdict",
     Outcome.REFUSED: "the delegation has ended, so this event changes nothing",
     Outcome.PARKED: "the delegation is not requested yet; the event is kept, and applied when the request comes",
     Outcome.UNRELATED: "an activity of another type",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from projector.contract.envelope import UNAVAILABLE_VALUE, Record, open_value
+from projector.contract.envelope import UNAVAILABLE_VALUE, Activity, Record, open_value
 from projector.contract.facts import NoEvent
 from projector.contract.fields import storable
 from projector.contract.translate import Translation, row_never_seen, translate
@@ -152,7 +152,7 @@ class Search:
 
     def _add_row_id(self, record: Record) -> None:
         activity = open_value(record.value)
-        row_id = activity.row.get("id") if activity else None
+        row_id = activity.row.get("id") if isinstance(activity, Activity) else None
         if isinstance(row_id, str) and row_id:
             self.row_ids.add(row_id.lower())
 

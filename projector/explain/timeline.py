@@ -172,9 +172,10 @@ class _TimelineBuilder:
 
 def _open(record: Record) -> Activity | None:
     try:
-        return open_value(record.value)
+        activity = open_value(record.value)
     except Unreadable:
         return None
+    return activity if isinstance(activity, Activity) else None
 
 
 def _method_and_status(activity: Activity | None, meaning: Meaning) -> str:

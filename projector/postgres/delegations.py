@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from projector.contract.facts import Heartbeat, Reported, Status
-from projector.domain.fold import Parked
+from projector.contract.facts import Heartbeat, Report, Reported, Status, Verdict
+from projector.domain.fold import Parked, RepeatedRequest
 from projector.domain.lifecycle import Delegation, State
 from projector.postgres.connection import Connection
 
@@ -64,7 +64,7 @@ def read_parked(conn: Connection, ids: Sequence[str]) -> list[Parked]:
     """The events parked for these delegations, in the order of parking."""
     rows = conn.execute(
         """
-        SELECT topic, partition, "offset", delegation_id, status, at, result_preview, error_detail
+        SELECT topic, partition, "offset", kind, delegation_id, status, at, silent_since, result_preview, error_detail
           FROM parked WHERE delegation_id = ANY(%(ids)b) ORDER BY seq
         """,
         {"ids": ids},
@@ -73,11 +73,31 @@ def read_parked(conn: Connection, ids: Sequence[str]) -> list[Parked]:
 
 
 def _parked_event(
-    delegation_id: str, status: str | None, at: datetime, result: str | None, error: str | None
-) -> Reported | Heartbeat:
+    kind: str,
+    delegation_id: str,
+    status: str | None,
+    at: datetime,
+    silent_since: datetime | None,
+    result: str | None,
+    error: str | None,
+) -> Report:
     if status is None:
         return Heartbeat(delegation_id, at)
+    if kind == "verdict":
+        return Verdict(delegation_id, Status(status), at, silent_since, error)
     return Reported(delegation_id, Status(status), at, result, error)
+
+
+def read_repeated_requests(conn: Connection, ids: Sequence[str]) -> dict[str, RepeatedRequest]:
+    """Delegation id → its repeated request, for those of these delegations that have one."""
+    rows = conn.execute(
+        """
+        SELECT delegation_id, holder_id, topic, partition, "offset", requested_at
+          FROM repeated_requests WHERE delegation_id = ANY(%(ids)b)
+        """,
+        {"ids": ids},
+    )
+    return {row[0]: RepeatedRequest._make(row) for row in rows}
 
 
 def read_large_rows(conn: Connection, row_ids: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from importlib import resources
 from itertools import groupby
 
-from projector.contract.facts import Reported
+from projector.contract.facts import Heartbeat, Report, Reported, Verdict
 from projector.contract.fields import recorded_at
 from projector.domain.fold import Changes, DeadLetter, Parked
 from projector.domain.positions import Fence
@@ -55,6 +55,7 @@ def write(
         "large": list((large_rows or {}).items()),
         "requested": [(delegation_id,) for delegation_id in changes.requested],
         "parked": list(map(_parked, changes.parked)),
+        "repeated": changes.repeated,
         "dead": list(map(_dead_letter, dead_letters)),
     }
     columns = (column for part, width in _WIDTHS.items() for column in _columns(rows[part], width))
@@ -66,9 +67,18 @@ def _columns(rows: Collection[Sequence[object]], width: int) -> Iterator[list[ob
 
 
 def _parked(parked: Parked) -> Sequence[object]:
-    event = parked.event
-    columns = event[1:] if isinstance(event, Reported) else (None, event.at, None, None)
-    return (parked.topic, parked.partition, parked.offset, event.delegation_id, *columns)
+    return (*parked[:3], *_event_columns(parked.event))
+
+
+def _event_columns(event: Report) -> Sequence[object]:
+    """Kind, delegation id, status, time, evidence, result and error of an event."""
+    match event:
+        case Reported(delegation_id, status, at, result, error):
+            return "status", delegation_id, status, at, None, result, error
+        case Verdict(delegation_id, status, at, silent_since, error):
+            return "verdict", delegation_id, status, at, silent_since, None, error
+        case Heartbeat(delegation_id, at):
+            return "heartbeat", delegation_id, None, at, None, None, None
 
 
 def _dead_letter(letter: DeadLetter) -> Sequence[object]:

@@ -23,9 +23,11 @@ CREATE OR REPLACE FUNCTION pg_temp.write_batch(
     updated_version text[],
     large_row_id text[], large_delegation_id text[],
     requested_delegation_id text[],
-    parked_topic text[], parked_partition bigint[], parked_offset bigint[],
-    parked_delegation_id text[], parked_status text[], parked_at timestamptz[],
+    parked_topic text[], parked_partition bigint[], parked_offset bigint[], parked_kind text[],
+    parked_delegation_id text[], parked_status text[], parked_at timestamptz[], parked_silent_since timestamptz[],
     parked_result_preview text[], parked_error_detail text[],
+    repeated_delegation_id text[], repeated_holder_id text[], repeated_topic text[], repeated_partition bigint[],
+    repeated_offset bigint[], repeated_requested_at timestamptz[],
     dead_topic text[], dead_partition bigint[], dead_offset bigint[], dead_record_at timestamptz[],
     dead_key bytea[], dead_value bytea[], dead_reason text[], dead_field text[]
 ) RETURNS void LANGUAGE plpgsql AS $function$
@@ -101,6 +103,7 @@ BEGIN
     END IF;
 
     IF cardinality(requested_delegation_id) > 0 THEN
+        PERFORM set_config('projector.reads_verdicts', 'on', true); -- migration 052 explains it
         DELETE FROM parked WHERE delegation_id = ANY (requested_delegation_id);
         GET DIAGNOSTICS touched = ROW_COUNT;
         IF touched <> unparked THEN
@@ -114,15 +117,25 @@ BEGIN
             RAISE 'a delegation was requested while its early event was being parked'
                   USING ERRCODE = 'serialization_failure';
         END IF;
-        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview,
+        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since, result_preview,
                             error_detail)
-        SELECT p.topic, p.partition, p."offset", p.delegation_id,
-               CASE WHEN p.status IS NULL THEN 'heartbeat' ELSE 'status' END, p.status, p.at, p.result_preview,
-               p.error_detail
-          FROM unnest(parked_topic, parked_partition, parked_offset, parked_delegation_id, parked_status,
-                      parked_at, parked_result_preview, parked_error_detail) WITH ORDINALITY
-               AS p (topic, partition, "offset", delegation_id, status, at, result_preview, error_detail, n)
+        SELECT p.topic, p.partition, p."offset", p.delegation_id, p.kind, p.status, p.at, p.silent_since,
+               p.result_preview, p.error_detail
+          FROM unnest(parked_topic, parked_partition, parked_offset, parked_kind, parked_delegation_id, parked_status,
+                      parked_at, parked_silent_since, parked_result_preview, parked_error_detail) WITH ORDINALITY
+               AS p (topic, partition, "offset", kind, delegation_id, status, at, silent_since, result_preview,
+                     error_detail, n)
          ORDER BY p.n
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    IF cardinality(repeated_delegation_id) > 0 THEN
+        INSERT INTO repeated_requests (delegation_id, holder_id, topic, partition, "offset", requested_at)
+        SELECT r.delegation_id, r.holder_id, r.topic, r.partition, r."offset", r.requested_at
+          FROM unnest(repeated_delegation_id, repeated_holder_id, repeated_topic, repeated_partition, repeated_offset,
+                      repeated_requested_at)
+               AS r (delegation_id, holder_id, topic, partition, "offset", requested_at)
+         ORDER BY r.delegation_id
         ON CONFLICT DO NOTHING;
     END IF;
 

@@ -108,7 +108,7 @@ def apply_parked(view: Connection, shadow_conn: Connection) -> None:
                 rows[before.delegation_id] = cast(State, evolve(before, each.event).after)
         changed = [row for delegation_id, row in rows.items() if row != seen[delegation_id].state]
         versions = {delegation_id: row.version for delegation_id, row in seen.items()}
-        await_written = write(shadow_conn, Changes([], changed, [], [], 0), versions)
+        await_written = write(shadow_conn, Changes(updated=changed), versions)
         await_written()
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from projector.contract.envelope import Record, open_value
+from projector.contract.envelope import Activity, Record, open_value
 from projector.contract.translate import Translation, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
@@ -118,7 +118,8 @@ class Selection:
         if meaning.request is not None:
             return meaning.request.caller_id == self._caller
         activity = open_value(record.value)
-        columns = () if activity is None else (activity.row.get("source_id"), activity.row.get("workspace_id"))
+        row = activity.row if isinstance(activity, Activity) else {}
+        columns = row.get("source_id"), row.get("workspace_id")
         return self._caller in [column.lower() for column in columns if isinstance(column, str)]
 
 

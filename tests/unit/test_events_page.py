@@ -10,7 +10,7 @@ from builders import InMemoryView, record
 
 from projector.contract.envelope import Envelope, open_value
 from projector.contract.models import RESERVED_COLUMNS, parse_row
-from projector.contract.translate import STATUS_OF_ROW
+from projector.contract.row_status import STATUS_OF_ROW
 from projector.domain.lifecycle import Delegation
 from projector.domain.outcomes import Outcome
 from testbed.oracle import Oracle

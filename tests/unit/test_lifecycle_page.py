@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from projector.contract.facts import IN_FLIGHT, RANK, TERMINAL, Status
-from projector.contract.translate import STATUS_OF_ROW
+from projector.contract.row_status import STATUS_OF_ROW
 from projector.domain.lifecycle import Delegation
 from projector.domain.outcomes import Outcome
 

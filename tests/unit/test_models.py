@@ -19,7 +19,8 @@ from projector.contract.envelope import open_value
 from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, Reported, Requested, Status
 from projector.contract.model_types import RowStatus
 from projector.contract.models import DelegationRow, parse_row
-from projector.contract.translate import STATUS_OF_ROW, Translation, translate
+from projector.contract.row_status import STATUS_OF_ROW
+from projector.contract.translate import Translation, translate
 from projector.contract.unreadable import Unreadable
 
 EVENTS = Path(__file__).parents[2] / "events"

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import projector
-from projector.contract.facts import Reported
+from projector.contract.facts import Reported, Verdict
+from projector.domain.fold import RepeatedRequest
 from projector.domain.lifecycle import Delegation, State
 from projector.domain.positions import Move
 from projector.postgres import write_batch
@@ -79,7 +80,8 @@ def test_arrays_of_a_batch_have_the_columns_of_its_rows() -> None:
         "moved": Move._fields,
         "inserted": Delegation._fields,
         "updated": (*State._fields, "version"),
-        "parked": ("topic", "partition", "offset", *Reported._fields),
+        "parked": ("topic", "partition", "offset", "kind", *Verdict._fields[:-1], *Reported._fields[-2:]),
+        "repeated": RepeatedRequest._fields,
     }
     names = [name for name, _ in write_batch._PARAMETERS]
     for part, fields in rows.items():
