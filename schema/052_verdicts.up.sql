@@ -1,5 +1,13 @@
 -- The second edition of the contract: verdicts of a sweeper wait with the evidence that they rest on, and requests that
--- repeat an idempotency key are remembered. The shadow gets the same columns and tables as the schema `projector`.
+-- repeat an idempotency key are remembered.
+
+DO $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(hashtext('delegations projector: shadow')) THEN
+        RAISE EXCEPTION 'a verify or rebuild is running: wait until it ends, or stop it';
+    END IF;
+END
+$$;
 
 -- `seq` becomes the primary key: a list in the order of parking then reads only the rows that it shows. `silent_since`
 -- belongs to the key of an event and may be null, which a primary key does not allow.
@@ -15,23 +23,9 @@ ALTER TABLE projector.parked
         AND (kind <> 'verdict' OR status IN ('stuck', 'failed'))
         AND (kind = 'verdict' OR silent_since IS NULL)
         AND (kind <> 'verdict' OR status <> 'stuck' OR silent_since IS NOT NULL));
-ALTER TABLE projector_shadow.parked
-    ADD COLUMN silent_since TIMESTAMPTZ,
-    DROP CONSTRAINT parked_pkey,
-    ADD PRIMARY KEY (seq),
-    DROP CONSTRAINT parked_kind_check,
-    ADD CONSTRAINT parked_kind_check CHECK (kind IN ('status', 'heartbeat', 'verdict')),
-    DROP CONSTRAINT parked_status_with_kind,
-    ADD CONSTRAINT parked_status_with_kind CHECK (
-        (kind = 'heartbeat') = (status IS NULL)
-        AND (kind <> 'verdict' OR status IN ('stuck', 'failed'))
-        AND (kind = 'verdict' OR silent_since IS NULL)
-        AND (kind <> 'verdict' OR status <> 'stuck' OR silent_since IS NOT NULL));
 
 -- An event is parked once, however often its record is read. No event has the time -infinity.
 CREATE UNIQUE INDEX parked_event ON projector.parked
-    (topic, partition, "offset", delegation_id, kind, at, coalesce(silent_since, '-infinity'));
-CREATE UNIQUE INDEX parked_event ON projector_shadow.parked
     (topic, partition, "offset", delegation_id, kind, at, coalesce(silent_since, '-infinity'));
 
 -- A member of an earlier release reads a parked verdict as a plain status, and would apply it without its evidence. It
@@ -61,4 +55,9 @@ CREATE TABLE projector.repeated_requests (
     CHECK (partition >= 0 AND "offset" >= 0)
 );
 CREATE INDEX repeated_requests_holder ON projector.repeated_requests (holder_id);
+
+-- The shadow copies both tables. A fold that was interrupted starts again.
+TRUNCATE projector_shadow.work;
+DROP TABLE projector_shadow.parked;
+CREATE UNLOGGED TABLE projector_shadow.parked (LIKE projector.parked INCLUDING ALL);
 CREATE UNLOGGED TABLE projector_shadow.repeated_requests (LIKE projector.repeated_requests INCLUDING ALL);

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from projector.contract.facts import Heartbeat, Reported, Requested, Status
+from projector.contract.facts import Heartbeat, Report, Reported, Requested, Status, Verdict
 from projector.contract.translate import Translation
 from projector.domain import fold
 from projector.domain.fold import Changes, WorkingSet
@@ -50,6 +50,11 @@ def heartbeat(minute: float = 1, delegation_id: str = "d-1") -> Heartbeat:
     return Heartbeat(delegation_id, at(minute))
 
 
+def verdict(status: Status = Status.STUCK, minute: float = 1, *, silent: float | None = 0, **texts: str) -> Verdict:
+    """Build a verdict of this minute, on the evidence of the minute `silent`."""
+    return Verdict("d-1", status, at(minute), None if silent is None else at(silent), texts.get("error"))
+
+
 class Then(NamedTuple):
     """The result of `given`: the outcomes of the first application, and the row after the last one."""
 
@@ -65,7 +70,7 @@ class Then(NamedTuple):
         return self
 
 
-def given(before: Row | None, *events: Requested | Reported | Heartbeat, times: int = 2) -> Then:
+def given(before: Row | None, *events: Requested | Report, times: int = 2) -> Then:
     """Apply the events to a row or to none, several times; only the first time may change the row."""
     first = _applied(before, events)
     again = first[-1].after if first else before
@@ -75,7 +80,7 @@ def given(before: Row | None, *events: Requested | Reported | Heartbeat, times: 
     return Then([step.outcome for step in first], again)
 
 
-def _applied(before: Row | None, events: Sequence[Requested | Reported | Heartbeat]) -> list[Step]:
+def _applied(before: Row | None, events: Sequence[Requested | Report]) -> list[Step]:
     steps: list[Step] = []
     for event in events:
         steps.append(evolve(steps[-1].after if steps else before, event))
@@ -102,6 +107,7 @@ class InMemoryView:
         self.rows: dict[str, Delegation] = {}
         self.parked: dict[tuple[str, int, int], fold.Parked] = {}
         self.large_rows: dict[str, str] = {}
+        self.repeated: dict[str, fold.RepeatedRequest] = {}
         self.dead_letters: list[fold.DeadLetter] = []
 
     def project(self, batch: Iterable[RecordedRecord]) -> list[Outcome]:
@@ -125,6 +131,8 @@ class InMemoryView:
         self.parked = {at: each for at, each in self.parked.items() if each.event.delegation_id not in unparked}
         for each in changes.parked:
             self.parked.setdefault((each.topic, each.partition, each.offset), each)
+        for repeated in changes.repeated:
+            self.repeated.setdefault(repeated.delegation_id, repeated)
 
 
 def fold_batches(*batches: Iterable[RecordedRecord]) -> InMemoryView:

@@ -36,6 +36,12 @@ def heartbeat(minute: int, *, of: str = "d-1") -> Columns:
     return row | {"created_at": at(minute)}
 
 
+def verdict(minute: int, status: str = "stuck", *, silent: int | None = 0, of: str = "d-1", **columns: Any) -> Columns:
+    body = {"delegation_id": of} | ({} if silent is None else {"silent_since": at(silent)})
+    row: Columns = {"activity_type": "delegation", "method": "verdict", "status": status, "request_body": body}
+    return row | {"created_at": at(minute)} | columns
+
+
 def updated(row: Columns, minute: int) -> Columns:
     ms = int((TEN + timedelta(minutes=minute)).timestamp() * 1000)
     return {"op": "u", "before": None, "after": row, "source": {"ts_ms": ms}}

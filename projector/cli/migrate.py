@@ -27,6 +27,14 @@ def down(settings: Settings, to: int, yes: bool) -> int:
     return DONE
 
 
+def recreate_shadow(settings: Settings) -> int:
+    """Create the tables of the shadow again."""
+    with connect(settings) as conn:
+        migrations.recreate_shadow(conn)
+    print("the shadow was created again")
+    return DONE
+
+
 def status(settings: Settings) -> int:
     """Print the applied and the pending migrations."""
     with connect(settings) as conn:

@@ -42,6 +42,11 @@ MIGRATE = Group(
             ],
         ),
         Command("status", "projector.cli.migrate:status", short_help="which files are applied, which are pending"),
+        Command(
+            "recreate-shadow",
+            "projector.cli.migrate:recreate_shadow",
+            short_help="create the tables of verify and rebuild again, from the present tables",
+        ),
     ],
 )
 

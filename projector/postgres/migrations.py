@@ -85,6 +85,19 @@ def down(conn: Connection[Any], *, to: int = 0) -> list[Migration]:
         return reverted
 
 
+def recreate_shadow(conn: Connection[Any]) -> None:
+    """Create the tables of the shadow again, from the tables that they copy. No row of the view is touched.
+
+    Raises ProjectorError if a verify or rebuild uses the shadow, Misconfigured if a migration is pending.
+    """
+    with _locked(conn):
+        require_current(conn)
+        with _transaction(conn, "recreate_shadow.sql"):
+            if not _scalar(conn, "SELECT pg_try_advisory_xact_lock(hashtext('delegations projector: shadow'))"):
+                raise ProjectorError("a verify or rebuild is running: wait until it ends, or stop it")
+            conn.execute((_folder() / "recreate_shadow.sql").read_bytes(), prepare=False)
+
+
 def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
     """Count the rows that `down(conn, to=to)` would destroy, per table; a table that loses none is left out.
 
@@ -93,6 +106,9 @@ def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
     with _transaction(conn):
         versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
+        if 52 in versions:
+            counts["projector.repeated_requests"] = _scalar(conn, "SELECT count(*) FROM projector.repeated_requests")
+            counts["projector.parked"] = _scalar(conn, "SELECT count(*) FROM projector.parked WHERE kind = 'verdict'")
         if 50 in versions:
             counts |= _own_rows(conn)
         if 49 in versions and not _is_adopted(conn):

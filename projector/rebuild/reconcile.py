@@ -152,8 +152,8 @@ def _find_candidates(job: _Job, coverage: Coverage) -> int:
     if reason := shadow.refusal(job.view):
         raise ProjectorError(
             f"Postgres refused a record in the shadow that it accepted in the view: {reason}. The two cannot be "
-            "compared. Check whether the tables were changed by hand; `projector migrate down --to 50`, then "
-            "`projector migrate up`, recreates the shadow"
+            "compared. Check whether the tables were changed by hand. `projector migrate recreate-shadow` creates the "
+            "shadow again"
         )
     drop = job.options.drop_uncovered
     with transaction(job.view):

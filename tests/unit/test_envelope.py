@@ -24,7 +24,7 @@ NOTES = ["plain", "\ud800"]
 
 def opened(value: Any, note: str = "plain") -> Activity:
     activity = open_value(json.dumps(value | {"note": note}).encode())
-    assert activity is not None
+    assert isinstance(activity, Activity)
     return activity
 
 
@@ -57,6 +57,8 @@ def test_marker_identifies_the_envelope(value: Any, expected: tuple[object, ...]
     "columns",
     [
         {"op": None, "specversion": None},
+        {"op": "d", "after": None},
+        {"op": 7, "specversion": "1.0", "data": {}},
         {"schema": "public", "payload": {"op": "d"}},
         {"schema": {}, "payload": None},
         {"event_count": 3, "status": "BEGIN"},
@@ -78,8 +80,9 @@ def test_column_named_payload_does_not_hide_a_large_row() -> None:
 def test_first_marker_wins(note: str) -> None:
     change = {"op": "c", "after": ROW}
     event = {"specversion": "1.0", "data": ROW}
-    assert opened(change | {"specversion": "1.0", "data": {}, "activity_type": "x"}, note).envelope is Envelope.DEBEZIUM
-    assert opened(event | {"activity_type": "x"}, note).envelope is Envelope.CLOUD_EVENT
+    assert opened(change | event | {"activity_type": None}, note).envelope is Envelope.BARE
+    assert opened(change | {"specversion": "1.0", "data": {}}, note).envelope is Envelope.DEBEZIUM
+    assert opened(event | {"op": None, "schema": {}, "payload": None}, note).envelope is Envelope.CLOUD_EVENT
     assert opened(change | {"schema": {}, "payload": {"op": "d"}}, note).envelope is Envelope.DEBEZIUM
 
 
@@ -167,7 +170,7 @@ def test_reason_names_the_error() -> None:
     assert dead_letter_of(b"{")[1].startswith("not JSON: Expecting property name")
     assert dead_letter_of(b"[]")[1] == "not a JSON object"
     assert dead_letter_of(b'{"activity_type": "x", "z": NaN}')[1] == "not JSON: NaN is not a JSON value"
-    assert dead_letter_of({})[1] == "in no known envelope: it has none of the fields op, specversion and activity_type"
+    assert dead_letter_of({})[1] == "in no known envelope: it has none of the fields activity_type, op and specversion"
 
 
 def test_key_is_never_read() -> None:
@@ -191,7 +194,11 @@ CALL = ROW | {"activity_type": "tool_call"}
     [
         (CALL, True),
         ({"op": "c", "after": CALL, "source": {"ts_ms": 7}}, True),
-        ({"op": "u", "before": CALL, "after": CALL, "source": 7}, True),
+        ({"op": "u", "before": CALL, "after": CALL, "source": None}, True),
+        ({"op": "u", "before": CALL, "after": CALL, "source": 7}, False),
+        ({"op": "c", "after": {"id": 7}, "source": {"table": "users"}}, True),
+        ({"op": "c", "after": {"id": 7}, "source": {"table": "activity_logs"}}, False),
+        (CALL | {"op": "d"}, True),
         ({"specversion": "1.0", "data": CALL, "time": "now"}, True),
         (CALL | {"__op": "u", "__deleted": "false"}, True),
         (CALL | {"__deleted": "true"}, False),
@@ -237,7 +244,7 @@ def test_damaged_values_are_unrelated_only_if_fully_readable() -> None:
         value = value.replace(b'"delegation"', b'"tool_call"')
         if is_unrelated(value):
             activity = open_value(value)
-            assert activity is not None
+            assert isinstance(activity, Activity)
             assert isinstance(activity.row.get("activity_type"), str)
             assert activity.row.get("activity_type") != "delegation"
             unrelated += 1

@@ -98,11 +98,6 @@ def test_empty_key_is_no_key(nothing: str | None) -> None:
     assert len(fold_batches(log(*events)).rows) == 2
 
 
-def test_keys_are_compared_as_they_are_stored() -> None:
-    events = [delegate(0, **with_key(f"d-{key!a}", idempotency_key=key)) for key in ("\x00", "\ud800", "\ufffd")]
-    assert outcomes_of(*log(*events)) == ["inserted", "duplicate", "duplicate"]
-
-
 # --- unavailable bodies
 
 

@@ -205,13 +205,15 @@ def test_unused_key_of_a_body_may_hold_anything(garbage: object) -> None:
     assert report_of(answer(0, "dispatched", response_body=body | {"text": garbage})).status is Status.DISPATCHED
 
 
-def test_unstorable_characters_of_ids_are_replaced() -> None:
-    body = {"delegation_id": "d\x00\ud800", "task": "\x00"}
-    request = request_of(delegate(0, request_body=body, idempotency_key="\udfffk"))
-    assert request[0] == "d\ufffd\ufffd"
-    assert (request.task_preview, request.idempotency_key) == ("\ufffd", "\ufffdk")
-    as_text = json.dumps(body)
-    assert request_of(delegate(0, request_body=as_text)).delegation_id == "d\ufffd\ufffd"
+@pytest.mark.parametrize("unstorable", ["d\x00", "d\ud800", "\udfff"])
+def test_two_ids_never_become_one(unstorable: str) -> None:
+    body = {"delegation_id": unstorable, "task": "\x00"}
+    for row in (delegate(0, request_body=body), delegate(0, request_body=json.dumps(body))):
+        assert dead_letter_of(row)[0] == "request_body.delegation_id"
+    assert dead_letter_of(answer(0, "completed", of=unstorable))[0] == "response_body.delegation_id"
+    assert dead_letter_of(heartbeat(0, of=unstorable))[0] == "request_body.delegation_id"
+    assert dead_letter_of(delegate(0, idempotency_key=unstorable))[0] == "idempotency_key"
+    assert request_of(delegate(0, request_body=body | {"delegation_id": "d"})).task_preview == "\ufffd"
 
 
 def test_unavailable_error_detail_and_key_are_none() -> None:

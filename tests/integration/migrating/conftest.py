@@ -113,5 +113,6 @@ COLUMNS = """
     FROM pg_attribute
     JOIN pg_class ON pg_class.oid = attrelid
     LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-    WHERE attnum > 0 AND relkind = 'r' AND relnamespace::regnamespace::text !~ '^(pg_|information_)'
+    WHERE attnum > 0 AND NOT attisdropped AND relkind = 'r'
+      AND relnamespace::regnamespace::text !~ '^(pg_|information_)'
     ORDER BY 1, attnum"""

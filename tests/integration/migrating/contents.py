@@ -4,8 +4,9 @@ from psycopg import Connection, sql
 
 from projector.postgres.migrations import Migration
 
-ALL = ["049_delegations", "050_projector", "051_shadow"]
+ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts"]
 OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
+"""The tables of 050, each with one row of `FILL`."""
 
 FILL = """
     INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview)
@@ -16,7 +17,14 @@ FILL = """
     INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason) VALUES ('t', 0, 4, '', 'empty');
     INSERT INTO projector.large_rows VALUES (gen_random_uuid(), 'd1')
 """
-"""Two delegations, and one row in each table of the projector."""
+"""Two delegations, and one row in each table of 050."""
+
+FILL_LATER = """
+    INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since)
+        VALUES ('t', 0, 5, 'd9', 'verdict', 'stuck', now(), now());
+    INSERT INTO projector.repeated_requests VALUES ('d8', 'd1', 't', 0, 6, now())
+"""
+"""A parked verdict, and one row in each table of later migrations."""
 
 FILL_SHADOW = """
     INSERT INTO projector_shadow.delegations SELECT * FROM delegations;

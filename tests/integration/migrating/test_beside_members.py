@@ -1,4 +1,4 @@
-"""`projector migrate` removes and recreates the shadow beside a running member, which does not use it."""
+"""`projector migrate recreate-shadow` beside a running member, which does not use the shadow."""
 
 import psycopg
 from cluster import Cluster
@@ -18,17 +18,14 @@ def migrate(cluster: Cluster, *arguments: str) -> str:
     return command.out
 
 
-def test_down_and_up_of_the_shadow_disturb_no_member(cluster: Cluster) -> None:
-    """`down --to 50` does not ask either, although the shadow holds rows."""
+def test_recreated_shadow_disturbs_no_member(cluster: Cluster) -> None:
     with psycopg.connect(cluster.database_url) as conn:
         conn.execute(FILL_SHADOW)
     member = cluster.start_member()
     member.wait_for_log("partition claimed", times=3)
     with under_load(cluster, per_second=500):
         cluster.wait_until_more_projected_than(0)
-        assert migrate(cluster, "down", "--to", "50") == "reverted 051_shadow\n"
-        cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
-        assert migrate(cluster, "up") == "applied 051_shadow\nthe schema is up to date\n"
+        assert migrate(cluster, "recreate-shadow") == "the shadow was created again\n"
         cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
     cluster.wait_until_caught_up()
     cluster.assert_view_equals_log()

@@ -1,12 +1,13 @@
 """What the database contains after `migrate up`: the table `delegations`, and the projector's own tables."""
 
 import re
+from collections import Counter
 
 import pytest
 from psycopg import Connection, errors
 
 from migrating.catalog import columns
-from projector.contract.facts import IN_FLIGHT, Status
+from projector.contract.facts import FAILED, IN_FLIGHT, Status
 from projector.postgres import migrations
 
 INSERT = """
@@ -14,8 +15,8 @@ INSERT = """
     VALUES (%(id)s, '00000000-0000-0000-0000-00000000000a', gen_random_uuid(), 'sum', %(key)s, %(status)s)
 """
 PARK = """
-    INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, status, at)
-    VALUES ('activity-log', 0, 0, 'd1', %(kind)s, %(status)s, '2025-05-05')
+    INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since)
+    VALUES ('activity-log', 0, 0, 'd1', %(kind)s, %(status)s, '2025-05-05', %(silent_since)s)
 """
 
 
@@ -64,12 +65,12 @@ def test_delegations_has_a_key_a_check_and_no_foreign_key(migrated: Connection) 
 
 
 def test_states_in_sql_are_those_of_the_lifecycle() -> None:
-    lists = [
-        set(re.findall(r"'(\w+)'", states))
+    lists = Counter(
+        frozenset(re.findall(r"'(\w+)'", states))
         for migration in migrations.available()
         for states in re.findall(r"status IN \(([^)]*)\)", migration.up.decode())
-    ]
-    assert sorted(lists, key=len) == [set(IN_FLIGHT), set(Status), set(Status)]
+    )
+    assert lists == {FAILED: 1, IN_FLIGHT: 1, frozenset(Status): 2}
 
 
 def test_unknown_status_is_refused(migrated: Connection) -> None:
@@ -89,27 +90,61 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
         "SELECT table_name, string_agg(column_name, ' ' ORDER BY ordinal_position) FROM information_schema.columns "
         "WHERE table_schema = 'projector' GROUP BY 1 ORDER BY 1"
     ).fetchall()
+    parked = "seq topic partition offset delegation_id kind status at result_preview error_detail parked_at"
+    parked += " silent_since"
     assert tables == [
         ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
         ("large_rows", "row_id delegation_id"),
-        (
-            "parked",
-            "seq topic partition offset delegation_id kind status at result_preview error_detail parked_at",
-        ),
+        ("parked", parked),
         ("positions", "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at"),
+        ("repeated_requests", "delegation_id holder_id topic partition offset requested_at"),
     ]
 
 
+SILENT = "2025-05-05"
+
+
 @pytest.mark.parametrize(
-    ("kind", "status"), [("status", None), ("heartbeat", "queued"), ("status", "x"), ("hello", None)]
+    ("kind", "status", "silent_since"),
+    [
+        *[("status", None, None), ("heartbeat", "queued", None), ("status", "x", None), ("hello", None, None)],
+        *[("verdict", None, SILENT), ("verdict", "completed", SILENT), ("verdict", "queued", SILENT)],
+        *[("verdict", "stuck", None), ("status", "stuck", SILENT), ("heartbeat", None, SILENT)],
+    ],
 )
-def test_parked_refuses_unknown_kinds_and_states(migrated: Connection, kind: str, status: str | None) -> None:
+def test_parked_refuses_unknown_kinds_and_states(
+    migrated: Connection, kind: str, status: str | None, silent_since: str | None
+) -> None:
     with pytest.raises(errors.CheckViolation):
-        migrated.execute(PARK, {"kind": kind, "status": status})
+        migrated.execute(PARK, {"kind": kind, "status": status, "silent_since": silent_since})
 
 
-@pytest.mark.parametrize(("kind", "status"), [("status", "queued"), ("status", "stuck"), ("heartbeat", None)])
-def test_record_is_parked_only_once(migrated: Connection, kind: str, status: str | None) -> None:
-    migrated.execute(PARK, {"kind": kind, "status": status})
-    with pytest.raises(errors.UniqueViolation):
-        migrated.execute(PARK, {"kind": kind, "status": status})
+@pytest.mark.parametrize(
+    ("kind", "status", "silent_since"),
+    [
+        *[("status", "queued", None), ("status", "stuck", None), ("heartbeat", None, None)],
+        *[("verdict", "stuck", SILENT), ("verdict", "failed", SILENT), ("verdict", "failed", None)],
+    ],
+)
+def test_event_is_parked_only_once(
+    migrated: Connection, kind: str, status: str | None, silent_since: str | None
+) -> None:
+    event = {"kind": kind, "status": status, "silent_since": silent_since}
+    migrated.execute(PARK, event)
+    if kind == "verdict":
+        migrated.execute(PARK, event | {"silent_since": "2025-05-06"})
+    with pytest.raises(errors.UniqueViolation, match="parked_event"):
+        migrated.execute(PARK, event)
+
+
+def test_process_that_cannot_read_a_verdict_cannot_delete_it(migrated: Connection) -> None:
+    migrated.execute(PARK, {"kind": "verdict", "status": "stuck", "silent_since": SILENT})
+    migrated.execute(PARK, {"kind": "heartbeat", "status": None, "silent_since": None})
+    assert migrated.execute("DELETE FROM projector.parked WHERE kind = 'heartbeat'").rowcount == 1
+    with (
+        pytest.raises(errors.SerializationFailure, match="a verdict is parked for delegation d1, and this release"),
+        migrated.transaction(),
+    ):
+        migrated.execute("DELETE FROM projector.parked")
+    migrated.execute("SELECT set_config('projector.reads_verdicts', 'on', true)")
+    assert migrated.execute("DELETE FROM projector.parked").rowcount == 1

@@ -1,15 +1,25 @@
 """The tables of the shadow: the columns, constraints and indexes of the originals, and no write-ahead log."""
 
+from collections.abc import Callable
+
 import pytest
 from psycopg import Connection
 
 from migrating.catalog import columns, constraints, generated_columns, indexes
+from migrating.conftest import Catalog
+from migrating.contents import count
+from projector.errors import ProjectorError
+from projector.postgres import migrations
+from projector.postgres.connection import connect
+from projector.rebuild import shadow
+from projector.settings import PostgresSettings
 
 COPIES = {
     "projector_shadow.dead_letters": "projector.dead_letters",
     "projector_shadow.large_rows": "projector.large_rows",
     "projector_shadow.parked": "projector.parked",
     "projector_shadow.positions": "projector.positions",
+    "projector_shadow.repeated_requests": "projector.repeated_requests",
 }
 
 
@@ -60,3 +70,22 @@ def test_shadow_holds_one_job_and_each_candidate_once(migrated: Connection) -> N
     assert constraints(migrated, "projector_shadow.work") == ["CHECK (one)", "PRIMARY KEY (one)"]
     assert columns(migrated, "projector_shadow.suspects") == [("delegation_id", "text", "not null", None)]
     assert constraints(migrated, "projector_shadow.suspects") == ["PRIMARY KEY (delegation_id)"]
+
+
+def test_recreated_shadow_equals_that_of_the_migrations(empty: Connection, catalog: Callable[[], Catalog]) -> None:
+    migrations.up(empty)
+    before = catalog()
+    empty.execute("INSERT INTO projector_shadow.suspects VALUES ('d1'); DROP TABLE projector_shadow.parked")
+    migrations.recreate_shadow(empty)
+    assert catalog() == before
+    assert count(empty, "projector_shadow.suspects") == 0
+
+
+def test_shadow_in_use_is_not_recreated(empty: Connection, empty_url: str) -> None:
+    migrations.up(empty)
+    empty.execute("INSERT INTO projector_shadow.suspects VALUES ('d1')")
+    with connect(PostgresSettings(database_url=empty_url)) as verify:
+        assert shadow.lock(verify)
+        with pytest.raises(ProjectorError, match="a verify or rebuild is running: wait until it ends, or stop it"):
+            migrations.recreate_shadow(empty)
+    assert count(empty, "projector_shadow.suspects") == 1
