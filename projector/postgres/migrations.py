@@ -90,12 +90,13 @@ def recreate_shadow(conn: Connection[Any]) -> None:
 
     Raises ProjectorError if a verify or rebuild uses the shadow, Misconfigured if a migration is pending.
     """
+    recreate = (_folder() / "recreate_shadow.sql").read_bytes()
     with _locked(conn):
         require_current(conn)
         with _transaction(conn, "recreate_shadow.sql"):
             if not _scalar(conn, "SELECT pg_try_advisory_xact_lock(hashtext('delegations projector: shadow'))"):
                 raise ProjectorError("a verify or rebuild is running: wait until it ends, or stop it")
-            conn.execute((_folder() / "recreate_shadow.sql").read_bytes(), prepare=False)
+            conn.execute(recreate, prepare=False)
 
 
 def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:

@@ -1,6 +1,8 @@
 """Two releases at once: a later one, with a migration that the current one does not have, beside current members."""
 
+import json
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +11,10 @@ import psycopg
 import pytest
 from cluster import Cluster
 from commands import run_projector
+from rows import CALLER, TEN, Columns, delegate, heartbeat, verdict
 from under_load import under_load
 
-from testbed.workload import Mix
+from testbed.workload import Mix, Record
 
 FOLDERS = ("projector", "schema")
 ROOT = Path(__file__).parents[2]
@@ -77,3 +80,51 @@ def test_two_releases_share_work_in_a_rolling_upgrade(
     cluster.assert_projected_once()
     with psycopg.connect(cluster.database_url) as conn:
         assert conn.execute("SELECT DISTINCT added FROM delegations").fetchall() == [("by the later release",)]
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """The folder of a release that reads no verdicts, as the one before migration 052."""
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / "before" / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    package = tmp_path / "before" / "projector"
+    replace(package / "contract" / "translate.py", 'case "verdict":', 'case "no such method":')
+    replace(package / "postgres" / "write_batch.sql", "PERFORM set_config('projector.reads_verdicts', 'on', true);", "")
+    return tmp_path / "before"
+
+
+def row(columns: Columns) -> Record:
+    return Record(CALLER.encode(), json.dumps(columns).encode(), int(TEN.timestamp() * 1000))
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_member_that_reads_no_verdicts_never_applies_one(
+    cluster: Cluster, before: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.publish([row(verdict(20, silent=0, of="d-1"))])
+    member = cluster.start_member()
+    cluster.wait_until_caught_up()
+    assert member.signal(signal.SIGTERM).exit_code() == 0
+    cluster.publish([row(verdict(21, silent=0, of="d-2")), row(delegate(0)), row(heartbeat(30))])
+    with release(monkeypatch, before):
+        old = cluster.start_member()
+        waiting = old.wait_for_log("waiting for Postgres")
+    assert "a verdict is parked for delegation d-1, and this release of the projector cannot read" in waiting["reason"]
+    with psycopg.connect(cluster.database_url) as conn:
+        assert conn.execute("SELECT * FROM delegations").fetchall() == []
+        assert conn.execute("SELECT field FROM projector.dead_letters").fetchall() == [("method",)]
+    old.kill()
+    cluster.start_member()
+    cluster.publish([row(delegate(0, request_body={"delegation_id": "d-2"}))])
+    cluster.wait_until_caught_up()
+    healed = run_projector("dead-letters", "retry", "--all", database_url=cluster.database_url)
+    assert healed.code == 0, healed.err
+    with psycopg.connect(cluster.database_url) as conn:
+        statuses = conn.execute("SELECT delegation_id, status FROM delegations ORDER BY 1").fetchall()
+    assert statuses == [("d-1", "stuck"), ("d-2", "stuck")]
+    cluster.assert_view_equals_log()
