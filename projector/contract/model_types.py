@@ -13,6 +13,7 @@ from pydantic import (
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     JsonValue,
+    PlainSerializer,
     WithJsonSchema,
 )
 from pydantic_core import CoreSchema, core_schema, to_json
@@ -23,7 +24,9 @@ from projector.contract.fields import ID_BYTES, storable
 from projector.contract.unreadable import Unreadable
 
 _UUID = r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
-_RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_SECOND, _OFFSET = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}", "(Z|[+-][0-9]{2}:[0-9]{2})"
+_RFC_3339 = rf"^{_SECOND}(\.[0-9]+)?{_OFFSET}$"
+_SIX_DECIMALS = rf"^{_SECOND}\.[0-9]{{6}}{_OFFSET}$"
 
 
 def _checked_identifier(value: str) -> str:
@@ -51,6 +54,16 @@ def _time_of_text(value: object) -> object:
     if not re.fullmatch(_RFC_3339[1:-1], value):
         raise ValueError("must be an RFC 3339 time with an offset, like 2026-01-05T10:00:00.000000Z")
     return datetime.fromisoformat(value)
+
+
+def _with_six_decimals(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch(_SIX_DECIMALS[1:-1], value):
+        raise ValueError("must have exactly six decimals and an offset, like 2026-01-05T10:00:00.000000Z")
+    return value
+
+
+def _six_decimals_of(value: datetime) -> str:
+    return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -99,6 +112,14 @@ Time: TypeAlias = Annotated[
     Field(json_schema_extra={"pattern": _RFC_3339}),
 ]
 """An aware datetime, or an RFC 3339 text with an offset; kept and dumped in UTC, with up to six decimals."""
+
+TimeOfEvidence: TypeAlias = Annotated[
+    Time,
+    BeforeValidator(_with_six_decimals),
+    PlainSerializer(_six_decimals_of, when_used="json"),
+    Field(json_schema_extra={"pattern": _SIX_DECIMALS}),
+]
+"""A `Time` whose text has exactly six decimals. A time that was cut is older than the sign of life it stands for."""
 
 Text: TypeAlias = Annotated[str, AfterValidator(storable)]
 """Any text. U+0000 and lone surrogates become U+FFFD, as the reader replaces them."""

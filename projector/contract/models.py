@@ -28,12 +28,13 @@ from projector.contract.model_types import (
     RowStatus,
     Text,
     Time,
+    TimeOfEvidence,
     Uuid,
 )
 
 MARKERS = ("activity_type", "method")
-RESERVED_COLUMNS = ("op", "specversion", "__deleted", "__op", "__source_ts_ms")
-"""Columns with these names would make the reader take the row for another envelope."""
+RESERVED_COLUMNS = ("__deleted", "__op", "__source_ts_ms")
+"""Columns with these names would make the reader take the row for an unwrapped change event."""
 
 _STATUS = "The status of the row. events/README.md, section 3, maps it to the status of the delegation."
 _ERROR = "The error. It is used if the delegation failed or got stuck."
@@ -72,6 +73,15 @@ class HeartbeatBody(_Object):
     delegation_id: Identifier = Field(description="The id of the delegation that the callee works on.")
 
 
+class VerdictBody(_Object):
+    """`request_body` of a `verdict` row: the delegation, and the evidence."""
+
+    delegation_id: Identifier = Field(description="The id of the delegation that was judged.")
+    silent_since: TimeOfEvidence | None = Field(
+        None, description="The last sign of life that the sweeper knew, with six decimals. Required with stuck."
+    )
+
+
 class _Row(_Object):
     """The columns that all rows about delegations share."""
 
@@ -94,7 +104,7 @@ class _Row(_Object):
     def _refuse_reserved_columns(self) -> Self:
         for name in RESERVED_COLUMNS:
             if name in (self.model_extra or {}):
-                raise ValueError(f"a bare row must not have the column {name}: it marks another envelope")
+                raise ValueError(f"a bare row must not have the column {name}: it marks an unwrapped change event")
         return self
 
     def to_value(self) -> bytes:
@@ -150,7 +160,22 @@ class Heartbeat(_Row):
     request_body: Annotated[HeartbeatBody, OrJsonText()] = Field(description="It names the delegation.")
 
 
-DelegationRow: TypeAlias = Delegate | DelegateResult | Heartbeat
+class Verdict(_Row):
+    """A sweeper judged that a delegation is stuck or failed. It is not an answer of the callee."""
+
+    method: Literal["verdict"] = Field("verdict", description="Marks a verdict.")
+    status: Literal["stuck", "failed"] = Field(description="The status that the delegation gets.")
+    request_body: Annotated[VerdictBody, OrJsonText()] = Field(description="The delegation, and the evidence.")
+    error_detail: ColumnText | None = Field(None, description="The error: why the sweeper judged so.")
+
+    @model_validator(mode="after")
+    def _require_evidence(self) -> Self:
+        if self.status == "stuck" and self.request_body.silent_since is None:
+            raise ValueError("request_body.silent_since is missing: a stuck verdict needs its evidence")
+        return self
+
+
+DelegationRow: TypeAlias = Delegate | DelegateResult | Heartbeat | Verdict
 """Any activity row about a delegation."""
 
 _ROW: TypeAdapter[DelegationRow] = TypeAdapter(Annotated[DelegationRow, Field(discriminator="method")])
@@ -171,19 +196,21 @@ class _PlainSchema(GenerateJsonSchema):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of a row about a delegation, as events/activity.schema.json contains it."""
     schema = _ROW.json_schema(schema_generator=_PlainSchema)
-    for model in ("Delegate", "DelegateResult", "Heartbeat"):
-        row = schema["$defs"][model]
+    rows = {model: schema["$defs"][model] for model in ("Delegate", "DelegateResult", "Heartbeat", "Verdict")}
+    for row in rows.values():
         row["required"] = [*MARKERS, *row["required"]]
         row["propertyNames"] = {"not": {"enum": list(RESERVED_COLUMNS)}}
-    schema["$defs"]["DelegateResult"]["anyOf"] = [_names_delegation("response_body"), _names_delegation("request_body")]
+    rows["DelegateResult"]["anyOf"] = [_text_in(body, "delegation_id") for body in ("response_body", "request_body")]
+    rows["Verdict"]["if"] = {"properties": {"status": {"const": "stuck"}}}
+    rows["Verdict"]["then"] = _text_in("request_body", "silent_since")
     title = "Activity row about a delegation"
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
 
 
-def _names_delegation(body: str) -> dict[str, Any]:
-    """A body with the delegation's id. The schema cannot look into a body that is JSON text."""
-    with_id = {"type": "object", "required": ["delegation_id"], "properties": {"delegation_id": {"type": "string"}}}
-    return {"required": [body], "properties": {body: {"anyOf": [with_id, {"type": "string"}]}}}
+def _text_in(body: str, key: str) -> dict[str, Any]:
+    """A body with a text under this key. The schema cannot look into a body that is JSON text."""
+    with_key = {"type": "object", "required": [key], "properties": {key: {"type": "string"}}}
+    return {"required": [body], "properties": {body: {"anyOf": [with_key, {"type": "string"}]}}}
 
 
 def schema_text() -> str:

@@ -4,7 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from uuid import UUID
 
 import pytest
@@ -15,8 +15,8 @@ from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, answer, heartbeat
 from strategies import real_values
 
 from projector.contract import fields, models
-from projector.contract.envelope import open_value
-from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, Reported, Requested, Status
+from projector.contract.envelope import Activity, open_value
+from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, Reported, Requested, Status, Verdict
 from projector.contract.model_types import RowStatus
 from projector.contract.models import DelegationRow, parse_row
 from projector.contract.row_status import STATUS_OF_ROW
@@ -67,7 +67,7 @@ ids = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]),
 uuids = st.uuids() | st.uuids().map(lambda value: str(value).upper())
 statuses = st.sampled_from(get_args(RowStatus))
 other_columns = st.dictionaries(
-    st.sampled_from(["summary", "tool_trace", "duration_ms", "payload", "schema", "ts_ms"]),
+    st.sampled_from(["summary", "tool_trace", "duration_ms", "payload", "schema", "ts_ms", "op", "specversion"]),
     st.none() | st.integers() | st.floats() | ids | st.lists(st.booleans()) | st.dictionaries(ids, ids, max_size=2),
     max_size=2,
 )
@@ -142,11 +142,40 @@ def test_heartbeat_is_read_as_it_was_meant(delegation_id: str, created_at: datet
     assert_read(row, Translation(delegation_id, None, Heartbeat(delegation_id, created_at)))
 
 
+@modest
+@given(ids, st.sampled_from(["stuck", "failed"]), times, st.none() | times, texts, other_columns)
+def test_verdict_is_read_as_it_was_meant(
+    delegation_id: str,
+    status: Literal["stuck", "failed"],
+    created_at: datetime,
+    silent_since: datetime | None,
+    error: str | None,
+    others: dict[str, Any],
+) -> None:
+    if status == "stuck":
+        silent_since = silent_since or created_at
+    body = models.VerdictBody(delegation_id=delegation_id, silent_since=silent_since)
+    row = models.Verdict(status=status, created_at=created_at, request_body=body, error_detail=error, **others)
+    preview = fields.preview(error, "error_detail")
+    verdict = Verdict(delegation_id, Status(status), created_at, silent_since, preview)
+    assert_read(row, Translation(delegation_id, None, verdict))
+
+
+@pytest.mark.parametrize("microsecond", [0, 1, 500_000])
+def test_evidence_is_always_written_with_six_decimals(microsecond: int) -> None:
+    silent_since = datetime(2026, 1, 5, 14, 0, 0, microsecond, timezone(timedelta(hours=2)))
+    body = models.VerdictBody(delegation_id="d-1", silent_since=silent_since)
+    row = models.Verdict(status="stuck", created_at=NOON, request_body=body)
+    for text in (row.to_value().decode(), row.model_dump_json(), body.model_dump_json()):
+        assert f'"silent_since":"2026-01-05T12:00:00.{microsecond:06}Z"' in text
+    assert body.silent_since == silent_since == parse_row(row.to_value()).model_dump()["request_body"]["silent_since"]
+
+
 def test_real_rows_are_accepted_and_mean_the_same() -> None:
     accepted = 0
     for value in real_values():
         activity = open_value(json.dumps(value).encode())
-        if activity is None or UNAVAILABLE_VALUE in json.dumps(activity.row):
+        if not isinstance(activity, Activity) or UNAVAILABLE_VALUE in json.dumps(activity.row):
             continue
         row = json.dumps({name: column for name, column in activity.row.items() if name not in models.RESERVED_COLUMNS})
         try:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from rows import CALLEE, UNAVAILABLE_VALUE, answer, delegate, heartbeat
+from rows import CALLEE, UNAVAILABLE_VALUE, answer, delegate, heartbeat, verdict
 
 from projector.contract import models
 from projector.contract.models import parse_row
 
+EVIDENCE = {"delegation_id": "d-1", "silent_since": "2025-05-05T10:00:00.000000Z"}
 REQUEST, RESULT, HEARTBEAT = delegate(0), answer(0, "completed"), heartbeat(0)
+VERDICT = verdict(1, request_body=EVIDENCE)
 NO_ID: list[Any] = [None, "", "d" * 513, "é" * 257, "\0", 7]
 NO_TIME: list[Any] = [
     *(None, 1777975200123, "1777975200", "2026-01-05", "2026-01-05T12:00:00", "2026-01-05T12:00:00Z\n", "infinity"),
@@ -20,7 +22,7 @@ NO_TIME: list[Any] = [
 NO_UUID: list[Any] = [None, "", "x", 7, "{" + CALLEE + "}", CALLEE + "\n", CALLEE.replace("-", "")]
 WRONG: list[tuple[dict[str, Any], str, list[Any]]] = [
     (REQUEST, "activity_type", [None, "tool_call"]),
-    (REQUEST, "method", [None, "verdict", 7]),
+    (REQUEST, "method", [None, "notify", 7]),
     (REQUEST, "status", [None, "", "done", "Completed", 7]),
     (REQUEST, "workspace_id", NO_UUID),
     (REQUEST, "target_id", NO_UUID),
@@ -35,6 +37,12 @@ WRONG: list[tuple[dict[str, Any], str, list[Any]]] = [
     (RESULT, "response_body.delegation_id", NO_ID),
     (RESULT, "response_body.text", [7]),
     (HEARTBEAT, "request_body.delegation_id", NO_ID),
+    (VERDICT, "status", [None, "", "completed", "error", "timeout", 7]),
+    (VERDICT, "request_body", [None, [], "null", "{", "x", UNAVAILABLE_VALUE]),
+    (VERDICT, "request_body.delegation_id", NO_ID),
+    (VERDICT, "request_body.silent_since", [*NO_TIME, "2026-01-05T12:00:00Z", "2026-01-05T12:00:00.123Z"]),
+    (VERDICT, "request_body.silent_since", ["2026-01-05T12:00:00.1234567Z", "2026-01-05T12:00:00.123456"]),
+    (VERDICT, "error_detail", [7, UNAVAILABLE_VALUE]),
     *((HEARTBEAT, name, ["c"]) for name in models.RESERVED_COLUMNS),
 ]
 
@@ -63,6 +71,21 @@ def test_wrong_value_is_refused_with_its_field(row: dict[str, Any], field: str, 
 @pytest.mark.parametrize("field", ["activity_type", "method", "status", "workspace_id", "target_id", "created_at"])
 def test_missing_column_is_refused_with_its_name(field: str) -> None:
     assert_refused({name: value for name, value in REQUEST.items() if name != field}, field)
+
+
+def test_evidence_is_required_with_stuck_only() -> None:
+    assert_refused(replaced(VERDICT, "request_body.silent_since", None), "request_body.silent_since is missing")
+    assert_refused(VERDICT | {"request_body": {"delegation_id": "d-1"}}, "request_body.silent_since is missing")
+    parse_row(json.dumps(VERDICT | {"status": "failed", "request_body": {"delegation_id": "d-1"}}))
+
+
+def test_columns_named_like_other_markers_are_accepted() -> None:
+    row = parse_row(json.dumps(HEARTBEAT | {"op": "c", "specversion": "1.0"}))
+    assert json.loads(row.to_value()) == HEARTBEAT | {
+        "op": "c",
+        "specversion": "1.0",
+        "created_at": "2025-05-05T10:00:00Z",
+    }
 
 
 def test_deadline_is_required_at_the_end_of_time() -> None:
