@@ -1,12 +1,15 @@
 """Redaction under the key of the tests, and how records end."""
 
-from collections.abc import Sequence
+import base64
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from builders import InMemoryView, record
 from strategies import written
 
 from projector.contract import strict_json
+from projector.contract.unreadable import Unreadable
 from projector.recordings.file import RecordedRecord
 from projector.recordings.redaction import Redaction
 
@@ -27,13 +30,39 @@ def redacted(value: object) -> Any:
     return strict_json.loads(redacted_bytes(written(value)))
 
 
+def readable(value: object) -> Iterator[str]:
+    """Every text that a person can read in a value: names, texts, and what is in texts of JSON and of base64."""
+    if isinstance(value, dict):
+        for name, content in value.items():
+            yield name
+            yield from readable(content)
+    elif isinstance(value, list):
+        for content in value:
+            yield from readable(content)
+    elif isinstance(value, bytes):
+        yield value.decode(errors="replace")
+        yield from _parsed(value[value.find(b"{") :] if value[:1] == b"\0" else value)
+    elif isinstance(value, str):
+        yield value
+        yield from _parsed(value)
+        with contextlib.suppress(ValueError):  # it is no base64
+            yield from readable(base64.b64decode(value, validate=True))
+
+
+def _parsed(text: str | bytes) -> Iterator[str]:
+    with contextlib.suppress(Unreadable):
+        yield from readable(strict_json.loads(text))
+
+
 def endings(records: Sequence[RecordedRecord]) -> list[tuple[Any, ...]]:
     """For each record its outcome, the field of its dead letter, and all state after it that a rule reads."""
     memory, found = InMemoryView(), list[tuple[Any, ...]]()
     for each in records:
         outcomes = memory.project([each])
         dead = [letter.field for letter in memory.dead_letters]
-        found.append((outcomes, dead, sorted(memory.large_rows.items()), sorted(memory.parked), rows(memory)))
+        parked = [(at, getattr(each.event, "silent_since", None)) for at, each in sorted(memory.parked.items())]
+        known = sorted(memory.large_rows.items()), sorted(memory.repeated.items())
+        found.append((outcomes, dead, known, parked, rows(memory)))
         memory.dead_letters.clear()
     return found
 

@@ -20,7 +20,7 @@ LARGE_ROW_BYTES = 1500
 """Postgres may store a body of a larger row out of line. A change feed may then leave it out of an update."""
 JsonObject: TypeAlias = dict[str, object]
 """A row or a body, as it came. `models.py` describes their fields. The rule that uses a field validates it."""
-BODY_FIELDS = frozenset({"delegation_id", "task", "deadline", "text", "error"})
+BODY_FIELDS = frozenset({"delegation_id", "task", "deadline", "silent_since", "text", "error"})
 """The fields of `request_body` and `response_body` that a rule uses."""
 
 
@@ -72,7 +72,8 @@ class Activity(NamedTuple):
     time: object = None
 
 
-_TABLE = "activity_logs"
+TABLE = "activity_logs"
+"""The platform's table. A change event of another table is unrelated."""
 _HEARTBEAT_KEYS = {"ts_ms", "ts_us", "ts_ns"}
 
 
@@ -167,7 +168,7 @@ def _open_change_event(change: JsonObject) -> Activity | NoEvent:
         source = {}
     if not isinstance(source, dict):
         raise Unreadable(f"source must be an object: found {quoted(source)}", "source")
-    if "activity_type" not in row and isinstance(source.get("table"), str) and source["table"] != _TABLE:
+    if "activity_type" not in row and isinstance(source.get("table"), str) and source["table"] != TABLE:
         return NoEvent.UNRELATED
     is_update = op == "u"
     return Activity(row, Envelope.DEBEZIUM, is_update, source.get("ts_ms") if is_update else None)

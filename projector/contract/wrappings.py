@@ -9,14 +9,19 @@ import binascii
 from projector.contract import strict_json
 from projector.contract.unreadable import Unreadable, quoted
 
-_HEAD_BYTES = 5
-"""A zero byte, and a schema id of four bytes."""
+HEAD_BYTES = 5
+"""The head of a schema registry: a zero byte, and a schema id of four bytes."""
+
+
+def has_head(value: bytes) -> bool:
+    """Whether the head of a schema registry is in front of an object."""
+    return value[:1] == b"\0" and value[HEAD_BYTES : HEAD_BYTES + 1] == b"{"
 
 
 def parse(value: bytes) -> dict[str, object] | None:
     """The object in a record's value; None for JSON null. Raises Unreadable if it is not JSON, or another type."""
-    if value[:1] == b"\0" and value[_HEAD_BYTES : _HEAD_BYTES + 1] == b"{":
-        value = value[_HEAD_BYTES:]
+    if has_head(value):
+        value = value[HEAD_BYTES:]
     parsed = strict_json.loads(value)
     if isinstance(parsed, str):
         parsed = strict_json.loads(parsed)

@@ -1,9 +1,11 @@
 """Redaction: replaces free text by pseudonyms, so that each record still ends in the same outcome.
 
 A value is parsed, redacted and written again as compact ASCII JSON. Numbers keep the value that the parser reads. If a
-name occurs twice in an object, only the last field is kept: the parser reads no other.
+name occurs twice in an object, only the last field is kept: the parser reads no other. Wrappings stay, and what is in
+them is redacted too.
 """
 
+import base64
 import hashlib
 import itertools
 import json
@@ -11,8 +13,8 @@ import re
 from collections.abc import Callable
 from enum import IntEnum
 
-from projector.contract import fields, strict_json
-from projector.contract.envelope import BODY_FIELDS, UNAVAILABLE_VALUE
+from projector.contract import fields, strict_json, wrappings
+from projector.contract.envelope import BODY_FIELDS, TABLE, UNAVAILABLE_VALUE
 from projector.contract.unreadable import Unreadable
 from projector.recordings.file import RecordedRecord
 
@@ -25,7 +27,9 @@ _KEY_LETTERS = 16  # 80 bits: of n different idempotency keys, two get one pseud
 
 _COLUMN = re.compile("[A-Za-z_][A-Za-z0-9_]{0,62}")
 _WORD = re.compile(r"[a-z][a-z0-9_/.-]{0,39}|BEGIN|END|1\.0")
-_WORDS = {"activity_type", "method", "status", "op", "__op", "__deleted", "specversion"}
+_WORDS = {"activity_type", "method", "status", "__op", "__deleted"}
+_MARKERS = {"op", "specversion"}
+_TIMES = {"time", "deadline", "silent_since"}
 _INFINITY = re.compile(r'("(?:[^"\\]|\\.)*")|Infinity')
 
 
@@ -33,17 +37,22 @@ class Shape(IntEnum):
     """What an object is, which decides what in it is safe. A shape also has the parts of the shapes before it."""
 
     OPAQUE = 0  # nothing is safe
-    BODY = 1  # the five names that rules read, ids and deadlines
+    BODY = 1  # the names that rules read, ids and times
     ROW = 2  # names of columns; ids, times and the words that rules compare
-    ENVELOPE = 3  # as in a row; it has rows in it
-    VALUE = 4  # the whole value, an envelope or a pair of schema and payload
+    DATA = 3  # the data of a CloudEvent: a row, or a change event, which no rule reads
+    ENVELOPE = 4  # as in a row, and markers; it has rows in it
+    VALUE = 5  # the whole value, an envelope or a pair of schema and payload
 
     def part(self, name: str) -> "Shape":
         """The shape of an object in the field `name`."""
         match name:
             case "request_body" | "response_body" if self >= Shape.ROW:
                 return Shape.BODY
-            case "before" | "after" | "source" | "data" if self >= Shape.ENVELOPE:
+            case "before" | "after" | "source" if self >= Shape.ENVELOPE:
+                return Shape.ROW
+            case "data" if self >= Shape.ENVELOPE:
+                return Shape.DATA
+            case "payload" if self is Shape.DATA:
                 return Shape.ROW
             case "payload" if self is Shape.VALUE:
                 return Shape.ENVELOPE
@@ -65,12 +74,33 @@ class Redaction:
 
     def _content(self, content: bytes) -> bytes:
         """JSON stays JSON. Other bytes become as many letters, which are not UTF-8 if the bytes were not."""
+        if wrappings.has_head(content):
+            return bytes(wrappings.HEAD_BYTES) + self._content(content[wrappings.HEAD_BYTES :])
         try:
             value = strict_json.loads(content)
         except Unreadable:
             letters = self._letters(content, len(content)).encode()
             return letters if content.decode(errors="ignore").encode() == content else b"\xff" + letters[1:]
-        return _dumps(self._value(value, Shape.VALUE), ensure_ascii=True).encode()
+        redacted = self._json_text(value) if isinstance(value, str) else self._value(value, Shape.VALUE)
+        return _dumps(redacted, ensure_ascii=True).encode()
+
+    def _json_text(self, text: str) -> str:
+        """A text that is the whole value. It means something if it contains an object or null."""
+        try:
+            value = strict_json.loads(text)
+        except Unreadable:
+            return self._pseudonym(text)
+        if value is None or isinstance(value, dict):
+            return _dumps(self._value(value, Shape.VALUE), ensure_ascii=True)
+        return self._pseudonym(text)
+
+    def _base64(self, text: str) -> str:
+        """Data in base64 stays JSON in base64. Other texts become letters that are no base64."""
+        try:
+            value = wrappings.cloud_event_data({"data_base64": text})
+        except Unreadable:
+            return "-" + self._pseudonym(text)
+        return base64.b64encode(_dumps(self._value(value, Shape.DATA), ensure_ascii=True).encode()).decode()
 
     def _value(self, value: object, shape: Shape) -> object:
         """A parsed value, redacted. If it is an object, it has this shape."""
@@ -80,7 +110,7 @@ class Redaction:
             return [*map(self._value, value, itertools.repeat(Shape.OPAQUE))]
         if not isinstance(value, dict):
             return value
-        if shape > Shape.ROW and "activity_type" in value and not value.keys() & {"op", "specversion"}:
+        if shape > Shape.ROW and "activity_type" in value:
             shape = Shape.ROW
         redacted: dict[str, object] = {}
         for name, content in value.items():
@@ -101,9 +131,10 @@ class Redaction:
             return text
         if shape < Shape.ROW:
             return self._pseudonym(text)
-        if name == "idempotency_key":
-            stored = fields.storable(text).encode()  # Postgres compares keys in this form
-            return self._letters(stored, max(len(stored), _KEY_LETTERS))
+        if name == "idempotency_key" and _accepts(fields.identifier, text):
+            return self._letters(text.encode(), max(len(text.encode()), _KEY_LETTERS))
+        if name == "data_base64" and shape >= Shape.ENVELOPE:
+            return self._base64(text)
         try:
             value = strict_json.loads(text)
         except Unreadable:
@@ -136,13 +167,15 @@ def _is_safe_text(text: str, shape: Shape, name: str) -> bool:
     """Whether the text in a field is an id, a time, or a word that a rule compares."""
     if not _is_safe_name(name, shape):
         return False
-    if name in _WORDS:
+    if name in _WORDS or (name in _MARKERS and shape >= Shape.ENVELOPE):
         return bool(_WORD.fullmatch(text))
+    if name == "table":
+        return text == TABLE
     if name == "delegation_id":
         return _accepts(fields.identifier, text)
     if name == "id" or name.endswith("_id"):
         return _accepts(fields.uuid, text)
-    return (name in ("time", "deadline") or name.endswith("_at")) and _accepts(fields.time, text)
+    return (name in _TIMES or name.endswith("_at")) and _accepts(fields.time, text)
 
 
 def _accepts(rule: Callable[[object, str], object], text: str) -> bool:
