@@ -157,24 +157,26 @@ class WorkingSet:
 
     def _request(self, record: Record, request: Requested, report: Report) -> Outcome:
         before = self.rows.get(request.delegation_id)
-        if before is None and (holder_id := self._take_key(request)) != request.delegation_id:
-            place = record.topic, record.partition, record.offset
-            repeated = RepeatedRequest(request.delegation_id, holder_id, *place, request.created_at)
-            self._repeated.setdefault(request.delegation_id, repeated)
+        if (holder_id := self._holder_of_key(request)) != request.delegation_id:
+            if before is None:
+                place = record.topic, record.partition, record.offset
+                repeated = RepeatedRequest(request.delegation_id, holder_id, *place, request.created_at)
+                self._repeated.setdefault(request.delegation_id, repeated)
             return Outcome.DUPLICATE
         step = evolve(before, request)
         if before is None and step.after is not None:
             self.rows[request.delegation_id] = step.after
+            if request.idempotency_key is not None:
+                self._holders[request.caller_id, request.idempotency_key] = request.delegation_id
         self._apply_parked(request.delegation_id)
         outcome = self._report(report)
         return step.outcome if step.outcome is Outcome.INSERTED else outcome
 
-    def _take_key(self, request: Requested) -> str:
-        """The delegation that holds the request's idempotency key now; the request's own if it has none."""
+    def _holder_of_key(self, request: Requested) -> str:
+        """The delegation that holds the request's idempotency key; its own if no other one does."""
         if request.idempotency_key is None:
             return request.delegation_id
-        key = (request.caller_id, request.idempotency_key)
-        return self._holders.setdefault(key, request.delegation_id)
+        return self._holders.get((request.caller_id, request.idempotency_key), request.delegation_id)
 
     def _report(self, event: Report) -> Outcome:
         step = evolve(self.rows.get(event.delegation_id), event)

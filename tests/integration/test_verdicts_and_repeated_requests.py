@@ -1,11 +1,12 @@
 """Verdicts and repeated requests on real Postgres: what is stored between batches gives the table of one batch."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from builders import at, fold_batches, log, split
 from projecting import connected, query
-from rows import answer, delegate, heartbeat, verdict
+from rows import Columns, answer, delegate, heartbeat, verdict
 
 from projector.domain.outcomes import Outcome
 from projector.postgres import delegations
@@ -14,7 +15,7 @@ from projector.projection.transaction import project
 from projector.recordings.file import RecordedRecord
 
 
-def request(minute: int, delegation_id: str, key: str = "k", **columns: object) -> dict[str, object]:
+def request(minute: int, delegation_id: str, key: str | None = "k", **columns: Any) -> Columns:
     return delegate(minute, request_body={"delegation_id": delegation_id}, idempotency_key=key, **columns)
 
 
@@ -38,7 +39,10 @@ REPEATED = log(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("records", [EARLY, REPEATED])
+LOSING = log(request(0, "d-1"), request(1, "d-2", key=None), request(2, "d-2", status="completed"))
+
+
+@pytest.mark.parametrize("records", [EARLY, REPEATED, LOSING])
 @pytest.mark.parametrize("place", range(7))
 def test_any_two_batches_store_what_the_fold_says(
     session: Connection, records: list[RecordedRecord], place: int

@@ -40,5 +40,20 @@ def test_repeated_request_decides_nothing() -> None:
     assert "d-2" in memory.repeated, "the first memory stands"
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_request_that_loses_its_key_changes_no_row_that_is_there(place: int) -> None:
+    records = log(request(0, "d-1"), request(1, "d-2", key=None), request(2, "d-2", status="completed"))
+    memory = fold_batches(*split(records, [place]), *split(records, [place]))
+    assert (memory.rows["d-2"].status, memory.rows["d-2"].idempotency_key) == ("queued", None)
+    assert repeated_of(memory) == [], "it has a row"
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_request_for_a_row_that_is_there_takes_no_key(place: int) -> None:
+    records = log(request(0, "d-1", key=None), request(1, "d-1"), request(2, "d-2"))
+    memory = fold_batches(*split(records, [place]), *split(records, [place]))
+    assert {row.delegation_id: row.idempotency_key for row in memory.rows.values()} == {"d-1": None, "d-2": "k"}
+
+
 def test_request_that_repeats_itself_is_not_remembered() -> None:
     assert repeated_of(fold_batches(log(request(0, "d-1"), request(1, "d-1")))) == []
