@@ -21,8 +21,10 @@ _DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "1000
 _TRANSIENT = ("08", "53", "55", "57", "58")
 _ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
 _CONFLICT = "40"
+_UNSUPPORTED = "0A000"
 _FENCED = "PJ001"
-"""Our own: `write_batch.sql` raises it."""
+_SUPPRESSED = "PJ002"
+"""Our own: `write_batch.sql` raises them."""
 _ABOUT_DATA = ("54", "P0001")
 """A limit that a value exceeds, or a trigger of the platform that refuses the row."""
 
@@ -147,12 +149,23 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
         return WriteConflict(message)
     if state == _FENCED:
         return Fenced(message)
+    if state == _SUPPRESSED:
+        return Unwritable(message)
     if state.startswith(_ABOUT_DATA):
         return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
+    return _not_about_data(state, message)
+
+
+def _not_about_data(state: str, message: str) -> ProjectorError:
     if state in ("42P01", "42703", "3F000"):
         return Misconfigured(f"the schema is not the one this release needs: {message}; run `projector migrate up`")
     if state.startswith("28") or state in ("3D000", "42501"):
         return Misconfigured(f"Postgres refuses access: {message}")
+    if state == _UNSUPPORTED:
+        return Misconfigured(
+            f"Postgres cannot write the tables as they are: {message}. If delegations has a rule for INSERT or UPDATE, "
+            "drop it, or make a trigger of it"
+        )
     return ProjectorError(f"Postgres failed, and waiting does not help: {message} (SQLSTATE {state})")
 
 

@@ -16,6 +16,7 @@ from projector.domain.positions import Fence
 from projector.postgres.connection import Connection, mapped_errors, oid, send
 
 _FUNCTION = resources.files(__package__).joinpath("write_batch.sql").read_text()
+_NOT_WRITTEN = resources.files(__package__).joinpath("not_written.sql").read_text()
 _SIGNATURE = _FUNCTION.partition("pg_temp.write_batch(")[2].partition(") RETURNS")[0]
 _PARAMETERS = [tuple(parameter.split()) for parameter in _SIGNATURE.split(",")]
 _TYPES = [oid(type_name) for _, type_name in _PARAMETERS]
@@ -28,8 +29,9 @@ _WIDTHS = {
 
 
 def prepare(conn: Connection) -> None:
-    """Create the connection's function, and make every statement find rows by key, however many there are."""
+    """Create the connection's functions, and make every statement find rows by key, however many there are."""
     with mapped_errors():
+        conn.execute(_NOT_WRITTEN)
         conn.execute(_FUNCTION)
 
 

@@ -75,7 +75,12 @@ BEGIN
         ON CONFLICT DO NOTHING;
         GET DIAGNOSTICS touched = ROW_COUNT;
         IF touched <> cardinality(inserted_delegation_id) THEN
-            RAISE 'a delegation was inserted by another writer' USING ERRCODE = 'serialization_failure';
+            PERFORM pg_temp.refuse_unwritten('INSERT', EXISTS (
+                SELECT FROM unnest(inserted_delegation_id, inserted_caller_id, inserted_idempotency_key)
+                            AS r (delegation_id, caller_id, idempotency_key)
+                  JOIN delegations d ON d.delegation_id = r.delegation_id
+                       OR (d.caller_id = r.caller_id::uuid AND d.idempotency_key = r.idempotency_key)
+                 WHERE d.xmin <> pg_current_xact_id()::xid));
         END IF;
     END IF;
 
@@ -90,7 +95,10 @@ BEGIN
            AND (d.status = r.status OR d.status IN ('queued', 'dispatched', 'in_progress'));
         GET DIAGNOSTICS touched = ROW_COUNT;
         IF touched <> cardinality(updated_delegation_id) THEN
-            RAISE 'a delegation was changed by another writer' USING ERRCODE = 'serialization_failure';
+            PERFORM pg_temp.refuse_unwritten('UPDATE', EXISTS (
+                SELECT FROM unnest(updated_delegation_id, updated_version) AS r (delegation_id, version)
+                  LEFT JOIN delegations d USING (delegation_id)
+                 WHERE d.xmin IS NULL OR d.xmin NOT IN (r.version::xid, pg_current_xact_id()::xid)));
         END IF;
     END IF;
 
