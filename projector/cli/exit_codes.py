@@ -4,7 +4,9 @@ DONE = 0
 FAILED = 1
 MISCONFIGURED = 2
 DRIFT = 3
-"""`verify`: the view differs from its source."""
+"""`verify`, `explain`: the view differs from its source."""
 LOG_GAP = 4
+NOTHING_FOUND = 6
+"""Nothing was found that the command could work on."""
 INTERRUPTED = 130
 """Ctrl-C: 128 and the number of SIGINT."""

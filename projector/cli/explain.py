@@ -9,18 +9,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, TextColumn
 
-from projector.cli.exit_codes import DONE
+from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.output import as_json, columns, escape, when
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation
-from projector.errors import Misconfigured, ProjectorError
+from projector.errors import Misconfigured
 from projector.explain.report import Explanation, SearchedScope, from_recordings, from_topic
 from projector.explain.scope import ScopeOptions
 from projector.explain.timeline import Change, Entry
+from projector.explain.verdict import Agreement, Repeated
 from projector.kafka.reader import open_topic
 from projector.postgres.connection import Connection, open_view
 from projector.settings import Settings
+
+_EXIT_CODES = {
+    Agreement.DIFFERS: DRIFT,
+    Agreement.MISSING: DRIFT,
+    Agreement.DEAD_LETTER: DRIFT,
+    Agreement.NOT_IN_LOG: DRIFT,
+    Agreement.NOT_COVERED: NOTHING_FOUND,
+    Agreement.NOT_FOUND: NOTHING_FOUND,
+}
+"""Of the other verdicts: DONE."""
 
 
 def explain(
@@ -31,19 +42,19 @@ def explain(
     everywhere: bool,
     json_output: bool,
 ) -> int:
-    """Read Postgres and the records, and print the report."""
+    """Read Postgres and the records, and print the report. The verdict decides the exit code."""
     if not delegation:
         raise Misconfigured("the ID is empty, and no delegation has an empty id")
+    if delegation != delegation.encode(errors="ignore").decode():
+        raise Misconfigured(f"the ID {escape(delegation)} is not UTF-8, and no delegation has such an id")
     options = ScopeOptions(None if caller is None else _uuid(caller), everywhere)
     with open_view(settings) as conn:
         report = _explain(conn, settings, delegation, options, recording)
-    if not report.is_known:
-        raise ProjectorError(f"delegation {escape(delegation)} is unknown: {_found_nowhere(report.scope)}")
     if json_output:
         print(json.dumps(_as_json(report)))
     else:
         print_report(report)
-    return DONE
+    return _EXIT_CODES.get(report.verdict.kind, DONE)
 
 
 def _uuid(text: str) -> str:
@@ -75,6 +86,10 @@ def _explain(
 def _as_json(report: Explanation) -> dict[str, object]:
     return {
         "delegation_id": report.delegation_id,
+        "verdict": report.verdict.kind,
+        "sentence": report.verdict.sentence,
+        "advice": report.verdict.advice,
+        "differences": report.verdict.differences,
         "looked_at": _scope_as_json(report.scope),
         "records": [
             {**as_json(entry), "changes": {change.column: _values(change) for change in entry.changes}}
@@ -85,9 +100,9 @@ def _as_json(report: Explanation) -> dict[str, object]:
             {name: value for name, value in as_json(letter).items() if name not in ("key", "value")}
             for letter in report.dead_letters
         ],
+        "repeated_request": _repeated_as_json(report.repeated),
         "folded": report.folded and as_json(report.folded),
         "stored": report.stored and as_json(report.stored),
-        "verdict": as_json(report.verdict),
     }
 
 
@@ -97,6 +112,10 @@ def _scope_as_json(scope: SearchedScope) -> dict[str, object]:
         for partition, log_range in scope.ranges.items()
     ]
     return {**scope._asdict(), "ranges": ranges}
+
+
+def _repeated_as_json(repeated: Repeated | None) -> dict[str, object] | None:
+    return repeated and {**as_json(repeated), "place": repeated.place and repeated.place._asdict()}
 
 
 def _values(change: Change) -> list[object]:
@@ -113,8 +132,11 @@ _NO_ROW = "(no row)"
 
 
 def print_report(report: Explanation) -> None:
-    """Print where was searched, the records, parked events and dead letters, both rows, and the verdict."""
-    print(f"delegation {escape(report.delegation_id)}")
+    """Print the verdict and the advice, where was searched, the records, parked events, dead letters, and both rows."""
+    print(escape(report.verdict.sentence))
+    if report.verdict.advice:
+        print(escape(report.verdict.advice))
+    print()
     for reason in report.scope.widened:
         print(f"search widened: {reason}")
     print(_searched(report.scope))
@@ -123,9 +145,6 @@ def print_report(report: Explanation) -> None:
     _print_dead_letters(report)
     if report.folded or report.stored:
         print(f"\n{columns(('', 'column', 'from the records', 'in the view'), _rows(report))}")
-    if report.verdict.differences and len(report.scope.ranges) < report.scope.partitions:
-        print("\nthe other partitions were not searched: --everywhere searches them")
-    print(f"\n{escape(report.verdict.sentence)}")
 
 
 def _print_entries(report: Explanation) -> None:
@@ -137,7 +156,7 @@ def _print_entries(report: Explanation) -> None:
             f"{entry.partition} {entry.offset}",
             when(entry.recorded_at),
             entry.envelope or "",
-            entry.said,
+            _said(entry),
             _outcome(entry),
         )
         for entry in report.entries
@@ -145,6 +164,10 @@ def _print_entries(report: Explanation) -> None:
     print(f"\n{columns(('partition offset', 'recorded (UTC)', 'envelope', 'event', 'outcome'), rows)}")
     if len({(entry.topic, entry.partition) for entry in report.entries}) > 1 and not report.scope.files:
         print("between partitions there is no order: these records are sorted by their timestamps")
+
+
+def _said(entry: Entry) -> str:
+    return entry.said + (f", silent since {when(entry.silent_since)}" if entry.silent_since else "")
 
 
 def _outcome(entry: Entry) -> str:
@@ -163,8 +186,9 @@ def _changed(change: Change) -> str:
 
 def _print_parked(report: Explanation) -> None:
     for event in report.parked:
+        evidence = f" (a verdict; silent since {when(event.silent_since)})" if event.kind == "verdict" else ""
         print(
-            f"\nparked since {when(event.parked_at)}: {event.status or event.kind}, "
+            f"\nparked since {when(event.parked_at)}: {event.status or event.kind}{evidence}, "
             f"from {escape(event.topic)} partition {event.partition} offset {event.offset}"
         )
 
@@ -173,8 +197,7 @@ def _print_dead_letters(report: Explanation) -> None:
     for letter in report.dead_letters:
         print(
             f"\ndead letter at {escape(letter.topic)} partition {letter.partition} offset {letter.offset}, never "
-            f"projected: {escape(letter.reason)}\n  `projector dead-letters retry --topic {escape(letter.topic)} "
-            f"{letter.partition} {letter.offset}` once the cause is fixed"
+            f"projected: {escape(letter.reason)}"
         )
 
 
@@ -217,8 +240,3 @@ def _searched(scope: SearchedScope) -> str:
     if not ranges:
         return f"searched {count} of {scope.partitions} partitions, which hold no records"
     return f"searched {'; '.join(ranges)}; {count} of {scope.partitions} partitions, {scope.records:,} records"
-
-
-def _found_nowhere(scope: SearchedScope) -> str:
-    reasons = "".join(f"; {reason}" for reason in scope.widened)
-    return f"it has no row, no parked event and no dead letter; {_searched(scope)}{reasons}"

@@ -6,35 +6,23 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from projector.contract.envelope import Record
-from projector.contract.fields import storable
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import LogRange
+from projector.explain.dead_letters import place_of_record, related_letters
+from projector.explain.order import is_order_decisive
 from projector.explain.scope import KnownFacts, Ranges, ScopeOptions, initial_ranges, widen
-from projector.explain.search import Key, Match, Search, spellings
+from projector.explain.search import Key, Match, Search
+from projector.explain.stored import StoredFacts, find_repeated, read_letters, read_stored_facts
 from projector.explain.timeline import Entry, Timeline, build_timeline, in_order, projected
-from projector.explain.verdict import Findings, PartitionLag, Verdict, build_verdict
+from projector.explain.verdict import Findings, PartitionLag, Repeated, Source, Verdict, build_verdict
 from projector.kafka.reader import TopicReader
-from projector.postgres import connection, delegations, queries
+from projector.postgres import delegations
 from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.queries import DeadLetterDetail, ParkedEvent
 from projector.recordings.file import read_recording
 
-LIMIT = 100
-"""The most parked events, and the most dead letters, in a report."""
-
 Progress: TypeAlias = Callable[[int], object]
 """Called with the number of records read so far."""
-
-
-class StoredFacts(NamedTuple):
-    """What Postgres holds of the delegation, read in one snapshot."""
-
-    row: Delegation | None
-    positions: dict[int, int]
-    """Partition of the topic → the next offset to project."""
-    parked: list[ParkedEvent]
-    large_rows: dict[str, str]
-    """Activity row id → delegation id."""
 
 
 class SearchedScope(NamedTuple):
@@ -59,14 +47,19 @@ class Explanation(NamedTuple):
     entries: list[Entry]
     parked: list[ParkedEvent]
     dead_letters: list[DeadLetterDetail]
+    repeated: Repeated | None
     folded: Delegation | None
     stored: Delegation | None
     verdict: Verdict
 
-    @property
-    def is_known(self) -> bool:
-        """Whether there is any trace of the delegation."""
-        return bool(self.entries or self.parked or self.dead_letters or self.stored)
+
+class _Comparison(NamedTuple):
+    """The records that were found, in their order, and the rows that they make."""
+
+    matches: Sequence[Match]
+    timeline: Timeline
+    projected: Delegation | None
+    lags: list[PartitionLag]
 
 
 def from_topic(
@@ -77,19 +70,21 @@ def from_topic(
     The search is repeated in a larger scope until the records explain the row, or until the whole topic is read.
     Raises BrokerUnavailable, DatabaseUnavailable, and LogGap if retention deletes records while they are read.
     """
-    delegation_id = storable(delegation_id)
-    facts = _read_stored_facts(conn, topic.name, delegation_id)
+    facts = read_stored_facts(conn, topic.name, delegation_id)
     log_ranges = topic.log_ranges()
     parked_partitions = {event.partition for event in facts.parked if event.topic == topic.name}
     ranges = initial_ranges(topic, log_ranges, options, KnownFacts(facts.row, parked_partitions))
     widened: list[str] = []
     while True:
         search = _search(delegation_id, facts, partial(_batches, topic, ranges), progress)
-        timeline, verdict = _compare(conn, search, in_order(search.matches), facts, log_ranges)
-        wider = widen(search, ranges, log_ranges, timeline, verdict)
+        found = _compare(conn, search, in_order(search.matches), facts, log_ranges)
+        is_explained = found.timeline.row == facts.row or bool(found.lags and found.projected == facts.row)
+        wider = widen(search, ranges, log_ranges, found.timeline, is_explained=is_explained)
         if wider is None:
             scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
-            return _explanation(conn, search, scope, timeline, facts, verdict)
+            is_complete = all(log.beginning == 0 for log in log_ranges.values())
+            source = Source(topic.name, "the log", is_complete)
+            return _explanation(conn, search, found, facts, scope, source)
         ranges, reason = wider
         widened.append(reason)
 
@@ -102,23 +97,11 @@ def from_recordings(
     All their records count as projected: the positions are those of the topic and do not apply to files.
     Raises DatabaseUnavailable, and Misconfigured or ProjectorError if a file cannot be read.
     """
-    delegation_id = storable(delegation_id)
-    facts = _read_stored_facts(conn, topic, delegation_id)
+    facts = read_stored_facts(conn, topic, delegation_id)
     search = _search(delegation_id, facts, partial(map, read_recording, files), progress)
-    timeline, verdict = _compare(conn, search, search.matches, facts, None)
+    found = _compare(conn, search, search.matches, facts, None)
     scope = SearchedScope({}, 0, [str(file) for file in files], search.records, [])
-    return _explanation(conn, search, scope, timeline, facts, verdict)
-
-
-def _read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> StoredFacts:
-    with connection.snapshot(conn):
-        rows = delegations.read_delegations(conn, [delegation_id])
-        return StoredFacts(
-            rows[0] if rows else None,
-            {position.partition: position.next_offset for position in queries.positions(conn, topic=topic)},
-            queries.parked(conn, delegation_id=delegation_id, limit=LIMIT),
-            delegations.read_large_rows_of(conn, delegation_id),
-        )
+    return _explanation(conn, search, found, facts, scope, Source(topic, "the recording", is_complete=False))
 
 
 # --- reading records
@@ -152,8 +135,8 @@ def _batches(topic: TopicReader, ranges: Ranges) -> Iterable[Sequence[Record]]:
 
 def _compare(
     conn: Connection, search: Search, matches: Sequence[Match], facts: StoredFacts, log_ranges: Ranges | None
-) -> tuple[Timeline, Verdict]:
-    """Fold the matches and compare the row; `log_ranges` is None for recordings, which count as projected."""
+) -> _Comparison:
+    """Fold the matches; `log_ranges` is None for recordings, which count as projected."""
     with mapped_errors():
         holders = delegations.read_holders(conn, sorted(search.keys)) if search.keys else {}
     positions = None if log_ranges is None else facts.positions
@@ -162,16 +145,7 @@ def _compare(
     if positions is not None:
         projected_matches = projected(matches, positions)
         projected_row = build_timeline(search.delegation_id, projected_matches, holders=holders).row
-    findings = Findings(
-        folded=timeline.row,
-        projected=projected_row,
-        stored=facts.row,
-        lags=_lags(timeline, facts, log_ranges or {}),
-        holder=timeline.holder,
-        events=sum(entry.delegation_id == search.delegation_id for entry in timeline.entries),
-        is_cut_off=any(log.beginning > 0 for log in (log_ranges or {}).values()),
-    )
-    return timeline, build_verdict(findings)
+    return _Comparison(matches, timeline, projected_row, _lags(timeline, facts, log_ranges or {}))
 
 
 def _lags(timeline: Timeline, facts: StoredFacts, log_ranges: Ranges) -> list[PartitionLag]:
@@ -185,18 +159,34 @@ def _lags(timeline: Timeline, facts: StoredFacts, log_ranges: Ranges) -> list[Pa
 
 
 def _explanation(
-    conn: Connection, search: Search, scope: SearchedScope, timeline: Timeline, facts: StoredFacts, verdict: Verdict
+    conn: Connection, search: Search, found: _Comparison, facts: StoredFacts, scope: SearchedScope, source: Source
 ) -> Explanation:
-    ids = [search.delegation_id, *sorted(search.row_ids)]
-    letters = queries.mentions(conn, [spelling for each in ids for spelling in spellings(each)], limit=LIMIT)
+    letters = read_letters(conn, search, found.matches)
+    repeated = find_repeated(conn, search, found.timeline.holder, facts)
+    about = [entry.delegation_id == search.delegation_id for entry in found.timeline.entries]
+    findings = Findings(
+        search.delegation_id,
+        source,
+        found.timeline.row,
+        found.projected,
+        facts.row,
+        lags=found.lags,
+        request=next((place_of_record(each.record) for each in search.requests()), None),
+        repeated=repeated,
+        letters=related_letters(search.delegation_id, found.matches, letters),
+        parked=facts.parked_count,
+        events=sum(about),
+        mentions=sum(not each for each in about),
+        is_order_decisive=is_order_decisive(search, facts.row, found.timeline.row),
+    )
     return Explanation(
         search.delegation_id,
         scope,
-        timeline.entries,
+        found.timeline.entries,
         facts.parked,
-        # The query finds the bytes anywhere; the search compares whole words.
-        [letter for letter in letters if search.is_mentioned(letter.value)],
-        timeline.row,
+        letters,
+        repeated,
+        found.timeline.row,
         facts.row,
-        verdict,
+        build_verdict(findings),
     )

@@ -14,12 +14,10 @@ from projector.domain.outcomes import Outcome
 from projector.domain.positions import LogRange
 from projector.explain.search import Search
 from projector.explain.timeline import Timeline
-from projector.explain.verdict import Agreement, Verdict
 from projector.kafka.reader import TopicReader
 
 MARGIN = timedelta(days=1)
 """How much older than its event a record's timestamp may be. It covers clocks that differ, but not backfills."""
-_AGREED = (Agreement.EQUAL, Agreement.BEHIND)
 
 Ranges: TypeAlias = Mapping[int, LogRange]
 """Partition → the offsets in it."""
@@ -66,22 +64,26 @@ def _from_time_of(row: Delegation, topic: TopicReader, ranges: Ranges) -> Ranges
 
 
 def widen(
-    search: Search, ranges: Ranges, log_ranges: Ranges, timeline: Timeline, verdict: Verdict
+    search: Search, ranges: Ranges, log_ranges: Ranges, timeline: Timeline, *, is_explained: bool
 ) -> tuple[Ranges, str] | None:
-    """The next scope and the reason for it; None if this one was enough, or if the whole topic was read."""
+    """The next scope and the reason for it; None if this one was enough, or if the whole topic was read.
+
+    Only records of the whole topic can show that the row is not what its records make.
+    """
     if ranges == log_ranges:
         return None
     whole_partitions = {partition: log_ranges[partition] for partition in ranges}
     is_partial = ranges != whole_partitions
+    wider = whole_partitions if is_partial else log_ranges
     requests = search.requests()
     if not requests:
-        return (whole_partitions if is_partial else log_ranges), "no request of the delegation was found there"
+        return wider, "no request of the delegation was found there"
     if not all(map(_is_keyed_by_caller, requests)):
         return log_ranges, "the records are not keyed by the caller, so they can be on any partition"
-    if is_partial and verdict.kind not in _AGREED:
-        return whole_partitions, "the records that were found there do not explain the row"
+    if not is_explained:
+        return wider, "the records that were found there do not explain the row"
     if is_partial and any(entry.outcome is Outcome.PARKED for entry in timeline.entries):
-        return whole_partitions, "an event was found there before any request of the delegation"
+        return wider, "an event was found there before any request of the delegation"
     return None
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
@@ -21,8 +22,11 @@ Meaning: TypeAlias = Translation | NoEvent | DeadLetter
 _ESCAPED_ASCII = tuple(rb"\u00%x" % sixteen for sixteen in range(2, 8))
 """How the JSON escape of a printable ASCII character begins. Escapes of other characters are common in texts."""
 _ESCAPE = re.compile(r'\\(?:u([0-9a-fA-F]{4})|(["\\/]))')
-_LEVELS = 2
-"""How deep an id can be escaped: a jsonb column can stand in the value as a JSON text inside JSON."""
+_LEVELS = 3
+"""How deep an id can be escaped: a value can be a JSON text that holds a row, and a jsonb column of it another one."""
+_BASE64 = re.compile(r'"data_base64"\s*:\s*"([A-Za-z0-9+/]*)')
+_COMMON_WORD = re.compile(r"[0-9A-Za-z_]{1,7}")
+"""An id that free texts and times can contain by chance. It counts only as a whole JSON text."""
 
 
 class Match(NamedTuple):
@@ -50,7 +54,7 @@ class Search:
         They resolve updates whose whole row is no longer in the topic. If the whole row comes later in the records,
         the projector did not know it before, and earlier updates of that row are dead letters.
         """
-        self.delegation_id = storable(delegation_id)
+        self.delegation_id = delegation_id
         self.keys = frozenset(keys)
         self.matches: list[Match] = []
         self.records = 0
@@ -60,7 +64,8 @@ class Search:
         """Activity row id → places in `matches` that were resolved by a stored row."""
         self.row_ids = set(self._stored_rows)
         self._needles = _needles(self.delegation_id, *(key for _, key in self.keys))
-        self._whole_id = re.compile(rf"(?<![\w-]){re.escape(self.delegation_id)}(?![\w-])")
+        around = ('"', '"') if is_common_word(delegation_id) else (r"(?<![\w-])", r"(?![\w-])")
+        self._whole_id = re.compile(re.escape(delegation_id).join(around))
 
     def scan(self, records: Iterable[Record]) -> None:
         """Examine more records. The records of each partition must come in the order of their offsets."""
@@ -92,7 +97,7 @@ class Search:
 
     def is_mentioned(self, value: bytes) -> bool:
         """Whether the value contains the id as a whole word, escaped or not, or the id of one of its activity rows."""
-        text = value.decode(errors="replace")
+        text = _with_decoded(value.decode(errors="replace"))
         for _ in range(_LEVELS + 1):
             if self._whole_id.search(text) or any(row_id in text for row_id in self.row_ids):
                 return True
@@ -157,8 +162,18 @@ class Search:
             self.row_ids.add(row_id.lower())
 
 
+def is_common_word(delegation_id: str) -> bool:
+    """Whether other texts can contain the id by chance, as they contain `42`."""
+    return _COMMON_WORD.fullmatch(delegation_id) is not None
+
+
 def spellings(text: str) -> list[bytes]:
-    """The spellings of a text in JSON: unescaped, and with lower-case or upper-case escapes."""
+    """The spellings of a text in JSON: unescaped, and with lower-case or upper-case escapes.
+
+    A common word counts only as a whole JSON text, so it has its quotes around it, escaped or not.
+    """
+    if is_common_word(text):
+        return [f"{quote}{text}{quote}".encode() for quote in ('"', r"\"")]
     escaped = json.dumps(text)[1:-1]
     upper = re.sub(r"\\u[0-9a-f]{4}", lambda escape: r"\u" + escape[0][2:].upper(), escaped)
     return [spelling.encode(errors="replace") for spelling in dict.fromkeys((text, escaped, upper))]
@@ -170,7 +185,13 @@ def _needles(*texts: str) -> tuple[bytes, ...]:
     escapes: tuple[bytes, ...] = _ESCAPED_ASCII if joined.isascii() else (rb"\u",)
     if any(character in '"\\/' or character < " " for character in joined):
         escapes = (b"\\",)
-    return (*(text.encode(errors="replace") for text in texts), UNAVAILABLE_VALUE.encode(), *escapes)
+    return (*(text.encode(errors="replace") for text in texts), UNAVAILABLE_VALUE.encode(), b"data_base64", *escapes)
+
+
+def _with_decoded(text: str) -> str:
+    """The text, and after it what it has in base64."""
+    encoded = (each[: len(each) // 4 * 4] for each in _BASE64.findall(text))
+    return "\n".join((text, *(b64decode(each).decode(errors="replace") for each in encoded)))
 
 
 def _unescaped(text: str) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import NamedTuple, cast
 
 from projector.contract.envelope import Activity, Record, open_value
-from projector.contract.facts import Heartbeat, NoEvent
+from projector.contract.facts import Heartbeat, NoEvent, Verdict
 from projector.contract.fields import recorded_at
 from projector.contract.translate import Translation
 from projector.contract.unreadable import Unreadable
@@ -40,6 +40,8 @@ class Entry(NamedTuple):
     delegation_id: str | None
     """The delegation that the record is about; None if the record only mentions this one."""
     happened_at: datetime | None
+    silent_since: datetime | None
+    """The evidence of a verdict: the last sign of life that the sweeper knew."""
     outcome: Outcome
     sentence: str
     changes: list[Change]
@@ -129,6 +131,7 @@ class _TimelineBuilder:
             said=_method_and_status(activity, meaning),
             delegation_id=meaning.delegation_id if isinstance(meaning, Translation) else None,
             happened_at=meaning.report.at if isinstance(meaning, Translation) else None,
+            silent_since=_evidence(meaning),
             outcome=outcome,
             sentence=self._sentence(meaning, outcome, before, after),
             changes=_changes(before, after),
@@ -150,7 +153,8 @@ class _TimelineBuilder:
         holder = self._holder_of_key(meaning) if after is None else None
         self.holder = holder or self.holder
         unparked = self._count_unparked(outcome)
-        return sentence(outcome, Why(before and before.status, before != after, holder, unparked))
+        why = Why(before and before.status, before != after, holder, unparked)
+        return sentence(outcome, why._replace(silent_since=_evidence(meaning), updated_at=before and before.updated_at))
 
     def _count_unparked(self, outcome: Outcome) -> int:
         """How many parked events this record applied."""
@@ -176,6 +180,11 @@ def _open(record: Record) -> Activity | None:
     except Unreadable:
         return None
     return activity if isinstance(activity, Activity) else None
+
+
+def _evidence(meaning: Meaning) -> datetime | None:
+    report = meaning.report if isinstance(meaning, Translation) else None
+    return report.silent_since if isinstance(report, Verdict) else None
 
 
 def _method_and_status(activity: Activity | None, meaning: Meaning) -> str:

@@ -1,20 +1,30 @@
-"""The verdict: one sentence about whether the row in the view matches the row that the records make."""
+"""The verdict: whether the view has the row that the records make, and if not, why; with what to do about it."""
 
+import shlex
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
+from projector.contract.unreadable import quoted
 from projector.domain.lifecycle import Delegation, changed_columns
+from projector.explain.dead_letters import RelatedLetter, cure, place_of, refused, suspect
+from projector.postgres.dead_letters import Coordinates
 
 
 class Agreement(StrEnum):
     """How the row in the view and the records agree; the values are part of `explain --json`."""
 
     EQUAL = "equal"
-    DIFFERS = "differs"
-    NOT_IN_THE_VIEW = "not_in_the_view"
-    NOT_IN_THE_LOG = "not_in_the_log"
     BEHIND = "behind"
+    ORDER_UNKNOWN = "order_unknown"
+    DIFFERS = "differs"
+    MISSING = "missing"
+    REPEATED_REQUEST = "repeated_request"
+    DEAD_LETTER = "dead_letter"
+    NOT_REQUESTED = "not_requested"
+    NOT_IN_LOG = "not_in_log"
+    NOT_COVERED = "not_covered"
+    NOT_FOUND = "not_found"
 
 
 class PartitionLag(NamedTuple):
@@ -25,6 +35,23 @@ class PartitionLag(NamedTuple):
     records: int
 
 
+class Repeated(NamedTuple):
+    """A request that repeats the idempotency key of another delegation, the holder. None: not known any more."""
+
+    holder_id: str
+    place: Coordinates | None
+    caller_id: str | None = None
+    idempotency_key: str | None = None
+
+
+class Source(NamedTuple):
+    """Where the records come from. Without all records, a row may be older than they are."""
+
+    topic: str
+    name: str
+    is_complete: bool
+
+
 class Findings(NamedTuple):
     """The facts from which the verdict follows.
 
@@ -32,16 +59,23 @@ class Findings(NamedTuple):
     `stored` the row in the view.
     """
 
+    delegation_id: str
+    source: Source
     folded: Delegation | None
     projected: Delegation | None
     stored: Delegation | None
     lags: Sequence[PartitionLag] = ()
-    holder: str | None = None
-    """The delegation that holds the idempotency key instead of this one."""
+    request: Coordinates | None = None
+    """The first request of the delegation that can be read."""
+    repeated: Repeated | None = None
+    letters: Sequence[RelatedLetter] = ()
+    parked: int = 0
     events: int = 0
     """How many records are about the delegation."""
-    is_cut_off: bool = False
-    """Whether retention has deleted the beginning of a partition."""
+    mentions: int = 0
+    """How many records only mention it."""
+    is_order_decisive: bool = False
+    """Whether another order between the partitions could have made the row that is stored."""
 
 
 class Verdict(NamedTuple):
@@ -50,13 +84,15 @@ class Verdict(NamedTuple):
     kind: Agreement
     differences: list[str]
     sentence: str
+    advice: str | None
 
 
 def build_verdict(findings: Findings) -> Verdict:
-    """Compare the folded row with the stored row, and explain the result in one sentence."""
-    differences = _differences(findings.folded, findings.stored)
-    kind, sentence = _agreement(findings, differences)
-    return Verdict(kind, differences, sentence)
+    """Compare the folded row with the stored row, and explain the result."""
+    kind, reason, advice = _absent(findings) if findings.stored is None else _present(findings, findings.stored)
+    notes = "" if kind is Agreement.DEAD_LETTER else _letters(findings)
+    sentence = f"delegation {findings.delegation_id} {reason}{notes}"
+    return Verdict(kind, _differences(findings.folded, findings.stored), sentence, advice)
 
 
 def _differences(folded: Delegation | None, stored: Delegation | None) -> list[str]:
@@ -65,52 +101,127 @@ def _differences(folded: Delegation | None, stored: Delegation | None) -> list[s
     return [] if folded is None and stored is None else list(Delegation._fields)
 
 
-def _agreement(findings: Findings, differences: Sequence[str]) -> tuple[Agreement, str]:
-    folded, stored = findings.folded, findings.stored
-    if folded == stored:
-        return (Agreement.NOT_IN_THE_VIEW, _absent(findings)) if stored is None else (Agreement.EQUAL, _EQUAL)
-    if findings.lags and findings.projected == stored:
-        return Agreement.BEHIND, _behind(findings)
-    if stored is None:
-        return Agreement.NOT_IN_THE_VIEW, _MISSING + _also_behind(findings)
-    if folded is None:
-        return Agreement.NOT_IN_THE_LOG, _not_requested(findings) + _also_behind(findings)
-    return Agreement.DIFFERS, f"differs in {', '.join(differences)}: {_OTHER_VALUES}{_also_behind(findings)}"
+def _is_behind(findings: Findings) -> bool:
+    return bool(findings.lags) and findings.projected == findings.stored
 
 
-_EQUAL = "equal: the row in the view matches the records"
-_MISSING = (
-    "not in the view, although the records make a row: the row was deleted, or its request became a dead letter when "
-    "it was projected (see the dead letters)"
-)
-_OTHER_VALUES = (
-    "the records that were read make another row. Either the row was written directly (by the ledger or by hand), or "
-    "a record became a dead letter or was projected in another order"
-)
+_Found = tuple[Agreement, str, str | None]
+
+# --- in the view
 
 
-def _absent(findings: Findings) -> str:
-    if findings.holder is not None:
-        reason = f"{findings.holder} holds its idempotency key, so its events stay parked"
-    elif findings.events:
-        reason = "no record that was read requests it, so its events are parked"
-    else:
-        reason = "no record that was read is about it"
-    return f"not in the view, as expected: {reason}"
+def _present(findings: Findings, stored: Delegation) -> _Found:
+    source = findings.source.name
+    differs = f"is in the view, but differs from {source} in {', '.join(_differences(findings.folded, stored))}"
+    if findings.folded == stored:
+        return Agreement.EQUAL, f"is in the view with status {stored.status}, as {source} says", None
+    if _is_behind(findings):
+        reason = f"is in the view, as {source} says up to the positions: the projector is {_lags(findings)}"
+        return Agreement.BEHIND, reason, _AGAIN
+    if findings.is_order_decisive:
+        return Agreement.ORDER_UNKNOWN, f"{differs}. {_NO_ORDER}", None
+    if findings.folded is None:
+        return _not_requested_by(findings)
+    if letter := refused(findings.letters):
+        return Agreement.DIFFERS, f"{differs}, and Postgres refused a record", cure(letter, findings.source.topic)
+    advice = f"{_OTHER_WRITER} {_rebuild(findings, 'writes the row of the records')}"
+    return Agreement.DIFFERS, differs + _also_behind(findings), advice
 
 
-def _not_requested(findings: Findings) -> str:
-    if findings.holder is not None:
-        return f"not in the records: {findings.holder} holds its idempotency key there, but the view has a row for it"
-    older = "is older than the topic, which no longer begins at offset 0, or " if findings.is_cut_off else ""
-    return f"not in the records: no record that was read requests it. It {older}was written directly (by the ledger)"
+def _not_requested_by(findings: Findings) -> _Found:
+    """The view has a row, and no record makes it."""
+    if findings.repeated is not None:
+        reason = f"is in the view, but in {findings.source.name} {_repeats(findings, findings.repeated)}"
+        return Agreement.NOT_IN_LOG, reason + _also_behind(findings), _WRITTEN
+    reason = f"is in the view, but no record of {findings.source.name} requests it"
+    if findings.source.is_complete:
+        return Agreement.NOT_IN_LOG, f"{reason}: the row was written directly{_also_behind(findings)}", _WRITTEN
+    lost = f"{reason}, and {findings.source.name} does not have all records"
+    return Agreement.NOT_COVERED, f"{lost}: the row is older, or was written directly", _ELSEWHERE
 
 
-def _behind(findings: Findings) -> str:
-    return (
-        f"the projector is {_lags(findings)}, so this is not drift yet: the row matches the records that are "
-        "projected. Run this command again when the positions have passed the others (see `projector status`)"
+# --- not in the view
+
+
+def _absent(findings: Findings) -> _Found:
+    if findings.folded is not None:
+        return _missing(findings, findings.folded)
+    if findings.repeated is not None:
+        return _repeated(findings, findings.repeated)
+    if letter := suspect(findings.letters):
+        return _died(findings, letter, "its request" if letter.is_request else "what may be its request")
+    if findings.events or findings.parked:
+        older = "" if findings.source.is_complete else f". {_ELSEWHERE_OR_LATE}"
+        reason = f"is not in the view, as {findings.source.name} says: no record requests it"
+        return Agreement.NOT_REQUESTED, f"{reason}{_parked(findings, 'are kept until a request comes')}{older}", None
+    found = f"; {_count(findings.mentions, 'record')} only mention it" if findings.mentions else ""
+    reason = "was not found: it has no row and no parked event, and no record that was read is about it"
+    return Agreement.NOT_FOUND, reason + found, _COMPARE
+
+
+def _missing(findings: Findings, folded: Delegation) -> _Found:
+    if _is_behind(findings):
+        return Agreement.BEHIND, f"is not in the view yet: the projector is {_lags(findings)}", _AGAIN
+    request = f" ({place_of(findings.request, findings.source.topic)})" if findings.request else ""
+    if (letter := refused(findings.letters)) and letter.is_request:
+        return _died(findings, letter, "its request")
+    if findings.is_order_decisive:
+        if findings.repeated is not None:
+            kind, reason, advice = _repeated(findings, findings.repeated)
+            return kind, f"{reason}. {_NO_ORDER}", advice
+        return Agreement.ORDER_UNKNOWN, f"is not in the view, and {findings.source.name} requests it. {_NO_ORDER}", None
+    reason = (
+        f"is not in the view, although {findings.source.name} requests it{request}, with status {folded.status} now"
     )
+    return Agreement.MISSING, reason + _also_behind(findings), _rebuild(findings, "restores the row")
+
+
+def _died(findings: Findings, letter: RelatedLetter, what: str) -> _Found:
+    place, waiting = place_of(letter.place, findings.source.topic), _parked(findings, "wait for it")
+    reason = f"is not in the view: {what} ({place}) is a dead letter, because {letter.reason}{waiting}"
+    return Agreement.DEAD_LETTER, reason, cure(letter, findings.source.topic)
+
+
+def _repeated(findings: Findings, repeated: Repeated) -> _Found:
+    waiting = _parked(findings, "will never be applied")
+    reason = f"is not in the view, as {findings.source.name} says: {_repeats(findings, repeated)}{waiting}"
+    advice = f"`projector explain {shlex.quote(repeated.holder_id)}` shows the delegation that it repeats."
+    return Agreement.REPEATED_REQUEST, reason, advice
+
+
+def _repeats(findings: Findings, repeated: Repeated) -> str:
+    place = f" ({place_of(repeated.place, findings.source.topic)})" if repeated.place else ""
+    key = "" if repeated.idempotency_key is None else f" {quoted(repeated.idempotency_key)}"
+    caller = "" if repeated.caller_id is None else f" of caller {repeated.caller_id}"
+    return f"its request{place} repeats the idempotency key{key}{caller}, which delegation {repeated.holder_id} holds"
+
+
+# --- texts
+
+_AGAIN = "This is no drift yet. Run this command again when the positions have passed (see `projector status`)."
+_NO_ORDER = "Its records are in several partitions, and their order decides; the order between partitions is not known"
+_OTHER_WRITER = "Another writer changed the row (the ledger, or by hand), or records were projected in another order."
+_WRITTEN = "A service wrote it with the ledger, and its event is still to come; or it was written by hand."
+_ELSEWHERE = "A recording or an export may have its records: `--recording FILE`."
+_ELSEWHERE_OR_LATE = "The request may be older than the log"
+_COMPARE = "Compare the id, character by character. A recording or an export may have its records: `--recording FILE`."
+
+
+def _rebuild(findings: Findings, effect: str) -> str:
+    return f"`projector rebuild --only {shlex.quote(findings.delegation_id)}` {effect}."
+
+
+def _letters(findings: Findings) -> str:
+    letters = findings.letters
+    if not letters:
+        return ""
+    more = "" if len(letters) == 1 else f", and {len(letters) - 1} more"
+    place = place_of(letters[0].place, findings.source.topic)
+    return f". A dead letter mentions it ({place}): {letters[0].reason}{more}"
+
+
+def _parked(findings: Findings, fate: str) -> str:
+    return f". Events are parked for it ({findings.parked:,}); they {fate}" if findings.parked else ""
 
 
 def _also_behind(findings: Findings) -> str:
@@ -123,4 +234,8 @@ def _lags(findings: Findings) -> str:
 
 def _lag(lag: PartitionLag) -> str:
     position = "no position" if lag.position is None else f"position {lag.position:,}"
-    return f"{lag.records:,} record{'s' * (lag.records != 1)} behind on partition {lag.partition} ({position})"
+    return f"{_count(lag.records, 'record')} behind on partition {lag.partition} ({position})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

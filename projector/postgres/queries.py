@@ -69,6 +69,8 @@ class ParkedEvent(NamedTuple):
     topic: str
     partition: int
     offset: int
+    silent_since: datetime | None = None
+    """The evidence of a verdict."""
 
 
 class ParkedSummary(NamedTuple):
@@ -151,7 +153,7 @@ def parked(conn: Connection, *, delegation_id: str | None = None, limit: int) ->
     with mapped_errors(), conn.cursor(row_factory=class_row(ParkedEvent)) as cursor:
         return cursor.execute(
             """
-            SELECT delegation_id, kind, status, at, parked_at, topic, partition, "offset",
+            SELECT delegation_id, kind, status, at, parked_at, topic, partition, "offset", silent_since,
                    extract(epoch FROM clock_timestamp() - parked_at)::float AS age_seconds
               FROM parked
              WHERE %(delegation_id)s::text IS NULL OR delegation_id = %(delegation_id)s
@@ -176,16 +178,26 @@ def parked_summary(conn: Connection, *, delegation_id: str | None = None) -> Par
         ).fetchall()[0]
 
 
-def mentions(conn: Connection, spellings: Sequence[bytes], *, limit: int) -> list[DeadLetterDetail]:
-    """The dead letters whose value contains one of these byte strings, by topic, partition and offset."""
+def mentions(
+    conn: Connection, spellings: Sequence[bytes], places: Sequence[tuple[str, int, int]] = (), *, limit: int
+) -> list[DeadLetterDetail]:
+    """The dead letters at these places, and those whose value contains one of these byte strings, in log order."""
     with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterDetail)) as cursor:
         return cursor.execute(
             """
             SELECT topic, partition, "offset", record_at, died_at, field, reason, key, value FROM dead_letters
              WHERE EXISTS (SELECT FROM unnest(%(spellings)s::bytea[]) AS wanted (text)
                             WHERE position(wanted.text IN value) > 0)
+                OR (topic, partition, "offset") IN (
+                       SELECT * FROM unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[]))
              ORDER BY topic, partition, "offset" LIMIT %(limit)s
             """,
-            {"spellings": list(spellings), "limit": limit},
+            {
+                "spellings": list(spellings),
+                "topics": [topic for topic, _, _ in places],
+                "partitions": [partition for _, partition, _ in places],
+                "offsets": [offset for _, _, offset in places],
+                "limit": limit,
+            },
             binary=True,
         ).fetchall()
