@@ -55,9 +55,9 @@ class Platform(NamedTuple):
             topic=self.topic,
         )
 
-    def report(self, *arguments: str) -> Any:
+    def report(self, *arguments: str, code: int = 0) -> Any:
         done = self.explain("d-1", "--json", *arguments)
-        assert (done.code, done.err) == (0, "")
+        assert (done.code, done.err) == (code, "")
         return done.json()
 
     def damage(self, statement: str) -> None:

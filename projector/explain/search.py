@@ -9,7 +9,6 @@ from typing import NamedTuple, TypeAlias
 
 from projector.contract.envelope import UNAVAILABLE_VALUE, Activity, Record, open_value
 from projector.contract.facts import NoEvent
-from projector.contract.fields import storable
 from projector.contract.translate import Translation, row_never_seen, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter, TranslatedBatch, TranslatedRecord, resolve_unavailable
@@ -190,10 +189,14 @@ def _needles(*texts: str) -> tuple[bytes, ...]:
 
 def _with_decoded(text: str) -> str:
     """The text, and after it what it has in base64."""
-    encoded = (each[: len(each) // 4 * 4] for each in _BASE64.findall(text))
-    return "\n".join((text, *(b64decode(each).decode(errors="replace") for each in encoded)))
+    return "\n".join((text, *map(_decoded, _BASE64.findall(text))))
+
+
+def _decoded(encoded: str) -> str:
+    whole = encoded[:-1] if len(encoded) % 4 == 1 else encoded
+    return b64decode(whole + "=" * (-len(whole) % 4)).decode(errors="replace")
 
 
 def _unescaped(text: str) -> str:
     plain = _ESCAPE.sub(lambda escape: chr(int(escape[1], 16)) if escape[1] else escape[2], text)
-    return storable(plain.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return plain.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")

@@ -36,6 +36,8 @@ def sentence(outcome: Outcome, why: Why) -> str:
 
 
 def _stale(why: Why) -> str:
+    if why.status is None:
+        return MEANING[Outcome.STALE]
     if why.silent_since is None or why.updated_at is None:
         return f"the delegation had passed this status (it was {why.status})"
     updated_at, silent_since = why.updated_at.isoformat(), why.silent_since.isoformat()

@@ -154,7 +154,8 @@ def _absent(findings: Findings) -> _Found:
         older = "" if findings.source.is_complete else f". {_ELSEWHERE_OR_LATE}"
         reason = f"is not in the view, as {findings.source.name} says: no record requests it"
         return Agreement.NOT_REQUESTED, f"{reason}{_parked(findings, 'are kept until a request comes')}{older}", None
-    found = f"; {_count(findings.mentions, 'record')} only mention it" if findings.mentions else ""
+    verb = "mentions" if findings.mentions == 1 else "mention"
+    found = f"; {_count(findings.mentions, 'record')} only {verb} it" if findings.mentions else ""
     reason = "was not found: it has no row and no parked event, and no record that was read is about it"
     return Agreement.NOT_FOUND, reason + found, _COMPARE
 
@@ -170,9 +171,7 @@ def _missing(findings: Findings, folded: Delegation) -> _Found:
             kind, reason, advice = _repeated(findings, findings.repeated)
             return kind, f"{reason}. {_NO_ORDER}", advice
         return Agreement.ORDER_UNKNOWN, f"is not in the view, and {findings.source.name} requests it. {_NO_ORDER}", None
-    reason = (
-        f"is not in the view, although {findings.source.name} requests it{request}, with status {folded.status} now"
-    )
+    reason = f"is not in the view, although {findings.source.name} requests it{request}; its status is {folded.status}"
     return Agreement.MISSING, reason + _also_behind(findings), _rebuild(findings, "restores the row")
 
 

@@ -1,6 +1,7 @@
 """The search: which records belong to a delegation, in all spellings of its id and with unavailable bodies."""
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -62,12 +63,26 @@ def test_each_printable_character_can_be_escaped(letter: str) -> None:
     assert scan(Search(letter * 3), escaped) == [(0, letter * 3)]
 
 
-def test_unstorable_id_is_found_by_its_stored_form() -> None:
-    assert scan(Search("d\ufffd"), request("d\0"), request("d\ud800"), request("d")) == [
-        (0, "d\ufffd"),
-        (1, "d\ufffd"),
+def test_id_that_postgres_cannot_store_is_no_other_id() -> None:
+    assert scan(Search("d\ufffd"), request("d\0"), request("d\ud800"), request("d"), request("d\ufffd")) == [
+        (3, "d\ufffd")
     ]
-    assert scan(Search("d\0"), request("d\0")) == [(0, "d\ufffd")]
+
+
+@pytest.mark.parametrize("word", ["42", "a", "none"])
+def test_common_word_counts_as_a_whole_text_only(word: str) -> None:
+    unrelated = {"activity_type": "other", "created_at": "2025-05-05T10:42:00Z", "summary": f"a {word} in none"}
+    named = {"activity_type": "other", "response_body": json.dumps({"delegation_id": word})}
+    assert [offset for offset, _ in scan(Search(word), unrelated, named, json.dumps(named))] == [1, 2]
+    assert spellings(word) == [f'"{word}"'.encode(), f'\\"{word}\\"'.encode()]
+
+
+def test_id_is_found_in_base64() -> None:
+    event = {"specversion": "1.0", "data_base64": b64encode(json.dumps(request("d-1")).encode()).decode()}
+    wrong = event | {"data_base64": b64encode(b'{"half": "d-1"').decode()}
+    search = Search("d-1")
+    search.scan([record(event, 0), record(wrong, 1), record(event | {"data_base64": "ZA"}, 2)])
+    assert [match.record.offset for match in search.matches] == [0, 1]
 
 
 def test_unavailable_body_is_matched_by_the_row_id() -> None:
