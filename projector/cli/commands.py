@@ -86,11 +86,12 @@ _EXPLAIN = Command(
     "explain",
     "projector.cli.explain:explain",
     short_help="what the log says of one delegation, and whether its row agrees",
-    help="Shows every record of the log about one delegation, what each did to the row, and if nothing, why not; what "
-    "is parked for it, and the dead letters that mention it; then the row as the log makes it beside the row as it is "
-    "stored, and in one sentence whether they agree. It changes nothing and joins no group. A caller who is known, "
-    "from the row or from --caller, makes it fast: it then reads one partition first, and the rest only where that "
-    "does not suffice.",
+    help="Says first whether the row of one delegation is as the log says, and if not, why and what to do. Then it "
+    "shows every record of the log about the delegation, what each did to the row, and if nothing, why not; its parked "
+    "events and its dead letters; and the row as the log makes it beside the row as it is stored. It changes nothing "
+    "and joins no group. With a known caller, from the row or from --caller, it is fast: it then reads one partition "
+    "first, and the rest only where that is not enough. Exits with 3 if the row is not as the log says or its request "
+    "is a dead letter, and with 6 if nothing was found.",
     params=[
         click.Argument(["delegation"], metavar="ID", help="the delegation's id"),
         option("--caller", "UUID", "who asked, where there is no row to tell it"),

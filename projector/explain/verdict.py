@@ -185,6 +185,8 @@ def _repeated(findings: Findings, repeated: Repeated) -> _Found:
     waiting = _parked(findings, "will never be applied")
     reason = f"is not in the view, as {findings.source.name} says: {_repeats(findings, repeated)}{waiting}"
     advice = f"`projector explain {shlex.quote(repeated.holder_id)}` shows the delegation that it repeats."
+    if findings.parked:
+        advice += f" `projector parked discard {shlex.quote(findings.delegation_id)}` deletes its parked events."
     return Agreement.REPEATED_REQUEST, reason, advice
 
 

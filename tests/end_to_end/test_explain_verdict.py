@@ -202,7 +202,10 @@ def test_repeated_request_names_holder_key_and_place(platform: Platform) -> None
         f"delegation d-1 is not in the view, as the log says: its request ({partition}:1) repeats the idempotency key "
         f'"k" of caller {CALLER}, which delegation d-2 holds. Events are parked for it (1); they will never be applied'
     )
-    assert lines[1] == "`projector explain d-2` shows the delegation that it repeats."
+    assert lines[1] == (
+        "`projector explain d-2` shows the delegation that it repeats. "
+        "`projector parked discard d-1` deletes its parked events."
+    )
     assert report["repeated_request"] == {
         "holder_id": "d-2",
         "place": {"topic": platform.topic, "partition": partition, "offset": 1},

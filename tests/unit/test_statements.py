@@ -15,7 +15,10 @@ from projector.postgres import write_batch
 
 ROOT = Path(projector.__file__).parent
 RUN_SQL = {"execute": 0, "executemany": 0, "copy": 0, "send": 1}
-FROM_FILES = {"migrations.py": {"migration.up", "migration.down", "recreate"}, "write_batch.py": {"_FUNCTION", "_CALL"}}
+FROM_FILES = {
+    "migrations.py": {"migration.up", "migration.down", "recreate"},
+    "write_batch.py": {"_NOT_WRITTEN", "_FUNCTION", "_CALL"},
+}
 
 
 def statements(tree: ast.Module) -> Iterator[ast.expr]:
