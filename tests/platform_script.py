@@ -13,7 +13,7 @@ import psycopg
 from psycopg.types.json import Jsonb
 
 from testbed.oracle import Row
-from testbed.oracle.fold import preview
+from testbed.oracle.rows import preview
 
 TABLE = Path(__file__).parent.parent / "deploy" / "activity_logs.sql"
 CALLEE = "ca11ee00-0000-4000-8000-000000000000"

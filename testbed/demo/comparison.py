@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from testbed.demo.observer import Observer
-from testbed.oracle import Expected, Oracle, differences, stored_rows
+from testbed.oracle import Expected, Oracle, differences, merge_partitions, stored_rows
 from testbed.recording import AcknowledgedRecord
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def read_log(log: Path) -> ProjectorLog:
 def fold_since(records: Iterable[AcknowledgedRecord], claimed: Mapping[int, int]) -> Folded:
     """Fold all acknowledged records; count the outcomes at or after these offsets separately."""
     oracle, since = Oracle(), Counter[str]()
-    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
+    for record in merge_partitions(records):
         outcome = oracle.apply(record)
         if record.offset >= claimed.get(record.partition, 0):
             since[outcome] += 1

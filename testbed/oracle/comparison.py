@@ -6,7 +6,8 @@ from dataclasses import astuple, fields
 import psycopg
 from psycopg.rows import args_row
 
-from testbed.oracle.fold import Row
+from testbed.oracle.groups import Undecided
+from testbed.oracle.rows import Row
 
 
 def stored_rows(conn: psycopg.Connection[object]) -> dict[str, Row]:
@@ -21,23 +22,31 @@ def stored_rows(conn: psycopg.Connection[object]) -> dict[str, Row]:
         return {row.delegation_id: row for row in cursor}
 
 
-def differences(expected: Mapping[str, Row], stored: Mapping[str, Row]) -> list[str]:
-    """Return one sentence per missing row, per extra row and per column that differs."""
+DECIDED = Undecided(frozenset(), presence=False)
+
+
+def differences(
+    expected: Mapping[str, Row], stored: Mapping[str, Row], undecided: Mapping[str, Undecided] | None = None
+) -> list[str]:
+    """Return one sentence per missing row, per extra row and per column that differs.
+
+    `undecided` (from `order_not_told`) has what may differ.
+    """
     sentences = []
     for delegation_id in sorted(expected.keys() | stored.keys()):
-        if delegation_id not in stored:
-            sentences.append(f"{delegation_id}: missing in the table")
-        elif delegation_id not in expected:
-            sentences.append(f"{delegation_id}: not in the log")
-        else:
-            sentences += _unequal_columns(expected[delegation_id], stored[delegation_id])
+        may_differ = (undecided or {}).get(delegation_id, DECIDED)
+        if delegation_id in expected and delegation_id in stored:
+            sentences += _unequal_columns(expected[delegation_id], stored[delegation_id], may_differ.columns)
+        elif not may_differ.presence:
+            missing = "missing in the table" if delegation_id in expected else "not in the log"
+            sentences.append(f"{delegation_id}: {missing}")
     return sentences
 
 
-def _unequal_columns(expected: Row, stored: Row) -> list[str]:
+def _unequal_columns(expected: Row, stored: Row, may_differ: frozenset[str]) -> list[str]:
     columns = zip(fields(Row), astuple(expected), astuple(stored), strict=True)
     return [
         f"{expected.delegation_id}: {column.name} is {actual!r}, expected {wanted!r}"
         for column, wanted, actual in columns
-        if actual != wanted
+        if actual != wanted and column.name not in may_differ
     ]

@@ -2,13 +2,21 @@
 
 import json
 import re
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 ID_LIMIT_BYTES = 512
-UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+UUID = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_DATE = r"(\d{4}-\d\d-\d\d|\d{8}|\d{4}-W\d\d(-\d)?|\d{4}W\d\d\d?)"
+_HOUR, _SIXTY, _FRACTION = r"([01]\d|2[0-3])", r"[0-5]\d", r"([.,]\d+)?"
+_CLOCK = (
+    rf"({_HOUR}(:{_SIXTY}(:{_SIXTY}{_FRACTION})?)?|{_HOUR}({_SIXTY}({_SIXTY}{_FRACTION})?)?)"  # 10:00:00.5 or 100000.5
+)
+ISO_TIME = re.compile(rf"{_DATE}([T ]{_CLOCK}(Z|[+-]{_CLOCK})?)?", re.ASCII)
 
 
 class Unreadable(Exception):
@@ -30,6 +38,7 @@ def strict_json(text: str | bytes, field: str = "value") -> Any:
 
 
 def text_or_none(content: Any, field: str) -> str | None:
+    """Return a text as Postgres can store it; None if it is empty."""
     if content is None:
         return None
     if not isinstance(content, str):
@@ -38,10 +47,14 @@ def text_or_none(content: Any, field: str) -> str | None:
 
 
 def identifier(content: Any, field: str) -> str | None:
-    text = text_or_none(content, field)
-    if text is not None and len(text.encode()) > ID_LIMIT_BYTES:
+    """Return an id or an idempotency key as it came: no two of them may become equal."""
+    if content is None or content == "":
+        return None
+    if not isinstance(content, str) or UNSTORABLE.search(content):
+        raise Unreadable(f"{field} is no text that Postgres can store")
+    if len(content.encode()) > ID_LIMIT_BYTES:
         raise Unreadable(f"{field} is too long")
-    return text
+    return content
 
 
 def uuid_text(content: Any, field: str) -> str:
@@ -50,27 +63,41 @@ def uuid_text(content: Any, field: str) -> str:
     return content.lower()
 
 
-def first_time(candidates: list[tuple[str, Any]]) -> datetime:
-    for kind, content in candidates:
+Candidate = tuple[Callable[[Any], datetime], Any]
+"""A value that can be the time, with the function that reads it."""
+
+
+def first_time(candidates: list[Candidate]) -> datetime:
+    """Return the first candidate that is there."""
+    for read, content in candidates:
         if content is not None:
-            return iso_time(content) if kind == "iso" else ms_time(content)
+            return read(content)
     raise Unreadable("no time at all")
 
 
-def iso_time(content: Any) -> datetime:
-    if not isinstance(content, str):
-        raise Unreadable("a time is no text")
-    # the parser itself takes any separator, and worse
-    if set(content) - set("0123456789-:.,+TWZ ") or (len(content) > 10 and not set(content) & {"T", " "}):
+def column_time(content: Any) -> datetime:
+    """Read an ISO 8601 text, or a whole number of ms, µs or ns since 1970."""
+    if isinstance(content, str):
+        return _iso_time(content)
+    if not isinstance(content, int) or isinstance(content, bool) or not 10**11 <= content < 10**20:
+        raise Unreadable("a time is neither a text nor a whole number of ms, µs or ns")
+    if content < 10**14:
+        return EPOCH + timedelta(milliseconds=content)
+    return EPOCH + timedelta(microseconds=content if content < 10**17 else content // 1000)
+
+
+def _iso_time(text: str) -> datetime:
+    if not ISO_TIME.fullmatch(text):
         raise Unreadable("a malformed time")
     try:
-        time = datetime.fromisoformat(content)
+        time = datetime.fromisoformat(text)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError) as reason:
         raise Unreadable("a malformed time") from reason
 
 
 def ms_time(content: Any) -> datetime:
+    """Read the time of an envelope or of a record: whole milliseconds since 1970."""
     if not isinstance(content, int) or isinstance(content, bool):
         raise Unreadable("a time is no whole number")
     try:

@@ -1,48 +1,14 @@
 """Folds records in log order into the rows of `delegations` (events/README.md, section 4)."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from testbed.oracle.envelopes import NoEvent
+from testbed.oracle.log import LogRecord, merge_partitions
 from testbed.oracle.reading import Event, Reader, Request
-
-IN_FLIGHT = ["queued", "dispatched", "in_progress"]
-PREVIEW_LIMIT_BYTES = 4096
-
-
-class LogRecord(Protocol):
-    """The fields of a record that the oracle reads."""
-
-    @property
-    def partition(self) -> int: ...
-    @property
-    def offset(self) -> int: ...
-    @property
-    def timestamp(self) -> int | None: ...
-    @property
-    def value(self) -> bytes | None: ...
-
-
-@dataclass
-class Row:
-    """A row of `delegations`, column by column."""
-
-    delegation_id: str
-    caller_id: str
-    callee_id: str
-    task_preview: str
-    status: str
-    last_heartbeat: datetime | None
-    deadline: datetime
-    result_preview: str | None
-    error_detail: str | None
-    retry_count: int
-    created_at: datetime
-    updated_at: datetime
-    idempotency_key: str | None
+from testbed.oracle.rows import Row, apply_event, new_row
 
 
 class DeadLetter(NamedTuple):
@@ -51,13 +17,40 @@ class DeadLetter(NamedTuple):
     reason: str
 
 
+class ParkedEvent(NamedTuple):
+    """An event that waits for its request, with the coordinates of its record."""
+
+    topic: str
+    partition: int
+    offset: int
+    event: Event
+
+
+class RepeatedRequest(NamedTuple):
+    """A request that made no row, since the delegation `holder_id` holds its key."""
+
+    delegation_id: str
+    holder_id: str
+    topic: str
+    partition: int
+    offset: int
+    requested_at: datetime
+
+
 class Expected(NamedTuple):
-    """The expected result of a whole log; `parked` counts the parked events per delegation."""
+    """The expected result of a whole log.
+
+    `parked` counts the parked events per delegation, `parked_events` lists them in the order of parking, and
+    `repeated` has the first repeated request per delegation.
+    """
 
     rows: dict[str, Row]
     outcomes: Counter[str]
     parked: dict[str, int]
     dead_letters: list[DeadLetter]
+    parked_events: list[ParkedEvent]
+    repeated: dict[str, RepeatedRequest]
+    large_rows: dict[str, str]
 
 
 class Oracle:
@@ -67,14 +60,15 @@ class Oracle:
         self.rows: dict[str, Row] = {}
         self.outcomes: Counter[str] = Counter()
         self.dead_letters: list[DeadLetter] = []
+        self.repeated: dict[str, RepeatedRequest] = {}
         self._reader = Reader()
-        self._keys: set[tuple[str, str]] = set()
-        self._parked: defaultdict[str, list[Event]] = defaultdict(list)
+        self._holders: dict[tuple[str, str | None], str] = {}
+        self._parked: dict[str, dict[ParkedEvent, None]] = {}
 
     def apply(self, record: LogRecord) -> str:
         """Apply a record and return its outcome."""
         event = self._reader.read(record.value, record.timestamp)
-        outcome = event.outcome if isinstance(event, NoEvent) else self._apply(event)
+        outcome = event.outcome if isinstance(event, NoEvent) else self._apply(record, event)
         self.outcomes[outcome] += 1
         if isinstance(event, NoEvent) and outcome == "dead_letter":
             self.dead_letters.append(DeadLetter(record.partition, record.offset, event.reason))
@@ -83,93 +77,57 @@ class Oracle:
     def expected(self) -> Expected:
         """Return the expected result of the records so far."""
         parked = {delegation_id: len(events) for delegation_id, events in self._parked.items()}
-        return Expected(self.rows, self.outcomes, parked, self.dead_letters)
+        events = [event for events in self._parked.values() for event in events]
+        return Expected(
+            self.rows, self.outcomes, parked, self.dead_letters, events, self.repeated, self._reader.large_rows
+        )
 
-    def _apply(self, event: Event) -> str:
+    def _apply(self, record: LogRecord, event: Event) -> str:
+        if event.request is not None:
+            holder_id = self._holders.get(_key(event.request), event.delegation_id)
+            if holder_id != event.delegation_id:
+                self._remember(record, event.delegation_id, holder_id, event.request)
+                return "duplicate"
+            if event.delegation_id not in self.rows:
+                return self._insert(event, event.request)
         row = self.rows.get(event.delegation_id)
-        if row is not None:
-            return apply_heartbeat(row, event.at) if event.status is None else apply_status(row, event)
-        if event.request is None:
-            self._parked[event.delegation_id].append(event)
-            return "parked"
-        return self._insert(event, event.request)
+        return self._park(record, event) if row is None else apply_event(row, event)
 
     def _insert(self, event: Event, request: Request) -> str:
+        row = self.rows[event.delegation_id] = new_row(event.delegation_id, request)
         if request.idempotency_key is not None:
-            key = (request.caller_id, request.idempotency_key)
-            if key in self._keys:
-                return "duplicate"
-            self._keys.add(key)
-        self.rows[event.delegation_id] = new_row(event.delegation_id, request)
-        for pending in [*self._parked.pop(event.delegation_id, []), event]:
-            self._apply(pending)
+            self._holders[_key(request)] = event.delegation_id
+        for parked in self._parked.pop(event.delegation_id, {}):
+            apply_event(row, parked.event)
+        apply_event(row, event)
         return "inserted"
 
+    def _park(self, record: LogRecord, event: Event) -> str:
+        """Park an event, once however often its record is read."""
+        parked = ParkedEvent(record.topic, record.partition, record.offset, event)
+        self._parked.setdefault(event.delegation_id, {})[parked] = None
+        return "parked"
 
-def fold_log(records: Iterable[LogRecord]) -> Expected:
-    """Fold records, given in any order."""
+    def _remember(self, record: LogRecord, delegation_id: str, holder_id: str, request: Request) -> None:
+        """Remember a repeated request, unless its delegation has a row through another request."""
+        if delegation_id not in self.rows:
+            place = record.topic, record.partition, record.offset
+            repeated = RepeatedRequest(delegation_id, holder_id, *place, request.created_at)
+            self.repeated.setdefault(delegation_id, repeated)
+
+
+def _key(request: Request) -> tuple[str, str | None]:
+    return request.caller_id, request.idempotency_key
+
+
+def fold_in_order(records: Iterable[LogRecord]) -> Expected:
+    """Fold records in the order in which they are given, such as that of the lines of a recording."""
     oracle = Oracle()
-    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
+    for record in records:
         oracle.apply(record)
     return oracle.expected()
 
 
-def new_row(delegation_id: str, request: Request) -> Row:
-    """Return the row of a request, before the status of its record."""
-    return Row(
-        delegation_id=delegation_id,
-        caller_id=request.caller_id,
-        callee_id=request.callee_id,
-        task_preview=preview(request.task) or "",
-        status="queued",
-        last_heartbeat=None,
-        deadline=request.deadline,
-        result_preview=None,
-        error_detail=None,
-        retry_count=0,
-        created_at=request.created_at,
-        updated_at=request.created_at,
-        idempotency_key=request.idempotency_key,
-    )
-
-
-def apply_heartbeat(row: Row, at: datetime) -> str:
-    """Apply a heartbeat in place; returns the outcome."""
-    if row.status not in IN_FLIGHT:
-        return "refused"
-    row.last_heartbeat = at if row.last_heartbeat is None else max(row.last_heartbeat, at)
-    row.updated_at = max(row.updated_at, at)
-    return "heartbeat"
-
-
-def apply_status(row: Row, event: Event) -> str:
-    """Apply a status in place; returns the outcome. For an existing row, only the status of a request counts."""
-    assert event.status is not None
-    if row.status == event.status:
-        return fill_preview(row, event)
-    if row.status not in IN_FLIGHT:
-        return "refused"
-    if event.status in IN_FLIGHT and IN_FLIGHT.index(event.status) < IN_FLIGHT.index(row.status):
-        return "stale"
-    row.status = event.status
-    row.result_preview = preview(event.text)
-    row.error_detail = preview(event.error)
-    row.updated_at = max(row.updated_at, event.at)
-    return "advanced"
-
-
-def fill_preview(row: Row, event: Event) -> str:
-    """Fill an empty preview once, for the status that the row already has; returns the outcome."""
-    if event.text and row.result_preview is None:
-        row.result_preview = preview(event.text)
-    elif event.error and row.error_detail is None:
-        row.error_detail = preview(event.error)
-    else:
-        return "duplicate"
-    row.updated_at = max(row.updated_at, event.at)
-    return "filled"
-
-
-def preview(text: str | None) -> str | None:
-    """Cut a text to 4 KiB, between characters."""
-    return None if text is None else text.encode()[:PREVIEW_LIMIT_BYTES].decode(errors="ignore")
+def fold_log(records: Iterable[LogRecord]) -> Expected:
+    """Fold the records of a topic, given in any order; partitions are merged by their timestamps."""
+    return fold_in_order(merge_partitions(records))

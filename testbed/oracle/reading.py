@@ -2,15 +2,15 @@
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from testbed.oracle.envelopes import NoEvent, RowImage, open_envelope
 from testbed.oracle.fields import (
     UUID,
     Unreadable,
+    column_time,
     first_time,
     identifier,
-    iso_time,
     strict_json,
     text_or_none,
     uuid_text,
@@ -43,14 +43,20 @@ class Request(NamedTuple):
 
 
 class Event(NamedTuple):
-    """An event of a delegation: a heartbeat if `status` is None; `request` is set for a `delegate` row."""
+    """An event of a delegation. A heartbeat has no `status`, a `delegate` row has a `request`.
+
+    `kind` is that of a parked event. `silent_since` is the evidence of a verdict. Without it, a verdict is applied as
+    a status.
+    """
 
     delegation_id: str
+    kind: Literal["status", "heartbeat", "verdict"]
     at: datetime
-    status: str | None
-    text: str | None
-    error: str | None
-    request: Request | None
+    status: str | None = None
+    text: str | None = None
+    error: str | None = None
+    silent_since: datetime | None = None
+    request: Request | None = None
 
 
 class Reader:
@@ -73,21 +79,31 @@ class Reader:
             raise Unreadable("activity_type is no text")
         if row["activity_type"] != "delegation":
             return NoEvent("unrelated", row["activity_type"])
-        method = row.get("method")
-        if method not in ("delegate", "delegate_result", "heartbeat"):
-            raise Unreadable("unknown method")
+        match row.get("method"):
+            case "delegate" | "delegate_result" | "heartbeat" as method:
+                event = self._event(image, method)
+            case "verdict":
+                event = _verdict(image)
+            case _:
+                raise Unreadable("unknown method")
+        if event is None:
+            return NoEvent("uncorrelated", row["method"])
+        self._store_large_row(row, event.delegation_id)
+        return event
+
+    def _event(self, image: RowImage, method: str) -> Event | None:
+        row = image.row
         status = None if method == "heartbeat" else _status(row)
         delegation_id = self._delegation_id(row, method)
         if delegation_id is None:
             if method == "delegate":
                 raise Unreadable("no delegation id")
-            return NoEvent("uncorrelated", method)
+            return None
         text = self._result_text(row) if status == "completed" else None
         error = self._error(row) if status in ("failed", "stuck") else None
         request = self._request(image) if method == "delegate" else None
-        event = Event(delegation_id, first_time(image.at), status, text, error, request)
-        self._store_large_row(row, delegation_id)
-        return event
+        kind: Literal["status", "heartbeat"] = "heartbeat" if status is None else "status"
+        return Event(delegation_id, kind, first_time(image.at), status, text, error, request=request)
 
     def _delegation_id(self, row: dict[str, Any], method: str) -> str | None:
         fields = ["response_body", "request_body"] if method == "delegate_result" else ["request_body"]
@@ -116,7 +132,7 @@ class Reader:
             text_or_none(content.get("task"), "request_body.task") or "",
             identifier(column(row, "idempotency_key"), "idempotency_key"),
             created_at,
-            _six_hours_after(created_at) if content.get("deadline") is None else iso_time(content["deadline"]),
+            _six_hours_after(created_at) if content.get("deadline") is None else column_time(content["deadline"]),
         )
 
     def _present(self, row: dict[str, Any], field: str) -> dict[str, Any]:
@@ -136,6 +152,24 @@ class Reader:
         row_id = row.get("id")
         if isinstance(row_id, str) and UUID.fullmatch(row_id) and size(row) > LARGE_ROW_BYTES:
             self.large_rows[row_id.lower()] = delegation_id
+
+
+def _verdict(image: RowImage) -> Event:
+    """Read what a sweeper judged; of its row, only four columns and the time are used."""
+    row = image.row
+    if row.get("status") not in ("stuck", "failed"):
+        raise Unreadable("the status of a verdict is neither stuck nor failed")
+    content = body(row, "request_body")
+    if content is None:
+        raise Unreadable("request_body of a verdict is unavailable")
+    delegation_id = identifier(content.get("delegation_id"), "request_body.delegation_id")
+    if delegation_id is None:
+        raise Unreadable("no delegation id")
+    silent_since = None if content.get("silent_since") is None else column_time(content["silent_since"])
+    if silent_since is None and row["status"] == "stuck":
+        raise Unreadable("a verdict without silent_since")
+    error = text_or_none(column(row, "error_detail"), "error_detail")
+    return Event(delegation_id, "verdict", first_time(image.at), row["status"], None, error, silent_since)
 
 
 def _status(row: dict[str, Any]) -> str:
