@@ -46,10 +46,10 @@ class Delegation:
     def long_text(self) -> str:
         return text(self.rng, 20, 600 if self.rng.random() < 0.9 else 4000)
 
-    def deadline(self) -> str:
+    def deadline(self) -> str | int:
         return self.feed.time(self.now + self.rng.randint(60_000, 48 * 3_600_000))
 
-    def request(self, status: str, *, op: str = "c", deadline: str | None = None, **columns: object) -> Change:
+    def request(self, status: str, *, op: str = "c", deadline: str | int | None = None, **columns: object) -> Change:
         """Insert the `delegate` row."""
         body: Row = {"task": self.task, "delegation_id": self.id}
         if deadline is not None:
@@ -98,6 +98,14 @@ class Delegation:
         row = self._columns("heartbeat", "ok", new_uuid(self.rng), self.now - skew_ms)
         row["request_body"] = {"delegation_id": self.id, "progress": self.rng.random()}
         return Change("c", row | columns, self.now - skew_ms)
+
+    def verdict(self, status: str, *, silent_since: int | None = None, **columns: object) -> Change:
+        """Insert the row of a sweeper; `silent_since` in ms is the last sign of life that it knew."""
+        row = self._columns("verdict", status, new_uuid(self.rng), self.now)
+        row["request_body"] = {"delegation_id": self.id}
+        if silent_since is not None:
+            row["request_body"]["silent_since"] = self.feed.time(silent_since)
+        return Change("c", row | columns, self.now)
 
     def uncorrelated(self, method: str, status: str | None) -> Change:
         """Insert a row without a delegation id."""

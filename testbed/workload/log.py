@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from testbed.recording import AcknowledgedRecord
 from testbed.workload.delegation import Change, Delegation
-from testbed.workload.feeds import DEFAULT_WEIGHTS, choose_feed
+from testbed.workload.feeds import DEFAULT_WEIGHTS, Feed, choose_feed
 from testbed.workload.malformed import malformed_value
 from testbed.workload.scenarios import SCENARIO_WEIGHTS, Scenario
 from testbed.workload.texts import new_uuid
-from testbed.workload.unrelated import connector_record, unrelated_row
+from testbed.workload.unrelated import connector_record, other_table_event, unrelated_row
+from testbed.workload.verdicts import VERDICT_WEIGHTS
 
 # In the past on any machine: brokers refuse timestamps more than one hour ahead of their clock.
 DEFAULT_START = datetime(2025, 5, 5, 10, tzinfo=UTC)
@@ -32,7 +33,8 @@ class Record(NamedTuple):
 class Mix(NamedTuple):
     """Settings of the simulated platform; equal settings write equal records.
 
-    `live` is the number of delegations in flight at once. The shares are of all records.
+    `live` is the number of delegations in flight at once. The shares are of all records, but `wrapped_share` and
+    `numeric_share` are of all writers: those with a wrapping, and those whose times are numbers.
     """
 
     delegations: int = 3000
@@ -44,6 +46,9 @@ class Mix(NamedTuple):
     connector_share: float = 0.005
     # weights in the order of feeds.ENVELOPES
     envelopes: tuple[float, ...] = DEFAULT_WEIGHTS
+    wrapped_share: float = 0.1
+    numeric_share: float = 0.1
+    verdicts: bool = True
     repeat_every: int = 4000
     longest_repeat: int = 400
     start: datetime = DEFAULT_START
@@ -114,13 +119,18 @@ class _Generator:
 
     def _choose_scenarios(self) -> Iterator[Scenario]:
         """Each scenario once, so that a short log has all of them; after that by their weights."""
-        scenarios, weights = list(SCENARIO_WEIGHTS), list(itertools.accumulate(SCENARIO_WEIGHTS.values()))
+        chosen = {
+            each: weight
+            for each, weight in SCENARIO_WEIGHTS.items()
+            if self._mix.verdicts or each not in VERDICT_WEIGHTS
+        }
+        scenarios, weights = list(chosen), list(itertools.accumulate(chosen.values()))
         weighted = (self._rng.choices(scenarios, cum_weights=weights)[0] for _ in itertools.count())
         return itertools.islice(itertools.chain(scenarios, weighted), self._mix.delegations)
 
     def _start(self, scenario: Scenario, number: int) -> ActiveDelegation:
         caller, callee = self._rng.choice(self._callers), self._rng.choice(self._callers)
-        delegation = Delegation(self._rng, caller, callee, choose_feed(self._rng, self._mix.envelopes))
+        delegation = Delegation(self._rng, caller, callee, self._choose_feed())
         return ActiveDelegation(self._now + self._rng.random() * 40_000, number, delegation, scenario(delegation))
 
     def _next_change(self) -> Iterator[Record]:
@@ -141,9 +151,15 @@ class _Generator:
             heapq.heappop(self._active)
 
     def _unrelated(self) -> Record:
-        caller, feed = self._rng.choice(self._callers), choose_feed(self._rng, self._mix.envelopes)
+        caller, feed = self._rng.choice(self._callers), self._choose_feed()
+        if feed.envelope.startswith("debezium") and self._rng.random() < 0.1:
+            return Record(self._any_key(), feed.wrap(other_table_event(self._rng, self._now)), self._now)
         row = unrelated_row(self._rng, caller, feed, self._now)
         return Record(caller.encode(), feed.value("c", row, self._now), self._now)
+
+    def _choose_feed(self) -> Feed:
+        shares = {"wrapped_share": self._mix.wrapped_share, "numeric_share": self._mix.numeric_share}
+        return choose_feed(self._rng, self._mix.envelopes, **shares)
 
     def _any_key(self) -> bytes | None:
         return self._rng.choice([None, b"", b"\xff\xfe", b'{"id":"1"}', self._rng.choice(self._callers).encode()])

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 
 from testbed.workload.delegation import Change, Delegation
+from testbed.workload.feeds import Row
 from testbed.workload.texts import text, unusual_text
+from testbed.workload.verdicts import VERDICT_WEIGHTS
 
 Scenario = Callable[[Delegation], Iterator[Change]]
 
@@ -172,12 +174,13 @@ def large_bodies(d: Delegation) -> Iterator[Change]:
 
 def unusual_values(d: Delegation) -> Iterator[Change]:
     """Valid but unusual: special characters in ids and texts, and wrong types in columns that no rule reads."""
-    d.id = d.rng.choice(["\x00", "\ud800", "é" * 230, "'", "日本"]) + d.id[:28]
+    d.id = d.rng.choice(["\ufffd", "\ufeff", "é" * 230, "'", "日本"]) + d.id[:28].upper() + d.rng.choice(["", " "])
     d.task = d.rng.choice([unusual_text(d.rng), None, "", "\x00", text(d.rng, 4090, 4097)])
+    columns: Row = {"op": d.rng.choice(["d", "c", 7]), "specversion": "1.0", "schema": {}, "payload": None}
     yield d.request("pending", duration_ms=10**300, summary=["not", "a", "text"], tool_trace="{")
-    yield d.heartbeat(target_id=17, status={"any": "thing"}, response_body="][")
+    yield d.heartbeat(target_id=17, status={"any": "thing"}, response_body="][", **columns)
     yield d.update("dispatched", response_body=[1, 2], error_detail={"unused": True})
-    yield d.result("completed", text=unusual_text(d.rng), target_id="not a uuid")
+    yield d.result("completed", text=unusual_text(d.rng), target_id="not a uuid", **columns)
 
 
 def large_result_updated(d: Delegation) -> Iterator[Change]:
@@ -212,4 +215,5 @@ SCENARIO_WEIGHTS: dict[Scenario, float] = {
     large_bodies: 2,
     unusual_values: 1,
     large_result_updated: 0.5,
+    **VERDICT_WEIGHTS,
 }

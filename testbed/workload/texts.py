@@ -58,6 +58,11 @@ def new_uuid(rng: random.Random) -> str:
     return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
+def micros(ms: int) -> int:
+    """Return a time within this millisecond, in µs."""
+    return ms * 1000 + ms * 7919 % 1000
+
+
 def iso(ms: int) -> str:
     """Format a time as a change feed does: six decimals, UTC."""
-    return (EPOCH + timedelta(milliseconds=ms, microseconds=ms * 7919 % 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return (EPOCH + timedelta(microseconds=micros(ms))).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

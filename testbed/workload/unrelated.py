@@ -39,6 +39,20 @@ def unrelated_row(rng: random.Random, caller: str, feed: Feed, now: int) -> Row:
     }
 
 
+def other_table_event(rng: random.Random, now: int) -> bytes:
+    """Return a change event of another table, which the connector reads too."""
+    after = {"id": new_uuid(rng), "name": text(rng, 5, 20), "status": "completed", "created_at": iso(now)}
+    source = {"connector": "postgresql", "schema": "public", "table": rng.choice(["agents", "workspaces"])}
+    change = {
+        "before": None,
+        "after": after,
+        "source": source | {"ts_ms": now - 3},
+        "op": rng.choice("cru"),
+        "ts_ms": now,
+    }
+    return json.dumps({"schema": {"type": "struct"}, "payload": change} if rng.random() < 0.2 else change).encode()
+
+
 def connector_record(rng: random.Random, now: int) -> bytes | None:
     """Return a tombstone, delete, heartbeat or transaction marker: none concerns a delegation."""
     row = {"id": new_uuid(rng), "activity_type": "delegation", "method": "delegate", "status": "completed"}
@@ -54,7 +68,10 @@ def connector_record(rng: random.Random, now: int) -> bytes | None:
         {"ts_ms": now, "ts_us": now * 1000, "ts_ns": now * 1_000_000},
         {"status": "BEGIN", "id": "571:53195829", "event_count": None, "data_collections": None, "ts_ms": now},
         {"status": "END", "id": "571:53195832", "event_count": 2, "data_collections": [], "ts_ms": now},
+        {"before": {"id": 7}, "after": None, "source": {"table": "agents"}, "op": "d", "ts_ms": now},
         row | {"__deleted": "true", "__op": "d", "created_at": iso(now)},
+        "null",
+        json.dumps({"ts_ms": now}),
     ]
     if rng.random() < 0.4:
         return None

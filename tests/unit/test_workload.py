@@ -1,12 +1,15 @@
 """The simulated platform: equal logs for equal seeds, with every scenario and outcome in them."""
 
 import itertools
+import json
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from testbed.oracle import Expected, Oracle, fold_log
+from testbed.oracle.reading import Event, Reader
 from testbed.recording import AcknowledgedRecord, read_recording, write_recording
 from testbed.workload import SCENARIO_WEIGHTS, Mix, partition_of, records, with_offsets
 from testbed.workload.delegation import Delegation
@@ -43,6 +46,39 @@ def test_every_status_occurs(expected: Expected) -> None:
     assert statuses == {"queued", "dispatched", "in_progress", "completed", "failed", "stuck"}
 
 
+def test_every_form_of_a_value_occurs() -> None:
+    values = [record.value for record in records(SMALL._replace(malformed_share=0, wrapped_share=0.4)) if record.value]
+    texts = [json.loads(value) for value in values if value.startswith(b'"{')]
+    opened = [json.loads(value) for value in values if value.startswith(b"{")]
+    assert texts
+    assert any(value.startswith(b"\x00\x00\x00\x00\x2a{") for value in values)
+    assert any("data_base64" in each for each in opened if each.get("specversion"))
+    assert any(isinstance(each.get("data"), str) for each in opened)
+    assert {type(each.get("created_at")) for each in opened} == {str, int, type(None)}
+    assert {each["source"].get("table") for each in opened if each.get("op") == "u"} >= {"agents", "activity_logs"}
+
+
+def test_verdicts_of_each_kind_occur(expected: Expected) -> None:
+    verdicts, outcomes = Counter[str](), Oracle()
+    for record in with_offsets(records(SMALL)):
+        outcome, event = outcomes.apply(record), Reader().read(record.value, record.timestamp)
+        if isinstance(event, Event) and event.kind == "verdict":
+            verdicts[f"{outcome} {'plain' if event.silent_since is None else 'with evidence'}"] += 1
+    both = {"advanced", "parked", "filled", "refused", "duplicate", "stale"}
+    assert {f"{outcome} with evidence" for outcome in both} <= verdicts.keys()
+    assert {"advanced plain", "parked plain"} <= verdicts.keys()
+    assert {each.event.kind for each in expected.parked_events} == {"status", "heartbeat", "verdict"}
+    assert len(expected.repeated) > 10
+    assert expected.parked.keys() & expected.repeated.keys()
+
+
+def test_plain_mix_has_no_verdicts_no_wrappings_and_no_numbers() -> None:
+    plain = SMALL._replace(verdicts=False, wrapped_share=0, numeric_share=0, malformed_share=0, connector_share=0)
+    values = [json.loads(record.value or b"null") for record in records(plain)]
+    assert all(isinstance(value, dict) and not isinstance(value.get("data", {}), str) for value in values)
+    assert not any(value.get("method") == "verdict" or isinstance(value.get("created_at"), int) for value in values)
+
+
 def test_shares_match_settings() -> None:
     log = with_offsets(records(SMALL._replace(unrelated_share=0.7, malformed_share=0.1, repeat_every=10**9)))
     outcomes = fold_log(log).outcomes
@@ -70,9 +106,9 @@ def test_records_of_caller_are_in_one_partition() -> None:
 def test_scenario_has_no_dead_letters_in_any_envelope(scenario: Scenario, envelope: int) -> None:
     weights = [float(place == envelope) for place in range(len(ENVELOPES))]
     for seed in range(5):
-        oracle = run_scenario(scenario, seed, weights)
+        oracle = run_scenario(scenario, seed, weights, wrapped_share=seed % 2, numeric_share=seed % 3 / 2)
         assert not oracle.dead_letters
-        assert len(oracle.rows) == (scenario.__name__ != "without_request")
+        assert len(oracle.rows) == (not scenario.__name__.endswith("without_request"))
 
 
 @pytest.mark.parametrize(
@@ -90,6 +126,12 @@ def test_scenario_has_no_dead_letters_in_any_envelope(scenario: Scenario, envelo
         ("repeated_by_connector", "completed", "refused"),
         ("status_moves_back", "completed", "stale"),
         ("large_bodies", "completed", "duplicate"),
+        ("judged_stuck", "stuck", "advanced"),
+        ("judged_too_early", None, "stale"),
+        ("judged_before_request", None, "parked"),
+        ("judged_after_end", None, "refused"),
+        ("judged_without_evidence", "failed", "advanced"),
+        ("retried_often", "completed", "duplicate"),
         ("unusual_values", "completed", "heartbeat"),
     ],
 )
@@ -100,11 +142,14 @@ def test_scenario_ends_with_expected_status(name: str, status: str | None, outco
     assert status in (None, *(row.status for row in oracle.rows.values()))
 
 
-def run_scenario(scenario: Scenario, seed: int, weights: list[float]) -> Oracle:
+def run_scenario(scenario: Scenario, seed: int, weights: list[float], **shares: float) -> Oracle:
     """Fold one scenario alone, with one minute between its changes."""
     rng = random.Random(seed)
     delegation = Delegation(
-        rng, "c1c1c1c1-0000-4000-8000-000000000001", "c2c2c2c2-0000-4000-8000-000000000002", choose_feed(rng, weights)
+        rng,
+        "c1c1c1c1-0000-4000-8000-000000000001",
+        "c2c2c2c2-0000-4000-8000-000000000002",
+        choose_feed(rng, weights, **shares),
     )
     oracle, changes = Oracle(), scenario(delegation)
     for offset in itertools.count():
