@@ -30,7 +30,7 @@ lint: $(INSTALLED) ## check style, types and layers
 	$(BIN)/lint-imports
 
 faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
-	$(BIN)/python -m pytest tests/faults --long -v $(ARGS)
+	$(BIN)/python -m pytest tests/faults tests/unit/test_two_readings.py --long -v $(ARGS)
 
 bench: $(INSTALLED) ## measure rates; ARGS=latency, memory, rebuild or growth measures those, ARGS=--help lists options
 	$(BIN)/python -m benchmarks $(ARGS)
