@@ -15,8 +15,11 @@ ID_BYTES = 512
 PREVIEW_BYTES = 4096
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# fromisoformat accepts more than ISO 8601: any separator, a NUL at the end, fifty digits of a second.
-_TIME = re.compile("[0-9W-]{7,10}(?:[T ][0-9:.,Z+-]+)?")
+# fromisoformat accepts more than ISO 8601: any separator, a NUL at the end, seconds of three digits, +01:60.
+_DATE = r"[0-9]{4}(?:-[0-9]{2}-[0-9]{2}|[0-9]{4}|-W[0-9]{2}(?:-[0-9])?|W[0-9]{2,3})"
+_CLOCK = r"[0-9]{2}(?::[0-9]{2}(?::[0-9]{2}(?:[.,][0-9]+)?)?|[0-9]{2}(?:[0-9]{2}(?:[.,][0-9]+)?)?)?"
+_OFFSET = r"Z|[+-][0-9]{2}(?::?[0-5][0-9](?::?[0-5][0-9](?:[.,][0-9]+)?)?)?"
+_TIME = re.compile(f"{_DATE}(?:[T ]{_CLOCK}(?:{_OFFSET})?)?")
 _UUID_LENGTH = 36
 _UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _T = TypeVar("_T")

@@ -84,7 +84,6 @@ def test_odd_records_are_read_alike_twice(odd_share: float, pytestconfig: pytest
     tables_agree(oracle, view)
 
 
-@pytest.mark.xfail(strict=True, reason="the projector accepts all that datetime.fromisoformat accepts")
 @pytest.mark.parametrize("time", NO_ISO_TIMES)
 def test_text_that_is_no_iso_8601_time_is_read_alike(time: str) -> None:
     assert agree(log(heartbeat(0) | {"created_at": time})).outcomes == {"dead_letter": 1}
