@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from projector.cli.options import COUNT, Command, Group, Several, flag, json_flag, option
+from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
 from projector.cli.subcommands import DEAD_LETTERS, MIGRATE, PARKED
 
 
@@ -106,9 +106,17 @@ _REPLAY = Command(
     "projector.cli.replay:replay_files",
     short_help="project recordings (.jsonl, .gz, .zst) or exports of activity_logs into the view",
     help="Projects files of JSON lines through the same fold as the topic. A line is a recorded record, or itself an "
-    "activity row. No position moves. To run it again, or after `run`, changes nothing more.",
+    "activity row. No position moves. A second replay changes no row. A file without a record in its first 100 lines "
+    "is refused, and then nothing is written. Exits with 5 if records ended as dead letters.",
     params=[
         click.Argument(["files"], metavar="FILE...", type=Path, nargs=-1, required=True),
+        flag("--dry-run", "read the files, print the number of records and dead letters, and write nothing"),
+        option(
+            "--max-dead-letters",
+            "N",
+            "stop before a file has more dead letters than this (no limit; 0 for a file that begins with no record)",
+            type=NUMBER,
+        ),
         json_flag("end with one line of JSON: records, outcomes, seconds"),
     ],
 )
@@ -159,7 +167,8 @@ PROJECTOR = Group(
 
     \b
     Exit codes: 0 done, 1 failed, 2 misconfigured, 3 the view has drifted,
-    4 the log has a gap (the message names the remedy).
+    4 the log has a gap (the message names the remedy),
+    5 done, but some records ended as dead letters, 6 nothing was found.
     """,
     commands=[
         _RUN,

@@ -6,6 +6,8 @@ MISCONFIGURED = 2
 DRIFT = 3
 """`verify`, `explain`: the view differs from its source."""
 LOG_GAP = 4
+DEAD_LETTERS = 5
+"""Done, but some records ended as dead letters, or failed again."""
 NOTHING_FOUND = 6
 """Nothing was found that the command could work on."""
 INTERRUPTED = 130

@@ -5,6 +5,7 @@ import pkgutil
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
@@ -16,6 +17,13 @@ log = logging.getLogger(__name__)
 
 _NEGATIVE_NUMBER = re.compile(r"-\d+|-\d*\.\d+")
 _MAX_DIGITS = 18
+_UNITS = {
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+}
+_MAX_AGE = timedelta(days=36_500)
 
 
 class Group(click.Group):
@@ -150,11 +158,34 @@ def whole_number(text: str) -> int | None:
 class _Count(click.ParamType[int]):
     name = "count"
 
+    def __init__(self, minimum: int) -> None:
+        self._minimum = minimum
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The number; a usage error if it is none."""
         number = whole_number(str(value))
-        return number or self.fail(f"must be a whole number from 1 on: found {value!r}", param, ctx)
+        if number is None or number < self._minimum:
+            self.fail(f"must be a whole number from {self._minimum} on: found {value!r}", param, ctx)
+        return number
 
 
-COUNT = _Count()
+COUNT = _Count(1)
 """A whole number from 1 on."""
+NUMBER = _Count(0)
+"""A whole number from 0 on."""
+
+
+class _Age(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The length of time; a usage error if it is none."""
+        text = str(value)
+        number, unit = whole_number(text[:-1]), _UNITS.get(text[-1:])
+        if number is None or unit is None or number > _MAX_AGE / unit:
+            self.fail(f"must be a number of s, m, h or d, as 90s, 15m, 12h or 7d: found {value!r}", param, ctx)
+        return number * unit
+
+
+AGE = _Age()
+"""A length of time up to a hundred years, as 90s, 15m, 12h or 7d."""

@@ -62,6 +62,11 @@ def print_outcomes(outcomes: Mapping[Outcome, int]) -> None:
             print(f"{outcome:14}{count:12,}")
 
 
+def note(sentence: str) -> None:
+    """Print a sentence on standard error, as errors are printed."""
+    sys.stderr.write(f"projector: {sentence}\n")
+
+
 def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> None:
     """Ask whether to do `action`, such as "delete 3 rows". Raise `refusal` unless a person types yes at a terminal."""
     if not sys.stdin.isatty():

@@ -3,48 +3,106 @@
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 from rich.progress import Progress, TaskID
 
-from projector.cli.exit_codes import DONE
-from projector.cli.output import outcomes_as_json, print_outcomes, progress_bar
+from projector.cli.exit_codes import DEAD_LETTERS, DONE
+from projector.cli.output import columns, note, outcomes_as_json, print_outcomes, progress_bar
+from projector.domain.outcomes import Outcome
 from projector.postgres.connection import open_view
 from projector.postgres.write_batch import prepare
 from projector.process.garbage_collector import tune_gc
+from projector.projection.transaction import Outcomes
 from projector.recordings.file import open_file
-from projector.recordings.replay import replay
+from projector.recordings.preview import Preview, preview
+from projector.recordings.replay import Opener, Source, check, replay
 from projector.settings import Settings
 
 _BUFFER_BYTES = 1024 * 1024
+_REASONS = 20
+"""The most reasons that a table shows. JSON has all."""
 
 
-def replay_files(settings: Settings, files: Sequence[Path], json_output: bool) -> int:
-    """Replay the files and print the outcomes of their records."""
+def replay_files(
+    settings: Settings, files: Sequence[Path], dry_run: bool, max_dead_letters: int | None, json_output: bool
+) -> int:
+    """Replay the files and print the outcomes of their records. With `dry_run`, read and count them only."""
     tune_gc()
     started = time.monotonic()
-    with open_view(settings) as conn, progress_bar() as progress:
+    sources = [check(path, max_dead_letters) for path in files]
+    if dry_run:
+        return _dry_run(settings, sources, started, json_output)
+    with open_view(settings) as conn, _bar("replaying", sources) as (opened, progress):
         prepare(conn)
-        task = progress.add_task("replaying", records=0)
-        outcomes = replay(
-            conn,
-            files,
-            limits=settings,
-            opened=_opener(progress, task, files),
-            progress=lambda records: progress.update(task, records=records),
-        )
+        outcomes = replay(conn, sources, limits=settings, opened=opened, progress=progress)
+    _print(outcomes, started, json_output)
+    dead = outcomes[Outcome.DEAD_LETTER]
+    if dead:
+        note(f"{dead:,} records ended as dead letters: `projector dead-letters list --every-topic` lists them")
+    return DEAD_LETTERS if dead else DONE
+
+
+def _print(outcomes: Outcomes, started: float, json_output: bool) -> None:
     records, seconds = outcomes.total(), round(time.monotonic() - started, 3)
     if json_output:
         print(json.dumps({"records": records, "outcomes": outcomes_as_json(outcomes), "seconds": seconds}))
     else:
         print_outcomes(outcomes)
         print(f"{'records':14}{records:12,} in {seconds} s")
-    return DONE
 
 
-def _opener(progress: Progress, task: TaskID, paths: Sequence[Path]) -> Callable[[Path], IO[bytes]]:
+def _dry_run(settings: Settings, sources: Sequence[Source], started: float, json_output: bool) -> int:
+    with _bar("reading", sources) as (opened, progress):
+        found = preview(sources, limits=settings, opened=opened, progress=progress)
+    if json_output:
+        print(json.dumps({**_as_json(found), "seconds": round(time.monotonic() - started, 3)}))
+    else:
+        _print_preview(found)
+    return DEAD_LETTERS if found.causes else DONE
+
+
+def _as_json(found: Preview) -> dict[str, object]:
+    causes = [
+        {"reason": cause.reason, "field": cause.field, "records": count, "first": found.first[cause]}
+        for cause, count in found.causes.most_common()
+    ]
+    outcomes = {str(outcome): count for outcome, count in found.outcomes.items()}
+    return {
+        "dry_run": True,
+        "records": found.records,
+        "events": found.events,
+        "outcomes": outcomes,
+        "dead_letters": causes,
+    }
+
+
+def _print_preview(found: Preview) -> None:
+    if found.events:
+        print(f"{'events':14}{found.events:12,} whose outcomes depend on the view")
+    print_outcomes(found.outcomes)
+    print(f"{'records':14}{found.records:12,} read, nothing was written")
+    if not found.causes:
+        return
+    rows = ((f"{count:,}", found.first[cause], cause.reason) for cause, count in found.causes.most_common(_REASONS))
+    print("\n" + columns(("dead letters", "first", "reason"), rows))
+    if len(found.causes) > _REASONS:
+        print(f"and {len(found.causes) - _REASONS:,} other reasons: --json lists them")
+
+
+@contextmanager
+def _bar(action: str, sources: Sequence[Source]) -> Iterator[tuple[Opener, Callable[[int], None]]]:
+    """A progress bar, as a function that opens files whose reading advances it, and one that counts records."""
+    with progress_bar() as progress:
+        task = progress.add_task(action, records=0)
+        opened = _opener(progress, task, [source.path for source in sources])
+        yield opened, lambda records: progress.update(task, records=records)
+
+
+def _opener(progress: Progress, task: TaskID, paths: Sequence[Path]) -> Opener:
     """A function that opens a file whose reading advances the bar. The bar ends at the size of all files."""
     total = sum(path.stat().st_size for path in paths if path.is_file())
 

@@ -4,6 +4,7 @@ No function here commits.
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract.envelope import Record
@@ -12,11 +13,12 @@ from projector.postgres.connection import Connection
 
 
 class Coordinates(NamedTuple):
-    """The place of a record."""
+    """The place of a dead letter. Two records at one offset, of two files, differ in the SHA-256 of their values."""
 
     topic: str
     partition: int
     offset: int
+    value_hash: bytes
 
 
 class Filter(NamedTuple):
@@ -25,6 +27,12 @@ class Filter(NamedTuple):
     topic: str | None = None
     partition: int | None = None
     offsets: list[int] | None = None
+    reason: str | None = None
+    """A text that the reason contains."""
+    field: str | None = None
+    after: datetime | None = None
+    before: datetime | None = None
+    """The record failed at this time or later, and before that time."""
 
 
 class StoredDeadLetter(NamedTuple):
@@ -40,30 +48,33 @@ class StoredDeadLetter(NamedTuple):
     """The ctid of its row, valid while the row is locked."""
 
 
-BEFORE_ALL = Coordinates("", -1, -1)
+BEFORE_ALL = Coordinates("", -1, -1, b"")
 
 
 def places_after(
-    conn: Connection, after: Coordinates, wanted: Filter, *, max_records: int, max_bytes: int
+    conn: Connection, last: Coordinates, wanted: Filter, *, max_records: int, max_bytes: int
 ) -> list[Coordinates]:
     """The next selected dead letters, within the limits. A single one may be larger than `max_bytes`."""
     rows = conn.execute(
         """
         WITH following AS (
-            SELECT topic, partition, "offset", sum(octet_length(value)) AS size FROM dead_letters
-             WHERE (topic, partition, "offset") > (%(after_topic)s, %(after_partition)s, %(after_offset)s)
+            SELECT topic, partition, "offset", value_hash, octet_length(value) AS size FROM dead_letters
+             WHERE (topic, partition, "offset", value_hash) > (%(topic_0)s, %(partition_0)s, %(offset_0)s, %(hash_0)s)
                AND (%(topic)s::text IS NULL OR topic = %(topic)s)
                AND (%(partition)s::int IS NULL OR partition = %(partition)s)
                AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
-             GROUP BY topic, partition, "offset" ORDER BY topic, partition, "offset" LIMIT %(max_records)s
+               AND (%(reason)s::text IS NULL OR strpos(reason, %(reason)s) > 0)
+               AND (%(field)s::text IS NULL OR field = %(field)s)
+               AND (%(after)s::timestamptz IS NULL OR died_at >= %(after)s)
+               AND (%(before)s::timestamptz IS NULL OR died_at < %(before)s)
+             ORDER BY topic, partition, "offset", value_hash LIMIT %(max_records)s
         ), summed AS (
             SELECT *, sum(size) OVER w AS total, row_number() OVER w AS n FROM following
-            WINDOW w AS (ORDER BY topic, partition, "offset")
+            WINDOW w AS (ORDER BY topic, partition, "offset", value_hash)
         )
-        SELECT topic, partition, "offset" FROM summed WHERE n = 1 OR total <= %(max_bytes)s
-         ORDER BY topic, partition, "offset"
+        SELECT topic, partition, "offset", value_hash FROM summed WHERE n = 1 OR total <= %(max_bytes)s ORDER BY n
         """,
-        {f"after_{name}": value for name, value in after._asdict().items()}
+        dict(zip(("topic_0", "partition_0", "offset_0", "hash_0"), last, strict=True))
         | wanted._asdict()
         | {"max_records": max_records, "max_bytes": max_bytes},
     )
@@ -77,8 +88,8 @@ def take(conn: Connection, places: Sequence[Coordinates]) -> list[StoredDeadLett
         SELECT d.topic, d.partition, d."offset", (extract(epoch FROM d.record_at) * 1000)::bigint, d.key, d.value,
                d.ctid::text
           FROM dead_letters d
-          JOIN unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[])
-               AS wanted (topic, partition, "offset") USING (topic, partition, "offset")
+          JOIN unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[], %(hashes)s::bytea[])
+               AS wanted (topic, partition, "offset", value_hash) USING (topic, partition, "offset", value_hash)
          ORDER BY d.topic, d.partition, d."offset"
            FOR UPDATE OF d
         """,
@@ -117,17 +128,15 @@ def discard(conn: Connection, places: Sequence[Coordinates]) -> int:
     return conn.execute(
         """
         DELETE FROM dead_letters d
-         USING unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[])
-               AS unwanted (topic, partition, "offset")
+         USING unnest(%(topics)s::text[], %(partitions)s::int[], %(offsets)s::bigint[], %(hashes)s::bytea[])
+               AS unwanted (topic, partition, "offset", value_hash)
          WHERE d.topic = unwanted.topic AND d.partition = unwanted.partition AND d."offset" = unwanted."offset"
+           AND d.value_hash = unwanted.value_hash
         """,
         _columns(places),
     ).rowcount
 
 
-def _columns(places: Sequence[Coordinates | StoredDeadLetter]) -> dict[str, list[str] | list[int]]:
-    return {
-        "topics": [place.topic for place in places],
-        "partitions": [place.partition for place in places],
-        "offsets": [place.offset for place in places],
-    }
+def _columns(places: Sequence[Coordinates]) -> dict[str, list[object]]:
+    columns = [list(column) for column in zip(*places, strict=True)] or [[], [], [], []]
+    return dict(zip(("topics", "partitions", "offsets", "hashes"), columns, strict=True))

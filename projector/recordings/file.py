@@ -2,9 +2,11 @@
 
 import base64
 import binascii
+import codecs
 import gzip
 import io
 import json
+import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -14,12 +16,16 @@ from typing import IO, Any, NamedTuple, cast
 import zstandard
 
 from projector.contract import strict_json
+from projector.contract.envelope import Record
 from projector.contract.fields import ID_BYTES, storable
 from projector.contract.unreadable import Unreadable
 from projector.errors import Misconfigured, ProjectorError
 
 _ZSTD_CHUNK_BYTES = 4096
 """Compressed bytes per step. They are few, because they can become ten thousand times as many."""
+_ARRAY = re.compile(rb"\[\s*(?:\{|\]?$)")
+_MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
+"""The first bytes of a compressed file, and the suffix of its name."""
 
 
 class RecordedRecord(NamedTuple):
@@ -39,25 +45,39 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def read_recording(path: Path, opened: Callable[[Path], IO[bytes]] = open_file) -> Iterator[RecordedRecord]:
-    """Read the records of a recording, one at a time.
+    """Read the records of a recording, one at a time. A byte order mark at the start is skipped.
 
     A line without `value` is an activity row itself. Its offset is the number of its line, from 0. A line that is no
     record becomes a record with the line as its value, which ends as a dead letter.
-    Raises Misconfigured if the file cannot be opened, and ProjectorError if its compression is damaged.
+    Raises Misconfigured if the file cannot be opened, is UTF-16 or is a JSON array, and ProjectorError if its
+    compression is damaged.
     """
     with _translated_errors(path), opened(path) as file, _decompressed(file, path.suffix) as lines:
-        for number, line in enumerate(lines):
+        for number, line in _lines(lines, path):
             if text := line.strip():
                 yield _record(text, path.name, number)
 
 
+def is_bare_line(record: Record, path: Path) -> bool:
+    """Whether a record read from `path` is a whole line of it: an activity row, or a line that is no record."""
+    return (record.topic, record.partition, record.timestamp, record.key) == (storable(path.name), 0, None, None)
+
+
 def write_recording(path: Path, records: Iterable[RecordedRecord]) -> int:
-    """Write a recording and return its number of records. The suffix .gz or .zst selects the compression."""
+    """Write a recording and return its number of records. The suffix .gz or .zst selects the compression.
+
+    Raises Misconfigured if the file cannot be opened, and ProjectorError if it cannot be written to its end.
+    """
     count = 0
-    with _translated_errors(path), _compressed(path) as lines:
-        for record in records:
-            lines.write(dumps(record))
-            count += 1
+    with _translated_errors(path):
+        opened = _compressed(path)
+    try:
+        with opened as lines:
+            for record in records:
+                lines.write(dumps(record))
+                count += 1
+    except OSError as error:
+        raise ProjectorError(f"the recording {path} cannot be written: {error.strerror or error}") from error
     return count
 
 
@@ -72,6 +92,31 @@ def dumps(record: RecordedRecord) -> bytes:
         **text_or_base64("value", record.value),
     }
     return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def _lines(lines: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines with their numbers, from 0. Raises Misconfigured if the first ones show that it is no recording."""
+    numbered = enumerate(lines)
+    for number, line in numbered:
+        if number == 0:
+            _require_utf8(path, line[:4])
+            line = line.removeprefix(codecs.BOM_UTF8)
+        if text := line.strip():
+            if _ARRAY.match(text):
+                raise Misconfigured(f"{path} is a JSON array: write one object per line instead")
+            yield number, line
+            break
+    yield from numbered
+
+
+def _require_utf8(path: Path, start: bytes) -> None:
+    """Raises Misconfigured if the first four bytes of a file show UTF-16, UTF-32 or a compressed file."""
+    encoding = json.detect_encoding(start).upper()
+    if not encoding.startswith("UTF-8") and start.strip(b"\0"):
+        raise Misconfigured(f"{path} is {encoding[:6]}: convert it to UTF-8")
+    for magic, suffix in _MAGIC.items():
+        if start.startswith(magic):
+            raise Misconfigured(f"{path} is compressed, but its name does not end in {suffix}: rename it")
 
 
 def _record(line: bytes, name: str, number: int) -> RecordedRecord:
