@@ -6,6 +6,7 @@ from pathlib import Path
 from commands import run_projector
 from rows import CALLER, answer, delegate
 
+from projector.cli.exit_codes import DEAD_LETTERS
 from projector.recordings.file import RecordedRecord, dumps
 
 REQUEST = delegate(0, source_id=CALLER)
@@ -24,4 +25,4 @@ def replay_letters(folder: Path, database_url: str) -> None:
     """Replay a request, an answer that is parked, and three dead letters at offsets 2 to 4."""
     dead = [b"no json", b"\xff\xfe", {"activity_type": "delegation", "method": "none"}]
     file = recording(folder, REQUEST, answer(1, "completed", of="d-2"), *dead)
-    assert run_projector("replay", str(file), database_url=database_url).code == 0
+    assert run_projector("replay", str(file), database_url=database_url).code == DEAD_LETTERS

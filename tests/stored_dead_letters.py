@@ -7,7 +7,8 @@ from rows import CALLER, Columns, delegate
 
 from projector.domain.fold import Changes, DeadLetter
 from projector.postgres import connection
-from projector.postgres.connection import Connection
+from projector.postgres.connection import Connection, transaction
+from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter, places_after
 from projector.postgres.write_batch import prepare, write
 from projector.recordings.file import RecordedRecord
 from projector.settings import BatchLimits, PostgresSettings
@@ -39,6 +40,12 @@ def store(
 ) -> None:
     """Store dead letters that may be readable."""
     write(conn, Changes(), {}, dead_letters=[DeadLetter(each, reason, "status") for each in letters])()
+
+
+def places(conn: Connection, wanted: Filter = Filter()) -> list[Coordinates]:  # noqa: B008 - immutable
+    """Return the places of the selected dead letters, in order."""
+    with transaction(conn):
+        return places_after(conn, BEFORE_ALL, wanted, max_records=1_000, max_bytes=1_000_000)
 
 
 def remaining(conn: Connection) -> list[tuple[int, str]]:

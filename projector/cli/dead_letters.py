@@ -1,34 +1,87 @@
 """`projector dead-letters`: lists, shows, retries and discards the records that could not be read or written."""
 
 import json
+import sys
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import NamedTuple
 
 import click
 
-from projector.cli.exit_codes import DONE
-from projector.cli.output import as_json, columns, confirm, escape, outcomes_as_json, print_outcomes, when
+from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
+from projector.cli.output import as_json, columns, confirm, cut, escape, note, outcomes_as_json, print_outcomes, when
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
-from projector.postgres import queries
+from projector.postgres import dead_letter_queries, queries
 from projector.postgres.connection import Connection, open_view
+from projector.postgres.dead_letter_queries import DeadLetterSummary
 from projector.postgres.dead_letters import Filter
-from projector.postgres.queries import DeadLetterDetail, DeadLetterSummary
+from projector.postgres.queries import DeadLetterDetail
 from projector.postgres.write_batch import prepare
 from projector.projection.dead_letters import discard, retry
 from projector.projection.transaction import Outcomes
 from projector.recordings.file import text_or_base64
 from projector.settings import Settings
 
+_MAX_COUNT = 100_000
+"""Counts of a list end here: to count a million rows takes seconds."""
+_REASONS = 10
+_SHOWN_CHARACTERS = 100_000
 
-def list_latest(settings: Settings, topic: str | None, limit: int, partition: int | None, json_output: bool) -> int:
-    """Print the latest dead letters, of all topics unless `topic` names one."""
+
+class Selection(NamedTuple):
+    """The options that select dead letters by what they are, and not by their place."""
+
+    topic: str | None
+    every_topic: bool
+    reason: str | None
+    field: str | None
+    older_than: timedelta | None
+    newer_than: timedelta | None
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it selects by more than the topic."""
+        return any(value is not None for value in self[2:])
+
+    def filter(self, conn: Connection, settings: Settings) -> Filter:
+        """The selected dead letters of the topic in force, or of all topics. Ages count until now."""
+        if self.every_topic and self.topic is not None:
+            raise click.UsageError("--topic is not allowed with --every-topic")
+        now = queries.clock(conn)
+        return Filter(
+            topic=None if self.every_topic else settings.topic,
+            reason=self.reason,
+            field=self.field,
+            after=None if self.newer_than is None else now - self.newer_than,
+            before=now - (self.older_than or timedelta()),
+        )
+
+
+def list_latest(
+    settings: Settings,
+    topic: str | None,
+    every_topic: bool,
+    reason: str | None,
+    field: str | None,
+    older_than: timedelta | None,
+    newer_than: timedelta | None,
+    limit: int,
+    partition: int | None,
+    json_output: bool,
+) -> int:
+    """Print the latest dead letters of the topic in force, or of all topics."""
+    selection = Selection(topic, every_topic, reason, field, older_than, newer_than)
     with _connect(settings) as conn:
-        letters = queries.dead_letters(conn, topic=topic, partition=partition, limit=limit)
-        total = queries.count_dead_letters(conn, Filter(topic, partition))
+        wanted = selection.filter(conn, settings)._replace(partition=partition)
+        letters = dead_letter_queries.latest(conn, wanted, limit=limit)
+        total = dead_letter_queries.count(conn, wanted, limit=_MAX_COUNT)
+        others = 0 if letters else dead_letter_queries.count(conn, Filter(), limit=_MAX_COUNT)
     if json_output:
-        print(json.dumps({"total": total, "dead_letters": [as_json(letter) for letter in letters]}))
+        found = {"total": total, "complete": total < _MAX_COUNT}
+        print(json.dumps({**found, "dead_letters": [as_json(letter) for letter in letters]}))
     else:
-        _print_list(letters, total)
+        _print_list(letters, total, others)
     return DONE
 
 
@@ -50,34 +103,73 @@ def show(settings: Settings, partition: int, offset: int, json_output: bool) -> 
 def retry_selected(
     settings: Settings,
     topic: str | None,
+    every_topic: bool,
+    reason: str | None,
+    field: str | None,
+    older_than: timedelta | None,
+    newer_than: timedelta | None,
     select_all: bool,
     partition: int | None,
     offsets: Sequence[int],
     json_output: bool,
 ) -> int:
     """Project the selected dead letters again, and print their outcomes."""
-    selected = _selected(settings, topic, select_all, partition, offsets)
+    selection = Selection(topic, every_topic, reason, field, older_than, newer_than)
+    _require_one_selection(selection, select_all, partition, offsets)
     with _connect(settings) as conn:
+        wanted, missing = _selected(conn, settings, selection, partition, offsets)
         prepare(conn)
-        outcomes = retry(conn, selected, settings)
+        outcomes = retry(conn, wanted, settings)
     if json_output:
-        print(json.dumps({"records": outcomes.total(), "outcomes": outcomes_as_json(outcomes)}))
-    else:
+        found = {"records": outcomes.total(), "outcomes": outcomes_as_json(outcomes), "not_found": missing}
+        print(json.dumps(found))
+    elif outcomes:
         _print_retried(outcomes)
-    return _exit_code(outcomes.total(), select_all)
+    if not outcomes and not offsets:
+        note("no dead letter is selected, so none was retried")
+    if outcomes[Outcome.DEAD_LETTER]:
+        return DEAD_LETTERS
+    return NOTHING_FOUND if missing or not outcomes else DONE
 
 
 def discard_selected(
-    settings: Settings, topic: str | None, select_all: bool, partition: int | None, offsets: Sequence[int], yes: bool
+    settings: Settings,
+    topic: str | None,
+    every_topic: bool,
+    reason: str | None,
+    field: str | None,
+    older_than: timedelta | None,
+    newer_than: timedelta | None,
+    select_all: bool,
+    partition: int | None,
+    offsets: Sequence[int],
+    yes: bool,
 ) -> int:
     """Delete the selected dead letters. Ask first."""
-    selected = _selected(settings, topic, select_all, partition, offsets)
+    selection = Selection(topic, every_topic, reason, field, older_than, newer_than)
+    _require_one_selection(selection, select_all, partition, offsets)
     with _connect(settings) as conn:
+        wanted, missing = _selected(conn, settings, selection, partition, offsets)
         if not yes:
-            confirm(f"delete {queries.count_dead_letters(conn, selected):,} dead letters for good")
-        count = discard(conn, selected, settings)
+            _confirm_discard(conn, wanted)
+        count = discard(conn, wanted, settings)
     print(f"{count:,} dead letters discarded")
-    return _exit_code(count, select_all)
+    is_typo = not count and selection.is_limited
+    return NOTHING_FOUND if missing or is_typo else DONE
+
+
+def _confirm_discard(conn: Connection, wanted: Filter) -> None:
+    """Show how many dead letters are selected, by topic and reason, and ask."""
+    reasons = dead_letter_queries.by_reason(conn, wanted, limit=_REASONS)
+    if not reasons:
+        return
+    rows = ((each.topic, f"{each.letters:,}", cut(each.reason)) for each in reasons)
+    sys.stderr.write(columns(("topic", "dead letters", "reason"), rows) + "\n")
+    total, others = reasons[0].all_letters, reasons[0].all_reasons - len(reasons)
+    if others:
+        shown = sum(each.letters for each in reasons)
+        sys.stderr.write(f"and {total - shown:,} more with {others:,} other reasons\n")
+    confirm(f"delete {total:,} dead letters for good")
 
 
 def _connect(settings: Settings) -> Connection:
@@ -85,28 +177,38 @@ def _connect(settings: Settings) -> Connection:
     return open_view(settings.model_copy(update={"lock_timeout_ms": settings.statement_timeout_ms}))
 
 
-def _selected(
-    settings: Settings, topic: str | None, select_all: bool, partition: int | None, offsets: Sequence[int]
-) -> Filter:
-    if select_all != (partition is None):
-        raise click.UsageError("give either --all, or a PARTITION and OFFSETs in it")
-    if select_all:
-        return Filter(topic=topic)
-    if not offsets:
+def _require_one_selection(
+    selection: Selection, select_all: bool, partition: int | None, offsets: Sequence[int]
+) -> None:
+    """Raises UsageError unless either places are named, or options select."""
+    by_options = select_all or selection.every_topic or selection.is_limited
+    if by_options != (partition is None):
+        raise click.UsageError(
+            "give either --all, --every-topic, --reason, --field, --older-than or --newer-than, or a PARTITION and "
+            "OFFSETs in it"
+        )
+    if partition is not None and not offsets:
         raise click.UsageError("give at least one OFFSET after the PARTITION")
-    return Filter(settings.topic, partition, list(offsets))
 
 
-def _exit_code(count: int, select_all: bool) -> int:
-    """Raise if offsets were given and none of them has a dead letter."""
-    if count or select_all:
-        return DONE
-    raise ProjectorError("there is no dead letter at any of these offsets")
+def _selected(
+    conn: Connection, settings: Settings, selection: Selection, partition: int | None, offsets: Sequence[int]
+) -> tuple[Filter, list[int]]:
+    """The selection, and the named offsets without a dead letter, which a note on standard error names."""
+    if partition is None:
+        return selection.filter(conn, settings), []
+    wanted = Filter(settings.topic, partition, list(offsets))
+    missing = sorted(set(offsets) - dead_letter_queries.offsets(conn, wanted))
+    if missing:
+        named = ", ".join(map(str, missing))
+        note(f"there is no dead letter at offset {named} of partition {partition} of topic {settings.topic}")
+    return wanted, missing
 
 
-def _print_list(letters: list[DeadLetterSummary], total: int) -> None:
+def _print_list(letters: list[DeadLetterSummary], total: int, others: int) -> None:
     if not letters:
-        print("there are no dead letters")
+        hint = f"none of {_number(others)} dead letters is selected: use other options, or --every-topic"
+        print(hint if others else "there are no dead letters")
         return
     rows = (
         (when(letter.died_at), letter.topic, str(letter.partition), str(letter.offset), letter.reason)
@@ -114,7 +216,11 @@ def _print_list(letters: list[DeadLetterSummary], total: int) -> None:
     )
     print(columns(("failed at (UTC)", "topic", "partition", "offset", "reason"), rows))
     if total > len(letters):
-        print(f"\n{len(letters):,} of {total:,}: --limit shows more")
+        print(f"\n{len(letters):,} of {_number(total)}: --limit shows more")
+
+
+def _number(counted: int) -> str:
+    return f"{counted:,}" if counted < _MAX_COUNT else f"{_MAX_COUNT:,} or more"
 
 
 def _print_detail(letter: DeadLetterDetail) -> None:
@@ -125,10 +231,11 @@ def _print_detail(letter: DeadLetterDetail) -> None:
     print(f"field      {letter.field or 'none in particular'}")
     for name, content in (("key", letter.key), ("value", letter.value)):
         ((label, text),) = text_or_base64(name, content).items()
-        print(f"{label.replace('_', ' '):10} {'null' if text is None else escape(text, keep=chr(10) + chr(9))}")
+        shown = "null" if text is None else cut(text, _SHOWN_CHARACTERS)
+        print(f"{label.replace('_', ' '):10} {escape(shown, keep=chr(10) + chr(9))}")
 
 
 def _print_retried(outcomes: Outcomes) -> None:
     print_outcomes({outcome: count for outcome, count in outcomes.items() if outcome is not Outcome.DEAD_LETTER})
     remaining = outcomes[Outcome.DEAD_LETTER]
-    print(f"{outcomes.total():,} dead letters retried, {outcomes.total() - remaining:,} resolved, {remaining:,} failed")
+    print(f"retried {outcomes.total():,}: {outcomes.total() - remaining:,} projected, {remaining:,} failed again")

@@ -37,6 +37,11 @@ def escape(text: str, *, keep: str = "") -> str:
     return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)
 
 
+def cut(text: str, characters: int = 100) -> str:
+    """The start of a text, and how many characters were left out."""
+    return text if len(text) <= characters else f"{text[:characters]}… ({len(text) - characters:,} characters more)"
+
+
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table with one line per row, however long its last column is, so that grep finds whole rows."""
     lines = [tuple(headings), *([escape(cell) for cell in row] for row in rows)]

@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from projector.cli.exit_codes import DONE
+from projector.cli.exit_codes import DONE, NOTHING_FOUND
 from projector.cli.options import whole_number
-from projector.cli.output import progress_bar
+from projector.cli.output import note, progress_bar
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
@@ -48,16 +48,21 @@ def record(
     with open_topic(settings) as topic:
         log_ranges = ranges(topic, first, end)
         recorder = Recorder(topic, selection, _redaction(settings) if redact else None)
-        _write(recorder, log_ranges, out, replace=force)
+        written = out if _write(recorder, log_ranges, out, replace=force) else None
     if json_output:
-        summary = {"topic": settings.topic, "out": str(out), "redacted": redact, **_counts(log_ranges, recorder)}
+        file = {"out": written and str(written), "redacted": redact}
+        summary = {"topic": settings.topic, **file, **_counts(log_ranges, recorder)}
         print(json.dumps({**summary, "seconds": round(time.monotonic() - started, 3)}))
-    else:
+    elif written:
         print(_sentence(settings.topic, out, recorder))
-    return DONE
+    if written:
+        return DONE
+    found = f"none of its {recorder.read:,} records there is selected" if recorder.read else "it holds no record there"
+    note(f"nothing to record of {settings.topic}: {found}. {out} was not written")
+    return NOTHING_FOUND
 
 
-def _write(recorder: Recorder, log_ranges: Mapping[int, LogRange], out: Path, *, replace: bool) -> None:
+def _write(recorder: Recorder, log_ranges: Mapping[int, LogRange], out: Path, *, replace: bool) -> bool:
     with progress_bar() as progress:
         total = sum(log_range.end - log_range.beginning for log_range in log_ranges.values())
         task = progress.add_task("recording", total=total, records=0)
@@ -65,7 +70,7 @@ def _write(recorder: Recorder, log_ranges: Mapping[int, LogRange], out: Path, *,
         def advance(offsets: int) -> None:
             progress.update(task, advance=offsets, records=recorder.read)
 
-        recorder.record(log_ranges, out, replace=replace, progress=advance)
+        return recorder.record(log_ranges, out, replace=replace, progress=advance)
 
 
 def _redaction(settings: Settings) -> Redaction:
@@ -115,11 +120,8 @@ def _checked(rule: Any, value: str, flag: str) -> Any:
 
 
 def _sentence(topic: str, out: Path, recorder: Recorder) -> str:
-    if not recorder.read:
-        return f"{topic} holds no record there: {out} is an empty recording"
     counts = ", ".join(f"{count:,} of partition {partition}" for partition, count in sorted(recorder.records.items()))
-    summary = f"recorded {recorder.records.total():,} of {recorder.read:,} records of {topic} in {out}"
-    return f"{summary}: {counts}" if counts else summary
+    return f"recorded {recorder.records.total():,} of {recorder.read:,} records of {topic} in {out}: {counts}"
 
 
 def _counts(log_ranges: Mapping[int, LogRange], recorder: Recorder) -> dict[str, object]:

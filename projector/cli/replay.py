@@ -19,7 +19,7 @@ from projector.process.garbage_collector import tune_gc
 from projector.projection.transaction import Outcomes
 from projector.recordings.file import open_file
 from projector.recordings.preview import Preview, preview
-from projector.recordings.replay import Opener, Source, check, replay
+from projector.recordings.replay import Opener, replay
 from projector.settings import Settings
 
 _BUFFER_BYTES = 1024 * 1024
@@ -33,12 +33,16 @@ def replay_files(
     """Replay the files and print the outcomes of their records. With `dry_run`, read and count them only."""
     tune_gc()
     started = time.monotonic()
-    sources = [check(path, max_dead_letters) for path in files]
     if dry_run:
-        return _dry_run(settings, sources, started, json_output)
-    with open_view(settings) as conn, _bar("replaying", sources) as (opened, progress):
+        with _bar("reading", files) as (opened, progress):
+            found = preview(files, limits=settings, max_dead_letters=max_dead_letters, opened=opened, progress=progress)
+        _print_preview(found, started, json_output)
+        return DEAD_LETTERS if found.causes else DONE
+    with open_view(settings) as conn, _bar("replaying", files) as (opened, progress):
         prepare(conn)
-        outcomes = replay(conn, sources, limits=settings, opened=opened, progress=progress)
+        outcomes = replay(
+            conn, files, limits=settings, max_dead_letters=max_dead_letters, opened=opened, progress=progress
+        )
     _print(outcomes, started, json_output)
     dead = outcomes[Outcome.DEAD_LETTER]
     if dead:
@@ -53,16 +57,6 @@ def _print(outcomes: Outcomes, started: float, json_output: bool) -> None:
     else:
         print_outcomes(outcomes)
         print(f"{'records':14}{records:12,} in {seconds} s")
-
-
-def _dry_run(settings: Settings, sources: Sequence[Source], started: float, json_output: bool) -> int:
-    with _bar("reading", sources) as (opened, progress):
-        found = preview(sources, limits=settings, opened=opened, progress=progress)
-    if json_output:
-        print(json.dumps({**_as_json(found), "seconds": round(time.monotonic() - started, 3)}))
-    else:
-        _print_preview(found)
-    return DEAD_LETTERS if found.causes else DONE
 
 
 def _as_json(found: Preview) -> dict[str, object]:
@@ -80,7 +74,10 @@ def _as_json(found: Preview) -> dict[str, object]:
     }
 
 
-def _print_preview(found: Preview) -> None:
+def _print_preview(found: Preview, started: float, json_output: bool) -> None:
+    if json_output:
+        print(json.dumps({**_as_json(found), "seconds": round(time.monotonic() - started, 3)}))
+        return
     if found.events:
         print(f"{'events':14}{found.events:12,} whose outcomes depend on the view")
     print_outcomes(found.outcomes)
@@ -94,11 +91,11 @@ def _print_preview(found: Preview) -> None:
 
 
 @contextmanager
-def _bar(action: str, sources: Sequence[Source]) -> Iterator[tuple[Opener, Callable[[int], None]]]:
+def _bar(action: str, paths: Sequence[Path]) -> Iterator[tuple[Opener, Callable[[int], None]]]:
     """A progress bar, as a function that opens files whose reading advances it, and one that counts records."""
     with progress_bar() as progress:
         task = progress.add_task(action, records=0)
-        opened = _opener(progress, task, [source.path for source in sources])
+        opened = _opener(progress, task, paths)
         yield opened, lambda records: progress.update(task, records=records)
 
 

@@ -2,22 +2,32 @@
 
 import click
 
-from projector.cli.options import Command, Group, flag, json_flag, option
+from projector.cli.options import AGE, COUNT, Command, Group, flag, json_flag, option
 
 
 def _limit() -> click.Option:
-    return option("--limit", "N", "maximum number of rows (50)", type=int, default=50)
+    return option("--limit", "N", "maximum number of rows (50)", type=COUNT, default=50)
 
 
-def _topic() -> click.Option:
-    """The setting as the command's own option: without the flag, `list` and --all mean every topic."""
-    return option("--topic", "…", "the topic of activity events [PROJECTOR_TOPIC]")
+def _older_than(since: str) -> click.Option:
+    return option("--older-than", "DURATION", f"only those that {since} longer ago, as 90s, 15m, 12h or 7d", type=AGE)
+
+
+def _selection() -> list[click.Parameter]:
+    return [
+        option("--topic", "…", "the topic of the records [PROJECTOR_TOPIC]"),
+        flag("--every-topic", "of all topics, instead of PROJECTOR_TOPIC or --topic"),
+        option("--reason", "TEXT", "only those whose reason contains this text"),
+        option("--field", "PATH", "only those with this field, as request_body.delegation_id"),
+        _older_than("failed"),
+        option("--newer-than", "DURATION", "only those that failed since then", type=AGE),
+    ]
 
 
 def _places() -> list[click.Parameter]:
     return [
-        _topic(),
-        flag("--all", "all of them, or with --topic all of that topic", "select_all"),
+        flag("--all", "all of the topic", "select_all"),
+        *_selection(),
         click.Argument(
             ["partition"], metavar="[PARTITION]", type=int, required=False, help="or those of this partition …"
         ),
@@ -54,16 +64,16 @@ DEAD_LETTERS = Group(
     "dead-letters",
     short_help="records that could not be read",
     help="A record that cannot be read, or that Postgres refuses, is kept whole with the reason; the records around it "
-    "go on. Repair the cause, then `retry`; or `discard` what is not needed. Give --topic for records of another "
-    "topic than PROJECTOR_TOPIC, such as those of a replayed file, whose name is their topic where a line was no "
-    "record.",
+    "go on. Repair the cause, then `retry`; or `discard` what is not needed. All commands are about the topic "
+    "PROJECTOR_TOPIC; --topic names another one, and --every-topic means all. A line of a replayed file that is no "
+    "record has the name of the file as its topic.",
     commands=[
         Command(
             "list",
             "projector.cli.dead_letters:list_latest",
-            short_help="the latest, newest first, of every topic unless --topic names one",
+            short_help="the latest, newest first",
             params=[
-                _topic(),
+                *_selection(),
                 _limit(),
                 option("--partition", "P", "of this partition alone", type=int),
                 json_flag(),
@@ -85,13 +95,15 @@ DEAD_LETTERS = Group(
             short_help="project them once more",
             help="Projects the kept bytes once more, in order of topic, partition and offset. What is no dead letter "
             "any more leaves the list in the same transaction; what still is one stays, with its new reason. No "
-            "position moves. Several at once are safe, and after an interruption it is simply run again.",
+            "position moves. Several at once are safe, and after an interruption it is simply run again. Exits with 5 "
+            "if some failed again, and with 6 if there was none.",
             params=[*_places(), json_flag()],
         ),
         Command(
             "discard",
             "projector.cli.dead_letters:discard_selected",
             short_help="delete them for good",
+            help="Deletes dead letters for good. It prints how many are selected, by topic and reason, and asks.",
             params=[*_places(), flag("--yes", "do not ask")],
         ),
     ],
@@ -107,8 +119,23 @@ PARKED = Group(
             "list",
             "projector.cli.parked:list_oldest",
             short_help="parked events, the oldest first",
-            help="Lists the parked events, the oldest first, and tells how long the oldest has waited.",
+            help="Lists the parked events, the oldest first, and tells how long the oldest has waited. An event "
+            "waits in vain if the request of its delegation repeated the idempotency key of another delegation: it "
+            "is marked, and counted apart.",
             params=[_limit(), option("--delegation", "ID", "of this delegation alone"), json_flag()],
-        )
+        ),
+        Command(
+            "discard",
+            "projector.cli.parked:discard_selected",
+            short_help="delete parked events for good",
+            help="Deletes the parked events that all of the given options select, for good. It prints how many these "
+            "are, and asks.",
+            params=[
+                click.Argument(["delegations"], metavar="[ID]...", nargs=-1, help="of these delegations"),
+                _older_than("were parked"),
+                flag("--repeated", "only those whose request repeated an idempotency key, so that they wait in vain"),
+                flag("--yes", "do not ask"),
+            ],
+        ),
     ],
 )

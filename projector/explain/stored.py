@@ -11,6 +11,7 @@ from projector.explain.verdict import Repeated
 from projector.postgres import connection, delegations, queries
 from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.dead_letters import Coordinates
+from projector.postgres.parked import ParkedFilter
 from projector.postgres.queries import DeadLetterDetail, ParkedEvent
 
 LIMIT = 100
@@ -38,7 +39,7 @@ def read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> Store
             rows[0] if rows else None,
             {position.partition: position.next_offset for position in queries.positions(conn, topic=topic)},
             queries.parked(conn, delegation_id=delegation_id, limit=LIMIT),
-            queries.parked_summary(conn, delegation_id=delegation_id).events,
+            queries.parked_summary(conn, ParkedFilter([delegation_id])).events,
             delegations.read_large_rows_of(conn, delegation_id),
             delegations.read_repeated_requests(conn, [delegation_id]).get(delegation_id),
         )

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from psycopg.rows import class_row
 
 from projector.contract.facts import Status
 from projector.postgres.connection import Connection, mapped_errors
-from projector.postgres.dead_letters import Filter
+from projector.postgres.parked import ANY_PARKED, ParkedFilter
 
 
 class PositionDetail(NamedTuple):
@@ -30,19 +30,6 @@ class Totals(NamedTuple):
     dead_letters: int
 
 
-class DeadLetterSummary(NamedTuple):
-    """A dead letter without its bytes. `size` is the number of bytes of its value."""
-
-    topic: str
-    partition: int
-    offset: int
-    record_at: datetime | None
-    died_at: datetime
-    size: int
-    field: str | None
-    reason: str
-
-
 class DeadLetterDetail(NamedTuple):
     """A dead letter with its key and value."""
 
@@ -58,7 +45,11 @@ class DeadLetterDetail(NamedTuple):
 
 
 class ParkedEvent(NamedTuple):
-    """An event that waits for the request of its delegation. `age_seconds` is by Postgres' clock."""
+    """An event that waits for the request of its delegation. `age_seconds` is by Postgres' clock.
+
+    `holder_id` is another delegation: it holds the idempotency key that the request repeated, so the event waits in
+    vain. None if no request came. `silent_since` is the evidence of a verdict.
+    """
 
     delegation_id: str
     kind: str
@@ -69,17 +60,22 @@ class ParkedEvent(NamedTuple):
     topic: str
     partition: int
     offset: int
+    holder_id: str | None = None
     silent_since: datetime | None = None
-    """The evidence of a verdict."""
 
 
 class ParkedSummary(NamedTuple):
-    """Counts of parked events and of their delegations, and the age of the oldest event."""
+    """Counts of parked events and of their delegations, and the age of the oldest event.
+
+    `repeated` events are of delegations whose request repeated an idempotency key. `last_seq` is that of the latest.
+    """
 
     events: int
     delegations: int
+    repeated: int
     oldest_parked_at: datetime | None
     oldest_age_seconds: float | None
+    last_seq: int | None
 
 
 def positions(conn: Connection, *, topic: str) -> list[PositionDetail]:
@@ -104,36 +100,11 @@ def totals(conn: Connection) -> Totals:
     return Totals({status: by_status.get(status.value, 0) for status in Status}, parked, dead_letters)
 
 
-def dead_letters(
-    conn: Connection, *, topic: str | None = None, partition: int | None = None, limit: int
-) -> list[DeadLetterSummary]:
-    """The latest dead letters, newest first. None means any topic, any partition."""
-    with mapped_errors(), conn.cursor(row_factory=class_row(DeadLetterSummary)) as cursor:
-        return cursor.execute(
-            """
-            SELECT topic, partition, "offset", record_at, died_at, octet_length(value) AS size, field, reason
-              FROM dead_letters
-             WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
-               AND (%(partition)s::int IS NULL OR partition = %(partition)s)
-             ORDER BY died_at DESC, topic, partition, "offset" LIMIT %(limit)s
-            """,
-            {"topic": topic, "partition": partition, "limit": limit},
-        ).fetchall()
-
-
-def count_dead_letters(conn: Connection, wanted: Filter) -> int:
-    """How many dead letters are selected."""
+def clock(conn: Connection) -> datetime:
+    """The time by Postgres' clock."""
     with mapped_errors():
-        counted = conn.execute(
-            """
-            SELECT count(*) FROM dead_letters
-             WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
-               AND (%(partition)s::int IS NULL OR partition = %(partition)s)
-               AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
-            """,
-            wanted._asdict(),
-        ).fetchone()
-    return counted[0] if counted else 0
+        [(now,)] = conn.execute("SELECT clock_timestamp()").fetchall()
+    return cast(datetime, now)
 
 
 def dead_letter(conn: Connection, *, topic: str, partition: int, offset: int) -> DeadLetterDetail | None:
@@ -153,29 +124,52 @@ def parked(conn: Connection, *, delegation_id: str | None = None, limit: int) ->
     with mapped_errors(), conn.cursor(row_factory=class_row(ParkedEvent)) as cursor:
         return cursor.execute(
             """
-            SELECT delegation_id, kind, status, at, parked_at, topic, partition, "offset", silent_since,
-                   extract(epoch FROM clock_timestamp() - parked_at)::float AS age_seconds
-              FROM parked
-             WHERE %(delegation_id)s::text IS NULL OR delegation_id = %(delegation_id)s
-             ORDER BY seq LIMIT %(limit)s
+            SELECT p.delegation_id, p.kind, p.status, p.at, p.silent_since, p.parked_at,
+                   extract(epoch FROM clock_timestamp() - p.parked_at)::float AS age_seconds,
+                   p.topic, p.partition, p."offset",
+                   (SELECT r.holder_id FROM repeated_requests r WHERE r.delegation_id = p.delegation_id) AS holder_id
+              FROM parked p
+             WHERE %(delegation_id)s::text IS NULL OR p.delegation_id = %(delegation_id)s
+             ORDER BY p.seq LIMIT %(limit)s
             """,
             {"delegation_id": delegation_id, "limit": limit},
         ).fetchall()
 
 
-def parked_summary(conn: Connection, *, delegation_id: str | None = None) -> ParkedSummary:
-    """How many events are parked, and how long the oldest has waited. None means any delegation."""
+def parked_summary(conn: Connection, wanted: ParkedFilter = ANY_PARKED, *, limit: int | None = None) -> ParkedSummary:
+    """Counts of the selected parked events. It counts up to `limit` of them, the oldest first."""
     with mapped_errors(), conn.cursor(row_factory=class_row(ParkedSummary)) as cursor:
+        # A subquery per row, not a join: with a limit, Postgres must not read all repeated requests.
         return cursor.execute(
             """
-            SELECT count(*) AS events, count(DISTINCT delegation_id) AS delegations,
+            SELECT count(*) AS events, count(DISTINCT delegation_id) AS delegations, count(holder_id) AS repeated,
                    min(parked_at) AS oldest_parked_at,
-                   extract(epoch FROM clock_timestamp() - min(parked_at))::float AS oldest_age_seconds
-              FROM parked
-             WHERE %(delegation_id)s::text IS NULL OR delegation_id = %(delegation_id)s
+                   extract(epoch FROM clock_timestamp() - min(parked_at))::float AS oldest_age_seconds,
+                   max(seq) AS last_seq
+              FROM (SELECT p.seq, p.delegation_id, p.parked_at,
+                           (SELECT r.holder_id FROM repeated_requests r WHERE r.delegation_id = p.delegation_id)
+                           AS holder_id
+                      FROM parked p
+                     WHERE (%(last_seq)s::bigint IS NULL OR p.seq <= %(last_seq)s)
+                       AND (%(delegation_ids)s::text[] IS NULL OR p.delegation_id = ANY (%(delegation_ids)s))
+                       AND (%(before)s::timestamptz IS NULL OR p.parked_at < %(before)s)
+                       AND (%(is_repeated)s::boolean IS NULL
+                            OR %(is_repeated)s = EXISTS (SELECT FROM repeated_requests r
+                                                          WHERE r.delegation_id = p.delegation_id))
+                     ORDER BY p.seq LIMIT %(limit)s::bigint) AS selected
             """,
-            {"delegation_id": delegation_id},
+            {**wanted._asdict(), "limit": limit},
         ).fetchall()[0]
+
+
+def parked_delegations(conn: Connection, delegation_ids: Sequence[str]) -> set[str]:
+    """Those of these delegations for which events are parked."""
+    with mapped_errors():
+        rows = conn.execute(
+            "SELECT DISTINCT delegation_id FROM parked WHERE delegation_id = ANY (%(ids)s)",
+            {"ids": list(delegation_ids)},
+        )
+        return {delegation_id for (delegation_id,) in rows}
 
 
 def mentions(

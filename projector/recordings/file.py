@@ -23,6 +23,8 @@ from projector.errors import Misconfigured, ProjectorError
 
 _ZSTD_CHUNK_BYTES = 4096
 """Compressed bytes per step. They are few, because they can become ten thousand times as many."""
+_BLANK = b"\0 \t\r\n"
+"""With the zero byte: a blank line of UTF-16 has one."""
 _ARRAY = re.compile(rb"\[\s*(?:\{|\]?$)")
 _MAGIC = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 """The first bytes of a compressed file, and the suffix of its name."""
@@ -99,18 +101,19 @@ def _lines(lines: IO[bytes], path: Path) -> Iterator[tuple[int, bytes]]:
     numbered = enumerate(lines)
     for number, line in numbered:
         if number == 0:
-            _require_utf8(path, line[:4])
             line = line.removeprefix(codecs.BOM_UTF8)
-        if text := line.strip():
-            if _ARRAY.match(text):
+        if line.strip(_BLANK):
+            _require_utf8(path, line.lstrip()[:4])
+            if _ARRAY.match(line.strip()):
                 raise Misconfigured(f"{path} is a JSON array: write one object per line instead")
             yield number, line
             break
+        yield number, line
     yield from numbered
 
 
 def _require_utf8(path: Path, start: bytes) -> None:
-    """Raises Misconfigured if the first four bytes of a file show UTF-16, UTF-32 or a compressed file."""
+    """Raises Misconfigured if four bytes at the start of a file show UTF-16, UTF-32 or a compressed file."""
     encoding = json.detect_encoding(start).upper()
     if not encoding.startswith("UTF-8") and start.strip(b"\0"):
         raise Misconfigured(f"{path} is {encoding[:6]}: convert it to UTF-8")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from projector.domain.fold import DeadLetter, translate_batch
@@ -9,7 +10,7 @@ from projector.domain.outcomes import Outcome
 from projector.projection.batch import chunks
 from projector.projection.transaction import Outcomes
 from projector.recordings.file import open_file
-from projector.recordings.replay import Opener, Source, place
+from projector.recordings.replay import Opener, Source, check, place
 from projector.settings import BatchLimits
 
 MAX_REASONS = 1_000
@@ -39,15 +40,16 @@ class Preview:
 
 
 def preview(
-    sources: Iterable[Source],
+    paths: Iterable[Path],
     *,
     limits: BatchLimits,
+    max_dead_letters: int | None = None,
     opened: Opener = open_file,
     progress: Callable[[int], object] = lambda records: None,
 ) -> Preview:
-    """Read and translate all records. `progress` gets the number of records so far."""
+    """Check all files as `check`, and read and translate all records. `progress` gets the number of records so far."""
     found = Preview()
-    for source in sources:
+    for source in [check(path, max_dead_letters) for path in paths]:
         for batch in chunks(source.read(opened), limits):
             translated = translate_batch(batch)
             found.records += len(batch)

@@ -136,10 +136,15 @@ class Recorder:
 
     def record(
         self, within: Mapping[int, LogRange], out: Path, *, replace: bool, progress: Callable[[int], None]
-    ) -> None:
-        """Write the recording. Call `require_writable(out)` before. `progress` gets the number of offsets per step."""
-        with _atomic_write(out, replace=replace) as file:
-            write_recording(file, self._lines(within, progress))
+    ) -> bool:
+        """Write the recording, unless no record is selected: then no file is left. Returns whether it was written.
+
+        Call `require_writable(out)` before. `progress` gets the number of offsets per step.
+        """
+        with _temporary_file(out) as file:
+            if written := write_recording(file, self._lines(within, progress)) > 0:
+                _publish(file, out, replace=replace)
+        return written
 
     def _lines(self, within: Mapping[int, LogRange], progress: Callable[[int], None]) -> Iterator[RecordedRecord]:
         for poll in self._topic.read(within):
@@ -168,14 +173,18 @@ def require_writable(out: Path, *, replace: bool) -> None:
 
 
 @contextmanager
-def _atomic_write(out: Path, *, replace: bool) -> Iterator[Path]:
-    """A temporary file beside `out`. It is renamed to `out` at the end, or deleted after an error."""
+def _temporary_file(out: Path) -> Iterator[Path]:
+    """A name beside `out` for a file that is deleted at the end."""
     temporary = out.with_name(f".{out.stem}.{secrets.token_hex(4)}{out.suffix}")
     try:
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        require_writable(out, replace=replace)  # another process may have written it meanwhile
-        temporary.replace(out)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _publish(file: Path, out: Path, *, replace: bool) -> None:
+    """Rename a complete file to `out`."""
+    with file.open("rb") as content:
+        os.fsync(content.fileno())
+    require_writable(out, replace=replace)  # another process may have written it meanwhile
+    file.replace(out)

@@ -84,19 +84,21 @@ def place(record: Record, path: Path) -> str:
 
 def replay(
     conn: Connection,
-    sources: Iterable[Source],
+    paths: Iterable[Path],
     *,
     limits: BatchLimits,
+    max_dead_letters: int | None = None,
     opened: Opener = open_file,
     progress: Callable[[int], object] = lambda records: None,
 ) -> Outcomes:
-    """Project recordings one after the other and return the outcomes of their records.
+    """Check all files as `check`, project one after the other, and return the outcomes of their records.
 
     `progress` gets the number of records so far. After an interruption, run the replay again from the start: records
-    that were applied before end as duplicates. Raises ProjectorError before a batch that has too many dead letters.
+    that were applied before end as duplicates. Raises what `check` raises, and ProjectorError before a batch with which
+    a file would have more than `max_dead_letters`.
     """
     outcomes: Outcomes = Counter()
-    for source in sources:
+    for source in [check(path, max_dead_letters) for path in paths]:
         found = 0
         for batch in chunks(source.read(opened), limits):
             if source.max_dead_letters is not None:

@@ -31,6 +31,7 @@ COMMANDS = [
     ["dead-letters", "discard"],
     ["parked"],
     ["parked", "list"],
+    ["parked", "discard"],
     ["explain"],
     ["config"],
     ["health"],
@@ -55,8 +56,8 @@ def test_help_describes_the_command(command: list[str]) -> None:
 
 def test_help_names_the_exit_codes() -> None:
     assert (
-        "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap"
-        in run_projector("--help").out
+        "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap (the message names the "
+        "remedy),\n  5 done, but some records ended as dead letters, 6 nothing was found" in run_projector("--help").out
     )
 
 

@@ -1,11 +1,11 @@
-"""`projector dead-letters` and `projector parked` as processes."""
+"""`projector dead-letters` as a process."""
 
 import json
 from pathlib import Path
 
 import psycopg
 import pytest
-from commands import run_projector
+from commands import CommandResult, run_projector
 from replaying import recording, replay_letters
 from rows import answer, heartbeat
 
@@ -17,18 +17,87 @@ def replayed(tmp_path: Path, database_url: str) -> str:
     return database_url
 
 
+def letters(database_url: str, *arguments: str, topic: str = "activity-log") -> CommandResult:
+    return run_projector("dead-letters", *arguments, database_url=database_url, topic=topic)
+
+
+@pytest.fixture
+def two_topics(replayed: str) -> str:
+    """The same, with two older dead letters of the topic `other`."""
+    with psycopg.connect(replayed) as conn:
+        conn.execute(
+            """
+            INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason, field, died_at)
+            SELECT 'other', 0, n, 'x', 'unknown status "x' || n || '"', 'status', now() - interval '3 days'
+              FROM generate_series(2, 3) n
+            """
+        )
+    return replayed
+
+
 def test_dead_letters_are_listed(replayed: str) -> None:
     done = run_projector("dead-letters", "list", database_url=replayed)
     assert (done.code, done.err) == (0, "")
     assert "not JSON" in done.out
     assert "not UTF-8" in done.out
     found = run_projector("dead-letters", "list", "--json", "--limit", "2", database_url=replayed).json()
-    assert found["total"] == 3
+    assert (found["total"], found["complete"]) == (3, True)
     assert len(found["dead_letters"]) == 2
-    assert (
-        run_projector("dead-letters", "list", "--partition", "9", database_url=replayed).out
-        == "there are no dead letters\n"
-    )
+
+
+def test_list_is_of_the_topic_in_force(two_topics: str) -> None:
+    assert letters(two_topics, "list", "--json").json()["total"] == 3
+    assert letters(two_topics, "list", "--json", topic="other").json()["total"] == 2
+    assert letters(two_topics, "list", "--json", "--topic", "other").json()["total"] == 2
+    found = letters(two_topics, "list", "--json", "--every-topic").json()
+    assert (found["total"], {each["topic"] for each in found["dead_letters"]}) == (5, {"activity-log", "other"})
+
+
+@pytest.mark.parametrize(
+    ("flags", "offsets"),
+    [
+        (["--reason", "not JSON"], [2]),
+        (["--reason", "not json"], []),
+        (["--reason", "%"], []),
+        (["--field", "method"], [4]),
+        (["--every-topic", "--older-than", "2d"], [2, 3]),
+        (["--every-topic", "--newer-than", "2d"], [2, 3, 4]),
+        (["--every-topic", "--older-than", "2d", "--newer-than", "71h"], []),
+        (["--topic", "other", "--reason", "x3"], [3]),
+        (["--partition", "0", "--field", "method"], [4]),
+    ],
+    ids=str,
+)
+def test_list_selects_by_reason_field_and_age(two_topics: str, flags: list[str], offsets: list[int]) -> None:
+    found = letters(two_topics, "list", "--json", *flags).json()
+    assert (found["total"], sorted(each["offset"] for each in found["dead_letters"])) == (len(offsets), offsets)
+
+
+def test_empty_list_names_the_dead_letters_that_exist(two_topics: str, database_url: str) -> None:
+    expected = "none of 5 dead letters is selected: use other options, or --every-topic\n"
+    assert letters(two_topics, "list", "--partition", "9").out == expected
+    assert letters(two_topics, "list", topic="third").out == expected
+    assert letters(two_topics, "discard", "--every-topic", "--yes").code == 0
+    assert letters(two_topics, "list").out == "there are no dead letters\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["list", "--limit", "0"], "must be a whole number from 1 on: found '0'"),
+        (["list", "--older-than", "7"], "must be a number of s, m, h or d, as 90s, 15m, 12h or 7d: found '7'"),
+        (["list", "--newer-than", "99999d"], "must be a number of s, m, h or d"),
+        (["list", "--topic", "other", "--every-topic"], "--topic is not allowed with --every-topic"),
+        (["discard", "--topic", "other", "--every-topic", "--yes"], "--topic is not allowed with --every-topic"),
+        (["retry", "--reason", "x", "0", "1"], "give either --all, --every-topic, --reason"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+)
+def test_invalid_option_is_refused(two_topics: str, arguments: list[str], sentence: str) -> None:
+    done = letters(two_topics, *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert sentence in done.err
+    assert letters(two_topics, "list", "--every-topic", "--json").json()["total"] == 5
 
 
 def test_dead_letter_is_shown_with_its_bytes(replayed: str) -> None:
@@ -58,17 +127,49 @@ def test_retry_prints_the_outcomes(replayed: str) -> None:
             'UPDATE projector.dead_letters SET value = %b WHERE "offset" = 2', [json.dumps(heartbeat(1)).encode()]
         )
     done = run_projector("dead-letters", "retry", "--all", database_url=replayed)
-    assert (done.code, done.err) == (0, "")
+    assert (done.code, done.err) == (5, "")
     assert "heartbeat" in done.out
-    assert done.out.endswith("3 dead letters retried, 1 resolved, 2 failed\n")
-    again = run_projector("dead-letters", "retry", "0", "3", "4", "--json", database_url=replayed).json()
-    assert (again["records"], again["outcomes"]["dead_letter"]) == (2, 2)
+    assert done.out.endswith("retried 3: 1 projected, 2 failed again\n")
+    again = run_projector("dead-letters", "retry", "0", "3", "4", "--json", database_url=replayed)
+    assert (again.code, again.json()["records"], again.json()["outcomes"]["dead_letter"]) == (5, 2, 2)
 
 
-def test_retry_of_nothing_is_an_error(replayed: str) -> None:
-    done = run_projector("dead-letters", "retry", "0", "77", database_url=replayed)
-    assert done.code == 1
-    assert "there is no dead letter at any of these offsets" in done.err
+def heal(database_url: str, offset: int) -> None:
+    """Make the dead letter at this offset readable, as a release that can read it would."""
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            'UPDATE projector.dead_letters SET value = %b WHERE "offset" = %s',
+            [json.dumps(heartbeat(1)).encode(), offset],
+        )
+
+
+def test_retry_succeeds_if_none_fails_again(replayed: str) -> None:
+    heal(replayed, 2)
+    done = letters(replayed, "retry", "0", "2")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.endswith("retried 1: 1 projected, 0 failed again\n")
+
+
+def test_retry_that_finds_nothing_says_so(replayed: str) -> None:
+    done = letters(replayed, "retry", "0", "77")
+    assert (done.code, done.out) == (6, "")
+    assert done.err == "projector: there is no dead letter at offset 77 of partition 0 of topic activity-log\n"
+    assert letters(replayed, "retry", "--all", topic="third").code == 6
+    assert letters(replayed, "retry", "--reason", "nosuch").code == 6
+    heal(replayed, 2)
+    found = letters(replayed, "retry", "0", "2", "77", "--json")
+    assert (found.code, found.json()["records"], found.json()["not_found"]) == (6, 1, [77])
+
+
+def test_retry_all_is_of_the_topic_in_force(two_topics: str) -> None:
+    assert letters(two_topics, "retry", "--all", "--json").json()["records"] == 3
+    assert letters(two_topics, "retry", "--all", "--json", topic="other").json()["records"] == 2
+    assert letters(two_topics, "retry", "--every-topic", "--json").json()["records"] == 5
+    assert letters(two_topics, "retry", "--all", "--field", "method", "--json").json()["records"] == 1
+    assert letters(two_topics, "retry", "--every-topic", "--older-than", "2d", "--json").json()["records"] == 2
+
+
+def test_invalid_selection_of_a_retry_is_refused(replayed: str) -> None:
     for mistake in (["--all", "0", "1"], ["0"], []):
         assert run_projector("dead-letters", "retry", *mistake, database_url=replayed).code == 2
 
@@ -82,19 +183,46 @@ def test_discard_needs_a_confirmation(replayed: str) -> None:
     assert run_projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
 
 
-def test_topic_limits_discard_all(replayed: str) -> None:
-    done = run_projector("dead-letters", "discard", "--all", "--yes", "--topic", "another", database_url=replayed)
+def test_discard_all_is_of_the_topic_in_force(two_topics: str) -> None:
+    done = letters(two_topics, "discard", "--all", "--yes", topic="third")
     assert (done.code, done.out) == (0, "0 dead letters discarded\n")
+    assert letters(two_topics, "discard", "--all", "--yes").out == "3 dead letters discarded\n"
+    assert letters(two_topics, "discard", "--every-topic", "--yes").out == "2 dead letters discarded\n"
 
 
-# --- parked
+def test_selected_dead_letters_are_discarded(two_topics: str) -> None:
+    assert letters(two_topics, "discard", "--reason", "not JSON", "--yes").out == "1 dead letters discarded\n"
+    assert letters(two_topics, "discard", "--newer-than", "2d", "--field", "method", "--yes").out.startswith("1 dead")
+    assert letters(two_topics, "discard", "--every-topic", "--older-than", "2d", "--yes").out.startswith("2 dead")
+    left = letters(two_topics, "list", "--every-topic", "--json").json()["dead_letters"]
+    assert [each["offset"] for each in left] == [3]
 
 
-def test_parked_events_are_listed_with_their_age(replayed: str) -> None:
-    done = run_projector("parked", "list", database_url=replayed)
-    assert (done.code, done.err) == (0, "")
-    assert "d-2" in done.out
-    assert "1 events of 1 delegations are parked, the oldest for " in done.out
-    found = run_projector("parked", "list", "--json", "--delegation", "d-2", database_url=replayed).json()
-    assert (found["events"], found["parked"][0]["status"]) == (1, "completed")
-    assert run_projector("parked", "list", "--delegation", "d-1", database_url=replayed).out == "nothing is parked\n"
+def test_discard_of_nothing_says_so(replayed: str) -> None:
+    done = letters(replayed, "discard", "0", "77", "--yes")
+    assert (done.code, done.out) == (6, "0 dead letters discarded\n")
+    assert "there is no dead letter at offset 77" in done.err
+    assert letters(replayed, "discard", "--reason", "nosuch", "--yes").code == 6
+
+
+def test_selection_is_shown_before_the_question(two_topics: str) -> None:
+    with psycopg.connect(two_topics) as conn:
+        conn.execute(
+            """
+            INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason)
+            SELECT 'many', n % 3, n, 'x', CASE WHEN n < 5 THEN repeat('long ', 99) ELSE 'reason ' || n END
+              FROM generate_series(1, 30) n
+            """
+        )
+    done = letters(two_topics, "discard", "--every-topic")
+    assert (done.code, done.out) == (1, "")
+    heading, first, *lines = done.err.splitlines()
+    assert heading.split() == ["topic", "dead", "letters", "reason"]
+    assert first.split()[:3] == ["many", "4", "long"]
+    assert len(first) < 200
+    assert len(lines) == 11
+    assert lines[-2] == "and 22 more with 22 other reasons"
+    assert lines[-1] == "projector: this would delete 35 dead letters for good: add --yes to do it"
+    one = letters(two_topics, "discard", "0", "2")
+    assert "activity-log  1             not JSON" in one.err
+    assert "this would delete 1 dead letters" in one.err

@@ -77,11 +77,30 @@ def test_times_limit_the_records(kafka: str, filled: str, tmp_path: Path) -> Non
     assert done.out == f"recorded 1 of 1 records of {filled} in {out}: 1 of partition 1\n"
 
 
-def test_empty_topic_succeeds_with_a_note(kafka: str, topic: str, tmp_path: Path) -> None:
+def test_empty_topic_leaves_no_file(kafka: str, topic: str, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
     done = run_projector("record", "--out", str(out), bootstrap_servers=kafka, topic=topic)
-    assert (done.code, done.out, done.err) == (0, f"{topic} holds no record there: {out} is an empty recording\n", "")
-    assert out.read_bytes() == b""
+    assert (done.code, done.out) == (6, "")
+    assert done.err == f"projector: nothing to record of {topic}: it holds no record there. {out} was not written\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unknown_delegation_leaves_no_file(kafka: str, filled: str, tmp_path: Path) -> None:
+    flags = ["--out", str(tmp_path / "none.gz"), "--delegation", "nosuch"]
+    done = run_projector("record", *flags, bootstrap_servers=kafka, topic=filled)
+    assert (done.code, done.out) == (6, "")
+    assert "none of its 3 records there is selected" in done.err
+    found = run_projector("record", *flags, "--json", bootstrap_servers=kafka, topic=filled)
+    assert (found.code, found.json()["out"], found.json()["records"]) == (6, None, 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_found_keeps_the_earlier_file(kafka: str, filled: str, tmp_path: Path) -> None:
+    out = tmp_path / "all.jsonl"
+    out.write_bytes(b"earlier")
+    flags = ["--out", str(out), "--force", "--delegation", "nosuch"]
+    assert run_projector("record", *flags, bootstrap_servers=kafka, topic=filled).code == 6
+    assert out.read_bytes() == b"earlier"
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 from rows import CALLEE, CALLER, answer
-from stored_dead_letters import NO_LIMITS, ONE_BY_ONE, letter, opened, remaining, request, statuses, store
+from stored_dead_letters import NO_LIMITS, ONE_BY_ONE, letter, opened, places, remaining, request, statuses, store
 
 from projector.domain.outcomes import Outcome
 from projector.errors import DatabaseUnavailable
 from projector.postgres import dead_letters
 from projector.postgres.connection import Connection, transaction
-from projector.postgres.dead_letters import Coordinates, Filter
+from projector.postgres.dead_letters import Filter
 from projector.projection import dead_letters as retries
 from projector.projection.transaction import Outcomes, project_dead_letters
 from projector.settings import BatchLimits
@@ -53,8 +53,9 @@ def test_second_retry_waits_for_the_first(database_url: str, session: Connection
         with opened(database_url) as conn:
             results.append(retries.retry(conn, Filter(), BatchLimits(batch_records=2, batch_bytes=1_000_000)))
 
+    first_two = places(session, Filter(offsets=[0, 1]))
     with transaction(session):
-        letters = dead_letters.take(session, [Coordinates("activity-log", 0, 0), Coordinates("activity-log", 0, 1)])
+        letters = dead_letters.take(session, first_two)
         thread = threading.Thread(target=retry_second)
         thread.start()
         wait_until_blocking(session)
@@ -92,7 +93,7 @@ def test_failed_chunk_keeps_its_dead_letters(session: Connection) -> None:
     session.execute("CREATE FUNCTION fail() RETURNS trigger AS $$ BEGIN RAISE admin_shutdown; END $$ LANGUAGE plpgsql")
     session.execute("CREATE TRIGGER fail BEFORE DELETE ON dead_letters EXECUTE FUNCTION fail()")
     with pytest.raises(DatabaseUnavailable):
-        project_dead_letters(session, [Coordinates("activity-log", 0, 0)])
+        project_dead_letters(session, places(session))
     assert (len(remaining(session)), statuses(session)) == (1, {})
 
 

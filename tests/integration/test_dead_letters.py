@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 
 import pytest
 from rows import CALLER, answer, delegate, heartbeat
-from stored_dead_letters import NO_LIMITS, ONE_BY_ONE, letter, opened, remaining, request, statuses, store
+from stored_dead_letters import NO_LIMITS, ONE_BY_ONE, letter, opened, places, remaining, request, statuses, store
 
 from projector.domain.outcomes import Outcome
-from projector.postgres import dead_letters, queries
+from projector.postgres import dead_letter_queries, dead_letters, queries
 from projector.postgres.connection import Connection, transaction
-from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter
+from projector.postgres.dead_letters import BEFORE_ALL, Filter
 from projector.projection import dead_letters as retries
 from projector.projection.transaction import project
 from projector.recordings.file import RecordedRecord
@@ -93,9 +93,9 @@ def test_chunks_stay_within_their_limits(session: Connection) -> None:
     store(session, [letter(n, b"x" * size) for n, size in enumerate((40, 60, 1, 500, 20))])
     with transaction(session):
         sizes, after = [], BEFORE_ALL
-        while places := dead_letters.places_after(session, after, Filter(), max_records=2, max_bytes=100):
-            sizes.append([place.offset for place in places])
-            after = places[-1]
+        while chunk := dead_letters.places_after(session, after, Filter(), max_records=2, max_bytes=100):
+            sizes.append([place.offset for place in chunk])
+            after = chunk[-1]
     assert sizes == [[0, 1], [2], [3], [4]]
 
 
@@ -106,7 +106,7 @@ def test_stored_dead_letter_equals_its_record(session: Connection) -> None:
     ]
     store(session, stored)
     with transaction(session):
-        taken = dead_letters.take(session, [Coordinates("t", each.partition, each.offset) for each in stored])
+        taken = dead_letters.take(session, places(session))
     assert [RecordedRecord(*each[:6]) for each in taken] == sorted(stored)
 
 
@@ -114,7 +114,7 @@ def test_discarded_dead_letters_are_deleted(session: Connection) -> None:
     store(session, [letter(n, b"x", topic=topic) for n in range(5) for topic in ("a", "b")])
     assert retries.discard(session, Filter("a", 0, [1, 3, 99]), ONE_BY_ONE) == 2
     assert retries.discard(session, Filter("a"), BatchLimits(batch_records=2, batch_bytes=1_000)) == 3
-    assert queries.count_dead_letters(session, Filter()) == 5
+    assert dead_letter_queries.count(session, Filter()) == 5
     assert retries.discard(session, Filter(), BatchLimits(batch_records=2, batch_bytes=1_000)) == 5
     assert remaining(session) == []
 
@@ -122,11 +122,11 @@ def test_discarded_dead_letters_are_deleted(session: Connection) -> None:
 def test_list_is_newest_first(session: Connection) -> None:
     for offset, partition in ((0, 0), (1, 1), (2, 0)):
         store(session, [letter(offset, b"abc", partition=partition)], reason=f"reason {offset}")
-    assert [each.offset for each in queries.dead_letters(session, limit=2)] == [2, 1]
-    (latest, *_) = queries.dead_letters(session, partition=0, limit=50)
+    assert [each.offset for each in dead_letter_queries.latest(session, Filter(), limit=2)] == [2, 1]
+    (latest, *_) = dead_letter_queries.latest(session, Filter(partition=0), limit=50)
     assert (latest.offset, latest.size, latest.field, latest.reason) == (2, 3, "status", "reason 2")
-    assert queries.dead_letters(session, topic="another", limit=50) == []
-    assert queries.count_dead_letters(session, Filter(partition=0)) == 2
+    assert dead_letter_queries.latest(session, Filter("another"), limit=50) == []
+    assert dead_letter_queries.count(session, Filter(partition=0)) == 2
 
 
 def test_dead_letter_is_shown_with_key_and_value(session: Connection) -> None:

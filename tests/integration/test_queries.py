@@ -14,6 +14,7 @@ from projector.errors import BrokerUnavailable
 from projector.lag import Backlog, backlog, partitions
 from projector.postgres import connection, queries
 from projector.postgres.connection import Connection
+from projector.postgres.parked import ParkedFilter
 from projector.postgres.queries import PositionDetail
 from projector.postgres.write_batch import prepare
 from projector.projection.transaction import project
@@ -82,7 +83,7 @@ def test_parked_events_are_listed_in_order(session: Connection) -> None:
     summary = queries.parked_summary(session)
     assert (summary.events, summary.delegations) == (3, 2)
     assert 3600 <= (summary.oldest_age_seconds or 0) < 3660
-    assert queries.parked_summary(session, delegation_id="d-9") == (0, 0, None, None)
+    assert queries.parked_summary(session, ParkedFilter(["d-9"])) == (0, 0, 0, None, None, None)
 
 
 def test_positions_are_those_of_one_topic(session: Connection) -> None:

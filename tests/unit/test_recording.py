@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -125,6 +127,20 @@ def test_damaged_zst_is_reported(tmp_path: Path) -> None:
 def test_missing_file_is_misconfigured(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"nowhere\.jsonl cannot be opened: No such file"):
         list(read_recording(tmp_path / "nowhere.jsonl"))
+
+
+@pytest.mark.parametrize("name", ["all.jsonl", "all.jsonl.gz", "all.jsonl.zst"])
+def test_full_disk_is_not_called_an_unopened_file(tmp_path: Path, name: str) -> None:
+    """A limit of the file size stands for the disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    records = (RecordedRecord("t", 0, n, None, None, os.urandom(5_000)) for n in range(100))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(ProjectorError, match=rf"{name} cannot be written: File too large") as raised:
+            write_recording(tmp_path / name, records)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not isinstance(raised.value, Misconfigured)
 
 
 def test_file_is_read_lazily(tmp_path: Path) -> None:
