@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
+from plans import plans
 from rows import CALLER, answer, delegate, heartbeat
 from stored_dead_letters import NO_LIMITS, ONE_BY_ONE, letter, opened, places, remaining, request, statuses, store
 
@@ -80,6 +81,51 @@ def test_only_selected_dead_letters_are_retried(session: Connection) -> None:
     outcomes = retries.retry(session, Filter("b", 0, [1, 2, 99]), ONE_BY_ONE)
     assert outcomes == {Outcome.INSERTED: 1, Outcome.DUPLICATE: 1}
     assert [offset for offset, _ in remaining(session)] == [0, 1, 2, 0]
+
+
+def test_records_at_one_place_are_selected_apart(session: Connection) -> None:
+    store(session, [letter(0, b"one")], reason="not JSON: a")
+    store(session, [letter(0, b"two"), letter(1, b"three")], reason="not JSON: b")
+    assert retries.discard(session, Filter(reason="JSON: b", field="status", offsets=[0]), ONE_BY_ONE) == 1
+    assert [each.reason for each in dead_letter_queries.latest(session, Filter(), limit=9)] == [
+        "not JSON: b",
+        "not JSON: a",
+    ]
+    assert retries.retry(session, Filter(reason="JSON: a"), ONE_BY_ONE) == {Outcome.DEAD_LETTER: 1}
+
+
+def test_selection_reads_dead_letters_in_order_of_an_index(session: Connection) -> None:
+    """However rare the selected ones are, the table is read once and never sorted."""
+    session.execute(
+        """
+        INSERT INTO dead_letters (topic, partition, "offset", value, reason, field)
+        SELECT 'topic ' || n % 3, n % 7, n, convert_to(repeat(md5(n::text), 9), 'UTF8'), 'reason ' || n % 50, 'status'
+          FROM generate_series(1, 30000) n
+        """
+    )
+    session.execute("RESET ALL")
+    session.execute("SET search_path = projector, public")
+    session.execute("VACUUM ANALYZE dead_letters")
+    wanted = Filter("topic 1", reason="reason 7")
+    latest = plans(session, lambda: dead_letter_queries.latest(session, wanted, limit=50))
+    assert "dead_letters_died" in latest
+    assert "Sort" not in latest
+    after = places(session)[-1]
+    chunk = plans(
+        session, lambda: dead_letters.places_after(session, after, wanted, max_records=500, max_bytes=100_000)
+    )
+    assert "Index Scan using dead_letters_pkey" in chunk
+    count = plans(session, lambda: dead_letter_queries.count(session, Filter("topic 1"), limit=1_000))
+    assert "Limit" in count
+    assert "Index Only Scan" in count
+    for plan in (latest, chunk, count):
+        assert "Seq Scan" not in plan
+
+
+def test_count_ends_at_its_limit(session: Connection) -> None:
+    store(session, [letter(n, b"x") for n in range(5)])
+    assert dead_letter_queries.count(session, Filter(), limit=3) == 3
+    assert dead_letter_queries.count(session, Filter(), limit=9) == 5
 
 
 def test_retry_moves_no_position(session: Connection) -> None:
