@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from projector import logs
+from projector.contract.fields import storable
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +174,21 @@ COUNT = _Count(1)
 """A whole number from 1 on."""
 NUMBER = _Count(0)
 """A whole number from 0 on."""
+
+
+class _Text(click.ParamType[str]):
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text; a usage error if it is empty or not UTF-8."""
+        text = str(value)
+        if not text or storable(text) != text:
+            self.fail(f"must be a text in UTF-8 that is not empty: found {value!r}", param, ctx)
+        return text
+
+
+TEXT = _Text()
+"""A text that Postgres can store, of at least one character."""
 
 
 class _Age(click.ParamType[timedelta]):

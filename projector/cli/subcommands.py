@@ -2,7 +2,7 @@
 
 import click
 
-from projector.cli.options import AGE, COUNT, Command, Group, flag, json_flag, option
+from projector.cli.options import AGE, COUNT, TEXT, Command, Group, flag, json_flag, option
 
 
 def _limit() -> click.Option:
@@ -17,8 +17,8 @@ def _selection() -> list[click.Parameter]:
     return [
         option("--topic", "…", "the topic of the records [PROJECTOR_TOPIC]"),
         flag("--every-topic", "of all topics, instead of PROJECTOR_TOPIC or --topic"),
-        option("--reason", "TEXT", "only those whose reason contains this text"),
-        option("--field", "PATH", "only those with this field, as request_body.delegation_id"),
+        option("--reason", "TEXT", "only those whose reason contains this text", type=TEXT),
+        option("--field", "PATH", "only those with this field, as request_body.delegation_id", type=TEXT),
         _older_than("failed"),
         option("--newer-than", "DURATION", "only those that failed since then", type=AGE),
     ]
@@ -122,7 +122,7 @@ PARKED = Group(
             help="Lists the parked events, the oldest first, and tells how long the oldest has waited. An event "
             "waits in vain if the request of its delegation repeated the idempotency key of another delegation: it "
             "is marked, and counted apart.",
-            params=[_limit(), option("--delegation", "ID", "of this delegation alone"), json_flag()],
+            params=[_limit(), option("--delegation", "ID", "of this delegation alone", type=TEXT), json_flag()],
         ),
         Command(
             "discard",
@@ -131,7 +131,7 @@ PARKED = Group(
             help="Deletes the parked events that all of the given options select, for good. It prints how many these "
             "are, and asks.",
             params=[
-                click.Argument(["delegations"], metavar="[ID]...", nargs=-1, help="of these delegations"),
+                click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT, help="of these delegations"),
                 _older_than("were parked"),
                 flag("--repeated", "only those whose request repeated an idempotency key, so that they wait in vain"),
                 flag("--yes", "do not ask"),
