@@ -54,7 +54,7 @@ class Selection(NamedTuple):
             reason=self.reason,
             field=self.field,
             after=None if self.newer_than is None else now - self.newer_than,
-            before=now - (self.older_than or timedelta()),
+            before=None if self.older_than is None else now - self.older_than,
         )
 
 
@@ -150,6 +150,8 @@ def discard_selected(
     _require_one_selection(selection, select_all, partition, offsets)
     with _connect(settings) as conn:
         wanted, missing = _selected(conn, settings, selection, partition, offsets)
+        if wanted.before is None:  # none that fails after the question
+            wanted = wanted._replace(before=queries.clock(conn))
         if not yes:
             _confirm_discard(conn, wanted)
         count = discard(conn, wanted, settings)

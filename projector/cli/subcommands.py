@@ -120,8 +120,8 @@ PARKED = Group(
             "projector.cli.parked:list_oldest",
             short_help="parked events, the oldest first",
             help="Lists the parked events, the oldest first, and tells how long the oldest has waited. An event "
-            "waits in vain if the request of its delegation repeated the idempotency key of another delegation: it "
-            "is marked, and counted apart.",
+            "is never applied if the request of its delegation repeated the idempotency key of another one: such "
+            "an event is marked, and counted apart.",
             params=[_limit(), option("--delegation", "ID", "of this delegation alone", type=TEXT), json_flag()],
         ),
         Command(
@@ -133,7 +133,7 @@ PARKED = Group(
             params=[
                 click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT, help="of these delegations"),
                 _older_than("were parked"),
-                flag("--repeated", "only those whose request repeated an idempotency key, so that they wait in vain"),
+                flag("--repeated", "only those whose request repeated an idempotency key: they are never applied"),
                 flag("--yes", "do not ask"),
             ],
         ),

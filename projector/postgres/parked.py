@@ -14,7 +14,7 @@ class ParkedFilter(NamedTuple):
     before: datetime | None = None
     """Parked before this time."""
     is_repeated: bool | None = None
-    """True: the request of the delegation repeated an idempotency key, so that the event waits for nothing."""
+    """True: the request of the delegation repeated an idempotency key, so the event is never applied."""
     last_seq: int | None = None
     """Up to this one, in the order of parking."""
 

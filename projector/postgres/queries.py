@@ -47,8 +47,8 @@ class DeadLetterDetail(NamedTuple):
 class ParkedEvent(NamedTuple):
     """An event that waits for the request of its delegation. `age_seconds` is by Postgres' clock.
 
-    `holder_id` is another delegation: it holds the idempotency key that the request repeated, so the event waits in
-    vain. None if no request came. `silent_since` is the evidence of a verdict.
+    `holder_id` is another delegation, which holds the idempotency key that the request repeated: the event is never
+    applied. None if no request came. `silent_since` is the evidence of a verdict.
     """
 
     delegation_id: str

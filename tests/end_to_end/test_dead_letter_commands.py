@@ -113,6 +113,13 @@ def test_dead_letter_is_shown_with_its_bytes(replayed: str) -> None:
     assert "there is no dead letter at offset 77 of partition 0 of topic activity-log" in missing.err
 
 
+def test_long_value_is_cut_on_a_terminal_only(tmp_path: Path, database_url: str) -> None:
+    run_projector("replay", str(recording(tmp_path, b"x" * 3_000_000)), database_url=database_url)
+    shown = letters(database_url, "show", "0", "0").out
+    assert shown.endswith("x… (2,900,000 characters more)\n")
+    assert len(letters(database_url, "show", "0", "0", "--json").json()["value"]) == 3_000_000
+
+
 @pytest.mark.parametrize("command", [["dead-letters", "show", "0", "4"], ["parked", "list"]], ids=" ".join)
 def test_control_characters_are_escaped(tmp_path: Path, database_url: str, command: list[str]) -> None:
     file = recording(tmp_path, *[b"null"] * 4, b"\x1b[31mred", answer(1, "completed", of="\x1b[31mred\nand two"))

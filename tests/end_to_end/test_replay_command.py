@@ -132,7 +132,7 @@ def test_file_without_a_record_may_have_no_dead_letter(tmp_path: Path, database_
 # --- openings
 
 
-def test_byte_order_mark_is_passed_over(tmp_path: Path, database_url: str) -> None:
+def test_marked_file_is_replayed(tmp_path: Path, database_url: str) -> None:
     done = replayed(database_url, written(tmp_path, "a.jsonl", codecs.BOM_UTF8 + ROW), "--json")
     assert (done.code, done.err) == (0, "")
     assert counts(database_url) == (1, 0)
