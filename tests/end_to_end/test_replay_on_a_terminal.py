@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from projector.cli.exit_codes import DEAD_LETTERS
 from testbed.recording import write_recording
 from testbed.workload import Mix, records, with_offsets
 
@@ -26,7 +27,7 @@ def test_progress_bar_completes_apart_from_the_summary(database_url: str, tmp_pa
     os.close(theirs)
     shown = _all_of(ours)
     out, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
+    assert process.returncode == DEAD_LETTERS
     assert "replaying" in shown
     assert "100%" in shown
     assert b"records" in out
