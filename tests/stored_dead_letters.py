@@ -8,7 +8,7 @@ from rows import CALLER, Columns, delegate
 from projector.domain.fold import Changes, DeadLetter
 from projector.postgres import connection
 from projector.postgres.connection import Connection, transaction
-from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter, places_after
+from projector.postgres.dead_letters import BEFORE_ALL, Filter, LetterKey, places_after
 from projector.postgres.write_batch import prepare, write
 from projector.recordings.file import RecordedRecord
 from projector.settings import BatchLimits, PostgresSettings
@@ -42,7 +42,7 @@ def store(
     write(conn, Changes(), {}, dead_letters=[DeadLetter(each, reason, "status") for each in letters])()
 
 
-def places(conn: Connection, wanted: Filter = Filter()) -> list[Coordinates]:  # noqa: B008 - immutable
+def places(conn: Connection, wanted: Filter = Filter()) -> list[LetterKey]:  # noqa: B008 - immutable
     """Return the places of the selected dead letters, in order."""
     with transaction(conn):
         return places_after(conn, BEFORE_ALL, wanted, max_records=1_000, max_bytes=1_000_000)

@@ -9,6 +9,6 @@ LOG_GAP = 4
 DEAD_LETTERS = 5
 """Done, but some records ended as dead letters, or failed again."""
 NOTHING_FOUND = 6
-"""What was named or selected does not exist, so nothing was done or shown."""
+"""Nothing was found that the command could work on."""
 INTERRUPTED = 130
 """Ctrl-C: 128 and the number of SIGINT."""

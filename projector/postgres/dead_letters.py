@@ -13,7 +13,15 @@ from projector.postgres.connection import Connection
 
 
 class Coordinates(NamedTuple):
-    """The place of a dead letter. Two records at one offset, of two files, differ in the SHA-256 of their values."""
+    """The place of a record."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class LetterKey(NamedTuple):
+    """A dead letter. Two at one offset, such as those of two files, differ in the SHA-256 of their values."""
 
     topic: str
     partition: int
@@ -48,12 +56,12 @@ class StoredDeadLetter(NamedTuple):
     """The ctid of its row, valid while the row is locked."""
 
 
-BEFORE_ALL = Coordinates("", -1, -1, b"")
+BEFORE_ALL = LetterKey("", -1, -1, b"")
 
 
 def places_after(
-    conn: Connection, last: Coordinates, wanted: Filter, *, max_records: int, max_bytes: int
-) -> list[Coordinates]:
+    conn: Connection, last: LetterKey, wanted: Filter, *, max_records: int, max_bytes: int
+) -> list[LetterKey]:
     """The next selected dead letters, within the limits. A single one may be larger than `max_bytes`."""
     rows = conn.execute(
         """
@@ -78,10 +86,10 @@ def places_after(
         | wanted._asdict()
         | {"max_records": max_records, "max_bytes": max_bytes},
     )
-    return [Coordinates._make(row) for row in rows]
+    return [LetterKey._make(row) for row in rows]
 
 
-def take(conn: Connection, places: Sequence[Coordinates]) -> list[StoredDeadLetter]:
+def take(conn: Connection, places: Sequence[LetterKey]) -> list[StoredDeadLetter]:
     """Those of these dead letters that still exist, in order, locked. Waits while another process holds them."""
     rows = conn.execute(
         """
@@ -123,7 +131,7 @@ def _identity(record: Record) -> tuple[str, int, int, bytes | None]:
     return record.topic, record.partition, record.offset, record.value
 
 
-def discard(conn: Connection, places: Sequence[Coordinates]) -> int:
+def discard(conn: Connection, places: Sequence[LetterKey]) -> int:
     """Delete these dead letters permanently. Returns how many still existed."""
     return conn.execute(
         """
@@ -137,6 +145,6 @@ def discard(conn: Connection, places: Sequence[Coordinates]) -> int:
     ).rowcount
 
 
-def _columns(places: Sequence[Coordinates]) -> dict[str, list[object]]:
+def _columns(places: Sequence[LetterKey]) -> dict[str, list[object]]:
     columns = [list(column) for column in zip(*places, strict=True)] or [[], [], [], []]
     return dict(zip(("topics", "partitions", "offsets", "hashes"), columns, strict=True))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from projector.postgres import dead_letters
 from projector.postgres.connection import Connection, transaction
-from projector.postgres.dead_letters import BEFORE_ALL, Coordinates, Filter
+from projector.postgres.dead_letters import BEFORE_ALL, Filter, LetterKey
 from projector.projection.transaction import Outcomes, project_dead_letters
 from projector.settings import BatchLimits
 
@@ -39,14 +39,14 @@ def discard(conn: Connection, wanted: Filter, limits: BatchLimits) -> int:
     return count
 
 
-def _chunks(conn: Connection, wanted: Filter, limits: BatchLimits) -> Iterator[list[Coordinates]]:
+def _chunks(conn: Connection, wanted: Filter, limits: BatchLimits) -> Iterator[list[LetterKey]]:
     after = BEFORE_ALL
     while places := _next_chunk(conn, after, wanted, limits):
         yield places
         after = places[-1]
 
 
-def _next_chunk(conn: Connection, after: Coordinates, wanted: Filter, limits: BatchLimits) -> list[Coordinates]:
+def _next_chunk(conn: Connection, after: LetterKey, wanted: Filter, limits: BatchLimits) -> list[LetterKey]:
     with transaction(conn):
         return dead_letters.places_after(
             conn, after, wanted, max_records=limits.batch_records, max_bytes=limits.batch_bytes

@@ -13,7 +13,7 @@ from projector.domain.positions import Fence, Move
 from projector.errors import Unwritable, WriteConflict
 from projector.postgres import dead_letters, delegations
 from projector.postgres.connection import Connection, mapped_errors, transaction
-from projector.postgres.dead_letters import Coordinates, StoredDeadLetter
+from projector.postgres.dead_letters import LetterKey, StoredDeadLetter
 from projector.postgres.write_batch import write
 
 _TRIES = 10
@@ -109,7 +109,7 @@ def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:
     return Fence(fence.token, first), Fence(fence.token, second)
 
 
-def project_dead_letters(conn: Connection, places: Sequence[Coordinates]) -> Outcomes:
+def project_dead_letters(conn: Connection, places: Sequence[LetterKey]) -> Outcomes:
     """Project dead letters again. In the same transaction each is deleted, or kept with its new reason.
 
     No position moves. Dead letters that are no longer there are not counted. Raises DatabaseUnavailable as `project`.
@@ -126,7 +126,7 @@ def project_dead_letters(conn: Connection, places: Sequence[Coordinates]) -> Out
 
 def _write_dead_letters(
     conn: Connection,
-    places: Sequence[Coordinates],
+    places: Sequence[LetterKey],
     translated: Callable[[Sequence[StoredDeadLetter]], TranslatedBatch],
 ) -> Outcomes:
     with transaction(conn):
