@@ -47,7 +47,9 @@ def compare(settings: Settings, source_names: Sequence[str], options: Options) -
 
 def _open_source(settings: Settings, names: list[str], options: Options, stack: ExitStack) -> RebuildSource:
     if names == [TOPIC]:
-        return FromTopic(_open_topic(settings, stack), ahead=options.repair)
+        whole = _open_topic(settings, stack)
+        whole.warn_if_compacted()
+        return FromTopic(whole, ahead=options.repair)
     # A repair moves the positions to agree with what it writes.
     topic = _open_topic(settings, stack) if options.repair else None
     if names == [ACTIVITY_LOGS]:

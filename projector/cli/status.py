@@ -11,6 +11,8 @@ from rich.table import Table
 from projector.cli.exit_codes import DONE, FAILED
 from projector.cli.output import ago, as_json, duration
 from projector.errors import BrokerUnavailable
+from projector.kafka.compaction import INCOMPLETE, is_compacted
+from projector.kafka.reader import open_topic
 from projector.lag import Partition, backlog, partitions
 from projector.postgres import queries
 from projector.postgres.connection import open_view
@@ -19,10 +21,14 @@ from projector.settings import Settings
 
 
 class StatusReport(NamedTuple):
-    """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer."""
+    """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer.
+
+    `cleanup_policy` is that of the topic, or None if it is unknown.
+    """
 
     topic: str
     kafka_error: str | None
+    cleanup_policy: str | None
     partitions: list[Partition]
     totals: Totals
 
@@ -44,18 +50,21 @@ def _query(settings: Settings) -> StatusReport:
     with open_view(settings) as conn:
         positions = queries.positions(conn, topic=settings.topic)
         totals = queries.totals(conn)
-    kafka_error, log = None, {}
+    kafka_error, policy, log = None, None, {}
     try:
+        with open_topic(settings) as topic:
+            policy = topic.cleanup_policy()
         log = backlog(settings, {position.partition: position.next_offset for position in positions})
     except BrokerUnavailable as error:
         kafka_error = str(error)
-    return StatusReport(settings.topic, kafka_error, partitions(positions, log, at=datetime.now(UTC)), totals)
+    return StatusReport(settings.topic, kafka_error, policy, partitions(positions, log, at=datetime.now(UTC)), totals)
 
 
 def _as_json(report: StatusReport) -> dict[str, object]:
     return {
         "topic": report.topic,
         "kafka": report.kafka_error or "ok",
+        "cleanup_policy": report.cleanup_policy,
         "partitions": [as_json(partition) for partition in report.partitions],
         "delegations": report.totals.delegations,
         "parked": report.totals.parked,
@@ -72,6 +81,8 @@ def _print(report: StatusReport, now: datetime) -> None:
                 f"partition {partition.partition}: {partition.lost_records:,} records were deleted from the topic "
                 "before they were projected; `projector run` stops there and prints the remedy"
             )
+    if is_compacted(report.cleanup_policy):
+        console.print(f"cleanup.policy={report.cleanup_policy}: {INCOMPLETE}")
     _print_totals(report.totals)
 
 

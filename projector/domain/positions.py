@@ -20,6 +20,7 @@ class Polled(NamedTuple):
     """What one partition returned: where reading started, the records, and the offset to read next.
 
     `next_offset` lies beyond the last record if transaction markers, aborted records or compacted offsets follow.
+    `holes` are the offsets on the way that nothing explains: compaction removed their records.
     """
 
     topic: str
@@ -27,6 +28,7 @@ class Polled(NamedTuple):
     start: int
     records: Sequence[Record]
     next_offset: int
+    holes: Sequence[LogRange] = ()
 
 
 class Move(NamedTuple):

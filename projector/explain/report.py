@@ -13,8 +13,9 @@ from projector.explain.order import is_order_decisive
 from projector.explain.scope import KnownFacts, Ranges, ScopeOptions, initial_ranges, widen
 from projector.explain.search import Key, Match, Search
 from projector.explain.stored import StoredFacts, find_repeated, read_letters, read_stored_facts
-from projector.explain.timeline import Entry, Timeline, build_timeline, in_order, projected
+from projector.explain.timeline import Entry, Timeline, build_timeline, projected
 from projector.explain.verdict import Findings, PartitionLag, Repeated, Source, Verdict, build_verdict
+from projector.kafka.compaction import MissingRecords
 from projector.kafka.reader import TopicReader
 from projector.postgres import delegations
 from projector.postgres.connection import Connection, mapped_errors
@@ -75,14 +76,15 @@ def from_topic(
     parked_partitions = {event.partition for event in facts.parked if event.topic == topic.name}
     ranges = initial_ranges(topic, log_ranges, options, KnownFacts(facts.row, parked_partitions))
     widened: list[str] = []
+    missing = MissingRecords()
     while True:
-        search = _search(delegation_id, facts, partial(_batches, topic, ranges), progress)
-        found = _compare(conn, search, in_order(search.matches), facts, log_ranges)
+        search = _search(delegation_id, facts, partial(_batches, topic, ranges, missing), progress)
+        found = _compare(conn, search, facts, log_ranges)
         is_explained = found.timeline.row == facts.row or bool(found.lags and found.projected == facts.row)
         wider = widen(search, ranges, log_ranges, found.timeline, is_explained=is_explained)
         if wider is None:
             scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
-            is_complete = all(log.beginning == 0 for log in log_ranges.values())
+            is_complete = not missing.count and all(log.beginning == 0 for log in log_ranges.values())
             source = Source(topic.name, "the log", is_complete)
             return _explanation(conn, search, found, facts, scope, source)
         ranges, reason = wider
@@ -99,7 +101,7 @@ def from_recordings(
     """
     facts = read_stored_facts(conn, topic, delegation_id)
     search = _search(delegation_id, facts, partial(map, read_recording, files), progress)
-    found = _compare(conn, search, search.matches, facts, None)
+    found = _compare(conn, search, facts, None)
     scope = SearchedScope({}, 0, [str(file) for file in files], search.records, [])
     return _explanation(conn, search, found, facts, scope, Source(topic, "the recording", is_complete=False))
 
@@ -124,22 +126,20 @@ def _search(
         keys |= unknown
 
 
-def _batches(topic: TopicReader, ranges: Ranges) -> Iterable[Sequence[Record]]:
-    for polled in topic.read(ranges):
-        for part in polled:
-            yield part.records
+def _batches(topic: TopicReader, ranges: Ranges, missing: MissingRecords) -> Iterable[Sequence[Record]]:
+    for merged in topic.read_merged(ranges):
+        missing.note(merged.parts)
+        yield merged.records
 
 
 # --- comparing
 
 
-def _compare(
-    conn: Connection, search: Search, matches: Sequence[Match], facts: StoredFacts, log_ranges: Ranges | None
-) -> _Comparison:
+def _compare(conn: Connection, search: Search, facts: StoredFacts, log_ranges: Ranges | None) -> _Comparison:
     """Fold the matches; `log_ranges` is None for recordings, which count as projected."""
     with mapped_errors():
         holders = delegations.read_holders(conn, sorted(search.keys)) if search.keys else {}
-    positions = None if log_ranges is None else facts.positions
+    matches, positions = search.matches, None if log_ranges is None else facts.positions
     timeline = build_timeline(search.delegation_id, matches, holders=holders, positions=positions)
     projected_row = timeline.row
     if positions is not None:

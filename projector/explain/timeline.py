@@ -57,19 +57,6 @@ class Timeline(NamedTuple):
     """The delegation that holds the idempotency key which this one requested; None if this one got its key."""
 
 
-def in_order(matches: Iterable[Match]) -> list[Match]:
-    """Sort by offset within each partition, and by timestamp between partitions, which have no common order."""
-    latest: dict[tuple[str, int], int] = {}
-    ranked = []
-    for match in sorted(matches, key=lambda match: _coordinates(match.record)):
-        topic, partition, offset = _coordinates(match.record)
-        timestamp = -1 if match.record.timestamp is None else match.record.timestamp
-        # Timestamps can go back within a partition, but the order of its offsets must stay.
-        latest[topic, partition] = max(latest.get((topic, partition), -1), timestamp)
-        ranked.append(((latest[topic, partition], topic, partition, offset), match))
-    return [match for _, match in sorted(ranked, key=lambda pair: pair[0])]
-
-
 def build_timeline(
     delegation_id: str,
     matches: Sequence[Match],

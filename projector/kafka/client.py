@@ -1,6 +1,7 @@
 """kafka-python's client of a cluster, with three faults of version 3.0.12 corrected.
 
-This is the only module that uses private parts of the client, apart from a few attributes in this folder.
+This module and `record_batches` are the only ones that use private parts of the client, apart from a few attributes in
+this folder.
 """
 
 from contextlib import suppress

@@ -15,8 +15,9 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
 from projector.errors import BrokerUnavailable, LogGap
-from projector.kafka import connection
+from projector.kafka import compaction, connection
 from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
+from projector.kafka.record_batches import Holes, find_holes
 from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ class GroupConsumer:
         self.member = f"{socket.gethostname()}/{os.getpid()}"
         self._assignment = _Assignment()
         self._consumer: Any = None
+        self._holes = Holes()
         self._topic_id: str | None = None
+        self._policy_is_known = False
         self._commits_fail_since: float | None = None
 
     # --- open and close
@@ -51,6 +54,7 @@ class GroupConsumer:
         self._topic_id = None
         with mapped_errors():
             self._consumer = connection.consumer(self._arguments)
+            self._holes = find_holes(self._consumer)
             self._assignment.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._assignment)
             partitions = self._consumer.partitions_for_topic(self.topic)
@@ -58,6 +62,10 @@ class GroupConsumer:
             self.close()
             raise BrokerUnavailable(connection.no_topic(self.topic))
         self._topic_id = self.topic_id
+        if not self._policy_is_known:
+            with mapped_errors():
+                compaction.warn_if_compacted(self._consumer, self.topic)
+            self._policy_is_known = True
 
     def close(self) -> None:
         """Leave the group, if the broker answers in time."""
@@ -167,7 +175,8 @@ class GroupConsumer:
         start = self._assignment.active[place.partition]
         next_offset = max(position or start, records[-1].offset + 1 if records else start)
         self._assignment.active[place.partition] = next_offset
-        return Polled(place.topic, place.partition, start, records, next_offset)
+        holes = self._holes.take(place, LogRange(start, next_offset))
+        return Polled(place.topic, place.partition, start, records, next_offset, holes)
 
     # --- advisory commits
 

@@ -1,7 +1,7 @@
 """The topic read from outside of the group: what it holds, and its records between two offsets."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,15 +9,27 @@ from kafka import TopicPartition
 from kafka.errors import OffsetOutOfRangeError
 from kafka.partitioner.default import murmur2
 
+from projector.domain.merge import Merge, Merged
 from projector.domain.positions import LogRange, Polled
 from projector.errors import BrokerUnavailable, LogGap
-from projector.kafka import connection
+from projector.kafka import compaction, connection, record_batches
 from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
+from projector.kafka.record_batches import Holes
 from projector.settings import KafkaSettings
 
 SILENT_SECONDS = 30.0
 """If records must follow and none comes for this long, Kafka is unavailable: the client only returns nothing."""
 FIRST_RECORDS = 20
+_WITHOUT_GROUP = {
+    "group_id": None,
+    "group_instance_id": None,
+    # A reader waits only for records that exist. A fetch of partitions that are read must not delay that of the others.
+    "fetch_max_wait_ms": 50,
+}
+MERGE_BYTES = 32 * 1024 * 1024
+"""About how many bytes of records a merge holds."""
+MIN_BYTES = 16 * 1024
+"""A smaller fetch per partition costs more requests than it saves memory."""
 
 
 class TopicReader:
@@ -25,6 +37,8 @@ class TopicReader:
 
     def __init__(self, client: Any, name: str) -> None:
         self._client = client
+        self._holes = Holes()
+        self._partition_bytes: int = client.config["max_partition_fetch_bytes"]
         self.name = name
         self.partitions: list[int] = sorted(client.partitions_for_topic(name) or ())
 
@@ -32,6 +46,16 @@ class TopicReader:
     def topic_id(self) -> str | None:
         """Kafka's id of the topic now."""
         return connection.topic_id(self._client, self.name)
+
+    def cleanup_policy(self) -> str | None:
+        """The topic's `cleanup.policy`, or None if the user may not describe the topic's configs."""
+        with mapped_errors():
+            return compaction.cleanup_policy(self._client, self.name)
+
+    def warn_if_compacted(self) -> None:
+        """Log that the topic cannot be projected completely, if it is compacted."""
+        with mapped_errors():
+            compaction.warn_if_compacted(self._client, self.name)
 
     def partition_of(self, key: bytes) -> int:
         """The partition that the default partitioner of Kafka's own clients gives this key."""
@@ -60,22 +84,34 @@ class TopicReader:
                     return found
         return []
 
-    def read(self, ranges: Mapping[int, LogRange], *, silent_seconds: float | None = None) -> Iterator[list[Polled]]:
+    def read(
+        self,
+        ranges: Mapping[int, LogRange],
+        *,
+        silent_seconds: float | None = None,
+        ahead: Callable[[], Collection[int]] = tuple,
+        partition_bytes: int | None = None,
+    ) -> Iterator[list[Polled]]:
         """The records of these partitions within these offsets: one list per poll, until all are read.
 
         Each `start` of a partition is its last `next_offset`, also across markers and compacted offsets. A poll that
-        returned nothing gives an empty list. Raises LogGap if an offset is not, or no longer, in the topic. Raises
-        BrokerUnavailable if nothing comes for `silent_seconds`.
+        returned nothing gives an empty list. Partitions in `ahead()` are not read for the moment. One fetch returns at
+        most `partition_bytes` of a partition, and at least one batch. Raises LogGap if an offset is not, or no longer,
+        in the topic. Raises BrokerUnavailable if nothing comes for `silent_seconds`.
         """
         patience = SILENT_SECONDS if silent_seconds is None else silent_seconds
         reached = {partition: within.beginning for partition, within in ranges.items() if within.beginning < within.end}
         with mapped_errors():
             self._client.unsubscribe()  # else a partition that an earlier read paused would stay paused
             self._client.assign([TopicPartition(self.name, partition) for partition in reached])
+            self._holes = record_batches.find_holes(self._client)
+            limit = min(partition_bytes or self._partition_bytes, self._partition_bytes)
+            record_batches.limit_partition_fetch(self._client, limit)
             for partition, offset in reached.items():
                 self._client.seek(TopicPartition(self.name, partition), offset)
         received_at = time.monotonic()
         while reached:
+            self._pause(reached.keys() & set(ahead()), reached)
             polled = [part for part in self._poll(reached, ranges) if part.next_offset > part.start]
             if not polled and time.monotonic() - received_at > patience:
                 raise BrokerUnavailable(f"{self.name} returned no record for {patience:.0f} s, though it has more")
@@ -86,6 +122,43 @@ class TopicReader:
             else:
                 received_at += time.monotonic() - yielded_at  # the caller's own time does not count
 
+    def read_merged(
+        self,
+        ranges: Mapping[int, LogRange],
+        *,
+        before: Mapping[int, int] | None = None,
+        silent_seconds: float | None = None,
+    ) -> Iterator[Merged]:
+        """The records of these partitions within these offsets, in merged order: see `Merge`, also for `before`.
+
+        Holds about MERGE_BYTES of records. A partition that is far ahead of the others is not read for the moment.
+        Raises as `read`.
+        """
+        left = {partition: within for partition, within in ranges.items() if within.beginning < within.end}
+        if len(left) < 2:
+            for polled in self.read(left, silent_seconds=silent_seconds):
+                yield from (Merged(part.records, [part]) for part in polled)
+            return
+        merge, share = Merge(left, before), MERGE_BYTES // len(left)
+
+        def ahead() -> list[int]:
+            return [partition for partition, size in merge.sizes().items() if size >= share]
+
+        for polled in self.read(
+            left, silent_seconds=silent_seconds, ahead=ahead, partition_bytes=max(share, MIN_BYTES)
+        ):
+            for part in polled:
+                merge.add(part, is_end=part.next_offset == left[part.partition].end)
+            yield merge.take()
+
+    def _pause(self, ahead: Collection[int], reached: Iterable[int]) -> None:
+        """Read these partitions of `reached` later, and the others now."""
+        paused = {place.partition for place in self._client.paused()}
+        for partition in reached:
+            if (partition in ahead) != (partition in paused):
+                change = self._client.pause if partition in ahead else self._client.resume
+                change(TopicPartition(self.name, partition))
+
     def _poll(self, reached: dict[int, int], ranges: Mapping[int, LogRange]) -> list[Polled]:
         """One poll. Advances `reached`, and removes a partition from it at its end."""
         with mapped_errors():
@@ -93,14 +166,18 @@ class TopicReader:
                 found = self._client.poll(timeout_ms=POLL_MS, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 raise self._gap(error.args[0]) from error
+            paused = self._client.paused()
             polled = []
             for partition, start in list(reached.items()):
                 place, end = TopicPartition(self.name, partition), ranges[partition].end
+                if place in paused:
+                    continue
                 records = found.get(place, [])
                 next_offset = min(end, self._client.position(place, timeout_ms=POLL_MS) or start)
                 if records and records[-1].offset >= end:
                     records = [record for record in records if record.offset < end]
-                polled.append(Polled(self.name, partition, start, records, next_offset))
+                holes = self._holes.take(place, LogRange(start, next_offset))
+                polled.append(Polled(self.name, partition, start, records, next_offset, holes))
                 reached[partition] = next_offset
                 if next_offset == end:
                     self._client.pause(place)
@@ -124,7 +201,7 @@ def open_topic(settings: KafkaSettings, *, fetch_bytes: int | None = None) -> It
     `fetch_bytes` limits one fetch over all partitions. Raises BrokerUnavailable if Kafka or the topic is not there,
     Misconfigured if access is refused.
     """
-    arguments = connection.arguments(settings) | {"group_id": None, "group_instance_id": None}
+    arguments = connection.arguments(settings) | _WITHOUT_GROUP
     if fetch_bytes is not None:
         arguments |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
     connection.require_reachable(settings.bootstrap_servers)

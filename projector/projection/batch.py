@@ -1,11 +1,11 @@
 """Batches: records cut into chunks that one transaction can hold, with the moves of the positions they pass."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
+from projector.domain.merge import Merged
 from projector.domain.positions import Move, Polled
 from projector.settings import BatchLimits
 
@@ -20,27 +20,42 @@ class Batch(NamedTuple):
 
 
 def batches(polled: Sequence[Polled], limits: BatchLimits) -> Iterator[Batch]:
-    """Cut polled records into batches. A partition that advanced without records adds its move to the batch before."""
-    parts = sorted(polled, key=lambda part: (part.topic, part.partition))
-    left = deque(part for part in parts if part.next_offset != part.start)
-    for records in chunks((record for part in parts for record in part.records), limits):
-        yield Batch(records, list(_moves(left, len(records))))
-    if left:
-        yield Batch([], list(_moves(left, 0)))
+    """Cut the polled records of a topic into batches, one partition after the other."""
+    parts = sorted(polled, key=lambda part: part.partition)
+    return merged_batches(Merged([record for part in parts for record in part.records], parts), limits)
 
 
-def _moves(left: deque[Polled], count: int) -> Iterator[Move]:
-    """Yield the moves of the next `count` records, and remove these records from `left`."""
-    while left and (count or not left[0].records):
-        part = left.popleft()
-        records = part.records[:count]
-        last, next_offset = records[-1] if records else None, part.next_offset
-        if last is not None and len(records) < len(part.records):
-            next_offset = last.offset + 1
-            left.appendleft(part._replace(start=next_offset, records=part.records[count:]))
-        count -= len(records)
-        record_at = recorded_at(last.timestamp) if last else None
-        yield Move(part.topic, part.partition, part.start, next_offset, record_at)
+def merged_batches(merged: Merged, limits: BatchLimits) -> Iterator[Batch]:
+    """Cut records of several partitions into batches, in their order.
+
+    The first batch also has the moves of the partitions that advanced without records.
+    """
+    left: dict[int, Polled] = {}
+    for part in merged.parts:
+        first = left.get(part.partition, part)
+        left[part.partition] = first._replace(records=part.records or first.records, next_offset=part.next_offset)
+    for records in chunks(merged.records, limits):
+        yield Batch(records, list(_moves(left, {record.partition: record for record in records})))
+    if moves := list(_moves(left, {})):
+        yield Batch([], moves)
+
+
+def _moves(left: dict[int, Polled], last: Mapping[int, Record]) -> Iterator[Move]:
+    """Yield the moves over the records up to `last` (partition → record), and remove what they pass from `left`."""
+    for partition, part in sorted(left.items()):
+        record = last.get(partition)
+        if record is None and part.records:
+            continue
+        next_offset = part.next_offset
+        if record is None or record.offset == part.records[-1].offset:
+            del left[partition]
+        else:
+            next_offset = record.offset + 1
+            left[partition] = part._replace(start=next_offset)
+        if next_offset != part.start:
+            yield Move(
+                part.topic, partition, part.start, next_offset, recorded_at(record.timestamp) if record else None
+            )
 
 
 def chunks(records: Iterable[R], limits: BatchLimits) -> Iterator[list[R]]:

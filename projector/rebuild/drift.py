@@ -4,7 +4,7 @@ docs/decisions/0006 explains the rules.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -48,6 +48,7 @@ class Coverage(NamedTuple):
     | `proves_absence` | a row that the source lacks never existed, unless it was created before `since` |
     | `is_log` | the source is the view's own topic up to the view's positions, so the parked events must be equal too |
     | `steps` | the source has each step: the times of steps, and which of two terminal statuses came first |
+    | `holes` | partition → the offset after the last hole in its log. Rows older than `since` are then not compared |
     """
 
     since: datetime | None = None
@@ -55,6 +56,7 @@ class Coverage(NamedTuple):
     proves_absence: bool = True
     is_log: bool = True
     steps: bool = True
+    holes: Mapping[int, int] = {}
 
 
 class Sides(NamedTuple):
@@ -117,7 +119,7 @@ def classify(
     if found.kind is DriftKind.UNEXPECTED and not coverage.proves_absence:
         return Classification.NOT_COVERED
     is_older = coverage.since is not None and view.created_at < coverage.since
-    if is_older and (found.sides.log is None or _has_another_end(view, found.sides.log)):
+    if is_older and (coverage.holes or found.sides.log is None or _has_another_end(view, found.sides.log)):
         return Classification.NOT_COVERED
     return Classification.DRIFT
 

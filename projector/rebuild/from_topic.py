@@ -1,12 +1,13 @@
 """The topic as the source of a rebuild: every step, from the beginning of its log up to the view's positions."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from projector.contract.fields import recorded_at
 from projector.domain.positions import LogRange, require_no_log_gap
 from projector.errors import Misconfigured, ProjectorError
+from projector.kafka.compaction import MissingRecords
 from projector.kafka.reader import TopicReader
 from projector.postgres import positions
 from projector.postgres.connection import Connection
@@ -27,6 +28,8 @@ class FromTopic:
         """`ahead`: fold partitions without a position up to their end, which becomes their position; else skip them."""
         self.topic = topic
         self._ahead = ahead
+        self._missing = MissingRecords()
+        self._complete: tuple[Mapping[int, int], datetime] | None = None
         self.name = f"topic {topic.name}"
 
     def is_empty(self) -> bool:
@@ -109,7 +112,22 @@ class FromTopic:
                 return
 
     def coverage(self, view: Connection, initial: Coverage) -> Coverage:
-        return initial
+        """With holes in the log, it covers rows that were created after the last of them, and proves no absence."""
+        holes = {**initial.holes, **self._missing.ends}
+        if not holes:
+            return initial
+        since = max(initial.since or datetime.min.replace(tzinfo=UTC), self._since_holes(view, holes))
+        # A row that is younger than now tells nothing by its time.
+        until = shadow.now(view)
+        return initial._replace(since=since, until=until, proves_absence=False, is_log=False, holes=holes)
+
+    def _since_holes(self, view: Connection, holes: Mapping[int, int]) -> datetime:
+        """The time from which no record is missing. It is read from the topic only if the holes have changed."""
+        if self._complete is None or self._complete[0] != holes:
+            log_ranges = self.topic.log_ranges(holes)
+            after = {partition: log_ranges[partition]._replace(beginning=end) for partition, end in holes.items()}
+            self._complete = holes, self._since(view, after, is_whole=False)
+        return self._complete[1]
 
     def lock_positions(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
         if exclusive:
@@ -158,9 +176,11 @@ class FromTopic:
         }
 
     def _read(self, into: ShadowProjector, ranges: Mapping[int, LogRange], silent_seconds: float | None = None) -> None:
-        if ranges:
-            for polled in self.topic.read(ranges, silent_seconds=silent_seconds):
-                into.project_polled(polled)
+        before = shadow.last_timestamps(into.conn, self.topic.name)
+        for merged in self.topic.read_merged(ranges, before=before, silent_seconds=silent_seconds):
+            if self._missing.note(merged.parts):
+                shadow.store_holes(into.conn, self._missing.ends)
+            into.project_merged(merged)
 
 
 def _shifted(at: datetime, by: timedelta) -> datetime:

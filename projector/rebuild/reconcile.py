@@ -212,6 +212,7 @@ def _compare_at_one_position(job: _Job, coverage: Coverage) -> Result:
         until = source.lock_positions(view, exclusive=options.repair)
         if not source.catch_up(projector, until):
             raise _TailTooLong
+        coverage = source.coverage(view, coverage)
         projector.finish()
         candidates.add(view, sorted(projector.touched or ()))
         if options.repair:

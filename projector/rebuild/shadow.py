@@ -4,6 +4,7 @@ Two kinds of connections use it. One has the shadow's schema first on its search
 into the view fill the shadow. The functions here take a connection to the view, and name the shadow's schema.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -120,6 +121,26 @@ def positions(conn: Connection, topic: str) -> dict[int, int]:
         "SELECT partition, next_offset FROM projector_shadow.positions WHERE topic = %(topic)s", {"topic": topic}
     )
     return dict(rows)
+
+
+def last_timestamps(conn: Connection, topic: str) -> dict[int, int]:
+    """Partition → the timestamp (ms since 1970) of the last folded record that had one."""
+    rows = conn.execute(
+        """
+        SELECT partition, (extract(epoch FROM record_at) * 1000)::bigint
+          FROM projector_shadow.positions WHERE topic = %(topic)s AND record_at IS NOT NULL
+        """,
+        {"topic": topic},
+    )
+    return dict(rows)
+
+
+def store_holes(conn: Connection, holes: Mapping[int, int]) -> None:
+    """Store where the holes of the log end (partition → offset), for a run that resumes this one."""
+    conn.execute(
+        "UPDATE projector_shadow.work SET coverage = jsonb_set(coverage, '{holes}', %(holes)s::jsonb)",
+        {"holes": json.dumps(holes)},
+    )
 
 
 def source_ids(conn: Connection, topic: str) -> set[str | None]:

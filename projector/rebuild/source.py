@@ -10,11 +10,12 @@ from uuid import UUID
 from projector.contract.envelope import Record
 from projector.contract.translate import Translation
 from projector.domain.fold import TranslatedBatch, TranslatedRecord, translate_batch
-from projector.domain.positions import Fence, Move, Polled, log_gap
+from projector.domain.merge import Merged
+from projector.domain.positions import Fence, Move, log_gap
 from projector.kafka.reader import TopicReader
 from projector.postgres import delegations, positions
 from projector.postgres.connection import Connection
-from projector.projection.batch import batches, chunks
+from projector.projection.batch import chunks, merged_batches
 from projector.projection.transaction import PendingBatch
 from projector.rebuild import repair
 from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
@@ -74,9 +75,9 @@ class ShadowProjector:
         self.records += read
         self._progress(self.records, self.total)
 
-    def project_polled(self, polled: Sequence[Polled]) -> None:
-        """Project the records of a poll."""
-        for batch in batches(polled, self.limits):
+    def project_merged(self, merged: Merged) -> None:
+        """Project the records of a poll, in merged order."""
+        for batch in merged_batches(merged, self.limits):
             self.project(batch.records, batch.moves)
 
     def _ids(self, records: Iterable[TranslatedRecord]) -> set[str]:
@@ -127,7 +128,7 @@ class RebuildSource(Protocol):
         ...
 
     def coverage(self, view: Connection, initial: Coverage) -> Coverage:
-        """The coverage after the fold; `initial` is what `begin` returned."""
+        """The coverage of what is folded now; `initial` is what `begin` returned."""
         ...
 
     def lock_positions(self, view: Connection, *, exclusive: bool) -> dict[int, int]:
@@ -205,4 +206,5 @@ def load_coverage(text: str) -> Coverage:
     """The coverage that `dump_coverage` returned as JSON."""
     fields = json.loads(text)
     times = {name: fields[name] and datetime.fromisoformat(fields[name]) for name in ("since", "until")}
-    return Coverage(**{**fields, **times})
+    holes = {int(partition): end for partition, end in fields.get("holes", {}).items()}
+    return Coverage(**{**fields, **times, "holes": holes})

@@ -147,13 +147,12 @@ class Recorder:
         return written
 
     def _lines(self, within: Mapping[int, LogRange], progress: Callable[[int], None]) -> Iterator[RecordedRecord]:
-        for poll in self._topic.read(within):
-            for polled in sorted(poll, key=lambda polled: polled.partition):
-                self.read += len(polled.records)
-                for record in filter(self._selection.includes, polled.records):
-                    self.records[polled.partition] += 1
-                    yield self._line(record)
-                progress(polled.next_offset - polled.start)
+        for merged in self._topic.read_merged(within):
+            self.read += len(merged.records)
+            for record in filter(self._selection.includes, merged.records):
+                self.records[record.partition] += 1
+                yield self._line(record)
+            progress(sum(part.next_offset - part.start for part in merged.parts))
 
     def _line(self, record: Record) -> RecordedRecord:
         line = RecordedRecord(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)

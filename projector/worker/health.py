@@ -10,6 +10,7 @@ from pathlib import Path
 
 from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError, Unavailable
+from projector.kafka.compaction import MissingRecords
 
 log = logging.getLogger(__name__)
 
@@ -79,10 +80,12 @@ class Outages:
 
 
 class Summary:
-    """Counts outcomes, and logs how many were added since the last summary."""
+    """Counts outcomes and missing records, and logs how many were added since the last summary."""
 
     def __init__(self) -> None:
         self.outcomes: Counter[Outcome] = Counter()
+        self.missing = MissingRecords()
+        self._logged_missing = 0
         self._logged_at = time.monotonic()
         self._logged: Counter[Outcome] = Counter()
 
@@ -95,7 +98,9 @@ class Summary:
         """Log the outcomes since the last call, and start again."""
         counts = {str(outcome): self.outcomes[outcome] - self._logged[outcome] for outcome in Outcome}
         fields = {"seconds": round(self.age_seconds, 1), "records": sum(counts.values())}
+        counts["missing"] = self.missing.count - self._logged_missing
         self._logged_at, self._logged = time.monotonic(), Counter(self.outcomes)
+        self._logged_missing = self.missing.count
         log.info(message, extra={**fields, **{outcome: count for outcome, count in counts.items() if count}})
 
 

@@ -116,6 +116,7 @@ class Worker:
 
     def _project(self, conn: Connection, polled: list[Polled]) -> None:
         polled_at = time.monotonic()
+        self._summary.missing.note(polled)
         for batch in batches(polled, self.settings):
             if self.shutdown.requested:
                 return

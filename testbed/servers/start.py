@@ -43,6 +43,7 @@ BROKER_PROPERTIES = {
     "group.min.session.timeout.ms": "1000",  # tests shorten the session timeout
     "log.retention.ms": "-1",  # the records of tests have old timestamps
     "log.cleaner.dedupe.buffer.size": "4194304",  # the default is a quarter of the heap
+    "log.cleaner.backoff.ms": "200",  # tests await compaction; the default is 15 s
     "message.max.bytes": "20971520",
     "replica.fetch.max.bytes": "20971520",
     "offsets.topic.num.partitions": "4",

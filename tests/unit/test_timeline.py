@@ -14,7 +14,7 @@ from projector.contract.facts import Status
 from projector.domain.outcomes import LOST, REPEATED, Outcome
 from projector.explain.search import Key, Search
 from projector.explain.sentences import Why, sentence
-from projector.explain.timeline import Change, Entry, Timeline, build_timeline, in_order, projected
+from projector.explain.timeline import Change, Entry, Timeline, build_timeline, projected
 from projector.recordings.file import RecordedRecord, read_recording
 
 ROW = "a0a0a0a0-0000-4000-8000-000000000001"
@@ -25,7 +25,7 @@ COMPETING: Any = {"request_body": {"delegation_id": "d-2", "task": "t"}, **KEYED
 def timeline_of(records: Iterable[RecordedRecord], **options: Any) -> Timeline:
     search = Search("d-1", keys=[(CALLER, "k")])
     search.scan(records)
-    return build_timeline("d-1", in_order(search.matches), **options)
+    return build_timeline("d-1", search.matches, **options)
 
 
 def timeline(*values: object, **options: Any) -> Timeline:
@@ -178,20 +178,3 @@ def test_recorded_delegations_make_the_projected_rows(file: Path) -> None:
         search = Search(delegation_id, keys=keys)
         search.scan(records)
         assert build_timeline(delegation_id, search.matches).row == row
-
-
-def test_order_is_by_offset_then_by_timestamp_between_partitions() -> None:
-    records = [
-        record(heartbeat(0), 1, partition=1, timestamp=50),
-        record(heartbeat(1), 0, partition=1, timestamp=200),
-        record(heartbeat(2), 7, partition=0, timestamp=100),
-        record(heartbeat(3), 8, partition=0, timestamp=None),
-        record(heartbeat(4), 0, partition=2, timestamp=150),
-    ]
-    assert [(entry.partition, entry.offset) for entry in timeline_of(records).entries] == [
-        (0, 7),
-        (0, 8),
-        (2, 0),
-        (1, 0),
-        (1, 1),
-    ]
