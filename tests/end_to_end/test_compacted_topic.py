@@ -59,6 +59,7 @@ def test_whole_readers_name_the_holes_and_keep_the_rows(compacted: Cluster) -> N
         assert SENTENCE in output
         assert "records are missing in the log" in output
     assert command(compacted, "rebuild", "--yes", "--json").json()["written"] is None
+    assert command(compacted, "explain", "d-1", "--json").json()["verdict"] == "not_covered"
     status = command(compacted, "status", "--json").json()
     assert (status["delegations"]["completed"], status["cleanup_policy"]) == (1, "compact")
     assert f"cleanup.policy=compact: {SENTENCE}" in " ".join(command(compacted, "status").out.split())
