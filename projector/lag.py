@@ -1,4 +1,4 @@
-"""Lag: how far the view is behind the topic, per partition."""
+"""Lag: how far the view is behind the topic, per partition, and what waits behind an open transaction."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from projector.contract.fields import recorded_at
 from projector.domain.positions import LogRange
 from projector.kafka.reader import TopicReader, open_topic
+from projector.kafka.transactions import transactional_ids
 from projector.postgres.queries import PositionDetail
 from projector.settings import KafkaSettings
 
@@ -15,11 +16,38 @@ WAIT_SECONDS = 2.0
 _FETCH_BYTES = 64 * 1024
 
 
+class OpenTransaction(NamedTuple):
+    """The first open transaction of a partition, which begins at `offset`, the last stable offset.
+
+    No reader of committed records gets what lies between this offset and the high watermark, whoever wrote it. `since`
+    is the timestamp of the first record of the transaction. The id is None if Kafka does not tell it.
+    """
+
+    partition: int
+    offset: int
+    high_watermark: int
+    since: datetime | None = None
+    transactional_id: str | None = None
+
+    @property
+    def waiting_offsets(self) -> int:
+        return self.high_watermark - self.offset
+
+    def __str__(self) -> str:
+        since = f", since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        name = f" (transactional id {self.transactional_id})" if self.transactional_id else ""
+        return (
+            f"partition {self.partition}: {self.waiting_offsets:,} offsets from offset {self.offset} on wait behind an "
+            f"open transaction{name}{since}"
+        )
+
+
 class Backlog(NamedTuple):
     """The offsets that a partition holds, and the timestamp (ms) of the first record that is not projected, if any."""
 
     held: LogRange
     first_timestamp: int | None
+    open_transaction: OpenTransaction | None = None
 
 
 def backlog(settings: KafkaSettings, positions: Mapping[int, int]) -> dict[int, Backlog]:
@@ -28,11 +56,38 @@ def backlog(settings: KafkaSettings, positions: Mapping[int, int]) -> dict[int, 
     Joins no group. Raises BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
     """
     with open_topic(settings, fetch_bytes=_FETCH_BYTES) as topic:
-        ranges = topic.log_ranges()
+        ranges, waiting = _ranges(settings, topic)
         starts = {partition: max(positions.get(partition, 0), held.beginning) for partition, held in ranges.items()}
         behind = {partition: LogRange(start, ranges[partition].end) for partition, start in starts.items()}
         first = _first_timestamps(topic, behind)
-        return {partition: Backlog(held, first.get(partition)) for partition, held in ranges.items()}
+        return {
+            partition: Backlog(held, first.get(partition), waiting.get(partition)) for partition, held in ranges.items()
+        }
+
+
+def open_transactions(settings: KafkaSettings) -> dict[int, OpenTransaction]:
+    """Partition → its first open transaction, if there is one. Joins no group. Raises as `backlog`."""
+    with open_topic(settings, fetch_bytes=_FETCH_BYTES) as topic:
+        return _ranges(settings, topic)[1]
+
+
+def _ranges(settings: KafkaSettings, committed: TopicReader) -> tuple[dict[int, LogRange], dict[int, OpenTransaction]]:
+    """What the partitions hold for readers of committed records, and what waits behind open transactions."""
+    with open_topic(settings, fetch_bytes=_FETCH_BYTES, uncommitted=True) as topic:
+        # First the high watermarks: else a record that is committed between the two reads would seem to wait.
+        marks = {partition: held.end for partition, held in topic.log_ranges().items()}
+        ranges = committed.log_ranges()
+        behind = {
+            number: LogRange(held.end, marks[number])
+            for number, held in ranges.items()
+            if held.end < marks.get(number, 0)
+        }
+        first = _first_timestamps(topic, behind)
+    names = transactional_ids(settings, {number: waiting.beginning for number, waiting in behind.items()})
+    return ranges, {
+        number: OpenTransaction(number, *waiting, recorded_at(first.get(number)), names.get(number))
+        for number, waiting in behind.items()
+    }
 
 
 def _first_timestamps(topic: TopicReader, behind: Mapping[int, LogRange]) -> dict[int, int]:
@@ -52,13 +107,16 @@ def _first_timestamps(topic: TopicReader, behind: Mapping[int, LogRange]) -> dic
 class Partition(NamedTuple):
     """The lag of one partition. A value is None if Kafka does not answer or the value does not exist yet.
 
-    `lost_records` were deleted from the topic before they were projected: `run` stops there with the remedy.
+    `lost_records` were deleted from the topic before they were projected: `run` stops there with the remedy. `end` is
+    the last stable offset. The offsets from there to the high watermark wait behind an open transaction.
     """
 
     partition: int
     position: int | None
     beginning: int | None
     end: int | None
+    high_watermark: int | None
+    open_transaction: OpenTransaction | None
     lag_records: int | None
     lag_seconds: float | None
     lost_records: int
@@ -81,11 +139,14 @@ def _partition(number: int, position: PositionDetail | None, backlog: Backlog | 
     offset = position.next_offset if position else None
     held = backlog.held if backlog else None
     lag = None if held is None else held.end - max(held.beginning if offset is None else offset, held.beginning)
+    waiting = backlog.open_transaction if backlog else None
     return Partition(
         partition=number,
         position=offset,
         beginning=held.beginning if held else None,
         end=held.end if held else None,
+        high_watermark=waiting.high_watermark if waiting else held.end if held else None,
+        open_transaction=waiting,
         lag_records=None if lag is None else max(lag, 0),
         lag_seconds=_seconds(lag, position, backlog, at),
         lost_records=0 if held is None or offset is None else max(held.beginning - offset, 0),

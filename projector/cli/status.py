@@ -65,11 +65,18 @@ def _as_json(report: StatusReport) -> dict[str, object]:
         "topic": report.topic,
         "kafka": report.kafka_error or "ok",
         "cleanup_policy": report.cleanup_policy,
-        "partitions": [as_json(partition) for partition in report.partitions],
+        "partitions": [_partition_as_json(partition) for partition in report.partitions],
         "delegations": report.totals.delegations,
         "parked": report.totals.parked,
         "dead_letters": report.totals.dead_letters,
     }
+
+
+def _partition_as_json(partition: Partition) -> dict[str, object]:
+    waiting = partition.open_transaction
+    if waiting is None:
+        return as_json(partition)
+    return as_json(partition) | {"open_transaction": as_json(waiting) | {"waiting_offsets": waiting.waiting_offsets}}
 
 
 def _print(report: StatusReport, now: datetime) -> None:
@@ -81,6 +88,8 @@ def _print(report: StatusReport, now: datetime) -> None:
                 f"partition {partition.partition}: {partition.lost_records:,} records were deleted from the topic "
                 "before they were projected; `projector run` stops there and prints the remedy"
             )
+        if partition.open_transaction:
+            console.print(f"{partition.open_transaction}; the high watermark is {partition.high_watermark}")
     if is_compacted(report.cleanup_policy):
         console.print(f"cleanup.policy={report.cleanup_policy}: {INCOMPLETE}")
     _print_totals(report.totals)

@@ -61,7 +61,15 @@ def require_reachable(bootstrap_servers: str) -> None:
 
 
 def consumer(configs: Mapping[str, object]) -> Any:
-    """A consumer that has reached its cluster. If it cannot start, its client is closed: else its thread would stay."""
+    """A consumer that has reached its cluster."""
+    return started(KafkaConsumer, configs)
+
+
+def started(kind: Any, configs: Mapping[str, object]) -> Any:
+    """A consumer or an admin client that has reached its cluster.
+
+    If it cannot start, its client is closed: else its thread would stay.
+    """
     created: list[Client] = []
 
     def create(**client_configs: object) -> Client:
@@ -69,7 +77,7 @@ def consumer(configs: Mapping[str, object]) -> Any:
         return created[0]
 
     try:
-        return KafkaConsumer(**configs, kafka_client=create)
+        return kind(**configs, kafka_client=create)
     except BaseException as error:
         for client in created:
             client.close()

@@ -108,6 +108,15 @@ class GroupConsumer:
         with mapped_errors():
             return connection.log_ranges(self._consumer, self.topic, partitions)
 
+    @property
+    def high_watermarks(self) -> dict[int, int]:
+        """Active partition → its high watermark, as the last fetch returned it. Missing before the first fetch."""
+        with mapped_errors():
+            marks = {
+                partition: self._consumer.highwater(TopicPartition(self.topic, partition)) for partition in self.active
+            }
+        return {partition: mark for partition, mark in marks.items() if mark is not None}
+
     def start(self, partition: int, offset: int, held: LogRange) -> None:
         """Read an unclaimed partition from `offset`. Raises LogGap if `held`, its offsets, does not contain it."""
         if offset > held.end:  # the owner before us may have moved on since `held` was read

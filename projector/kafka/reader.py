@@ -195,13 +195,18 @@ class TopicReader:
 
 
 @contextmanager
-def open_topic(settings: KafkaSettings, *, fetch_bytes: int | None = None) -> Iterator[TopicReader]:
+def open_topic(
+    settings: KafkaSettings, *, fetch_bytes: int | None = None, uncommitted: bool = False
+) -> Iterator[TopicReader]:
     """The topic, read by a consumer that joins no group and commits nothing.
 
-    `fetch_bytes` limits one fetch over all partitions. Raises BrokerUnavailable if Kafka or the topic is not there,
+    `fetch_bytes` limits one fetch over all partitions. `uncommitted`: also what is in open and aborted transactions;
+    the end of a partition is then its high watermark. Raises BrokerUnavailable if Kafka or the topic is not there,
     Misconfigured if access is refused.
     """
     arguments = connection.arguments(settings) | _WITHOUT_GROUP
+    if uncommitted:
+        arguments |= {"isolation_level": "read_uncommitted"}
     if fetch_bytes is not None:
         arguments |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
     connection.require_reachable(settings.bootstrap_servers)

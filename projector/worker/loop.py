@@ -19,6 +19,7 @@ from projector.projection.batch import batches
 from projector.projection.transaction import Outcomes, PendingBatch
 from projector.settings import Settings
 from projector.worker.health import Health, Outages, StallDetector, Summary
+from projector.worker.open_transactions import OpenTransactions
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Worker:
         self._outages = Outages(self.health)
         self._summary = Summary()
         self._stalls = StallDetector(settings.stalled_after_seconds)
+        self._open_transactions = OpenTransactions(settings)
         self._conn: Connection | None = None
         self._pending: PendingBatch | None = None
         self._written: dict[int, int] = {}
@@ -176,10 +178,12 @@ class Worker:
         active = self.consumer.active
         self.consumer.commit({partition: offset for partition, offset in self._written.items() if partition in active})
         self._require_progress(now)
+        self._open_transactions.look(active, self.consumer.high_watermarks, now)
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             self.health.report(healthy=False, state="Kafka does not answer the group's commits")
         else:
-            self.health.report(healthy=True, state="projecting" if active else "waiting for partitions")
+            state = "projecting" if active else "waiting for partitions"
+            self.health.report(healthy=True, state="; ".join((state, *self._open_transactions.sentences)))
         if self._summary.age_seconds >= self.settings.summary_seconds:
             self._summary.log("summary")
 

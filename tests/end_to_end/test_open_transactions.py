@@ -1,0 +1,144 @@
+"""Committed records behind a transaction that its producer never ends: status, `run`, health and verify name it."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import Cluster, wait_until
+from commands import run_projector
+from kafka import KafkaProducer
+from topics import create_topic
+
+from testbed.workload import Record
+
+FIRST_MS = 1_777_975_200_123
+"""2026-05-05 10:00:00, when the first record is written. Each of the others is one second younger."""
+OPEN_SINCE = "2026-05-05T10:00:01.123000+00:00"
+CALLER = "c1000000-0000-4000-8000-000000000011"
+
+
+def request(number: int) -> Record:
+    row = {
+        "id": f"e0000000-0000-4000-8000-{number:012}",
+        "workspace_id": CALLER,
+        "activity_type": "delegation",
+        "source_id": CALLER,
+        "target_id": "e1000000-0000-4000-8000-000000000001",
+        "method": "delegate",
+        "status": "pending",
+        "created_at": "2026-05-05T10:00:00.000000Z",
+        "request_body": {"task": "count beans", "delegation_id": f"d-{number}"},
+    }
+    return Record(CALLER.encode(), json.dumps(row).encode(), FIRST_MS + 1000 * number)
+
+
+@contextmanager
+def open_transaction(cluster: Cluster, record: Record) -> Iterator[None]:
+    """The record in a transaction that is open within the block. At its end the next producer of this id aborts it."""
+    name = f"never-ends-{cluster.topic}"
+    arguments = {"bootstrap_servers": cluster.bootstrap_servers, "transactional_id": name, "acks": "all"}
+    producer = KafkaProducer(transaction_timeout_ms=600_000, **arguments)
+    producer.init_transactions()
+    producer.begin_transaction()
+    producer.send(cluster.topic, record.value, record.key, partition=0, timestamp_ms=record.timestamp)
+    producer.flush()
+    yield
+    successor = KafkaProducer(**arguments)
+    successor.init_transactions()
+    successor.close()
+    producer.close()
+
+
+@pytest.fixture
+def one_partition(cluster: Cluster, kafka: str) -> Cluster:
+    cluster.topic = create_topic(kafka, partitions=1)
+    return cluster
+
+
+@pytest.fixture
+def waiting(one_partition: Cluster) -> Iterator[Cluster]:
+    """A record, a record of an open transaction, and three records behind it."""
+    one_partition.publish([request(0)])
+    with open_transaction(one_partition, request(1)):
+        one_partition.publish(map(request, (2, 3, 4)))
+        yield one_partition
+
+
+def settings_of(cluster: Cluster) -> dict[str, str]:
+    return {name: getattr(cluster, name) for name in ("database_url", "bootstrap_servers", "topic")}
+
+
+def partition_of(cluster: Cluster) -> Any:
+    (partition,) = run_projector("status", "--json", **settings_of(cluster)).json()["partitions"]
+    return partition
+
+
+def wait_for_position(cluster: Cluster, offset: int) -> None:
+    wait_until(lambda: cluster.positions() == {0: offset}, f"the position {offset}")
+
+
+def test_status_counts_what_waits_behind_an_open_transaction(waiting: Cluster) -> None:
+    waiting.start_member()
+    wait_for_position(waiting, 1)
+    partition = partition_of(waiting)
+    assert (partition["end"], partition["lag_records"], partition["high_watermark"]) == (1, 0, 5)
+    assert partition["open_transaction"] == {
+        "partition": 0,
+        "offset": 1,
+        "high_watermark": 5,
+        "waiting_offsets": 4,
+        "since": OPEN_SINCE,
+        "transactional_id": f"never-ends-{waiting.topic}",
+    }
+    plain = run_projector("status", **settings_of(waiting))
+    assert plain.code == 0
+    sentence = " ".join(plain.out.split())
+    assert "partition 0: 4 offsets from offset 1 on wait behind an open transaction" in sentence
+    assert "since 2026-05-05 10:00:01" in sentence
+    assert f"never-ends-{waiting.topic}" in sentence
+
+
+def test_nothing_waits_when_the_transaction_has_ended(one_partition: Cluster) -> None:
+    with open_transaction(one_partition, request(0)):
+        one_partition.publish([request(1)])
+    one_partition.start_member()
+    wait_for_position(one_partition, 3)  # the aborted record, the record, and the marker of the abort
+    partition = partition_of(one_partition)
+    assert (partition["end"], partition["high_watermark"], partition["open_transaction"]) == (3, 3, None)
+    assert "transaction" not in run_projector("status", **settings_of(one_partition)).out
+
+
+def test_run_warns_of_a_transaction_that_stays_open(waiting: Cluster, tmp_path: Path) -> None:
+    health = str(tmp_path / "health")
+    member = waiting.start_member(stalled_after_seconds="5", health_file=health)
+    line = member.wait_for_log("records wait behind an open transaction")
+    assert line["level"] == "warning"
+    expected = {"topic": waiting.topic, "partition": 0, "offset": 1, "waiting_offsets": 4, "since": OPEN_SINCE}
+    assert expected.items() <= line.items()
+    assert line["transactional_id"] == f"never-ends-{waiting.topic}"
+    done = run_projector("health", health_file=health)
+    assert done.code == 0, "a restart of the projector does not help"
+    assert "projecting; partition 0: 4 offsets from offset 1 on wait behind an open transaction" in done.out
+
+
+def test_health_sentence_ends_with_the_transaction(one_partition: Cluster, tmp_path: Path) -> None:
+    health = tmp_path / "health"
+    with open_transaction(one_partition, request(0)):
+        one_partition.publish([request(1)])
+        member = one_partition.start_member(stalled_after_seconds="5", health_file=str(health))
+        member.wait_for_log("records wait behind an open transaction")
+    wait_for_position(one_partition, 3)
+    wait_until(lambda: json.loads(health.read_text())["state"] == "projecting", "a report without the transaction")
+    one_partition.assert_view_equals_log()
+
+
+def test_verify_says_what_it_could_not_compare(waiting: Cluster) -> None:
+    waiting.start_member()
+    wait_for_position(waiting, 1)
+    done = run_projector("verify", **settings_of(waiting))
+    assert done.code == 0
+    assert "the view equals the source" in done.out
+    assert "partition 0: 4 offsets from offset 1 on wait behind an open transaction" in done.err
