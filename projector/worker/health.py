@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
+from pydantic import BaseModel, FiniteFloat
+
 from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError, Unavailable
 from projector.kafka.compaction import MissingRecords
@@ -16,12 +18,27 @@ log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 30.0
 """An older report means that the process hangs: no statement may take longer."""
+_MAX_BYTES = 64 * 1024
+"""A larger file is no report. A state quotes errors, which are short."""
+
+
+class _Report(BaseModel):
+    """`at`: seconds since 1970. `state`: one sentence."""
+
+    at: FiniteFloat
+    healthy: bool
+    state: str
 
 
 class Health:
-    """Writes reports to the health file. Without a file it writes nothing."""
+    """Writes reports to the health file. Without a file it writes nothing.
+
+    The constructor raises Misconfigured if the path has something else than a report: it would be lost.
+    """
 
     def __init__(self, path: Path | None) -> None:
+        if path is not None:
+            require_replaceable(path)
         self._path = path
         self._written = False
 
@@ -43,20 +60,43 @@ class Health:
             self._written = True
 
 
+def require_replaceable(path: Path) -> None:
+    """Raise Misconfigured unless the path has a report, an empty file or nothing."""
+    try:
+        if not path.exists() or (path.is_file() and (path.stat().st_size == 0 or _read(path))):
+            return
+    except ValueError:
+        pass
+    except OSError as error:
+        raise Misconfigured(f"PROJECTOR_HEALTH_FILE: {path} cannot be read: {error.strerror}") from error
+    raise Misconfigured(
+        f"PROJECTOR_HEALTH_FILE: {path} exists and is not a health report of `projector run`, which would replace it: "
+        "name another file, or delete this one"
+    )
+
+
+def _read(path: Path) -> _Report:
+    """The report. Raises OSError, and ValueError if the file has something else."""
+    with path.open("rb") as file:
+        return _Report.model_validate_json(file.read(_MAX_BYTES))
+
+
 def check(path: Path | None) -> str:
     """The last reported state. Raises ProjectorError if it is unhealthy or older than FRESH_SECONDS."""
     if path is None:
         raise Misconfigured("PROJECTOR_HEALTH_FILE is not set: set it for `projector run` and for this command")
     try:
-        report = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise ProjectorError(f"no report of a running projector at {path}: {error}") from error
-    age = time.time() - report["at"]
+        report = _read(path)
+    except OSError as error:
+        raise ProjectorError(f"no report of a running projector at {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise ProjectorError(f"no report of a running projector at {path}: the file has something else") from error
+    age = time.time() - report.at
     if age > FRESH_SECONDS:
-        raise ProjectorError(f"the last report is {age:.0f} seconds old: {report['state']}")
-    if not report["healthy"]:
-        raise ProjectorError(report["state"])
-    return str(report["state"])
+        raise ProjectorError(f"the last report is {age:.0f} seconds old: {report.state}")
+    if not report.healthy:
+        raise ProjectorError(report.state)
+    return report.state
 
 
 class Outages:

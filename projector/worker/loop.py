@@ -64,12 +64,17 @@ class Worker:
         """Work until a signal stops it. Raises LogGap and Misconfigured, which waiting does not repair."""
         tune_gc()
         log.info("starting", extra={"topic": self.consumer.topic, "member": self.consumer.member})
+        state = "stopped"
         try:
             with self.shutdown.listening():
                 while not self.shutdown.requested:
                     self.step()
+        except Exception as error:
+            state = f"stopped: {error}"
+            raise
         finally:
             self.stop()
+            self.health.report(healthy=False, state=state)
             self.shutdown.completed()
 
     def step(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from projector.errors import ProjectorError
 from projector.process.shutdown import on_stop
-from projector.worker.health import Health, check
+from projector.worker.health import Health, check, require_replaceable
 
 log = logging.getLogger(__name__)
 
@@ -26,13 +26,14 @@ def run_members(count: int, member: Callable[[int], int], health_file: Path | No
     """Run `member` (its number, from 1 → exit code) in `count` processes. Returns the first exit code that is not 0.
 
     Call it before the process has a thread or a connection, since it forks. In a member's process the function returns
-    or raises what `member` does. In the parent it raises ProjectorError if a signal ended a member.
+    or raises what `member` does. In the parent it raises ProjectorError if a signal ended a member. It raises
+    Misconfigured if a health file would replace something else than a report.
     """
+    if health_file:
+        _delete_reports(health_file, count)
     read_end, write_end = os.pipe()
     pids: dict[int, int] = {}
     for number in range(1, count + 1):
-        if health_file:
-            member_file(health_file, number).unlink(missing_ok=True)
         if (pid := os.fork()) == 0:
             os.close(write_end)
             _stop_with_parent(read_end)
@@ -46,6 +47,15 @@ def run_members(count: int, member: Callable[[int], int], health_file: Path | No
 def member_file(health_file: Path, number: int) -> Path:
     """The health file of one member, which the parent reads."""
     return health_file.with_name(f"{health_file.name}.{number}")
+
+
+def _delete_reports(health_file: Path, count: int) -> None:
+    """Delete the reports of an earlier run. Nothing is deleted if one of the files is no report."""
+    reports = [member_file(health_file, number) for number in range(1, count + 1)]
+    for path in (health_file, *reports):
+        require_replaceable(path)
+    for path in reports:
+        path.unlink(missing_ok=True)
 
 
 def _stop_with_parent(pipe: int) -> None:
@@ -85,6 +95,7 @@ class _Parent:
                 else:
                     self._report()
                     time.sleep(_TICK_SECONDS)
+        self._health.report(healthy=False, state=self._failure or "stopped")
         if self._failure:
             raise ProjectorError(self._failure)
         return next((code for code in self._codes if code != 0), 0)

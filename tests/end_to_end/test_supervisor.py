@@ -119,6 +119,7 @@ def test_health_file_is_healthy_while_all_members_are(cluster: Cluster, tmp_path
     assert "member 2: the last report is" in reason
     parent.signal(signal.SIGTERM)
     assert parent.exit_code() == 0
+    assert _reason(health) == _reason(tmp_path / "health.1") == "projector: stopped\n"
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two"])

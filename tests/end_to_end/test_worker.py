@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
+from commands import run_projector
 from topics import create_topic
 
 from projector.postgres import migrations
@@ -51,6 +52,41 @@ def test_sigterm_finishes_the_batch_and_exits_with_0(cluster: Cluster) -> None:
     cluster.start_member()
     cluster.wait_until_caught_up()
     cluster.assert_view_equals_log()
+
+
+def test_health_is_not_green_after_a_stop(cluster: Cluster, tmp_path: Path) -> None:
+    health = str(tmp_path / "health")
+    member = cluster.start_member(health_file=health)
+    wait_until(lambda: run_projector("health", health_file=health).code == 0, "a healthy report")
+    assert member.signal(signal.SIGTERM).exit_code() == 0
+    done = run_projector("health", health_file=health)
+    assert (done.code, done.out, done.err) == (1, "", "projector: stopped\n")
+
+
+def test_health_names_the_error_that_ended_the_worker(cluster: Cluster, tmp_path: Path) -> None:
+    health = str(tmp_path / "health")
+    cluster.publish(Mix(delegations=5))
+    with psycopg.connect(cluster.database_url) as conn:
+        conn.execute(
+            "INSERT INTO projector.positions (topic, partition, next_offset) VALUES (%s, 0, 99)", [cluster.topic]
+        )
+    assert cluster.start_member(health_file=health).exit_code() == 4
+    done = run_projector("health", health_file=health)
+    assert done.code == 1
+    assert "projector: stopped: " in done.err
+    assert "99" in done.err
+
+
+@pytest.mark.parametrize(("members", "name"), [("1", "health"), ("2", "health"), ("2", "health.1")])
+def test_run_does_not_replace_a_file_that_is_no_report(
+    cluster: Cluster, tmp_path: Path, members: str, name: str
+) -> None:
+    notes = tmp_path / name
+    notes.write_text("buy milk\n")
+    member = cluster.start_member("--members", members, health_file=str(tmp_path / "health"))
+    assert member.exit_code() == 2
+    assert f"{notes} exists and is not a health report" in member.text()
+    assert notes.read_text() == "buy milk\n"
 
 
 def test_batch_stays_within_its_record_limit(cluster: Cluster) -> None:

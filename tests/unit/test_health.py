@@ -31,7 +31,19 @@ def test_old_report_is_an_error(tmp_path: Path) -> None:
         check(file)
 
 
-@pytest.mark.parametrize("content", ["", "no json"])
+OTHER_SHAPES = [
+    "no json",
+    "[]",
+    "{}",
+    "7",
+    "null",
+    '{"at": 1}',
+    '{"at": "noon", "healthy": true, "state": "x"}',
+    "[" * 70_000,
+]
+
+
+@pytest.mark.parametrize("content", ["", *OTHER_SHAPES])
 def test_unreadable_report_is_an_error(tmp_path: Path, content: str) -> None:
     file = tmp_path / "health"
     file.write_text(content)
@@ -53,3 +65,24 @@ def test_without_a_file_nothing_is_reported() -> None:
 def test_unwritable_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"PROJECTOR_HEALTH_FILE: .*/no/health cannot be written: No such file"):
         Health(tmp_path / "no" / "health").report(healthy=True, state="projecting")
+
+
+@pytest.mark.parametrize("content", [*OTHER_SHAPES, "buy milk\n"])
+def test_file_that_is_no_report_is_not_replaced(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "notes"
+    file.write_text(content)
+    with pytest.raises(Misconfigured, match=r"PROJECTOR_HEALTH_FILE: .*/notes exists and is not a health report"):
+        Health(file)
+    assert file.read_text() == content
+
+
+def test_device_is_not_replaced() -> None:
+    with pytest.raises(Misconfigured, match="/dev/null exists and is not a health report"):
+        Health(Path("/dev/null"))
+
+
+def test_empty_file_is_replaced(tmp_path: Path) -> None:
+    file = tmp_path / "health"
+    file.touch()
+    Health(file).report(healthy=True, state="projecting")
+    assert check(file) == "projecting"
