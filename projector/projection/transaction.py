@@ -21,26 +21,39 @@ _TRIES = 10
 Outcomes = Counter[Outcome]
 
 
-def project(conn: Connection, records: Sequence[Record], fence: Fence | None = None) -> Outcomes:
+def project(
+    conn: Connection,
+    records: Sequence[Record],
+    fence: Fence | None = None,
+    dead_letters: list[DeadLetter] | None = None,
+) -> Outcomes:
     """Project a batch and move the fence's positions. Returns how the records ended; the counts add up to them.
 
+    Appends the dead letters that it wrote to `dead_letters`, also if it then raises.
     Without a fence (a replay, a retried dead letter) no position moves. Raises Fenced if another process owns a
     position now. Raises DatabaseUnavailable if Postgres is, or if other writers change the rows too often. In both
     cases nothing is written.
     """
-    return PendingBatch(conn, records, translate_batch(records), fence).wait()
+    return PendingBatch(conn, records, translate_batch(records), fence, dead_letters).wait()
 
 
 class PendingBatch:
     """A batch that Postgres writes and commits by itself, while the next one is polled and translated.
 
     The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable.
+    `dead_letters` are those that are written: none before `wait`, and perhaps some if it raises.
     """
 
     def __init__(
-        self, conn: Connection, records: Sequence[Record], translated: TranslatedBatch, fence: Fence | None = None
+        self,
+        conn: Connection,
+        records: Sequence[Record],
+        translated: TranslatedBatch,
+        fence: Fence | None = None,
+        dead_letters: list[DeadLetter] | None = None,
     ) -> None:
         self.moves = fence.moves if fence else ()
+        self.dead_letters = [] if dead_letters is None else dead_letters
         self._conn = conn
         self._records = records
         self._translated = translated
@@ -54,16 +67,17 @@ class PendingBatch:
         try:
             return _with_retries(self._attempt)
         except Unwritable as error:
-            return _split(self._conn, self._records, self._fence, error)
+            return _split(self._conn, self._records, self._fence, self.dead_letters, error)
         except WriteConflict:
             if len(self._records) < 2:
                 raise
             # Fewer rows mean fewer other writers of the same rows.
-            return _halve(self._conn, self._records, self._fence)
+            return _halve(self._conn, self._records, self._fence, self.dead_letters)
 
     def _attempt(self) -> Outcomes:
         write, self._write = self._write or _send(self._conn, self._translated, self._fence), None
         write.wait()
+        self.dead_letters.extend(write.dead_letters)
         return write.outcomes
 
 
@@ -78,19 +92,21 @@ def _with_retries(attempt: Callable[[], Outcomes]) -> Outcomes:
         raise WriteConflict(f"gave up after {_TRIES} tries: {error}") from error
 
 
-def _split(conn: Connection, records: Sequence[Record], fence: Fence | None, error: Unwritable) -> Outcomes:
+def _split(
+    conn: Connection, records: Sequence[Record], fence: Fence | None, dead: list[DeadLetter], error: Unwritable
+) -> Outcomes:
     """Halve the batch until the record that Postgres refuses is alone. Keep that one as a dead letter."""
     if len(records) > 1:
-        return _halve(conn, records, fence)
+        return _halve(conn, records, fence, dead)
     if not records:
         raise error
-    return PendingBatch(conn, (), _refused(records, str(error)), fence).wait()
+    return PendingBatch(conn, (), _refused(records, str(error)), fence, dead).wait()
 
 
-def _halve(conn: Connection, records: Sequence[Record], fence: Fence | None) -> Outcomes:
+def _halve(conn: Connection, records: Sequence[Record], fence: Fence | None, dead: list[DeadLetter]) -> Outcomes:
     half = len(records) // 2
     first, second = _split_fence(fence, records[:half]) if fence else (None, None)
-    return project(conn, records[:half], first) + project(conn, records[half:], second)
+    return project(conn, records[:half], first, dead) + project(conn, records[half:], second, dead)
 
 
 def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, FiniteFloat
 from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError, Unavailable
 from projector.kafka.compaction import MissingRecords
+from projector.worker.dead_letters import DeadLetterReasons
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +124,7 @@ class Summary:
     """Counts outcomes and missing records, and logs how many were added since the last summary."""
 
     def __init__(self) -> None:
+        self.dead_letters = DeadLetterReasons()
         self.outcomes: Counter[Outcome] = Counter()
         self.missing = MissingRecords()
         self._logged_missing = 0
@@ -141,7 +143,9 @@ class Summary:
         counts["missing"] = self.missing.count - self._logged_missing
         self._logged_at, self._logged = time.monotonic(), Counter(self.outcomes)
         self._logged_missing = self.missing.count
-        log.info(message, extra={**fields, **{outcome: count for outcome, count in counts.items() if count}})
+        reasons = self.dead_letters.take_counts()
+        counted = {outcome: count for outcome, count in counts.items() if count}
+        log.info(message, extra={**fields, **counted, **({"dead_letter_reasons": reasons} if reasons else {})})
 
 
 class StallDetector:

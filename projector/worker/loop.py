@@ -142,7 +142,10 @@ class Worker:
         """Wait for the batch that Postgres is writing, if there is one."""
         pending, self._pending = self._pending, None
         if pending is not None:
-            self._summary.outcomes.update(pending.wait())
+            try:
+                self._summary.outcomes.update(pending.wait())
+            finally:  # a half of the batch may be written before the other half fails
+                self._summary.dead_letters.log(pending.dead_letters)
             self._written.update({move.partition: move.next_offset for move in pending.moves})
             self._fenced_in_a_row = 0
 

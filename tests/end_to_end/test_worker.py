@@ -1,19 +1,22 @@
 """`projector run` against real Kafka and real Postgres."""
 
+import json
 import signal
 import socket
+from collections import Counter
 from pathlib import Path
 
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
 from commands import run_projector
+from rows import delegate
 from topics import create_topic
 
 from projector.postgres import migrations
 from testbed.oracle import fold_log
 from testbed.servers.start import start_postgres
-from testbed.workload import Mix
+from testbed.workload import Mix, Record
 
 
 def test_every_record_ends_in_one_outcome(cluster: Cluster) -> None:
@@ -103,6 +106,28 @@ def test_batch_stays_within_its_record_limit(cluster: Cluster) -> None:
         cluster.start_member(batch_records="7")
         cluster.wait_until_caught_up()
         assert conn.execute("SELECT max(records) FROM moves").fetchone() == (7,)
+
+
+def test_first_dead_letter_of_each_reason_is_logged(cluster: Cluster) -> None:
+    rows = [b"no json", delegate(0, status="s1"), delegate(0, status="s2"), b"neither", delegate(0, status="s3")]
+    values = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    cluster.publish(Record(b"one partition", value, 1_746_439_200_000) for value in values)
+    member = cluster.start_member()
+    cluster.wait_until_caught_up()
+    assert member.signal(signal.SIGTERM).exit_code() == 0
+    partition = cluster.acknowledged[0].partition
+    logged = [line for line in member.lines() if line["message"] == "first dead letter of this reason"]
+    assert [(line["level"], line["topic"], line["partition"]) for line in logged] == [
+        ("warning", cluster.topic, partition)
+    ] * 2
+    assert [(line["offset"], line["field"], line["reason"].split(":")[0]) for line in logged] == [
+        (0, None, "not JSON"),
+        (1, "status", 'unknown status "s1"'),
+    ]
+    counts: Counter[str] = Counter()
+    for line in member.lines():
+        counts.update({reason.split(":")[0]: n for reason, n in line.get("dead_letter_reasons", {}).items()})
+    assert counts == {"unknown status …": 3, "not JSON": 2}
 
 
 def test_worker_waits_for_a_missing_topic(cluster: Cluster, kafka: str) -> None:
