@@ -8,6 +8,7 @@ import pytest
 from cluster import Cluster, wait_until
 from kafka import TopicPartition
 
+from projector.kafka import connection
 from projector.settings import load
 from projector.worker import loop
 from projector.worker.loop import Worker
@@ -122,3 +123,27 @@ def test_stop_during_a_write_keeps_its_outcomes(
     step_until_writing(member, cluster, monkeypatch)
     member.stop()
     assert member.outcomes.total() == cluster.projected_records() > 0
+
+
+def test_bug_of_ours_ends_the_worker_and_keeps_the_positions(
+    member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.publish(Mix(delegations=20))
+    step_to_the_end(member, cluster)
+    before = cluster.positions()
+    cluster.publish(Mix(delegations=20, seed=8))
+
+    def bug(*_: object) -> None:
+        raise AttributeError("a bug")
+
+    monkeypatch.setattr(connection, "_unexpected", connection._Repetitions())
+    with monkeypatch.context() as broken:
+        broken.setattr(loop, "_RETRY_SECONDS", 0.0)
+        broken.setattr(member.consumer, "_resume_rejoin", bug)
+        for _ in range(4):
+            member.step()
+        with pytest.raises(AttributeError, match="a bug"):
+            member.step()
+    assert cluster.positions() == before
+    step_to_the_end(member, cluster)
+    cluster.assert_view_equals_log()

@@ -1,12 +1,20 @@
-"""Errors of the Kafka settings that appear before any connection is made."""
+"""Errors of the Kafka settings that appear before any connection is made, and errors that nobody expects."""
 
 import pytest
+from kafka.errors import KafkaConnectionError
 
-from projector.errors import Misconfigured
-from projector.kafka.connection import require_reachable
+from projector.errors import BrokerUnavailable, Misconfigured
+from projector.kafka import connection
+from projector.kafka.connection import mapped_errors, require_reachable
 from projector.kafka.consumer import GroupConsumer
 from projector.kafka.reader import open_topic
 from projector.settings import KafkaSettings
+
+
+@pytest.fixture(autouse=True)
+def _no_errors_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_unexpected", connection._Repetitions())
+
 
 UNREACHABLE = "127.0.0.1:1"
 
@@ -23,3 +31,41 @@ def test_missing_certificate_is_named_while_kafka_is_down() -> None:
         GroupConsumer(settings)
     with pytest.raises(Misconfigured, match=r"nowhere\.pem is not a file"), open_topic(settings):
         pass
+
+
+def fail(error: Exception) -> None:
+    with mapped_errors():
+        raise error
+
+
+def bug() -> None:
+    with mapped_errors():
+        None.missing  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_unexpected_error_is_an_outage_four_times() -> None:
+    for _ in range(4):
+        with pytest.raises(BrokerUnavailable, match="the Kafka client failed: AttributeError"):
+            bug()
+    with pytest.raises(AttributeError):
+        bug()
+
+
+def test_another_unexpected_error_begins_a_new_row() -> None:
+    for error in (None, None, None, None, ValueError("other"), None, None, None, None):
+        with pytest.raises(BrokerUnavailable):
+            bug() if error is None else fail(error)
+
+
+def test_old_unexpected_errors_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_IN_A_ROW_SECONDS", -1.0)
+    for _ in range(9):
+        with pytest.raises(BrokerUnavailable):
+            bug()
+
+
+@pytest.mark.parametrize("error", [KafkaConnectionError("down"), OSError("cut off")])
+def test_expected_error_is_always_an_outage(error: Exception) -> None:
+    for _ in range(9):
+        with pytest.raises(BrokerUnavailable):
+            fail(error)
