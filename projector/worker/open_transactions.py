@@ -10,6 +10,8 @@ from projector.worker.health import StallDetector
 
 log = logging.getLogger(__name__)
 
+_SENTENCES = 3
+
 
 class OpenTransactions:
     """Logs a transaction that is open for longer than `stalled_after_seconds`, and again after each such time."""
@@ -22,7 +24,7 @@ class OpenTransactions:
     def look(self, positions: Mapping[int, int], high_watermarks: Mapping[int, int], at: float) -> None:
         """Look at positions and high watermarks (partition → offset) at a time of a monotonic clock.
 
-        A partition in which other records are left to read must not be among them.
+        A position that does not move must be at the last stable offset: `StallDetector` finds the others.
         """
         behind = {number: offset for number, offset in positions.items() if offset < high_watermarks.get(number, 0)}
         self._found = {number: each for number, each in self._found.items() if behind.get(number) == each.offset}
@@ -59,5 +61,7 @@ class OpenTransactions:
 
     @property
     def sentences(self) -> list[str]:
-        """One sentence per partition whose records wait."""
-        return [str(each) for each in self._found.values()]
+        """One sentence per partition whose records wait. At most a few: a health report is short."""
+        found = [str(each) for each in self._found.values()]
+        more = [f"and {len(found) - _SENTENCES} more partitions"] if len(found) > _SENTENCES else []
+        return [*found[:_SENTENCES], *more]

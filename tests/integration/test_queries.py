@@ -117,10 +117,15 @@ def test_uncommitted_records_are_no_lag(kafka: str, topic: str) -> None:
     producer.init_transactions()
     producer.begin_transaction()
     producer.send(topic, b"{}", partition=0).get(10)
-    assert backlog(settings(kafka, topic), {0: 1})[0] == Backlog(LogRange(0, 1), None)
+    found = backlog(settings(kafka, topic), {0: 1})[0]
+    assert (found.held, found.first_timestamp) == (LogRange(0, 1), None)
+    assert found.open_transaction is not None
+    assert found.open_transaction[:3] == (0, 1, 2)
+    assert found.open_transaction.transactional_id == topic
     producer.commit_transaction()
     producer.close()
-    assert backlog(settings(kafka, topic), {0: 1})[0].held.end == 3
+    after = backlog(settings(kafka, topic), {0: 1})[0]
+    assert (after.held.end, after.open_transaction) == (3, None)
 
 
 def test_backlog_of_a_lost_position_starts_at_the_beginning(kafka: str, topic: str) -> None:
