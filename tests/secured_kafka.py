@@ -18,7 +18,7 @@ SCRAM = ["SCRAM-SHA-256", "SCRAM-SHA-512"]
 JAAS = "org.apache.kafka.common.security"
 
 
-def _sasl(listener: str) -> dict[str, str]:
+def sasl_options(listener: str) -> dict[str, str]:
     """Return the options of a broker for one listener with four SASL mechanisms."""
     prefix = f"listener.name.{listener}"
     return {
@@ -78,7 +78,7 @@ def start_secured_kafka(folder: Path, authority: Authority) -> Iterator[Kafka]:
     }
     listeners = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "BOTH": "SASL_SSL"}
     with start_kafka(
-        folder, options={**pem, **_sasl("sasl"), **_sasl("both")}, listeners=listeners, own=True
+        folder, options={**pem, **sasl_options("sasl"), **sasl_options("both")}, listeners=listeners, own=True
     ) as server:
         admin = KafkaAdminClient(bootstrap_servers=server.bootstrap_servers)
         for mechanism in SCRAM:  # a request can change a user only once

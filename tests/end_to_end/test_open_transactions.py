@@ -2,15 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster import Cluster, wait_until
 from commands import run_projector
-from kafka import KafkaProducer
 from topics import create_topic
+from transactions import open_transaction
 
 from testbed.workload import Record
 
@@ -35,23 +34,6 @@ def request(number: int) -> Record:
     return Record(CALLER.encode(), json.dumps(row).encode(), FIRST_MS + 1000 * number)
 
 
-@contextmanager
-def open_transaction(cluster: Cluster, record: Record) -> Iterator[None]:
-    """The record in a transaction that is open within the block. At its end the next producer of this id aborts it."""
-    name = f"never-ends-{cluster.topic}"
-    arguments = {"bootstrap_servers": cluster.bootstrap_servers, "transactional_id": name, "acks": "all"}
-    producer = KafkaProducer(transaction_timeout_ms=600_000, **arguments)
-    producer.init_transactions()
-    producer.begin_transaction()
-    producer.send(cluster.topic, record.value, record.key, partition=0, timestamp_ms=record.timestamp)
-    producer.flush()
-    yield
-    successor = KafkaProducer(**arguments)
-    successor.init_transactions()
-    successor.close()
-    producer.close()
-
-
 @pytest.fixture
 def one_partition(cluster: Cluster, kafka: str) -> Cluster:
     cluster.topic = create_topic(kafka, partitions=1)
@@ -62,7 +44,7 @@ def one_partition(cluster: Cluster, kafka: str) -> Cluster:
 def waiting(one_partition: Cluster) -> Iterator[Cluster]:
     """A record, a record of an open transaction, and three records behind it."""
     one_partition.publish([request(0)])
-    with open_transaction(one_partition, request(1)):
+    with open_transaction(one_partition.bootstrap_servers, one_partition.topic, request(1)):
         one_partition.publish(map(request, (2, 3, 4)))
         yield one_partition
 
@@ -102,7 +84,7 @@ def test_status_counts_what_waits_behind_an_open_transaction(waiting: Cluster) -
 
 
 def test_nothing_waits_when_the_transaction_has_ended(one_partition: Cluster) -> None:
-    with open_transaction(one_partition, request(0)):
+    with open_transaction(one_partition.bootstrap_servers, one_partition.topic, request(0)):
         one_partition.publish([request(1)])
     one_partition.start_member()
     wait_for_position(one_partition, 3)  # the aborted record, the record, and the marker of the abort
@@ -126,7 +108,7 @@ def test_run_warns_of_a_transaction_that_stays_open(waiting: Cluster, tmp_path: 
 
 def test_health_sentence_ends_with_the_transaction(one_partition: Cluster, tmp_path: Path) -> None:
     health = tmp_path / "health"
-    with open_transaction(one_partition, request(0)):
+    with open_transaction(one_partition.bootstrap_servers, one_partition.topic, request(0)):
         one_partition.publish([request(1)])
         member = one_partition.start_member(stalled_after_seconds="5", health_file=str(health))
         member.wait_for_log("records wait behind an open transaction")
