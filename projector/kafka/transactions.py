@@ -6,10 +6,10 @@ from contextlib import closing
 from typing import Any
 
 from kafka import KafkaAdminClient, TopicPartition
-from kafka.errors import KafkaError
 
-from projector.errors import BrokerUnavailable
+from projector.errors import ProjectorError
 from projector.kafka import connection
+from projector.kafka.connection import mapped_errors
 from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -19,14 +19,14 @@ def transactional_ids(settings: KafkaSettings, offsets: Mapping[int, int]) -> di
     """Partition → the transactional id of the open transaction that begins at this offset (partition → offset).
 
     Kafka lists only transactional ids that the user has the right to describe. A partition whose id is unknown is
-    missing: nothing depends on the id, so no error of the broker is raised.
+    missing: nothing depends on the id, so this raises nothing.
     """
     if not offsets:
         return {}
     try:
-        with closing(_admin(settings)) as admin:
+        with mapped_errors(), closing(_admin(settings)) as admin:
             return _transactional_ids(admin, settings.topic, offsets)
-    except (KafkaError, OSError, BrokerUnavailable) as error:
+    except ProjectorError as error:
         log.debug("the transactional id is unknown", extra={"error": repr(error)})
         return {}
 

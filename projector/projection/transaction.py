@@ -29,10 +29,9 @@ def project(
 ) -> Outcomes:
     """Project a batch and move the fence's positions. Returns how the records ended; the counts add up to them.
 
-    Appends the dead letters that it wrote to `dead_letters`, also if it then raises.
-    Without a fence (a replay, a retried dead letter) no position moves. Raises Fenced if another process owns a
-    position now. Raises DatabaseUnavailable if Postgres is, or if other writers change the rows too often. In both
-    cases nothing is written.
+    Appends each dead letter to `dead_letters` when it is written. Without a fence (a replay, a retried dead letter) no
+    position moves. Raises Fenced if another process owns a position now. Raises DatabaseUnavailable if Postgres is, or
+    if other writers change the rows too often. In both cases nothing is written.
     """
     return PendingBatch(conn, records, translate_batch(records), fence, dead_letters).wait()
 
