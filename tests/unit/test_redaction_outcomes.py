@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 from builders import outcomes_of, record
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from redacting import REDACTION, SECRET, endings, redacted, redacted_bytes
 from rows import CALLEE, Columns, answer, delegate, heartbeat, verdict
 from strategies import EVENT, as_base64, as_text, tampered, texts, values, wrapped, written
 
 from projector.contract import strict_json
+from projector.contract.envelope import BODY_FIELDS
 from projector.contract.unreadable import Unreadable
 from projector.domain.outcomes import Outcome
 
@@ -120,6 +121,8 @@ def in_column(text: str) -> Columns:
 @example(in_column, '{"a" : "\x00\\"}')
 def test_row_stays_on_its_side_of_large(columns: Callable[[str], Columns], text: str) -> None:
     """Find the shortest summary that makes the row large. Redact the row with it, and with one character less."""
+
+    assume(text not in BODY_FIELDS)  # `in_body` would overwrite such a field
 
     def is_large(size: int, redact: Callable[[bytes], bytes] = lambda content: content) -> bool:
         row = delegate(0, id=CALLEE, summary="x" * size, **columns(text))
