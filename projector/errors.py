@@ -42,5 +42,9 @@ class Misconfigured(ProjectorError):
     """A setting, an argument or the environment is wrong: name it and exit with 2."""
 
 
+class NothingFound(ProjectorError):
+    """What was named does not exist: name it and exit with 6."""
+
+
 class Unwritable(ProjectorError):
     """Postgres refuses the content of a record: split the batch until it is alone, then keep it as a dead letter."""

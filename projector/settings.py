@@ -139,6 +139,12 @@ class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, Bas
 
     model_config = SettingsConfigDict(env_prefix=PREFIX)
 
+    rebuild_grace_seconds: int = Field(
+        900,
+        ge=0,
+        description="`verify` and `rebuild` take a younger row without an event for a direct write whose event is "
+        "still to come; 0: for none",
+    )
     redact_key: SecretStr | None = Field(
         None, description="with the same key, `record --redact` gives a text the same pseudonym in each run"
     )

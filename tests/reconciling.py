@@ -26,7 +26,7 @@ from projector.projection.transaction import project
 from projector.rebuild import reconcile, shadow
 from projector.rebuild.comparison import Options
 from projector.rebuild.from_topic import FromTopic
-from projector.rebuild.reconcile import Progress, Result
+from projector.rebuild.reconcile import Approve, Progress, Result
 from projector.rebuild.source import RebuildSource
 from projector.settings import BatchLimits, KafkaSettings, PostgresSettings
 
@@ -129,6 +129,7 @@ class Log:
         *,
         progress: Progress | None = None,
         batch: int = 5000,
+        approve: Approve = lambda plan: None,
         **options: Any,
     ) -> Result:
         """Verify, or rebuild with `repair=True`, over connections as the commands open them."""
@@ -139,6 +140,7 @@ class Log:
                 source or FromTopic(self.topic),
                 Options(**options),
                 limits=BatchLimits(batch_records=batch),
+                approve=approve,
                 progress=progress,
             )
 
@@ -155,8 +157,8 @@ class Log:
         return {str(kind): count for kind, count in report.kinds.items()}
 
     def rebuild(self, source: RebuildSource | None = None, **options: Any) -> tuple[int, int, int] | None:
-        """How many rows were inserted, updated and deleted; None where nothing had drifted."""
-        return self.reconcile(source, repair=True, **options).applied
+        """How many rows were inserted, updated and deleted; None where nothing was to be written."""
+        return self.reconcile(source, repair=True, **options).written
 
     def settings(self) -> dict[str, str]:
         return {"database_url": self.url, "bootstrap_servers": self.kafka, "topic": self.name}

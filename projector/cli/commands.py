@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
-from projector.cli.subcommands import DEAD_LETTERS, MIGRATE, PARKED
+from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
 
 
 def _source() -> click.Option:
@@ -54,7 +54,8 @@ _VERIFY = Command(
     "projector.cli.verify:verify",
     short_help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
     help="Folds the log again, beside the view, and compares the two at one position. The projector keeps running. "
-    "Exits with 0 if they are equal, with 3 if the view has drifted; changes nothing in the view.",
+    "Exits with 0 if they are equal, with 3 if the view has drifted, with 6 if the source had nothing to compare with; "
+    "changes nothing in the view.",
     params=[
         _source(),
         json_flag("one line of JSON"),
@@ -67,8 +68,9 @@ _REBUILD = Command(
     "projector.cli.rebuild:rebuild",
     short_help="fold the log again and write the rows of the view that differ; the projector keeps running",
     help="Folds the log again, beside the view, then writes the rows that differ, and no others, in one transaction. "
-    "The projector keeps running. Rows that are older than what the source holds stay as they are. If it is killed, "
-    "run it again: it continues where it stopped.",
+    "The projector keeps running. It prints its plan first, and asks if rows would be deleted; what it deletes, "
+    "`projector deleted restore` puts back. Rows that are older than what the source holds stay as they are. If it is "
+    "killed, run it again: it continues where it stopped.",
     params=[
         _source(),
         json_flag("one line of JSON"),
@@ -76,9 +78,9 @@ _REBUILD = Command(
         Several(["--only"], metavar="ID...", help="write these delegations alone"),
         flag(
             "--drop-uncovered",
-            "also delete rows whose history the source no longer holds; they cannot be brought back",
+            "also treat rows as wrong whose history the source no longer holds",
         ),
-        flag("--yes", "do not ask before --drop-uncovered, nor before much of the view is deleted"),
+        flag("--yes", "do not ask before rows are deleted"),
     ],
 )
 
@@ -168,7 +170,7 @@ PROJECTOR = Group(
     \b
     Exit codes: 0 done, 1 failed, 2 misconfigured, 3 the view has drifted,
     4 the log has a gap (the message names the remedy),
-    5 done, but some records ended as dead letters, 6 nothing was found.
+    5 done, but some records ended as dead letters, 6 nothing was found or compared.
     """,
     commands=[
         _RUN,
@@ -181,6 +183,7 @@ PROJECTOR = Group(
         _RECORD,
         DEAD_LETTERS,
         PARKED,
+        DELETED,
         _CONFIG,
         _HEALTH,
     ],

@@ -4,7 +4,7 @@ DONE = 0
 FAILED = 1
 MISCONFIGURED = 2
 DRIFT = 3
-"""`verify`, `explain`: the view differs from its source."""
+"""`verify`, `explain`: the view differs from its source. `rebuild`: it still differs after the repair."""
 LOG_GAP = 4
 DEAD_LETTERS = 5
 """Done, but some records ended as dead letters, or failed again."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import click
 
 from projector.cli.commands import PROJECTOR
-from projector.cli.exit_codes import FAILED, INTERRUPTED, LOG_GAP, MISCONFIGURED
-from projector.errors import LogGap, Misconfigured, ProjectorError
+from projector.cli.exit_codes import FAILED, INTERRUPTED, LOG_GAP, MISCONFIGURED, NOTHING_FOUND
+from projector.errors import LogGap, Misconfigured, NothingFound, ProjectorError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,4 +48,6 @@ def _failed(error: ProjectorError) -> int:
     sys.stderr.write(f"projector: {error}\n")
     if isinstance(error, Misconfigured):
         return MISCONFIGURED
+    if isinstance(error, NothingFound):
+        return NOTHING_FOUND
     return LOG_GAP if isinstance(error, LogGap) else FAILED

@@ -4,6 +4,7 @@ from projector.cli.exit_codes import DONE
 from projector.cli.output import confirm
 from projector.postgres import migrations
 from projector.postgres.connection import connect
+from projector.postgres.queries import triggers_and_rules
 from projector.settings import Settings
 
 
@@ -13,6 +14,7 @@ def up(settings: Settings) -> int:
         for migration in migrations.up(conn):
             print(f"applied {migration.name}")
         print("the schema is up to date")
+        _print_triggers(triggers_and_rules(conn))
     return DONE
 
 
@@ -39,9 +41,19 @@ def status(settings: Settings) -> int:
     """Print the applied and the pending migrations."""
     with connect(settings) as conn:
         found = migrations.status(conn)
+        triggers = triggers_and_rules(conn) if found.applied else []
     for migration in found.applied:
         adopted = " (adopted)" if found.adopted and migration.name.endswith("_delegations") else ""
         print(f"applied  {migration.name}{adopted}")
     for migration in found.pending:
         print(f"pending  {migration.name}")
+    _print_triggers(triggers)
     return DONE
+
+
+def _print_triggers(names: list[str]) -> None:
+    if names:
+        print(
+            f"the table delegations has {', '.join(names)}: a trigger or rule that changes or refuses what the "
+            "projector writes makes the table differ from the topic (`projector verify` shows it)"
+        )

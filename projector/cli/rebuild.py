@@ -1,15 +1,20 @@
 """`projector rebuild`: writes what differs between the view and its source, while the view is in use."""
 
 import json
+import sys
 from collections.abc import Sequence
 
-from projector.cli.exit_codes import DONE
+from projector.cli.drift_report import print_report, report_json, why_nothing_was_compared
+from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.output import confirm
-from projector.cli.reconcile import compare, print_report, report_json
+from projector.cli.reconcile import compare
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
 from projector.rebuild.comparison import Options
+from projector.rebuild.drift import DriftKind
 from projector.rebuild.reconcile import Result
+from projector.rebuild.repair import Applied
+from projector.rebuild.report import DriftReport
 from projector.settings import Settings
 
 
@@ -22,19 +27,22 @@ def rebuild(
     yes: bool,
     json_output: bool,
 ) -> int:
-    """Rebuild, and print what was written."""
-    options = Options(
-        repair=not dry_run, confirmed=yes, only=frozenset(map(_checked_id, only)), drop_uncovered=drop_uncovered
-    )
-    if options.repair and drop_uncovered and not yes:
-        confirm("delete all rows whose history the source does not hold, for good", refusal=Misconfigured)
-    result = compare(settings, source, options)
+    """Print the plan, ask if anything is deleted, rebuild, and print what was written."""
+    options = Options(repair=not dry_run, only=frozenset(map(_checked_id, only)), drop_uncovered=drop_uncovered)
+
+    def approve(plan: DriftReport) -> None:
+        _print_plan(plan, json_output)
+        if not yes and (plan.deletes or drop_uncovered):
+            confirm(_destruction(plan))
+
+    result = compare(settings, source, options, approve)
     if json_output:
-        print(json.dumps({**report_json(result.report), "written": result.applied and result.applied._asdict()}))
+        print(json.dumps({**report_json(result.report), **_written_json(result)}))
     else:
-        print_report(result.report)
-        print(_conclusion(result, "the selection" if only else "the view"))
-    return DONE
+        if dry_run or not result.report.drift:
+            print_report(result.report)
+        print(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run))
+    return _exit_code(result)
 
 
 def _checked_id(text: str) -> str:
@@ -45,13 +53,72 @@ def _checked_id(text: str) -> str:
         raise Misconfigured(f"--only: {error}") from None
 
 
-def _conclusion(result: Result, selected: str) -> str:
-    report = result.report
-    if report.empty:
-        return "there is nothing to rebuild from: the source is empty"
-    if not report.drift:
-        return f"{selected} equals the source: nothing to write"
-    if result.applied is None:
-        return f"{report.drift:,} delegations would be written; nothing was written, because of --dry-run"
-    inserted, updated, deleted = result.applied
-    return f"{selected} equals the source now: {inserted:,} rows inserted, {updated:,} updated, {deleted:,} deleted"
+def _print_plan(plan: DriftReport, json_output: bool) -> None:
+    file = sys.stderr if json_output else sys.stdout
+    print_report(plan, file)
+    print(f"the plan: {_plan(plan)}", file=file, flush=True)
+
+
+def _plan(plan: DriftReport) -> str:
+    kinds = plan.kinds
+    return (
+        f"insert {kinds[DriftKind.MISSING]:,} rows, update {kinds[DriftKind.DIFFERS]:,}, delete "
+        f"{kinds[DriftKind.UNEXPECTED]:,}; replace the parked events of {kinds[DriftKind.PARKED]:,} delegations"
+    )
+
+
+def _destruction(plan: DriftReport) -> str:
+    """What a person is asked for."""
+    rows, events = plan.kinds[DriftKind.UNEXPECTED], plan.parked_deletions
+    parts = [
+        *([f"delete {rows:,} of the {plan.totals.view_rows:,} rows of the view"] if rows else []),
+        *([f"delete {events:,} parked events"] if events else []),
+    ]
+    if not parts:
+        return f"overwrite {plan.drift:,} rows, of which {plan.source} may not have the whole history"
+    return f"{' and '.join(parts)}, because {plan.source} does not have them"
+
+
+def _written_json(result: Result) -> dict[str, object]:
+    applied, remaining = result.applied, result.remaining
+    written = applied and {**applied._asdict(), "run_id": str(applied.run_id)}
+    return {"written": written, "still_differ": remaining and remaining.drift, "triggers": list(result.triggers)}
+
+
+def _exit_code(result: Result) -> int:
+    if result.remaining is not None and result.remaining.drift:
+        return DRIFT
+    return DONE if result.report.totals.compared or result.report.drift else NOTHING_FOUND
+
+
+def _conclusion(result: Result, selected: str, *, dry_run: bool) -> str:
+    report, applied = result.report, result.applied
+    if dry_run and (report.drift or report.not_remembered):
+        return f"{_plan(report)}; nothing was written, because of --dry-run"
+    if applied is None and not report.totals.compared:
+        return why_nothing_was_compared(report)
+    exceptions = ", apart from what is counted above" if report.has_exceptions else ""
+    if applied is None:
+        return f"{selected} equals the source{exceptions}: nothing to write"
+    written = _written(applied)
+    if result.remaining is None or not result.remaining.drift:
+        return f"{selected} equals the source now{exceptions}: {written}"
+    return f"{selected} still differs from the source: {written}; {_still_differs(result, result.remaining)}"
+
+
+def _written(applied: Applied) -> str:
+    text = f"{applied.inserted:,} rows inserted, {applied.updated:,} updated, {applied.deleted:,} deleted"
+    if applied.remembered:
+        text += f", {applied.remembered:,} repeated requests remembered"
+    if applied.kept:
+        text += f" (`projector deleted restore --run {applied.run_id}` puts back what was deleted)"
+    return text
+
+
+def _still_differs(result: Result, remaining: DriftReport) -> str:
+    ids = ", ".join(example.delegation_id for example in remaining.examples)
+    columns = f" in {', '.join(remaining.columns)}" if remaining.columns else ""
+    cause = (
+        f"perhaps because of {', '.join(result.triggers)} on the table" if result.triggers else "look for other writers"
+    )
+    return f"{remaining.drift:,} delegations differ again{columns} ({ids}), {cause}"

@@ -139,3 +139,44 @@ PARKED = Group(
         ),
     ],
 )
+
+
+def _deleted_entries() -> list[click.Parameter]:
+    return [
+        click.Argument(["delegations"], metavar="[ID]...", nargs=-1),
+        _run(),
+        flag("--all", "everything that is kept", "select_all"),
+    ]
+
+
+def _run() -> click.Option:
+    return option("--run", "RUN", "what this run of rebuild deleted", type=click.UUID)
+
+
+DELETED = Group(
+    "deleted",
+    short_help="rows and events that a rebuild deleted",
+    help="A rebuild keeps what it deletes, in the same transaction. `restore` puts it back.",
+    commands=[
+        Command(
+            "list",
+            "projector.cli.deleted:list_latest",
+            short_help="what is kept, the latest first",
+            params=[_run(), _limit(), json_flag()],
+        ),
+        Command(
+            "restore",
+            "projector.cli.deleted:restore",
+            short_help="put rows and parked events back",
+            help="Puts each row back as it was, and applies the events that were parked for it since. A row whose id "
+            "or idempotency key another row has now stays where it is, and is named; the exit code is then 1.",
+            params=_deleted_entries(),
+        ),
+        Command(
+            "discard",
+            "projector.cli.deleted:discard",
+            short_help="delete them for good",
+            params=[*_deleted_entries(), flag("--yes", "do not ask")],
+        ),
+    ],
+)

@@ -5,11 +5,12 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from projector.cli.exit_codes import DONE, DRIFT
-from projector.cli.reconcile import TOPIC, compare, print_report, report_json
+from projector.cli.drift_report import print_report, report_json, why_nothing_was_compared
+from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
+from projector.cli.reconcile import TOPIC, compare
 from projector.lag import open_transactions
 from projector.rebuild.comparison import Options
-from projector.rebuild.drift import DriftReport
+from projector.rebuild.report import DriftReport
 from projector.settings import Settings
 
 
@@ -24,15 +25,15 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
     if list(source) == [TOPIC]:
         for waiting in open_transactions(settings).values():
             sys.stderr.write(f"projector: not compared: {waiting}\n")
-    return DRIFT if report.drift else DONE
+    if report.drift:
+        return DRIFT
+    return DONE if report.totals.compared else NOTHING_FOUND
 
 
 def _conclusion(report: DriftReport, source: Sequence[str]) -> str:
     if report.drift:
         command = shlex.join(["projector", "rebuild", *(() if list(source) == [TOPIC] else ("--from", *source))])
         return f"the view has drifted in {report.drift:,} delegations: `{command}` repairs them"
-    if report.empty:
-        return "there is nothing to compare with: the source is empty"
-    if report.not_covered:
-        return "the view equals the source in all delegations that the source covers"
-    return "the view equals the source"
+    if not report.totals.compared:
+        return why_nothing_was_compared(report)
+    return "the view equals the source" + (", apart from what is counted above" if report.has_exceptions else "")

@@ -107,6 +107,8 @@ def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
     with _transaction(conn):
         versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
+        if 53 in versions:
+            counts["projector.deleted"] = _scalar(conn, "SELECT count(*) FROM projector.deleted")
         if 52 in versions:
             counts["projector.repeated_requests"] = _scalar(conn, "SELECT count(*) FROM projector.repeated_requests")
             counts["projector.parked"] = _scalar(conn, "SELECT count(*) FROM projector.parked WHERE kind = 'verdict'")

@@ -195,3 +195,18 @@ def mentions(
             },
             binary=True,
         ).fetchall()
+
+
+def triggers_and_rules(conn: Connection) -> list[str]:
+    """The names of the triggers and rules on the table `delegations`: they can change or refuse what is written."""
+    rows = conn.execute(
+        """
+        SELECT 'trigger ' || tgname FROM pg_trigger
+         WHERE tgrelid = to_regclass('delegations') AND NOT tgisinternal AND tgenabled <> 'D'
+        UNION ALL
+        SELECT 'rule ' || rulename FROM pg_rewrite
+         WHERE ev_class = to_regclass('delegations') AND ev_type <> '1' AND ev_enabled <> 'D'
+         ORDER BY 1
+        """
+    )
+    return [row[0] for row in rows]

@@ -62,8 +62,8 @@ def add_parked(conn: Connection) -> None:
           FROM parked p FULL JOIN projector_shadow.parked s
                USING (topic, partition, "offset", delegation_id, kind, at)
          WHERE p.seq IS NULL OR s.seq IS NULL
-            OR (p.status, p.result_preview, p.error_detail)
-               IS DISTINCT FROM (s.status, s.result_preview, s.error_detail)
+            OR (p.status, p.silent_since, p.result_preview, p.error_detail)
+               IS DISTINCT FROM (s.status, s.silent_since, s.result_preview, s.error_detail)
         ON CONFLICT DO NOTHING
         """
     )
@@ -102,3 +102,31 @@ def read(conn: Connection, size: int = 1000) -> Iterator[list[str]]:
 def clear(conn: Connection, ids: Sequence[str]) -> None:
     """Remove candidates that are not to be written."""
     conn.execute("DELETE FROM projector_shadow.suspects WHERE delegation_id = ANY(%(ids)s)", {"ids": ids})
+
+
+# --- the deletions that a plan has shown; these take a connection to the shadow
+
+
+def begin_plan(conn: Connection) -> None:
+    """Forget the deletions of an earlier plan."""
+    conn.execute("TRUNCATE projector_shadow.planned_deletions")
+
+
+def plan_deletions(conn: Connection, ids: Sequence[str]) -> None:
+    """Note that a repair deletes rows or parked events of these delegations."""
+    conn.execute(
+        "INSERT INTO projector_shadow.planned_deletions SELECT unnest(%(ids)s::text[]) ON CONFLICT DO NOTHING",
+        {"ids": ids},
+    )
+
+
+def are_planned(conn: Connection, ids: Sequence[str]) -> bool:
+    """Whether the plan has shown the deletions of all these delegations."""
+    row = conn.execute(
+        """
+        SELECT NOT EXISTS (SELECT unnest(%(ids)s::text[]) EXCEPT SELECT delegation_id
+                             FROM projector_shadow.planned_deletions WHERE delegation_id = ANY(%(ids)s))
+        """,
+        {"ids": ids},
+    ).fetchone()
+    return bool(row and row[0])

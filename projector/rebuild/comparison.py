@@ -1,6 +1,8 @@
 """The comparison of view and shadow at one position: which candidates differ, and which differences are drift."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
+from enum import StrEnum
 from typing import NamedTuple, cast
 
 from projector.domain.fold import Changes, Parked
@@ -8,8 +10,19 @@ from projector.domain.lifecycle import Delegation, State, evolve
 from projector.postgres import delegations
 from projector.postgres.connection import Connection
 from projector.postgres.write_batch import write
-from projector.rebuild import candidates
-from projector.rebuild.drift import Classification, Coverage, Difference, DriftReport, Sides, classify, difference
+from projector.rebuild import candidates, order, shadow
+from projector.rebuild.drift import (
+    Classification,
+    Coverage,
+    Difference,
+    Sides,
+    Undecided,
+    classify,
+    difference,
+    may_depend_on_order,
+    split_by_order,
+)
+from projector.rebuild.report import DriftReport
 
 
 class Options(NamedTuple):
@@ -18,47 +31,102 @@ class Options(NamedTuple):
     | field | meaning |
     |---|---|
     | `repair` | write the drift into the view; else only report it |
-    | `confirmed` | delete rows even if they are a large part of the view |
     | `only` | compare these delegations only; empty: all of them |
     | `drop_uncovered` | treat rows whose history the source lacks as drift |
     | `sample` | compare about this many delegations, chosen by their ids; None: all of them |
+    | `grace` | rows younger than this that the source lacks may be direct writes; 0: there are none |
     """
 
     repair: bool = False
-    confirmed: bool = False
     only: Collection[str] = ()
     drop_uncovered: bool = False
     sample: int | None = None
+    grace: timedelta = timedelta(0)
+
+
+class Task(StrEnum):
+    """What a comparison is for."""
+
+    REPORT = "report"
+    PLAN = "plan"
+    """It also notes what a repair would delete."""
+    REPAIR = "repair"
+    """It also clears the candidates that are not to be written."""
 
 
 class Comparison:
     """Compares a view and a shadow that do not change meanwhile, over one connection to each."""
 
-    def __init__(self, view: Connection, shadow_conn: Connection, coverage: Coverage, options: Options) -> None:
+    def __init__(
+        self, view: Connection, shadow_conn: Connection, coverage: Coverage, options: Options, *, has_total_order: bool
+    ) -> None:
         self._view, self._shadow = view, shadow_conn
         self._coverage, self._options = coverage, options
+        self._has_total_order = has_total_order
+        self._young_since = shadow.now(view) - options.grace if options.grace else None
+        self.is_planned = True
+        """Whether every deletion was in the plan; known after `compare`."""
 
-    def compare(self, report: DriftReport) -> DriftReport:
-        """Compare the candidates and count the differences; for a repair, clear those that are not to be written."""
+    def compare(self, report: DriftReport, task: Task = Task.REPORT) -> DriftReport:
+        """Compare the candidates and count the differences."""
+        if task is Task.PLAN:
+            candidates.begin_plan(self._shadow)
         for ids in candidates.read(self._view):
-            differences = self._differences([each for each in ids if self._is_selected(each)])
-            blocked = self._blocked_by_keys(differences)
-            drifted = set()
-            for each in differences:
-                meaning = self._classify(each, blocked)
+            meanings = self._compare([each for each in ids if self._is_selected(each)])
+            for each, meaning in meanings:
                 report.add(each, meaning)
-                if meaning is Classification.DRIFT:
-                    drifted.add(each.delegation_id)
-            if self._options.repair:
-                candidates.clear(self._view, [each for each in ids if each not in drifted])
+            drift = [each for each, meaning in meanings if meaning is Classification.DRIFT]
+            deleted = [each.delegation_id for each in drift if each.deletes_row or each.deleted_parked]
+            if task is Task.PLAN:
+                candidates.plan_deletions(self._shadow, deleted)
+            if task is Task.REPAIR:
+                self.is_planned = self.is_planned and candidates.are_planned(self._shadow, deleted)
+                self._prepare_repair(ids, drift, meanings)
         return report
+
+    def _prepare_repair(self, ids: list[str], drift: list[Difference], meanings: "_Meanings") -> None:
+        """Leave the drift alone among the candidates, without the columns that the order decided."""
+        drifted = {each.delegation_id for each in drift}
+        candidates.clear(self._view, [each for each in ids if each not in drifted])
+        excused = {each.delegation_id for each, meaning in meanings if meaning is Classification.ORDER_NOT_TOLD}
+        if kept := list(drifted & excused):
+            order.keep_columns(self._view, kept)
 
     def _is_selected(self, delegation_id: str) -> bool:
         return not self._options.only or delegation_id in self._options.only
 
+    def _compare(self, ids: Sequence[str], waiting: frozenset[str] = frozenset()) -> "_Meanings":
+        differences = self._differences(ids)
+        return self._meanings(differences, self._blocked_by_keys(differences, waiting))
+
+    def _meanings(self, differences: Sequence[Difference], blocked: Collection[str]) -> "_Meanings":
+        meanings = [(each, self._classify(each, blocked)) for each in differences]
+        doubtful = [
+            each
+            for each, meaning in meanings
+            if may_depend_on_order(each, meaning, key_is_kept=each.delegation_id in blocked)
+        ]
+        undecided = self._undecided(doubtful)
+        return [
+            part
+            for each, meaning in meanings
+            for part in split_by_order(each, meaning, undecided.get(each.delegation_id, Undecided()))
+        ]
+
+    def _undecided(self, differences: Sequence[Difference]) -> dict[str, Undecided]:
+        if self._has_total_order or not differences:
+            return {}
+        order.add_groups(self._shadow, differences)
+        return order.undecided(self._shadow, [each.delegation_id for each in differences])
+
     def _classify(self, found: Difference, blocked: Collection[str]) -> Classification:
-        drop, key_is_kept = self._options.drop_uncovered, found.delegation_id in blocked
-        return classify(found, self._coverage, drop_uncovered=drop, key_is_kept=key_is_kept)
+        return classify(
+            found,
+            self._coverage,
+            drop_uncovered=self._options.drop_uncovered,
+            key_is_kept=found.delegation_id in blocked,
+            young_since=self._young_since,
+        )
 
     def _differences(self, ids: Sequence[str]) -> list[Difference]:
         view, log = _rows(self._view, ids), _rows(self._shadow, ids)
@@ -89,9 +157,12 @@ class Comparison:
     def _keeps_its_key(self, holder: str, waiting: frozenset[str]) -> bool:
         if holder in waiting:
             return False
-        differences = self._differences([holder]) if self._is_selected(holder) else []
-        blocked = self._blocked_by_keys(differences, waiting)
-        return not any(self._classify(each, blocked) is Classification.DRIFT for each in differences)
+        meanings = self._compare([holder], waiting) if self._is_selected(holder) else []
+        return not any(meaning is Classification.DRIFT for _, meaning in meanings)
+
+
+_Meanings = list[tuple[Difference, Classification]]
+"""Differences, and what they mean. A delegation is there twice if the order decided only some of its columns."""
 
 
 def apply_parked(view: Connection, shadow_conn: Connection) -> None:

@@ -3,7 +3,6 @@
 docs/decisions/0006 explains the rules.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,10 +14,10 @@ from projector.domain.lifecycle import Delegation, changed_columns
 
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 """The largest expected difference between the clocks of the platform, its producers and the broker."""
-EXAMPLES = 5
-"""How many differences of each kind a report shows."""
 _STEP_TIMES = {"last_heartbeat", "updated_at"}
 _END_COLUMNS = {"status", "result_preview", "error_detail"}
+ORDER_COLUMNS = _STEP_TIMES | _END_COLUMNS
+"""The columns that the order of events decides."""
 
 
 class DriftKind(StrEnum):
@@ -36,6 +35,8 @@ class Classification(StrEnum):
     DRIFT = "drift"
     NOT_COVERED = "not covered"
     AHEAD = "ahead"
+    PENDING_EVENT = "pending event"
+    ORDER_NOT_TOLD = "order not told"
 
 
 class Coverage(NamedTuple):
@@ -76,6 +77,22 @@ class Difference(NamedTuple):
     columns: tuple[str, ...]
     sides: Sides
 
+    @property
+    def deletes_row(self) -> bool:
+        """Whether a repair deletes a row of the view."""
+        return self.kind is DriftKind.UNEXPECTED
+
+    @property
+    def deleted_parked(self) -> int:
+        """How many parked events a repair deletes with nothing in their place: neither an event nor a row."""
+        if self.sides.log is not None:
+            return 0
+        return len(_places(self.sides.parked_in_view) - _places(self.sides.parked_by_log))
+
+
+def _places(parked: Sequence[Parked]) -> set[tuple[str, int, int]]:
+    return {each[:3] for each in parked}
+
 
 def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Difference | None:
     """How the sides differ, or None where they are equal."""
@@ -103,17 +120,25 @@ def _ignored_columns(view: Delegation, log: Delegation, coverage: Coverage) -> s
 
 
 def classify(
-    found: Difference, coverage: Coverage, *, drop_uncovered: bool = False, key_is_kept: bool = False
+    found: Difference,
+    coverage: Coverage,
+    *,
+    drop_uncovered: bool = False,
+    key_is_kept: bool = False,
+    young_since: datetime | None = None,
 ) -> Classification:
     """What the difference means.
 
     `key_is_kept`: the delegation needs an idempotency key, and the row that holds it is not going to change.
+    `young_since`: rows created later may be direct writes whose event is still to come; None: there are none.
     """
     view = found.sides.view
     if view is not None and coverage.until is not None and view.updated_at > coverage.until:
         return Classification.AHEAD
     if key_is_kept:
         return Classification.NOT_COVERED
+    if _is_young(found, young_since) and (drop_uncovered or coverage.proves_absence):
+        return Classification.PENDING_EVENT
     if view is None or drop_uncovered or found.kind is DriftKind.PARKED:
         return Classification.DRIFT
     if found.kind is DriftKind.UNEXPECTED and not coverage.proves_absence:
@@ -124,6 +149,16 @@ def classify(
     return Classification.DRIFT
 
 
+def _is_young(found: Difference, young_since: datetime | None) -> bool:
+    view = found.sides.view
+    return (
+        found.kind is DriftKind.UNEXPECTED
+        and view is not None
+        and young_since is not None
+        and view.created_at > young_since
+    )
+
+
 def _has_another_end(view: Delegation, log: Delegation) -> bool:
     """Whether the view has a terminal status that the log lacks.
 
@@ -132,52 +167,48 @@ def _has_another_end(view: Delegation, log: Delegation) -> bool:
     return view.status in TERMINAL and log.status is not view.status
 
 
-class Example(NamedTuple):
-    """A difference to show: column → (value in the view, value in the log)."""
+class Undecided(NamedTuple):
+    """What the order between partitions may have decided for a delegation, by what the source holds about its group.
 
-    delegation_id: str
-    kind: DriftKind
-    columns: dict[str, tuple[object, object]]
+    | field | meaning |
+    |---|---|
+    | `columns` | ORDER_COLUMNS of a row that both sides have |
+    | `presence` | whether it has a row: another delegation asked with the same idempotency key |
+    """
 
-
-class DriftReport:
-    """The differences of a comparison: their counts, and a few examples of each kind."""
-
-    def __init__(self, source: str) -> None:
-        self.source = source
-        self.records = 0
-        self.empty = False
-        self.uncovered = 0
-        """Rows that were not compared, because they are older than the source or not in it."""
-        self.classified: Counter[Classification] = Counter()
-        self.kinds: Counter[DriftKind] = Counter()
-        self.columns: Counter[str] = Counter()
-        self.examples: list[Example] = []
-
-    def add(self, found: Difference, meaning: Classification) -> None:
-        """Count a difference; only drift is counted by kind and column."""
-        self.classified[meaning] += 1
-        if meaning is not Classification.DRIFT:
-            return
-        self.kinds[found.kind] += 1
-        self.columns.update(found.columns)
-        if self.kinds[found.kind] <= EXAMPLES:
-            self.examples.append(Example(found.delegation_id, found.kind, _values(found)))
-
-    @property
-    def drift(self) -> int:
-        """How many delegations have drifted from the source."""
-        return self.classified[Classification.DRIFT]
-
-    @property
-    def not_covered(self) -> int:
-        """How many rows stay as they are, because the source lacks a part of their history."""
-        return self.uncovered + self.classified[Classification.NOT_COVERED]
+    columns: bool = False
+    presence: bool = False
 
 
-def _values(found: Difference) -> dict[str, tuple[object, object]]:
-    view, log = found.sides.view, found.sides.log
-    if found.kind is DriftKind.PARKED:
-        return {"parked": (len(found.sides.parked_in_view), len(found.sides.parked_by_log))}
-    names = found.columns or ("status", "created_at")
-    return {name: (view and getattr(view, name), log and getattr(log, name)) for name in names}
+def may_depend_on_order(found: Difference, meaning: Classification, *, key_is_kept: bool = False) -> bool:
+    """Whether the order between partitions can explain the difference, whatever the source holds.
+
+    Exactly one of the delegations that ask with a key gets it. So a row is missing for this reason only if another row
+    of the view has its key and keeps it.
+    """
+    if found.kind is DriftKind.MISSING:
+        return key_is_kept
+    if meaning is not Classification.DRIFT:
+        return False
+    if found.kind is DriftKind.DIFFERS:
+        return not ORDER_COLUMNS.isdisjoint(found.columns)
+    return found.kind is DriftKind.UNEXPECTED and bool(keyed_rows(found))
+
+
+def keyed_rows(found: Difference) -> list[Delegation]:
+    """The rows of both sides that have an idempotency key."""
+    return [row for row in (found.sides.view, found.sides.log) if row is not None and row.idempotency_key]
+
+
+def split_by_order(
+    found: Difference, meaning: Classification, undecided: Undecided
+) -> list[tuple[Difference, Classification]]:
+    """The difference in parts: what the order between partitions may have decided, and the others with `meaning`."""
+    if found.kind is not DriftKind.DIFFERS:
+        return [(found, Classification.ORDER_NOT_TOLD if undecided.presence else meaning)]
+    open_columns = ORDER_COLUMNS if undecided.columns else frozenset[str]()
+    parts = (
+        (tuple(name for name in found.columns if name in open_columns), Classification.ORDER_NOT_TOLD),
+        (tuple(name for name in found.columns if name not in open_columns), meaning),
+    )
+    return [(found._replace(columns=columns), part) for columns, part in parts if columns]

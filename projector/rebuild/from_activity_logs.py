@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from uuid import UUID
 
+from projector.contract.envelope import Record
 from projector.errors import Misconfigured
 from projector.kafka.reader import TopicReader
 from projector.postgres import connection
@@ -22,6 +23,7 @@ class FromActivityLogs(WithoutOffsets):
     """The table `activity_logs`: the present status of each delegation, not each step to it."""
 
     name = "table activity_logs"
+    has_total_order = True
 
     def __init__(self, conn: Connection, topic: TopicReader | None) -> None:
         self.conn = conn
@@ -30,6 +32,9 @@ class FromActivityLogs(WithoutOffsets):
 
     def is_empty(self) -> bool:
         return False
+
+    def read_again(self, view: Connection) -> Iterator[Record]:
+        return iter(())  # needless: it has no partitions
 
     def can_resume(self, view: Connection) -> bool:
         return False  # the snapshot ended with the connection that read it

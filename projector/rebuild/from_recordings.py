@@ -1,11 +1,12 @@
 """Recordings as the source of a rebuild. docs/decisions/0006 compares the sources."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from uuid import UUID
 
+from projector.contract.envelope import Record
 from projector.contract.fields import storable
 from projector.kafka.reader import TopicReader
 from projector.postgres.connection import Connection
@@ -26,10 +27,15 @@ class FromRecordings(WithoutOffsets):
         self.topic = topic
         self.name = "recordings " + ", ".join(map(str, self.paths))
         self._exports = all(map(_is_export, self.paths))
+        self.has_total_order = self._exports
         self._until: datetime | None = None
 
     def is_empty(self) -> bool:
         return all(next(read_recording(path), None) is None for path in self.paths)
+
+    def read_again(self, view: Connection) -> Iterator[Record]:
+        for path in self.paths:
+            yield from read_recording(path)
 
     def can_resume(self, view: Connection) -> bool:
         return all(shadow.source_ids(view, str(path)) == {_stamp(path)} for path in self.paths)

@@ -1,9 +1,10 @@
 """The topic as the source of a rebuild: every step, from the beginning of its log up to the view's positions."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
 from projector.domain.positions import LogRange, require_no_log_gap
 from projector.errors import Misconfigured, ProjectorError
@@ -11,7 +12,7 @@ from projector.kafka.compaction import MissingRecords
 from projector.kafka.reader import TopicReader
 from projector.postgres import positions
 from projector.postgres.connection import Connection
-from projector.rebuild import repair, shadow
+from projector.rebuild import repair, repeated, shadow
 from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
 from projector.rebuild.source import ShadowProjector
 
@@ -31,9 +32,17 @@ class FromTopic:
         self._missing = MissingRecords()
         self._complete: tuple[Mapping[int, int], datetime] | None = None
         self.name = f"topic {topic.name}"
+        self.has_total_order = len(topic.partitions) == 1
 
     def is_empty(self) -> bool:
         return all(log_range.beginning == log_range.end for log_range in self.topic.log_ranges().values())
+
+    def read_again(self, view: Connection) -> Iterator[Record]:
+        folded, log_ranges = shadow.positions(view, self.topic.name), self.topic.log_ranges()
+        ranges = {each: LogRange(log_ranges[each].beginning, end) for each, end in folded.items()}
+        for polled in self.topic.read(ranges):
+            for part in polled:
+                yield from part.records
 
     def can_resume(self, view: Connection) -> bool:
         log_ranges, folded = self.topic.log_ranges(), shadow.positions(view, self.topic.name)
@@ -53,6 +62,7 @@ class FromTopic:
         since = self._since(view, log_ranges, is_whole=is_whole)
         shadow.start_at(view, topic.name, beginnings, token, topic.topic_id)
         shadow.carry_over_parked(view, topic.name, beginnings)
+        repeated.carry_over(view, topic.name, beginnings)
         carried = 0
         if not is_whole:  # a log that begins at 0 has the whole history of every row that it has
             shadow.carry_over_large_rows(view)

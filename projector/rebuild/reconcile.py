@@ -4,37 +4,56 @@ Both run through the same phases (docs/decisions/0006 has the rules):
 
 1. fold the source into the shadow, while the members go on;
 2. collect the candidates, which may differ, without a lock;
-3. in one transaction at exactly one position, compare the candidates again and write those that have drifted.
+3. compare the candidates again at exactly one position, still without a lock: this is the report, and the plan;
+4. `rebuild` alone: ask if rows are deleted; then compare once more and write the drift, in one transaction under the
+   lock of the positions; then compare what was written.
 """
 
 import os
 import socket
 import time
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import NamedTuple
 from uuid import uuid4
 
-from projector.errors import BrokerUnavailable, DatabaseUnavailable, ProjectorError, WriteConflict
-from projector.postgres import write_batch
-from projector.postgres.connection import Connection, mapped_errors, snapshot, transaction
-from projector.rebuild import candidates, repair, shadow
-from projector.rebuild.comparison import Comparison, Options, apply_parked
-from projector.rebuild.drift import Coverage, DriftKind, DriftReport
+from projector.errors import NothingFound, ProjectorError
+from projector.postgres.connection import Connection, mapped_errors, transaction
+from projector.postgres.queries import triggers_and_rules
+from projector.rebuild import candidates, counts, repair, shadow
+from projector.rebuild.attempt import Job, PlanOutdated, attempt, find_candidates, fold
+from projector.rebuild.comparison import Options, Task
+from projector.rebuild.drift import Coverage
 from projector.rebuild.repair import Applied
+from projector.rebuild.report import DriftReport, Totals
 from projector.rebuild.shadow import JobStart
 from projector.rebuild.source import RebuildSource, ShadowProjector, dump_coverage, load_coverage
 from projector.settings import BatchLimits
 
-_ATTEMPTS = 20
 FEED_SECONDS = 1.0
 FEED_CHECKS = 3
 
 
 class Result(NamedTuple):
-    """The differences that were found, and the rows that were written; None where nothing was to be written."""
+    """The differences that were found, and what was written; None where nothing was to be written.
+
+    `remaining`: the comparison after the repair, if rows were written. `triggers`: the triggers and rules of the table,
+    if rows differ again.
+    """
 
     report: DriftReport
     applied: Applied | None = None
+    remaining: DriftReport | None = None
+    triggers: Sequence[str] = ()
+
+    @property
+    def written(self) -> tuple[int, int, int] | None:
+        """How many rows were inserted, updated and deleted; None where nothing was to be written."""
+        return self.applied and (self.applied.inserted, self.applied.updated, self.applied.deleted)
+
+
+Approve = Callable[[DriftReport], object]
+"""Gets the plan before a repair writes anything. It raises an error to refuse."""
 
 
 class Progress:
@@ -51,19 +70,6 @@ class Busy(ProjectorError):
     """Another verify or rebuild is running: try again when it has ended."""
 
 
-class _TailTooLong(Exception):
-    """The rest of the log is long, and members would wait for it: fold it first without the lock."""
-
-
-class _Job(NamedTuple):
-    view: Connection
-    projector: ShadowProjector
-    source: RebuildSource
-    options: Options
-    every: int
-    """One delegation in `every` is compared."""
-
-
 def reconcile(
     view: Connection,
     shadow_conn: Connection,
@@ -71,44 +77,91 @@ def reconcile(
     options: Options,
     *,
     limits: BatchLimits,
+    approve: Approve = lambda plan: None,
     progress: Progress | None = None,
 ) -> Result:
     """Compare the view with the source and, with `options.repair`, repair the drift.
 
-    `view` and `shadow_conn` are connections to the view and to the shadow.
+    `view` and `shadow_conn` are connections to the view and to the shadow. `approve` gets each plan; nothing is
+    deleted that no plan has shown.
 
     Raises Busy where another verify or rebuild is running, LogGap where the log lacks records of the view,
-    TooManyDeletions, BrokerUnavailable and DatabaseUnavailable. After the last two, and after a crash, the same call
-    resumes the interrupted one.
+    BrokerUnavailable and DatabaseUnavailable. After the last two, and after a crash, the same call resumes the
+    interrupted one.
     """
     progress = progress or Progress()
     with mapped_errors():
         interrupted = _acquire(view)
-        every = 1 if options.sample is None else max(1, shadow.count_view_rows(view) // options.sample)
+        every = 1 if options.sample is None else max(1, counts.count_view_rows(view) // options.sample)
         sample = None if every == 1 else lambda delegation_id: candidates.in_sample(delegation_id, every)
         projector = ShadowProjector(shadow_conn, uuid4(), limits, sample=sample, progress=progress.folded)
-        result = _run(_Job(view, projector, source, options, every), interrupted, progress)
+        result = _run(Job(view, projector, source, options, every), interrupted, approve, progress)
         with transaction(view):
             shadow.truncate(view)
             shadow.release(view)
         return result
 
 
-def _run(job: _Job, interrupted: str, progress: Progress) -> Result:
+def _run(job: Job, interrupted: str, approve: Approve, progress: Progress) -> Result:
     """Run the phases; `interrupted` names the job whose shadow is still there."""
-    start = _begin(job, interrupted)
+    start, is_resumed = _begin(job, interrupted)
     progress.phase("folding")
-    _fold(job)
+    fold(job)
     coverage = job.source.coverage(job.view, load_coverage(start.coverage))
+    _require_known(job)
     progress.phase("comparing")
-    uncovered = _find_candidates(job, coverage)
-    progress.phase("repairing" if job.options.repair else "checking again")
+    uncovered = start.carried_over + find_candidates(job, coverage)
+    progress.phase("checking again")
     _await_feed(job, coverage)
-    result = _repair_or_report(job, coverage)
-    result.report.records = job.projector.records
-    result.report.uncovered = start.carried_over + uncovered
-    result.report.empty = job.source.is_empty()
-    return result
+    report, _ = attempt(job, coverage, Task.PLAN if job.options.repair else Task.REPORT)
+    report.totals = _totals(job, report, uncovered, is_resumed=is_resumed)
+    if not job.options.repair:
+        return Result(report)
+    return _repair(job, coverage, report, approve, progress)
+
+
+def _repair(job: Job, coverage: Coverage, plan: DriftReport, approve: Approve, progress: Progress) -> Result:
+    """Ask, write, and look again. A plan that lacks a deletion by now is made and shown again."""
+    totals = plan.totals
+    while True:
+        if plan.drift:
+            approve(plan)
+        progress.phase("repairing")
+        with transaction(job.view):
+            repair.copy_large_rows(job.view)
+        try:
+            report, applied = attempt(job, coverage, Task.REPAIR)
+            break
+        except PlanOutdated:
+            plan, _ = attempt(job, coverage, Task.PLAN)
+            plan.totals = totals._replace(view_rows=counts.count_view_rows(job.view))
+    report.totals = totals
+    if applied is None:
+        return Result(report)
+    progress.phase("comparing what was written")
+    remaining, _ = attempt(job, coverage, Task.REPORT)
+    return Result(report, applied, remaining, triggers_and_rules(job.view) if remaining.drift else ())
+
+
+def _totals(job: Job, report: DriftReport, uncovered: int, *, is_resumed: bool) -> Totals:
+    return Totals(
+        records=job.projector.records,
+        is_resumed=is_resumed,
+        compared=counts.count_delegations(job.view, every=job.every, only=job.options.only),
+        unreadable=counts.count_dead_letters(job.view) + job.projector.unreadable,
+        uncovered=uncovered,
+        view_rows=counts.count_view_rows(job.view) if report.deletes else 0,
+        is_empty=job.source.is_empty(),
+    )
+
+
+def _require_known(job: Job) -> None:
+    """Raise NothingFound if a delegation that was named is nowhere: it is a typing error."""
+    if unknown := counts.unknown(job.view, job.options.only):
+        raise NothingFound(
+            f"--only {', '.join(unknown)}: neither the view nor {job.source.name} knows this; nothing was written. "
+            "Compare the ids, they are compared character by character"
+        )
 
 
 def _acquire(view: Connection) -> str:
@@ -120,122 +173,33 @@ def _acquire(view: Connection) -> str:
     raise Busy(f"another verify or rebuild is running{owner}; wait until it ends, or stop it")
 
 
-def _begin(job: _Job, interrupted: str) -> JobStart:
-    """Resume the interrupted job if it had this source and these options; else begin with an empty shadow."""
+def _begin(job: Job, interrupted: str) -> tuple[JobStart, bool]:
+    """Resume the interrupted job if it had this source and these options; else begin with an empty shadow.
+
+    Also returns whether it is resumed.
+    """
     view, source, drop = job.view, job.source, job.options.drop_uncovered
     uncovered = "dropped" if drop else "kept"
     act = "rebuild" if job.options.repair else "verify"
     name = f"{act} {source.name}; one in {job.every}; uncovered {uncovered}; version {version('delegations-projector')}"
     if interrupted == name and source.can_resume(view):
-        return shadow.resume(view, job.projector.token)
+        return shadow.resume(view, job.projector.token), True
     with transaction(view):
         shadow.truncate(view)
     with transaction(view):
         coverage, carried_over = source.begin(view, job.projector.token, drop_uncovered=drop)
         start = JobStart(dump_coverage(coverage), carried_over)
         shadow.begin(view, name, start)
-    return start
+    return start, False
 
 
-def _fold(job: _Job) -> None:
-    """Fold the records that the source has now, and wait until they are written."""
-    job.source.fold(job.view, job.projector)
-    job.projector.finish()
-
-
-def _find_candidates(job: _Job, coverage: Coverage) -> int:
-    """Collect the delegations that differ now, without a lock; return how many rows the source does not cover.
-
-    A delegation that differs at a later position either differs now, or a later record is about it. The latter are in
-    `touched`, which is emptied here.
-    """
-    if reason := shadow.refusal(job.view):
-        raise ProjectorError(
-            f"Postgres refused a record in the shadow that it accepted in the view: {reason}. The two cannot be "
-            "compared. Check whether the tables were changed by hand. `projector migrate recreate-shadow` creates the "
-            "shadow again"
-        )
-    drop = job.options.drop_uncovered
-    with transaction(job.view):
-        uncovered = candidates.add_differing(
-            job.view,
-            steps=coverage.steps,
-            every=job.every,
-            uncovered_before=None if drop else coverage.since,
-            proves_absence=drop or coverage.proves_absence,
-        )
-        if coverage.is_log and job.every == 1:
-            candidates.add_parked(job.view)
-        if job.options.repair:
-            repair.copy_large_rows(job.view)
-    job.projector.touched = set()
-    return uncovered
-
-
-def _repair_or_report(job: _Job, coverage: Coverage) -> Result:
-    """Compare at one position; try again after a conflict with another writer, or after an outage."""
-    for _ in range(_ATTEMPTS):
-        try:
-            return _compare_at_one_position(job, coverage)
-        except WriteConflict:  # with a row that is no candidate yet: it may hold the key that another row needs
-            _fold(job)
-            _find_candidates(job, coverage)
-        except DatabaseUnavailable:
-            if job.view.closed or job.projector.conn.closed:
-                raise
-            _fold(job)  # the connections are open: the wait for a lock of another session timed out
-        except (BrokerUnavailable, _TailTooLong):
-            _fold(job)
-    raise ProjectorError(
-        f"could not compare the view at one position in {_ATTEMPTS} attempts, because it changes too fast: run the "
-        "command again, it resumes this run"
-    )
-
-
-def _await_feed(job: _Job, coverage: Coverage) -> None:
+def _await_feed(job: Job, coverage: Coverage) -> None:
     """Wait for a change feed: events that are in the platform's table may not have reached the view yet.
 
     Compare until there is no drift, or until it was the same in FEED_CHECKS comparisons one after the other.
     """
-    compare_only = job._replace(options=job.options._replace(repair=False))
     drift, checks = -1, 0
     while not coverage.steps and drift and checks < FEED_CHECKS:
         time.sleep(FEED_SECONDS if drift > 0 else 0)  # not before the first comparison
-        before, drift = drift, _compare_at_one_position(compare_only, coverage).report.drift
+        before, drift = drift, attempt(job, coverage, Task.REPORT)[0].drift
         checks = checks + 1 if drift == before else 0
-
-
-def _compare_at_one_position(job: _Job, coverage: Coverage) -> Result:
-    """Bring view and shadow to one position, classify the candidates, and write the drift if this is a repair."""
-    view, projector, source, options = job.view, job.projector, job.source, job.options
-    with transaction(view) if options.repair else snapshot(view):
-        until = source.lock_positions(view, exclusive=options.repair)
-        if not source.catch_up(projector, until):
-            raise _TailTooLong
-        coverage = source.coverage(view, coverage)
-        projector.finish()
-        candidates.add(view, sorted(projector.touched or ()))
-        if options.repair:
-            write_batch.exclude_requests(view)
-            repair.lock_candidates(view)
-        report = Comparison(view, projector.conn, coverage, options).compare(DriftReport(source.name))
-        if not options.repair:
-            return Result(report)
-        if not options.confirmed:
-            repair.require_few_deletions(view, report.kinds[DriftKind.UNEXPECTED], source.name)
-        applied = _write(job, coverage, report) if report.drift else None
-        source.release_positions(view, until, wrote=applied is not None, whole=not options.only)
-        return Result(report, applied)
-
-
-def _write(job: _Job, coverage: Coverage, report: DriftReport) -> Applied:
-    if not coverage.is_log:
-        apply_parked(job.view, job.projector.conn)
-    applied = repair.write_rows(job.view, steps=coverage.steps)
-    if applied.inserted != report.kinds[DriftKind.MISSING]:
-        raise WriteConflict("a delegation was inserted by another writer")
-    if coverage.is_log:
-        repair.replace_parked(job.view)
-    else:
-        repair.delete_applied_parked(job.view)
-    return applied

@@ -5,38 +5,31 @@ The candidates that are left after the comparison are the delegations to write. 
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from uuid import UUID
 
-from projector.errors import ProjectorError
 from projector.postgres.connection import Connection
-from projector.rebuild import shadow
-
-_DELETIONS = 10
-_SHARE_DELETED = 0.1
-"""A repair that would delete more rows than both of these needs a confirmation."""
 
 
 class Applied(NamedTuple):
-    """How many rows of the view were written."""
+    """What was written: rows of the view, delegations with other parked events, and repeated requests.
+
+    What was deleted, `kept` rows and events, is in `projector.deleted` under `run_id`.
+    """
 
     inserted: int
     updated: int
     deleted: int
+    parked: int
+    remembered: int
+    kept: int
+    run_id: UUID
 
 
-class TooManyDeletions(ProjectorError):
-    """A repair would delete a large part of the view: ask for a confirmation."""
+class Deletion(NamedTuple):
+    """What is stored with everything that is deleted: the run, and the source that does not have it."""
 
-
-def require_few_deletions(conn: Connection, deleted: int, source: str) -> None:
-    """Raise TooManyDeletions where a large part of the view would be deleted, as with a wrong or recreated topic."""
-    if deleted <= _DELETIONS:
-        return
-    rows = shadow.count_view_rows(conn)
-    if deleted > rows * _SHARE_DELETED:
-        raise TooManyDeletions(
-            f"{deleted:,} of {rows:,} rows would be deleted, because {source} does not have them; nothing was written. "
-            "Check PROJECTOR_TOPIC and the output of `projector verify`; to delete the rows, add --yes"
-        )
+    run_id: UUID
+    source: str
 
 
 def lock_candidates(conn: Connection) -> None:
@@ -72,24 +65,30 @@ def delete_positions(conn: Connection, topic: str, partitions: Sequence[int], to
     )
 
 
-def write_rows(conn: Connection, *, steps: bool) -> Applied:
-    """Make the candidates' rows, and no others, equal to the shadow's.
+def write_rows(conn: Connection, deletion: Deletion, *, steps: bool) -> tuple[int, int, int]:
+    """Make the candidates' rows, and no others, equal to the shadow's; return how many were inserted, updated, deleted.
 
     Without `steps`, a row keeps its own times of changes where they are later.
     """
-    deleted = _delete(conn)
+    deleted = _delete(conn, deletion)
     _clear_keys(conn)
     updated = _update(conn, steps=steps)
-    return Applied(_insert(conn), updated, deleted)
+    return _insert(conn), updated, deleted
 
 
-def _delete(conn: Connection) -> int:
+def _delete(conn: Connection, deletion: Deletion) -> int:
     return conn.execute(
         """
-        DELETE FROM delegations d USING projector_shadow.suspects c
-         WHERE c.delegation_id = d.delegation_id
-           AND NOT EXISTS (SELECT FROM projector_shadow.delegations s WHERE s.delegation_id = d.delegation_id)
-        """
+        WITH gone AS (
+            DELETE FROM delegations d USING projector_shadow.suspects c
+             WHERE c.delegation_id = d.delegation_id
+               AND NOT EXISTS (SELECT FROM projector_shadow.delegations s WHERE s.delegation_id = d.delegation_id)
+            RETURNING d.delegation_id, to_jsonb(d) AS content
+        )
+        INSERT INTO deleted (run_id, source, kind, delegation_id, content)
+        SELECT %(run_id)s, %(source)s, 'row', delegation_id, content FROM gone
+        """,
+        deletion._asdict(),
     ).rowcount
 
 
@@ -137,27 +136,68 @@ def _insert(conn: Connection) -> int:
     ).rowcount
 
 
-def replace_parked(conn: Connection) -> None:
-    """Replace the candidates' parked events by those of the shadow."""
+def not_inserted(conn: Connection) -> tuple[int, int]:
+    """How many candidates of the shadow have no row in the view yet, and of how many another row has the key.
+
+    Where no other row has the key, a trigger of the table did not let the row in.
+    """
+    row = conn.execute(
+        """
+        SELECT count(*), count(r.delegation_id)
+          FROM projector_shadow.suspects c JOIN projector_shadow.delegations s USING (delegation_id)
+          LEFT JOIN delegations r ON (r.caller_id, r.idempotency_key) = (s.caller_id, s.idempotency_key)
+         WHERE NOT EXISTS (SELECT FROM delegations d WHERE d.delegation_id = s.delegation_id)
+        """
+    ).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def replace_parked(conn: Connection, deletion: Deletion) -> int:
+    """Replace the candidates' parked events by those of the shadow.
+
+    Events with nothing in their place are kept in `projector.deleted`; returns how many.
+    """
+    kept = conn.execute(
+        """
+        INSERT INTO deleted (run_id, source, kind, delegation_id, content)
+        SELECT %(run_id)s, %(source)s, 'parked event', p.delegation_id, to_jsonb(p)
+          FROM parked p JOIN projector_shadow.suspects c USING (delegation_id)
+         WHERE NOT EXISTS (SELECT FROM projector_shadow.delegations s WHERE s.delegation_id = p.delegation_id)
+           AND NOT EXISTS (SELECT FROM projector_shadow.parked s
+                            WHERE (s.topic, s.partition, s."offset", s.delegation_id)
+                                = (p.topic, p.partition, p."offset", p.delegation_id))
+         ORDER BY p.seq
+        """,
+        deletion._asdict(),
+    ).rowcount
+    _allow_verdicts(conn)
     conn.execute("DELETE FROM parked p USING projector_shadow.suspects c WHERE c.delegation_id = p.delegation_id")
     conn.execute(
         """
-        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, result_preview, error_detail)
-        SELECT s.topic, s.partition, s."offset", s.delegation_id, s.kind, s.status, s.at, s.result_preview,
-               s.error_detail
+        INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since, result_preview,
+                            error_detail)
+        SELECT s.topic, s.partition, s."offset", s.delegation_id, s.kind, s.status, s.at, s.silent_since,
+               s.result_preview, s.error_detail
           FROM projector_shadow.parked s JOIN projector_shadow.suspects c USING (delegation_id) ORDER BY s.seq
         """
     )
+    return kept
 
 
 def delete_applied_parked(conn: Connection) -> None:
     """Delete the parked events of candidates that have a row in the view now: `apply_parked` applied them."""
+    _allow_verdicts(conn)
     conn.execute(
         """
         DELETE FROM parked p USING projector_shadow.suspects c, delegations d
          WHERE c.delegation_id = p.delegation_id AND d.delegation_id = p.delegation_id
         """
     )
+
+
+def _allow_verdicts(conn: Connection) -> None:
+    """Allow this transaction to delete parked verdicts (migration 052)."""
+    conn.execute("SELECT set_config('projector.reads_verdicts', 'on', true)")
 
 
 def copy_large_rows(conn: Connection) -> None:

@@ -47,7 +47,9 @@ def truncate(conn: Connection) -> None:
     conn.execute(
         """
         TRUNCATE projector_shadow.suspects, projector_shadow.delegations, projector_shadow.positions,
-                 projector_shadow.parked, projector_shadow.dead_letters, projector_shadow.large_rows
+                 projector_shadow.parked, projector_shadow.repeated_requests, projector_shadow.dead_letters,
+                 projector_shadow.large_rows, projector_shadow.planned_deletions, projector_shadow.order_groups,
+                 projector_shadow.order_facts
         """
     )
     conn.execute("UPDATE projector_shadow.work SET source = ''")
@@ -84,7 +86,12 @@ def begin(conn: Connection, source: str, start: JobStart) -> None:
 def resume(conn: Connection, token: UUID) -> JobStart:
     """Resume the fold of an interrupted run under a new token; return what its `begin` stored."""
     with transaction(conn):
-        conn.execute("TRUNCATE projector_shadow.suspects")
+        conn.execute(
+            """
+            TRUNCATE projector_shadow.suspects, projector_shadow.planned_deletions, projector_shadow.order_groups,
+                     projector_shadow.order_facts
+            """
+        )
         conn.execute("UPDATE projector_shadow.positions SET owner = %(token)s", {"token": token})
         row = conn.execute("SELECT coverage::text, carried_over FROM projector_shadow.work").fetchone()
     assert row is not None  # noqa: S101 - the caller holds the lock, and has acquired the row
@@ -149,12 +156,6 @@ def source_ids(conn: Connection, topic: str) -> set[str | None]:
     return {row[0] for row in rows}
 
 
-def count_view_rows(conn: Connection) -> int:
-    """How many rows the view has."""
-    row = conn.execute("SELECT count(*) FROM delegations").fetchone()
-    return int(row[0]) if row else 0
-
-
 def now(conn: Connection) -> datetime:
     """The time by the database's clock."""
     row = conn.execute("SELECT now()").fetchone()
@@ -195,9 +196,9 @@ def carry_over_parked(conn: Connection, topic: str, beginnings: Mapping[int, int
     conn.execute(
         """
         INSERT INTO projector_shadow.parked (topic, partition, "offset", delegation_id, kind, status, at,
-                                             result_preview, error_detail, parked_at)
-        SELECT p.topic, p.partition, p."offset", p.delegation_id, p.kind, p.status, p.at, p.result_preview,
-               p.error_detail, p.parked_at
+                                             silent_since, result_preview, error_detail, parked_at)
+        SELECT p.topic, p.partition, p."offset", p.delegation_id, p.kind, p.status, p.at, p.silent_since,
+               p.result_preview, p.error_detail, p.parked_at
           FROM parked p
           LEFT JOIN unnest(%(partitions)s::int[], %(beginnings)s::bigint[]) AS log (partition, beginning)
                ON p.topic = %(topic)s AND p.partition = log.partition

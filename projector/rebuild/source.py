@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -17,7 +17,7 @@ from projector.postgres import delegations, positions
 from projector.postgres.connection import Connection
 from projector.projection.batch import chunks, merged_batches
 from projector.projection.transaction import PendingBatch
-from projector.rebuild import repair
+from projector.rebuild import order, repair
 from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
 from projector.settings import BatchLimits
 
@@ -47,6 +47,10 @@ class ShadowProjector:
         self.records = 0
         self.total = 0
         self.touched: set[str] | None = None
+        self.unreadable = 0
+        """Records that could not be read, of those that the shadow does not keep as dead letters."""
+        self.reads_order = False
+        """Whether `order.add_facts` gets every further record."""
         self._progress = progress
 
     @property
@@ -65,7 +69,10 @@ class ShadowProjector:
         """Project a batch and move the shadow's positions. The batch is written after the next `finish`."""
         read = len(records)
         batch = translate_batch(records)
+        if self.reads_order:
+            order.add_facts(self.conn, batch)
         if self.sample is not None:
+            self.unreadable += len(batch.dead_letters)
             kept = [each for each in batch.records if _may_change_sample(each.translation, self.sample)]
             batch = TranslatedBatch(kept, [], Counter())
             records = [each.record for each in batch.records]
@@ -107,6 +114,12 @@ class RebuildSource(Protocol):
     """
 
     name: str
+    has_total_order: bool
+    """Whether the source has the order between any two of its records."""
+
+    def read_again(self, view: Connection) -> Iterator[Record]:
+        """All records that were folded, once more; in any order between partitions."""
+        ...
 
     def is_empty(self) -> bool:
         """Whether the source has no record at all."""

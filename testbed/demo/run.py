@@ -28,6 +28,7 @@ MEMBER_SETTINGS = {
     "PROJECTOR_GROUP_INSTANCE_ID": "demo",  # static membership: a restart is no rebalance
     "PROJECTOR_LOG_FORMAT": "json",
     "PROJECTOR_SUMMARY_SECONDS": "1",
+    "PROJECTOR_REBUILD_GRACE_SECONDS": "0",  # the invented row is young: no event of it is going to come
 }
 
 
@@ -87,7 +88,7 @@ class Processes:
 
     def rebuild(self) -> list[str]:
         """Repair the view from the topic; returns the output."""
-        return self._start(["projector", "rebuild", *QUIET], "rebuild.log").wait()
+        return self._start(["projector", "rebuild", "--yes", *QUIET], "rebuild.log").wait()
 
     def _start(self, command: Sequence[str], log: str, *, keep: bool = False) -> ManagedProcess:
         environment = self._environment

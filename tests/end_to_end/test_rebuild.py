@@ -67,6 +67,7 @@ def settings(cluster: Cluster, **others: str) -> dict[str, str]:
         "database_url": cluster.database_url,
         "bootstrap_servers": cluster.bootstrap_servers,
         "topic": cluster.topic,
+        "rebuild_grace_seconds": "0",
     }
     return {**common, **others}
 
@@ -99,7 +100,7 @@ def wait_until_folded(cluster: Cluster, records: int) -> None:
 def rebuilding(cluster: Cluster, **others: str) -> Iterator[subprocess.Popen[bytes]]:
     """A running rebuild; its batches are small, so that it takes long enough to be killed."""
     started = subprocess.Popen(
-        [sys.executable, "-m", "projector", "rebuild"], env=environment(settings(cluster, batch_records="100"))
+        [sys.executable, "-m", "projector", "rebuild", "--yes"], env=environment(settings(cluster, batch_records="100"))
     )
     try:
         yield started
@@ -125,7 +126,7 @@ def test_drift_is_found_reported_and_repaired(projected: Cluster, damaged: str) 
     assert report["drift"] == report["kinds"][kind] == 3
     assert report["columns"] == columns
     assert sorted(each["delegation_id"] for each in report["examples"]) == sorted(ids)
-    rebuilt = command(projected, "rebuild")
+    rebuilt = command(projected, "rebuild", "--yes")
     assert rebuilt.code == 0, rebuilt.err
     assert command(projected, "verify").code == 0
     projected.assert_view_equals_log()

@@ -60,10 +60,11 @@ def test_gap_stops_a_member_until_the_named_rebuild(cluster: Cluster, log: Log, 
     repaired = log.run("rebuild", "--from", "activity-logs", activity_database_url=platform)
     assert (repaired.code, repaired.out.splitlines()[-1]) == (
         0,
-        "the view equals the source now: 1 rows inserted, 1 updated, 0 deleted",
+        "the view equals the source now, apart from what is counted above: 1 rows inserted, 1 updated, 0 deleted",
     )
     cluster.start_member().wait_for_log("partition claimed", times=3)
     cluster.wait_until_more_projected_than(6)
     assert log.statuses() == {"a": "completed", "b": "completed", "c": "queued", "lost": "queued", "next": "queued"}
     assert query(log.conn, "SELECT result_preview FROM delegations WHERE delegation_id = 'b'") == ["two"]
-    assert log.run("verify").code == 0
+    verified = log.run("verify")
+    assert (verified.code, verified.err.count("projector: ")) == (6, 0), "every row is older than the shortened log"

@@ -22,7 +22,7 @@ from projector.projection import transaction
 from projector.rebuild import repair
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress
-from projector.rebuild.repair import Applied
+from projector.rebuild.repair import Deletion
 from projector.rebuild.source import ShadowProjector
 
 
@@ -115,10 +115,10 @@ def before_it_writes(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object])
     real = repair.write_rows
     calls: list[object] = []
 
-    def late(view: Connection, *, steps: bool) -> Applied:
+    def late(view: Connection, deletion: Deletion, *, steps: bool) -> tuple[int, int, int]:
         if not calls:
             calls.append(act())
-        return real(view, steps=steps)
+        return real(view, deletion, steps=steps)
 
     monkeypatch.setattr(repair, "write_rows", late)
 
@@ -199,7 +199,7 @@ def test_tables_are_locked_only_during_a_repair(log: Log) -> None:
 
     log.reconcile(Observed(log.topic))
     log.reconcile(Observed(log.topic), repair=True, progress=At(lambda: locks.append(locked(log)), records=1), batch=1)
-    assert locks == [[], [], ["positions"]]
+    assert locks == [[], [], [], ["positions"]]  # verify; rebuild: its first batch, its plan, its repair
 
 
 def locked(log: Log) -> list[str]:

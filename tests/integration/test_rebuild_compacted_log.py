@@ -87,7 +87,7 @@ def test_holes_delete_and_revert_nothing(compacted: Log, caplog: pytest.LogCaptu
 def test_row_only_in_the_view_is_never_deleted_for_a_log_with_holes(compacted: Log) -> None:
     plant(compacted, "older", 50)
     plant(compacted, "younger", 150)
-    assert compacted.rebuild(confirmed=True) is None
+    assert compacted.rebuild() is None
     assert {"older", "younger"} <= compacted.rows().keys()
 
 
@@ -122,8 +122,8 @@ def test_resumed_rebuild_knows_the_holes_of_the_interrupted_one(compacted: Log) 
     with pytest.raises(Stopped):
         compacted.reconcile(repair=True, progress=At(stop, records=6), batch=1)
     done = compacted.reconcile(repair=True)
-    assert done.report.records < len(LEFT)
-    assert (done.applied, done.report.drift, done.report.not_covered) == (None, 0, 3)
+    assert done.report.totals.records < len(LEFT)
+    assert (done.written, done.report.drift, done.report.not_covered) == (None, 0, 3)
     assert state(compacted) == before
 
 
@@ -139,11 +139,11 @@ def test_first_hole_in_the_last_records_counts_too(log: Log) -> None:
         compact(log.kafka, log.name, 0, [0, 2, 3])
 
     done = log.reconcile(repair=True, progress=At(lose, "comparing"))
-    assert (done.applied, done.report.drift, done.report.not_covered) == (None, 0, 1)
+    assert (done.written, done.report.drift, done.report.not_covered) == (None, 0, 1)
     assert log.rows()["late"].result_preview == "kept"
 
 
 def test_uncovered_rows_are_written_only_with_drop_uncovered(compacted: Log) -> None:
     done = compacted.reconcile(repair=True, drop_uncovered=True)
-    assert done.applied == (0, 2, 1)
+    assert done.written == (0, 2, 1)
     assert "gone" not in compacted.rows()

@@ -42,7 +42,7 @@ def test_view_equals_the_table(log: Log) -> None:
     update(log, "early", "in_progress", 10)
     versions = log.versions()
     done = reconcile(log, repair=True)
-    assert (counts(done), done.applied, done.report.records) == ((0, 0, 0), None, 7)
+    assert (counts(done), done.written, done.report.totals.records) == ((0, 0, 0), None, 7)
     assert log.versions() == versions
 
 
@@ -60,7 +60,7 @@ def test_each_kind_of_drift_is_repaired(log: Log) -> None:
     change(log, "UPDATE delegations SET status = 'queued', result_preview = NULL WHERE delegation_id = 'done'")
     change(log, "DELETE FROM delegations WHERE delegation_id IN ('keyed', 'early')")
     done = reconcile(log, repair=True)
-    assert (done.applied, done.report.columns) == ((2, 1, 0), {"status": 1, "result_preview": 1})
+    assert (done.written, done.report.columns) == ((2, 1, 0), {"status": 1, "result_preview": 1})
     without_times = [row._replace(updated_at=TEN) for row in log.rows().values()]
     assert without_times == [row._replace(updated_at=TEN) for row in rows.values()]
     assert counts(reconcile(log)) == (0, 0, 0)
@@ -75,7 +75,7 @@ def test_later_times_of_steps_are_kept(log: Log) -> None:
         """,
     )
     before = log.rows()
-    assert reconcile(log, repair=True).applied == (0, 3, 0)
+    assert reconcile(log, repair=True).written == (0, 3, 0)
     for delegation_id, row in log.rows().items():
         assert row.task_preview == f"do {delegation_id}"
         assert (row.last_heartbeat, row.updated_at) == before[delegation_id][5:12:6]
@@ -87,7 +87,7 @@ def test_delegation_without_activity_rows_is_not_covered(log: Log) -> None:
     before = log.versions()
     assert counts(reconcile(log, repair=True)) == (0, 2, 0)
     assert log.versions() == before
-    assert reconcile(log, repair=True, drop_uncovered=True).applied == (0, 0, 2)
+    assert reconcile(log, repair=True, drop_uncovered=True).written == (0, 0, 2)
 
 
 def test_row_changed_after_the_snapshot_is_ahead(log: Log) -> None:
@@ -115,7 +115,7 @@ def test_parked_events_are_applied_to_a_restored_row(log: Log) -> None:
     log.produce(answer(40, "completed", of="lost", text="the result"), request(41, "kept")).project()
     log.shorten({0: 8})
     assert [each[0] for each in log.parked()] == ["lost"]
-    assert reconcile(log, repair=True).applied == (1, 0, 0)
+    assert reconcile(log, repair=True).written == (1, 0, 0)
     assert log.rows()["lost"].result_preview == "the result"
     assert log.parked() == []
 
@@ -136,11 +136,11 @@ def test_records_shortly_before_the_snapshot_are_projected_again(log: Log) -> No
         log.conn, request(now() - 60, "an hour ago"), request(now() - 2, "just now"), request(now() - 1, "now")
     )
     assert log.positions() == {0: 11, 1: 0, 2: 0}
-    assert reconcile(log, repair=True).applied is None
+    assert reconcile(log, repair=True).written is None
     assert log.positions() == {0: 11, 1: 0, 2: 0}
     change(log, "DELETE FROM delegations WHERE delegation_id = 'done'")
     owners = log.owners()
-    assert reconcile(log, repair=True).applied == (1, 0, 0)
+    assert reconcile(log, repair=True).written == (1, 0, 0)
     assert log.positions() == {0: 8, 1: 0, 2: 0}
     assert [owner for _, owner, _ in log.owners()] == [None] * 3 != [owner for _, owner, _ in owners]
     assert log.project().verify() == {}
@@ -149,5 +149,5 @@ def test_records_shortly_before_the_snapshot_are_projected_again(log: Log) -> No
 def test_positions_never_move_forward(log: Log) -> None:
     log.produce(request(now() - 60, "unread"), request(now() - 1, "unread too"))
     change(log, "DELETE FROM delegations WHERE delegation_id = 'done'")
-    assert reconcile(log, repair=True).applied == (1, 0, 0)
+    assert reconcile(log, repair=True).written == (1, 0, 0)
     assert log.positions() == {0: 7, 1: 0, 2: 0}

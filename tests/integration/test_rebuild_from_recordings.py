@@ -43,7 +43,7 @@ def recorded(log: Log, path: Path, first: int = 0, end: int = 7) -> FromRecordin
 def test_view_equals_a_recording_of_the_whole_log(log: Log, tmp_path: Path, suffix: str) -> None:
     versions, reached = log.versions(), log.positions()
     done = log.reconcile(recorded(log, tmp_path / f"all.{suffix}"), repair=True)
-    assert (done.report.records, done.report.classified, done.applied) == (7, {}, None)
+    assert (done.report.totals.records, done.report.classified, done.written) == (7, {}, None)
     assert (log.versions(), log.positions()) == (versions, reached)
     assert log.shadow_is_empty()
 
@@ -53,7 +53,7 @@ def test_drift_is_repaired_from_a_recording(log: Log, tmp_path: Path) -> None:
     change(log, "UPDATE delegations SET last_heartbeat = NULL, error_detail = NULL WHERE delegation_id = 'b'")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'd'")
     done = log.reconcile(recorded(log, tmp_path / "all.jsonl"), repair=True)
-    assert (done.applied, done.report.columns) == ((1, 1, 0), {"last_heartbeat": 1, "error_detail": 1})
+    assert (done.written, done.report.columns) == ((1, 1, 0), {"last_heartbeat": 1, "error_detail": 1})
     assert log.rows() == rows
     assert log.project().verify() == {}
 
@@ -62,7 +62,7 @@ def test_rows_beyond_a_recording_are_ahead_or_not_covered(log: Log, tmp_path: Pa
     plant(log, "planted", 2)
     versions = log.versions()
     done = log.reconcile(recorded(log, tmp_path / "some.jsonl", end=5), repair=True)
-    assert done.applied is None
+    assert done.written is None
     assert (done.report.classified, done.report.not_covered) == ({Classification.AHEAD: 1}, 2)  # b; d and planted
     assert log.versions() == versions
 
@@ -89,7 +89,7 @@ def test_interrupted_fold_resumes_unless_the_file_was_replaced(log: Log, tmp_pat
             log.reconcile(recorded(log, path), progress=At(interrupt, records=4), batch=1)
         recording = recorded(log, path) if replaced else FromRecordings([path], log.topic)
         report = log.reconcile(recording).report
-        assert (report.records, report.drift, report.not_covered) == (folded, 0, 0)
+        assert (report.totals.records, report.drift, report.not_covered) == (folded, 0, 0)
 
 
 def interrupt() -> None:
@@ -101,7 +101,7 @@ def test_file_named_twice_is_read_once(log: Log, tmp_path: Path) -> None:
     recorded(log, one, end=3)
     recorded(log, two, first=3)
     done = log.reconcile(FromRecordings([one, two, one], log.topic))
-    assert (done.report.records, done.report.classified) == (7, {})
+    assert (done.report.totals.records, done.report.classified) == (7, {})
     with gzip.open(two) as lines:
         assert len(lines.readlines()) == 4
 
@@ -110,7 +110,7 @@ def test_empty_recording_is_reported(log: Log, tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     path.touch()
     report = log.reconcile(FromRecordings([path], None)).report
-    assert (report.empty, report.drift, report.not_covered) == (True, 0, 4)
+    assert (report.totals.is_empty, report.drift, report.not_covered) == (True, 0, 4)
 
 
 def test_export_of_activity_logs_repairs_a_gap(log: Log, tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_sample_translates_each_record_once(many: Log, monkeypatch: pytest.Monke
     monkeypatch.setattr(source, "translate_batch", counted)
     tail = [answer(20, "completed", of=f"s-{n:02}") for n in range(100)]
     report = many.reconcile(sample=20, progress=At(lambda: many.produce(*tail).project(), "checking again")).report
-    assert sum(translated) == report.records == 307
+    assert sum(translated) == report.totals.records == 307
 
 
 def test_sample_finds_its_own_drift_alone(many: Log) -> None:

@@ -7,6 +7,7 @@ from projecting import query as query
 from reconciling import Log, change, plant, produce_whole, request
 from rows import answer
 
+from projector.errors import ProjectorError
 from projector.rebuild.drift import Classification, DriftKind
 
 
@@ -46,7 +47,7 @@ def test_only_rows_changed_by_hand_are_repaired(whole: Log) -> None:
 def test_report_holds_columns_and_values(whole: Log) -> None:
     change(whole, "UPDATE delegations SET status = 'queued', result_preview = NULL WHERE delegation_id = 'a'")
     report = whole.reconcile().report
-    assert (report.records, report.drift, report.not_covered) == (7, 1, 0)
+    assert (report.totals.records, report.drift, report.not_covered) == (7, 1, 0)
     assert report.columns == {"status": 1, "result_preview": 1}
     (example,) = report.examples
     assert example.columns == {"status": ("queued", "completed"), "result_preview": (None, "one")}
@@ -167,7 +168,24 @@ def test_only_selected_delegations_are_written(whole: Log) -> None:
         "c": "do c",
         "d": "do d",
     }
-    assert whole.rebuild(only=["no such delegation"]) is None
+
+
+def test_unknown_delegation_is_refused_by_name(whole: Log) -> None:
+    versions = whole.versions()
+    change(whole, "DELETE FROM delegations WHERE delegation_id = 'b'")
+    for repair in (True, False):
+        with pytest.raises(ProjectorError, match=r"--only bb, cc: neither the view nor topic .* nothing was written"):
+            whole.reconcile(only=["bb", "b", "cc"], repair=repair)
+    assert whole.versions() == {each: version for each, version in versions.items() if each != "b"}
+    assert whole.rebuild(only=["b", "e"]) == (1, 0, 0)
+
+
+def test_totals_count_what_was_compared(whole: Log) -> None:
+    whole.produce(b"hello").project()
+    totals = whole.reconcile().report.totals
+    assert (totals.compared, totals.unreadable, totals.view_rows, totals.is_empty) == (5, 1, 0, False)
+    assert whole.reconcile(only=["a", "e"]).report.totals.compared == 2
+    assert whole.reconcile(sample=1).report.totals.unreadable == 1
 
 
 def test_row_with_a_taken_key_needs_its_holder_selected(whole: Log) -> None:

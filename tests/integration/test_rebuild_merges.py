@@ -42,5 +42,5 @@ def test_resumed_fold_continues_the_same_order(log: Log, records: int) -> None:
     with pytest.raises(Stopped):
         log.reconcile(progress=At(stop, records=records), batch=1)
     report = log.reconcile().report
-    assert report.records < len(RECORDS)
+    assert report.totals.records < len(RECORDS)
     assert report.classified == {}

@@ -36,7 +36,7 @@ def gap(log: Log) -> Log:
 def test_gap_is_repaired_from_the_table(gap: Log) -> None:
     with pytest.raises(LogGap, match=r"partition 0 .* offset 7.* 9 to 10: 2 records .*`projector rebuild --from"):
         gap.verify()
-    assert reconcile(gap, repair=True).applied == (2, 1, 0)
+    assert reconcile(gap, repair=True).written == (2, 1, 0)
     assert gap.positions()[0] == 9
     gap.project()
     assert counts(reconcile(gap)) == (0, 0, 0)
@@ -47,7 +47,7 @@ def test_gap_is_repaired_from_the_table(gap: Log) -> None:
 def test_gap_without_drift_is_repaired_too(gap: Log) -> None:
     reconcile(gap, repair=True)
     change(gap, "UPDATE positions SET next_offset = 7 WHERE partition = 0")
-    assert reconcile(gap, repair=True).applied is None
+    assert reconcile(gap, repair=True).written is None
     assert gap.positions()[0] == 9
 
 
@@ -77,7 +77,7 @@ def test_recreated_topic_is_projected_from_its_beginning(log: Log, kafka: str, p
     write_both(log, *(request(20 + n, f"new-{n}") for n in range(9)))
     with pytest.raises(LogGap, match=r"created again.*projector rebuild --from activity-logs"):
         log.verify()
-    assert reconcile(log, repair=True).applied == (9, 0, 0)
+    assert reconcile(log, repair=True).written == (9, 0, 0)
     assert log.positions() == dict.fromkeys(range(partitions), 0)
     assert log.project().verify() == {}
     assert query(log.conn, "SELECT count(DISTINCT topic_id) FROM positions") == [1]

@@ -67,7 +67,7 @@ def test_interrupted_fold_is_resumed(log: Log) -> None:
     interrupted(log, repair=True)
     interrupted(log, repair=True)
     done = log.reconcile(repair=True)
-    assert (done.report.records, done.report.empty, done.applied) == (RECORDS - 20, False, (2, 0, 0))
+    assert (done.report.totals.records, done.report.totals.is_empty, done.written) == (RECORDS - 20, False, (2, 0, 0))
     assert log.shadow_is_empty()
     assert log.verify() == {}
 
@@ -76,26 +76,26 @@ def test_records_of_the_interruption_are_folded_too(log: Log) -> None:
     interrupted(log)
     log.produce(request(40, "later"), answer(41, "completed", of="d-03")).project()
     done = log.reconcile()
-    assert (done.report.records, done.report.drift) == (RECORDS - 10 + 2, 0)
+    assert (done.report.totals.records, done.report.drift) == (RECORDS - 10 + 2, 0)
 
 
 def test_resumed_complete_fold_is_not_an_empty_source(log: Log) -> None:
     interrupted(log, after=RECORDS)
     report = log.reconcile().report
-    assert (report.records, report.drift, report.empty) == (0, 0, False)
+    assert (report.totals.records, report.drift, report.totals.is_empty) == (0, 0, False)
 
 
 def test_rebuild_does_not_resume_a_verify(log: Log) -> None:
     """They fold different records: verify skips partitions that were never projected."""
     interrupted(log)
-    assert log.reconcile(repair=True).report.records == RECORDS
+    assert log.reconcile(repair=True).report.totals.records == RECORDS
 
 
 @pytest.mark.parametrize("other", [{"drop_uncovered": True}, {"sample": 10}])
 def test_other_options_start_again(log: Log, other: dict[str, Any]) -> None:
     interrupted(log)
     report = log.reconcile(**other).report
-    assert (report.records, report.drift) == (RECORDS, 0)
+    assert (report.totals.records, report.drift) == (RECORDS, 0)
     assert log.shadow_is_empty()
 
 
@@ -103,18 +103,18 @@ def test_other_source_starts_again(log: Log, tmp_path: Path) -> None:
     interrupted(log)
     recording = tmp_path / "some.jsonl"
     recording.write_text("{}\n{}\n")
-    assert log.reconcile(FromRecordings([recording], None)).report.records == 2
+    assert log.reconcile(FromRecordings([recording], None)).report.totals.records == 2
     assert log.shadow_is_empty()
 
 
 def test_shadow_passed_by_retention_starts_again(log: Log) -> None:
     interrupted(log)
     log.shorten({0: 10})
-    assert log.reconcile().report.records == RECORDS - 10
+    assert log.reconcile().report.totals.records == RECORDS - 10
     interrupted(log, after=5)
     log.shorten({0: 20})
     report = log.reconcile().report
-    assert (report.records, report.drift) == (RECORDS - 20, 0)
+    assert (report.totals.records, report.drift) == (RECORDS - 20, 0)
 
 
 def test_shadow_beyond_the_view_starts_again(log: Log) -> None:
@@ -123,7 +123,7 @@ def test_shadow_beyond_the_view_starts_again(log: Log) -> None:
     change(log, "UPDATE positions SET next_offset = 5 WHERE partition = 0")
     change(log, "DELETE FROM delegations WHERE delegation_id >= 'd-05'")
     report = log.reconcile().report
-    assert (report.records, report.drift) == (5, 0)
+    assert (report.totals.records, report.drift) == (5, 0)
 
 
 def test_shadow_of_a_recreated_topic_starts_again(log: Log, kafka: str) -> None:
@@ -138,7 +138,7 @@ def test_shadow_of_a_recreated_topic_starts_again(log: Log, kafka: str) -> None:
     change(log, "DELETE FROM delegations")
     log.produce(*(request(n, f"new-{n:02}") for n in range(RECORDS))).project()
     report = log.reconcile().report
-    assert (report.records, report.drift) == (RECORDS, 0)
+    assert (report.totals.records, report.drift) == (RECORDS, 0)
 
 
 def test_killed_process_is_resumed(log: Log, kafka: str) -> None:
@@ -152,8 +152,8 @@ def test_killed_process_is_resumed(log: Log, kafka: str) -> None:
     wait_until_lock_is_free(log)
     before = folded(log)
     report = log.reconcile().report
-    assert (report.records, report.drift) == (RECORDS + 3000 - before, 0)
-    assert report.records < 2930
+    assert (report.totals.records, report.drift) == (RECORDS + 3000 - before, 0)
+    assert report.totals.records < 2930
 
 
 def folded(log: Log) -> int:
@@ -223,5 +223,5 @@ def test_server_crash_empties_the_shadow(kafka: str, topic: str, tmp_path_factor
                     log.reconcile(repair=True, progress=crash, batch=1)
         with Log(server.url, kafka, topic) as log:
             done = log.reconcile(repair=True)
-            assert (done.report.records, done.applied) == (RECORDS, (1, 0, 0))
+            assert (done.report.totals.records, done.written) == (RECORDS, (1, 0, 0))
             assert log.verify() == {}

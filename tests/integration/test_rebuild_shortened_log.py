@@ -46,7 +46,7 @@ def test_row_deleted_during_the_rebuild_stays_deleted(shortened: Log) -> None:
         change(shortened, "DELETE FROM delegations WHERE delegation_id IN ('done', 'young')")
 
     done = shortened.reconcile(repair=True, progress=At(delete, "comparing"))
-    assert done.applied == (1, 0, 0)
+    assert done.written == (1, 0, 0)
     assert shortened.rows().keys() == {"moving", "holder", "young"}
 
 
@@ -142,7 +142,7 @@ def test_unavailable_body_is_resolved_from_a_deleted_record(log: Log) -> None:
 def test_uncovered_rows_are_deleted_only_with_drop_uncovered(shortened: Log) -> None:
     change(shortened, "DELETE FROM delegations WHERE delegation_id = 'young'")
     done = shortened.reconcile(drop_uncovered=True, repair=True)
-    assert done.applied == (1, 0, 3)
+    assert done.written == (1, 0, 3)
     assert done.report.not_covered == 0
     assert shortened.statuses() == {"young": "completed"}
 
@@ -151,7 +151,7 @@ def test_topic_without_records_left_is_empty(shortened: Log) -> None:
     rows = shortened.rows()
     shortened.shorten({0: 10})
     done = shortened.reconcile(repair=True)
-    assert (done.applied, done.report.drift, done.report.not_covered, done.report.empty) == (None, 0, 4, True)
+    assert (done.written, done.report.drift, done.report.not_covered, done.report.totals.is_empty) == (None, 0, 4, True)
     assert shortened.rows() == rows
 
 

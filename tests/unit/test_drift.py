@@ -8,16 +8,18 @@ from builders import at, heartbeat, report, row
 from projector.contract.facts import Status
 from projector.domain.fold import Parked
 from projector.rebuild.drift import (
-    EXAMPLES,
     Classification,
     Coverage,
     Difference,
     DriftKind,
-    DriftReport,
     Sides,
+    Undecided,
     classify,
     difference,
+    may_depend_on_order,
+    split_by_order,
 )
+from projector.rebuild.report import EXAMPLES, DriftReport, Totals
 
 TOPIC = Coverage(since=at(30))
 ACTIVITY_LOGS = Coverage(until=at(60), proves_absence=False, is_log=False, steps=False)
@@ -30,7 +32,7 @@ LATER = row(Status.COMPLETED, created_at=at(30), updated_at=at(61))
 EDITED = YOUNG._replace(task_preview="edited")
 
 
-def compared(sides: Sides, coverage: Coverage, **how: bool) -> tuple[DriftKind, Classification] | None:
+def compared(sides: Sides, coverage: Coverage, **how: Any) -> tuple[DriftKind, Classification] | None:
     found = difference("d-1", sides, coverage)
     return found and (found.kind, classify(found, coverage, **how))
 
@@ -174,7 +176,7 @@ def differing(delegation_id: str, kind: DriftKind = DriftKind.DIFFERS) -> Differ
 
 def test_drift_is_counted_by_kind_and_column() -> None:
     drift_report = DriftReport("topic")
-    drift_report.uncovered = 10
+    drift_report.totals = Totals(uncovered=10)
     for meaning in (Classification.DRIFT, Classification.DRIFT, Classification.NOT_COVERED, Classification.AHEAD):
         drift_report.add(differing("d"), meaning)
     drift_report.add(differing("m", DriftKind.MISSING), Classification.DRIFT)
@@ -207,3 +209,82 @@ def test_example_holds_both_sides(kind: DriftKind, columns: dict[str, Any]) -> N
     drift_report = DriftReport("topic")
     drift_report.add(differing("d-1", kind), Classification.DRIFT)
     assert drift_report.examples[0].columns == columns
+
+
+# --- a direct write whose event is still to come
+
+
+def test_young_row_without_an_event_is_pending() -> None:
+    sides = Sides(YOUNG, None)
+    assert compared(sides, TOPIC, young_since=at(29)) == (DriftKind.UNEXPECTED, Classification.PENDING_EVENT)
+    assert compared(sides, TOPIC, young_since=at(30)) == (DriftKind.UNEXPECTED, Classification.DRIFT)
+    assert compared(sides, TOPIC, young_since=at(29), drop_uncovered=True) == (
+        DriftKind.UNEXPECTED,
+        Classification.PENDING_EVENT,
+    )
+    assert compared(Sides(EDITED, YOUNG), TOPIC, young_since=at(29)) == (DriftKind.DIFFERS, Classification.DRIFT)
+    assert compared(sides, RECORDINGS, young_since=at(29)) == (DriftKind.UNEXPECTED, Classification.NOT_COVERED)
+
+
+# --- what the order between partitions may have decided
+
+COMPLETED = row(Status.COMPLETED, result_preview="done", created_at=at(30), updated_at=at(40))
+FAILED = row(Status.FAILED, error_detail="late", created_at=at(30), updated_at=at(41))
+KEYED = YOUNG._replace(idempotency_key="k")
+
+
+def found(view: Any, log: Any) -> Difference:
+    result = difference("d-1", Sides(view, log), TOPIC)
+    assert result is not None
+    return result
+
+
+DRIFT, ORDER_NOT_TOLD = Classification.DRIFT, Classification.ORDER_NOT_TOLD
+
+
+@pytest.mark.parametrize(
+    ("view", "log", "may"),
+    [
+        (COMPLETED, FAILED, True),
+        (COMPLETED._replace(task_preview="edited"), COMPLETED, False),
+        (KEYED, None, True),
+        (YOUNG, None, False),
+        (None, KEYED, False),
+    ],
+)
+def test_order_explains_its_own_columns_and_rows_with_keys(view: Any, log: Any, may: bool) -> None:
+    assert may_depend_on_order(found(view, log), DRIFT) is may
+    assert not may_depend_on_order(found(view, log), Classification.AHEAD)
+
+
+def test_order_explains_a_missing_row_only_if_another_keeps_its_key() -> None:
+    assert may_depend_on_order(found(None, KEYED), Classification.NOT_COVERED, key_is_kept=True)
+
+
+def test_order_excuses_its_own_columns_alone() -> None:
+    parts = split_by_order(found(COMPLETED._replace(task_preview="edited"), FAILED), DRIFT, Undecided(columns=True))
+    assert [(part.columns, meaning) for part, meaning in parts] == [
+        (("status", "result_preview", "error_detail", "updated_at"), ORDER_NOT_TOLD),
+        (("task_preview",), DRIFT),
+    ]
+
+
+def test_order_excuses_nothing_where_nothing_is_undecided() -> None:
+    for each in (found(COMPLETED, FAILED), found(KEYED, None)):
+        assert split_by_order(each, DRIFT, Undecided()) == [(each, DRIFT)]
+
+
+def test_presence_and_columns_are_excused_apart() -> None:
+    assert split_by_order(found(KEYED, None), DRIFT, Undecided(columns=True))[0][1] is DRIFT
+    assert split_by_order(found(KEYED, None), DRIFT, Undecided(presence=True))[0][1] is ORDER_NOT_TOLD
+    assert split_by_order(found(COMPLETED, FAILED), DRIFT, Undecided(presence=True))[0][1] is DRIFT
+
+
+# --- what a repair deletes
+
+
+def test_parked_event_with_nothing_in_its_place_is_a_deletion() -> None:
+    other = EVENT._replace(event=report(Status.FAILED))
+    assert Difference("d-1", DriftKind.PARKED, (), Sides(None, None, [EVENT], [])).deleted_parked == 1
+    assert Difference("d-1", DriftKind.PARKED, (), Sides(None, None, [EVENT], [other])).deleted_parked == 0
+    assert Difference("d-1", DriftKind.MISSING, (), Sides(None, YOUNG, [EVENT], [])).deleted_parked == 0

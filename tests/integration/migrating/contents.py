@@ -4,7 +4,7 @@ from psycopg import Connection, sql
 
 from projector.postgres.migrations import Migration
 
-ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts"]
+ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted"]
 OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
 """The tables of 050, each with one row of `FILL`."""
 
@@ -22,7 +22,9 @@ FILL = """
 FILL_LATER = """
     INSERT INTO projector.parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since)
         VALUES ('t', 0, 5, 'd9', 'verdict', 'stuck', now(), now());
-    INSERT INTO projector.repeated_requests VALUES ('d8', 'd1', 't', 0, 6, now())
+    INSERT INTO projector.repeated_requests VALUES ('d8', 'd1', 't', 0, 6, now());
+    INSERT INTO projector.deleted (run_id, source, kind, delegation_id, content)
+        VALUES (gen_random_uuid(), 'topic t', 'row', 'd7', '{}')
 """
 """A parked verdict, and one row in each table of later migrations."""
 

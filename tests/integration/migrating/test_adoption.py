@@ -9,10 +9,11 @@ from psycopg import Connection
 
 from migrating import platform_table
 from migrating.conftest import Catalog
+from projector.cli.migrate import status, up
 from projector.postgres import connection, migrations, write_batch
 from projector.rebuild import shadow
 from projector.recordings.file import RecordedRecord
-from projector.settings import PostgresSettings
+from projector.settings import PostgresSettings, Settings
 from testbed.workload import Mix, records
 from testbed.workload.log import with_offsets
 
@@ -138,3 +139,15 @@ def test_down_keeps_an_adopted_table(existing: Connection, catalog: Callable[[],
     assert catalog() == before
     assert existing.execute("SELECT delegation_id FROM delegations").fetchall() == [("theirs",)]
     assert migrations.up(existing) == migrations.available()
+
+
+def test_triggers_and_rules_of_the_table_are_named(existing: Connection, capsys: pytest.CaptureFixture[str]) -> None:
+    existing.execute(
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.updated_at = now(); RETURN NEW; END'"
+    )
+    existing.execute("CREATE TRIGGER touch BEFORE UPDATE ON delegations FOR EACH ROW EXECUTE FUNCTION touch()")
+    existing.execute("CREATE RULE quiet AS ON DELETE TO delegations WHERE OLD.status = 'stuck' DO INSTEAD NOTHING")
+    settings = Settings(database_url=existing.info.dsn + f" password={existing.info.password}")
+    for command in (up, up, status):
+        command(settings)
+        assert "the table delegations has rule quiet, trigger touch: a trigger or rule that" in capsys.readouterr().out

@@ -94,6 +94,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
     parked += " silent_since"
     assert tables == [
         ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
+        ("deleted", "id run_id deleted_at source kind delegation_id content"),
         ("large_rows", "row_id delegation_id"),
         ("parked", parked),
         ("positions", "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at"),

@@ -20,7 +20,7 @@ def test_down_removes_everything(empty: Connection, catalog: Callable[[], Catalo
     assert migrations.down(empty) == []
 
 
-@pytest.mark.parametrize(("to", "kept"), [(49, 1), (50, 2), (51, 3), (52, 4)])
+@pytest.mark.parametrize(("to", "kept"), [(49, 1), (50, 2), (51, 3), (52, 4), (53, 5)])
 def test_down_to_a_version_keeps_that_version(
     empty: Connection, catalog: Callable[[], Catalog], to: int, kept: int
 ) -> None:
@@ -28,7 +28,7 @@ def test_down_to_a_version_keeps_that_version(
     complete = catalog()
     assert names(migrations.down(empty, to=to)) == ALL[kept:][::-1]
     assert names(migrations.status(empty).applied) == ALL[:kept]
-    assert [migrations.down(empty, to=above) for above in (49, 50, 51, 52) if above >= to] == [[]] * (5 - kept)
+    assert [migrations.down(empty, to=above) for above in (49, 50, 51, 52, 53) if above >= to] == [[]] * (6 - kept)
     assert names(migrations.up(empty)) == ALL[kept:]
     assert catalog() == complete
 
@@ -42,11 +42,11 @@ def test_down_keeps_the_rows_of_earlier_tables(empty: Connection, catalog: Calla
     assert count(empty, "delegations") == 2
 
 
-@pytest.mark.parametrize("to", [-1, 7, 53])
+@pytest.mark.parametrize("to", [-1, 7, 54])
 def test_down_to_an_unknown_version_is_refused(empty: Connection, to: int) -> None:
     migrations.up(empty)
     with pytest.raises(
-        Misconfigured, match=rf"--to {to}: there is no such version. Choose one of 49, 50, 51, 52, or 0"
+        Misconfigured, match=rf"--to {to}: there is no such version. Choose one of 49, 50, 51, 52, 53, or 0"
     ):
         migrations.down(empty, to=to)
     assert migrations.status(empty).pending == []
@@ -62,7 +62,12 @@ def test_rows_to_be_lost_are_counted_per_table(empty: Connection) -> None:
     assert migrations.rows_to_be_lost(empty, to=50) == {}
     assert migrations.rows_to_be_lost(empty, to=51) == {}
     empty.execute(FILL_LATER)
-    assert migrations.rows_to_be_lost(empty, to=51) == {"projector.parked": 1, "projector.repeated_requests": 1}
+    assert migrations.rows_to_be_lost(empty, to=52) == {"projector.deleted": 1}
+    assert migrations.rows_to_be_lost(empty, to=51) == {
+        "projector.deleted": 1,
+        "projector.parked": 1,
+        "projector.repeated_requests": 1,
+    }
     assert migrations.rows_to_be_lost(empty)["projector.parked"] == 2
 
 
@@ -82,7 +87,7 @@ def test_every_table_outside_the_shadow_is_counted(empty: Connection, catalog: C
     empty.execute(FILL + ";" + FILL_LATER)
     tables = {f"{name}" for name, kind, *_ in catalog()["relations"] if kind == "r"}
     shadow = {name for name in tables if name.startswith("projector_shadow.")}
-    assert len(shadow) == 8
+    assert len(shadow) == 11
     assert set(migrations.rows_to_be_lost(empty)) == tables - shadow - {"projector_schema_migrations"}
 
 

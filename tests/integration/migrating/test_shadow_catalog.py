@@ -23,13 +23,21 @@ COPIES = {
 }
 
 
+OWN = [
+    "projector_shadow.delegations",
+    "projector_shadow.order_facts",
+    "projector_shadow.order_groups",
+    "projector_shadow.planned_deletions",
+    "projector_shadow.suspects",
+    "projector_shadow.work",
+]
+
+
 def test_only_the_tables_of_the_shadow_are_unlogged(migrated: Connection) -> None:
     unlogged = migrated.execute(
         "SELECT oid::regclass::text FROM pg_class WHERE relkind = 'r' AND relpersistence = 'u' ORDER BY 1"
     )
-    assert [name for (name,) in unlogged] == sorted(
-        [*COPIES, "projector_shadow.delegations", "projector_shadow.suspects", "projector_shadow.work"]
-    )
+    assert [name for (name,) in unlogged] == sorted([*COPIES, *OWN])
     logged = migrated.execute(
         "SELECT relname FROM pg_class WHERE relnamespace = 'projector_shadow'::regnamespace AND relpersistence <> 'u'"
     )

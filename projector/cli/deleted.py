@@ -1,0 +1,77 @@
+"""`projector deleted`: what rebuilds have deleted, and how to put it back."""
+
+import json
+from collections.abc import Sequence
+from uuid import UUID
+
+import click
+
+from projector.cli.exit_codes import DONE, FAILED
+from projector.cli.output import as_json, columns, confirm, escape, when
+from projector.errors import NothingFound
+from projector.postgres import deleted
+from projector.postgres.connection import open_view
+from projector.postgres.deleted import Deleted, Restored, Selection
+from projector.postgres.write_batch import prepare
+from projector.settings import Settings
+
+
+def list_latest(settings: Settings, run: UUID | None, limit: int, json_output: bool) -> int:
+    """Print the latest entries."""
+    with open_view(settings) as conn:
+        entries = deleted.latest(conn, Selection(run_id=run), limit=limit)
+        total = deleted.count(conn, Selection(run_id=run))
+    if json_output:
+        print(json.dumps({"total": total, "deleted": [as_json(entry) for entry in entries]}))
+    elif total:
+        _print(entries, total)
+    else:
+        print("nothing that a rebuild deleted is kept")
+    return DONE
+
+
+def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, select_all: bool) -> int:
+    """Put the selected entries back, and print each that could not be."""
+    selected = _selected(delegations, run, select_all)
+    restored = refused = 0
+    with open_view(settings) as conn:
+        prepare(conn)
+        for entry in deleted.restore(conn, selected):
+            restored += entry.problem is None
+            refused += entry.problem is not None
+            _print_problem(entry)
+    if not restored + refused:
+        raise NothingFound("nothing that a rebuild deleted is kept for this selection")
+    print(f"{restored:,} put back, {refused:,} still kept")
+    return FAILED if refused else DONE
+
+
+def discard(settings: Settings, delegations: Sequence[str], run: UUID | None, select_all: bool, yes: bool) -> int:
+    """Delete the selected entries for good. Ask first."""
+    selected = _selected(delegations, run, select_all)
+    with open_view(settings) as conn:
+        found = deleted.count(conn, selected)
+        if not found:
+            raise NothingFound("nothing that a rebuild deleted is kept for this selection")
+        if not yes:
+            confirm(f"delete {found:,} kept rows and events for good")
+        print(f"{deleted.discard(conn, selected):,} discarded")
+    return DONE
+
+
+def _selected(ids: Sequence[str], run: UUID | None, select_all: bool) -> Selection:
+    if select_all == bool(ids or run):
+        raise click.UsageError("give delegation ids, --run RUN, or --all")
+    return Selection(ids or None, run)
+
+
+def _print(entries: list[Deleted], total: int) -> None:
+    rows = ((when(each.deleted_at), *each[1:5], each.source) for each in entries)
+    print(columns(("deleted at (UTC)", "run", "kind", "delegation", "status", "not in"), rows))
+    if total > len(entries):
+        print(f"\n{len(entries):,} of {total:,}: --limit shows more")
+
+
+def _print_problem(entry: Restored) -> None:
+    if entry.problem is not None:
+        print(f"not put back: {entry.kind} of {escape(entry.delegation_id)}: {escape(entry.problem)}")

@@ -1,0 +1,143 @@
+"""The report of `verify` and `rebuild`, for a person and as JSON."""
+
+import sys
+from typing import Any, NamedTuple, TextIO
+
+from projector.cli.output import as_json, escape
+from projector.rebuild.drift import Classification, DriftKind
+from projector.rebuild.report import DriftReport, Example
+
+
+class ReportJson(NamedTuple):
+    """A report as `--json` prints it."""
+
+    source: str
+    records: int
+    resumed: bool
+    unreadable: int
+    compared: int
+    drift: int
+    not_covered: int
+    ahead: int
+    pending_events: int
+    order_not_told: int
+    not_remembered: int
+    kinds: dict[str, int]
+    columns: dict[str, int]
+    examples: list[dict[str, Any]]
+
+
+def report_json(report: DriftReport) -> dict[str, Any]:
+    """A report as a JSON object."""
+    return as_json(
+        ReportJson(
+            source=report.source,
+            records=report.totals.records,
+            resumed=report.totals.is_resumed,
+            unreadable=report.totals.unreadable,
+            compared=report.totals.compared,
+            drift=report.drift,
+            not_covered=report.not_covered,
+            ahead=report.classified[Classification.AHEAD],
+            pending_events=report.classified[Classification.PENDING_EVENT],
+            order_not_told=report.classified[Classification.ORDER_NOT_TOLD],
+            not_remembered=report.not_remembered,
+            kinds={str(kind): report.kinds[kind] for kind in DriftKind},
+            columns=dict(report.columns.most_common()),
+            examples=[_example_json(example) for example in report.examples],
+        )
+    )
+
+
+def _example_json(example: Example) -> dict[str, Any]:
+    columns = {
+        name: {"view": _json_value(in_view), "log": _json_value(in_log)}
+        for name, (in_view, in_log) in example.columns.items()
+    }
+    kind = example.kind if example.meaning is Classification.DRIFT else example.meaning
+    return {"delegation_id": example.delegation_id, "kind": str(kind), "columns": columns}
+
+
+def _json_value(value: object) -> object:
+    return value if value is None or isinstance(value, int) else str(value)
+
+
+_KIND_TEXTS = {
+    DriftKind.MISSING: "missing from the view",
+    DriftKind.UNEXPECTED: "in the view, and not in the source",
+    DriftKind.DIFFERS: "with other values than in the source",
+    DriftKind.PARKED: "with other events parked",
+}
+_OTHER_TEXTS = {
+    Classification.PENDING_EVENT: "pending event: young rows that are not in the source yet, they stay as they are",
+    Classification.ORDER_NOT_TOLD: "order not told: their records lie in several partitions, and the source does not "
+    "have the order between those; they stay as they are",
+}
+_MAX_WIDTH = 60
+
+
+def print_report(report: DriftReport, file: TextIO | None = None) -> None:
+    """Print the counts and the examples, by default to standard output."""
+    print("\n".join(_lines(report)), file=file or sys.stdout, flush=True)
+
+
+def _lines(report: DriftReport) -> list[str]:
+    totals, drift = report.totals, Classification.DRIFT
+    others = ", the others by an interrupted run before" if totals.is_resumed else ""
+    lines = [f"compared with {report.source}: {totals.records:,} records folded{others}"]
+    for kind, text in _KIND_TEXTS.items():
+        if report.kinds[kind]:
+            lines.append(_count(report.kinds[kind], text))
+            lines += _examples([each for each in report.examples if (each.kind, each.meaning) == (kind, drift)])
+    if report.columns:
+        counts = (f"{name} {count:,}" for name, count in report.columns.most_common())
+        lines.append("columns that differ: " + ", ".join(counts))
+    for meaning, text in _OTHER_TEXTS.items():
+        if report.classified[meaning]:
+            lines.append(_count(report.classified[meaning], text))
+            lines += _examples([each for each in report.examples if each.meaning is meaning])
+    rest = {
+        "not covered: the source lacks their history, they stay as they are": report.not_covered,
+        "ahead: they changed after the end of the source, and stay as they are": report.classified[
+            Classification.AHEAD
+        ],
+        "repeated requests not remembered yet: `projector rebuild` adds them": report.not_remembered,
+        "records of the source could not be read": totals.unreadable,
+    }
+    return [*lines, *(_count(count, text) for text, count in rest.items() if count)]
+
+
+def _count(count: int, text: str) -> str:
+    return f"{count:12,} {text}"
+
+
+def _examples(examples: list[Example]) -> list[str]:
+    return [f"{'':13}{escape(example.delegation_id)}: {_example_text(example)}" for example in examples]
+
+
+def _example_text(example: Example) -> str:
+    columns = example.columns.items()
+    if example.kind is DriftKind.MISSING:
+        return ", ".join(f"{name} {_cut(in_source)}" for name, (_, in_source) in columns)
+    if example.kind is DriftKind.UNEXPECTED:
+        return ", ".join(f"{name} {_cut(in_view)}" for name, (in_view, _) in columns)
+    return "; ".join(
+        f"{name} is {_cut(in_view)}, and {_cut(in_source)} in the source" for name, (in_view, in_source) in columns
+    )
+
+
+def _cut(value: object) -> str:
+    text = "none" if value is None else escape(str(value))
+    return text if len(text) <= _MAX_WIDTH else text[:_MAX_WIDTH] + "…"
+
+
+def why_nothing_was_compared(report: DriftReport) -> str:
+    """Why the source had nothing to compare the view with, as a sentence."""
+    totals = report.totals
+    if totals.is_empty:
+        reason = "it is empty"
+    elif totals.unreadable == totals.records > 0:
+        reason = "none of its records could be read"
+    else:
+        reason = "it has no record about a delegation that was to be compared"
+    return f"nothing was compared with {report.source}: {reason}. This proves nothing about the view"
