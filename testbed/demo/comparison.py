@@ -12,7 +12,7 @@ from testbed.recording import AcknowledgedRecord
 
 T = TypeVar("T")
 
-NOT_OUTCOMES = {"time", "level", "logger", "message", "seconds", "records"}
+NOT_OUTCOMES = {"time", "level", "logger", "message", "seconds", "records", "missing", "dead_letter_reasons"}
 
 
 class ProjectorLog(NamedTuple):
