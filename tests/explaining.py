@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from commands import CommandResult, run_projector
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from projecting import connected
 from rows import CALLER, TEN
 
@@ -71,3 +71,20 @@ def outcomes(report: Any) -> list[tuple[int, str]]:
 
 def ranges_of(report: Any) -> dict[int, tuple[int, int]]:
     return {each["partition"]: (each["from"], each["to"]) for each in report["looked_at"]["ranges"]}
+
+
+def check(platform: Platform, word: str, code: int, *arguments: str, of: str = "d-1") -> tuple[list[str], Any]:
+    """Explain a delegation twice; returns the lines of the text and the JSON. Both have this verdict and exit code."""
+    text, done = platform.explain(of, *arguments), platform.explain(of, "--json", *arguments)
+    report = done.json()
+    assert (report["verdict"], done.code, text.code, done.err, text.err) == (word, code, code, "", "")
+    lines = text.out.splitlines()
+    assert lines[0] == report["sentence"]
+    if report["advice"]:
+        assert lines[1] == report["advice"]
+    return lines, report
+
+
+def delete_records(platform: Platform, partition: int, before: int) -> None:
+    with closing(KafkaAdminClient(bootstrap_servers=platform.bootstrap_servers)) as admin:
+        admin.delete_records({TopicPartition(platform.topic, partition): before})

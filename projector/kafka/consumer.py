@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kafka import ConsumerRebalanceListener, OffsetAndMetadata, TopicPartition
+from kafka import OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
 from projector.errors import BrokerUnavailable, LogGap
 from projector.kafka import compaction, connection
+from projector.kafka.assignment import Assignment
 from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
 from projector.kafka.record_batches import Holes, find_holes
 from projector.settings import KafkaSettings
@@ -38,7 +39,7 @@ class GroupConsumer:
         # Built once: a missing certificate ends the process at its start only, whether or not Kafka answers.
         self._arguments = connection.arguments(settings)
         self.member = f"{socket.gethostname()}/{os.getpid()}"
-        self._assignment = _Assignment()
+        self._assignment = Assignment()
         self._consumer: Any = None
         self._holes = Holes()
         self._topic_id: str | None = None
@@ -50,7 +51,7 @@ class GroupConsumer:
     def open(self) -> None:
         """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
         connection.require_reachable(self._bootstrap_servers)
-        self._assignment = _Assignment()
+        self._assignment = Assignment()
         self._topic_id = None
         with mapped_errors():
             self._consumer = connection.consumer(self._arguments)
@@ -70,7 +71,7 @@ class GroupConsumer:
     def close(self) -> None:
         """Leave the group, if the broker answers in time."""
         consumer, self._consumer = self._consumer, None
-        self._assignment = _Assignment()
+        self._assignment = Assignment()
         if consumer is None:
             return
         try:
@@ -213,42 +214,3 @@ class GroupConsumer:
     def seconds_without_commit(self) -> float:
         """For how long commits have failed; 0 if they work. While a broker is down, polls only return nothing."""
         return time.monotonic() - self._commits_fail_since if self._commits_fail_since else 0.0
-
-
-class _Assignment(ConsumerRebalanceListener):  # type: ignore[misc]  # the client ships no types
-    """The assigned partitions. The client's I/O thread calls it, but only while we are inside poll or close."""
-
-    def __init__(self) -> None:
-        self.consumer: Any = None
-        self.unclaimed: set[int] = set()
-        self.active: dict[int, int] = {}
-
-    def start(self, partition: int, offset: int) -> None:
-        self.unclaimed.discard(partition)
-        self.active[partition] = offset
-
-    def reset(self, places: Iterable[TopicPartition]) -> None:
-        for place in places:
-            self.consumer.pause(place)
-            self.active.pop(place.partition, None)
-            self.unclaimed.add(place.partition)
-
-    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        assigned = list(assigned)
-        self.unclaimed.clear()
-        self.active.clear()
-        self.reset(assigned)  # partitions that were kept too: their position can be stale
-        for place in assigned:
-            self.consumer.seek(place, 0)  # a placeholder: without an offset each poll would fail
-        if assigned:
-            log.info("partitions assigned", extra={"partitions": sorted(place.partition for place in assigned)})
-
-    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        partitions = sorted(place.partition for place in revoked)
-        for partition in partitions:
-            self.unclaimed.discard(partition)
-            self.active.pop(partition, None)
-        if partitions:
-            log.info("partitions revoked", extra={"partitions": partitions})
-
-    on_partitions_lost = on_partitions_revoked

@@ -4,11 +4,9 @@ golang-migrate can be used on the same folder and database, with `x-migrations-t
 the version table and the lock are the ones that it uses. docs/decisions/0003 gives the reason for that table name.
 """
 
-import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, LiteralString, NamedTuple
 
 from psycopg import Connection, errors
@@ -16,17 +14,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row, tuple_row
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
-
-_FILE = re.compile(r"(\d+)_(\w+)\.(up|down)\.sql")
-
-
-class Migration(NamedTuple):
-    """One pair of files; `name` is the common part of their names: 049_delegations."""
-
-    version: int
-    name: str
-    up: bytes
-    down: bytes
+from projector.postgres.migration_files import Migration, available, shadow_script
 
 
 class SchemaStatus(NamedTuple):
@@ -35,23 +23,6 @@ class SchemaStatus(NamedTuple):
     applied: list[Migration]
     pending: list[Migration]
     adopted: bool
-
-
-def _folder() -> Path:
-    """Return the folder of the SQL files: inside the package in a wheel, at the repository's root in a checkout."""
-    package = Path(__file__).parents[1]
-    installed = package / "schema"
-    return installed if installed.is_dir() else package.parent / "schema"
-
-
-def available() -> list[Migration]:
-    """Return every migration of this release, oldest first."""
-    pairs: dict[str, dict[str, bytes]] = {}
-    for file in _folder().iterdir():
-        if match := _FILE.fullmatch(file.name):
-            number, title, direction = match.groups()
-            pairs.setdefault(f"{number}_{title}", {})[direction] = file.read_bytes()
-    return [Migration(int(name.split("_")[0]), name, pair["up"], pair["down"]) for name, pair in sorted(pairs.items())]
 
 
 def up(conn: Connection[Any]) -> list[Migration]:
@@ -90,7 +61,7 @@ def recreate_shadow(conn: Connection[Any]) -> None:
 
     Raises ProjectorError if a verify or rebuild uses the shadow, Misconfigured if a migration is pending.
     """
-    recreate = (_folder() / "recreate_shadow.sql").read_bytes()
+    recreate = shadow_script()
     with _locked(conn):
         require_current(conn)
         with _transaction(conn, "recreate_shadow.sql"):

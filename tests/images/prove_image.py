@@ -21,7 +21,7 @@ UNREACHABLE = (
 )
 IN_PYTHON = """
 import importlib.metadata, json, os, sys
-from projector.postgres.migrations import available
+from projector.postgres.migration_files import available
 import projector
 places = [path for path in sys.path if path.startswith(sys.prefix)]
 print(json.dumps({

@@ -2,7 +2,7 @@
 
 from psycopg import Connection, sql
 
-from projector.postgres.migrations import Migration
+from projector.postgres.migration_files import Migration
 
 ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted"]
 OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")

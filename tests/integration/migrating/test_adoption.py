@@ -11,6 +11,7 @@ from migrating import platform_table
 from migrating.conftest import Catalog
 from projector.cli.migrate import status, up
 from projector.postgres import connection, migrations, write_batch
+from projector.postgres.migration_files import available
 from projector.rebuild import shadow
 from projector.recordings.file import RecordedRecord
 from projector.settings import PostgresSettings, Settings
@@ -37,7 +38,7 @@ def test_table_of_migration_049_fits(empty: Connection, catalog: Callable[[], Ca
     complete = catalog()
     migrations.down(empty, to=49)
     empty.execute("DROP TABLE projector_schema_migrations")
-    assert migrations.up(empty) == migrations.available()
+    assert migrations.up(empty) == available()
     assert catalog() == complete
     assert not migrations.status(empty).adopted
 
@@ -135,10 +136,10 @@ def test_down_keeps_an_adopted_table(existing: Connection, catalog: Callable[[],
     before = catalog()
     migrations.up(existing)
     assert migrations.rows_to_be_lost(existing) == {}
-    assert migrations.down(existing) == migrations.available()[::-1]
+    assert migrations.down(existing) == available()[::-1]
     assert catalog() == before
     assert existing.execute("SELECT delegation_id FROM delegations").fetchall() == [("theirs",)]
-    assert migrations.up(existing) == migrations.available()
+    assert migrations.up(existing) == available()
 
 
 def test_triggers_and_rules_of_the_table_are_named(existing: Connection, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ from psycopg import Connection
 from migrating.conftest import Catalog
 from projector.errors import Misconfigured
 from projector.postgres import migrations
+from projector.postgres.migration_files import available
 
 GOLANG_MIGRATE_TABLE = """
     CREATE TABLE IF NOT EXISTS "public"."projector_schema_migrations"
@@ -30,7 +31,7 @@ def test_schema_from_golang_migrate_is_up_to_date(empty: Connection, catalog: Ca
     expected = catalog()
     migrations.down(empty)
     empty.execute(GOLANG_MIGRATE_TABLE)
-    for migration in migrations.available():
+    for migration in available():
         empty.execute(migration.up, prepare=False)  # golang-migrate sends a file as one simple query
     empty.execute("INSERT INTO projector_schema_migrations VALUES (53, false)")
     assert migrations.up(empty) == []
@@ -39,14 +40,14 @@ def test_schema_from_golang_migrate_is_up_to_date(empty: Connection, catalog: Ca
 
 def test_up_works_after_down_by_golang_migrate(empty: Connection) -> None:
     migrations.up(empty)
-    for migration in reversed(migrations.available()):
+    for migration in reversed(available()):
         empty.execute(migration.down, prepare=False)
     empty.execute("TRUNCATE projector_schema_migrations")  # golang-migrate keeps the empty table
-    assert migrations.up(empty) == migrations.available()
+    assert migrations.up(empty) == available()
 
 
 def test_files_start_with_a_comment_and_no_transaction() -> None:
-    for migration in migrations.available():
+    for migration in available():
         for text in (migration.up.decode(), migration.down.decode()):
             assert text.startswith("-- ")
             assert not re.search(

@@ -8,7 +8,7 @@ from psycopg import Connection, errors
 
 from migrating.catalog import columns
 from projector.contract.facts import FAILED, IN_FLIGHT, Status
-from projector.postgres import migrations
+from projector.postgres.migration_files import available
 
 INSERT = """
     INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, idempotency_key, status)
@@ -67,7 +67,7 @@ def test_delegations_has_a_key_a_check_and_no_foreign_key(migrated: Connection) 
 def test_states_in_sql_are_those_of_the_lifecycle() -> None:
     lists = Counter(
         frozenset(re.findall(r"'(\w+)'", states))
-        for migration in migrations.available()
+        for migration in available()
         for states in re.findall(r"status IN \(([^)]*)\)", migration.up.decode())
     )
     assert lists == {FAILED: 1, IN_FLIGHT: 1, frozenset(Status): 2}

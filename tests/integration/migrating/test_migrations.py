@@ -12,6 +12,7 @@ from migrating.conftest import Catalog
 from migrating.contents import ALL, names
 from projector.errors import Misconfigured, ProjectorError, Unavailable
 from projector.postgres import migrations
+from projector.postgres.migration_files import available
 
 WAITING_LONGER = """
     SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database
@@ -24,7 +25,7 @@ WAITING_LONGER = """
 def test_up_applies_pending_migrations_in_order(empty: Connection) -> None:
     assert names(migrations.up(empty)) == ALL
     assert migrations.up(empty) == []
-    assert migrations.status(empty) == migrations.SchemaStatus(migrations.available(), pending=[], adopted=False)
+    assert migrations.status(empty) == migrations.SchemaStatus(available(), pending=[], adopted=False)
 
 
 def test_five_callers_apply_each_migration_once(empty_url: str) -> None:
@@ -94,7 +95,7 @@ def test_failing_file_is_rolled_back_alone(empty: Connection) -> None:
 
 def test_status_changes_nothing(empty: Connection, catalog: Callable[[], Catalog]) -> None:
     before = catalog()
-    assert migrations.status(empty) == migrations.SchemaStatus([], pending=migrations.available(), adopted=False)
+    assert migrations.status(empty) == migrations.SchemaStatus([], pending=available(), adopted=False)
     assert migrations.rows_to_be_lost(empty) == {}
     assert catalog() == before
 
