@@ -122,7 +122,7 @@ def test_member_that_reads_no_verdicts_never_applies_one(
     cluster.start_member()
     cluster.publish([row(delegate(0, request_body={"delegation_id": "d-2"}))])
     cluster.wait_until_caught_up()
-    healed = run_projector("dead-letters", "retry", "--all", database_url=cluster.database_url)
+    healed = run_projector("dead-letters", "retry", "--all", database_url=cluster.database_url, topic=cluster.topic)
     assert healed.code == 0, healed.err
     with psycopg.connect(cluster.database_url) as conn:
         statuses = conn.execute("SELECT delegation_id, status FROM delegations ORDER BY 1").fetchall()
