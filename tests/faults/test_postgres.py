@@ -89,7 +89,7 @@ def test_deadlock_is_retried_and_loses_nothing(cluster: Cluster) -> None:
         cluster.publish(Mix(delegations=60))
         wait_until_paused(cluster)
         other.execute("SELECT FROM projector.positions FOR UPDATE")  # returns once Postgres has aborted the member
-        assert _deadlocks(other) == 1
+        assert _deadlocks(other) >= 1  # the retry can meet the same lock before this session has it
     all_is_well(cluster)
     cluster.assert_outcomes_counted_once()
     assert "waiting for Postgres" not in member.text()
