@@ -1,4 +1,4 @@
-"""Lag: how far the view is behind the topic, per partition, and what waits behind an open transaction."""
+"""Lag: how far the view is behind the topic, per partition, and the open transactions that block records."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -11,6 +11,7 @@ from projector.kafka.reader import TopicReader, open_topic
 from projector.kafka.transactions import transactional_ids
 from projector.postgres.queries import PositionDetail
 from projector.settings import KafkaSettings
+from projector.texts import counted
 
 WAIT_SECONDS = 2.0
 _FETCH_BYTES = 64 * 1024
@@ -19,8 +20,8 @@ _FETCH_BYTES = 64 * 1024
 class OpenTransaction(NamedTuple):
     """The first open transaction of a partition, which begins at `offset`, the last stable offset.
 
-    No reader of committed records gets what lies between this offset and the high watermark, whoever wrote it. `since`
-    is the timestamp of the first record of the transaction. The id is None if Kafka does not tell it.
+    Readers of committed records get no record between this offset and the high watermark, of any producer. `since` is
+    the timestamp of the first record of the transaction. The id is None if Kafka does not return it.
     """
 
     partition: int
@@ -37,8 +38,8 @@ class OpenTransaction(NamedTuple):
         since = f", since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
         name = f" (transactional id {self.transactional_id})" if self.transactional_id else ""
         return (
-            f"partition {self.partition}: {self.waiting_offsets:,} offsets from offset {self.offset} on wait behind an "
-            f"open transaction{name}{since}"
+            f"partition {self.partition}: an open transaction{name} blocks {counted(self.waiting_offsets, 'offset')} "
+            f"from offset {self.offset} on{since}"
         )
 
 
@@ -72,7 +73,7 @@ def open_transactions(settings: KafkaSettings) -> dict[int, OpenTransaction]:
 
 
 def _ranges(settings: KafkaSettings, committed: TopicReader) -> tuple[dict[int, LogRange], dict[int, OpenTransaction]]:
-    """What the partitions hold for readers of committed records, and what waits behind open transactions."""
+    """The ranges for readers of committed records, and the open transactions."""
     with open_topic(settings, fetch_bytes=_FETCH_BYTES, uncommitted=True) as topic:
         # First the high watermarks: else a record that is committed between the two reads would seem to wait.
         marks = {partition: held.end for partition, held in topic.log_ranges().items()}

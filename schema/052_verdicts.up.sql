@@ -44,7 +44,7 @@ CREATE TRIGGER keep_verdict BEFORE DELETE ON projector.parked
     FOR EACH ROW WHEN (OLD.kind = 'verdict') EXECUTE FUNCTION projector.keep_verdict();
 
 -- Requests that made no row, because another delegation of their caller holds their idempotency key. They decide
--- nothing: they tell people why a delegation is not there, and whether what is parked for it waits in vain.
+-- nothing. They show people why a delegation has no row, and that its parked events are never applied.
 CREATE TABLE projector.repeated_requests (
     delegation_id TEXT PRIMARY KEY, -- the first request of a delegation stands
     holder_id     TEXT NOT NULL,    -- the delegation that holds the key

@@ -28,13 +28,13 @@ BEGIN
 END
 $$;
 
--- The deletions that the plan of a rebuild has shown. Others need another question.
+-- The deletions that the plan of a rebuild has shown. A rebuild asks again before it deletes anything else.
 CREATE UNLOGGED TABLE projector_shadow.planned_deletions (
     delegation_id TEXT PRIMARY KEY
 );
 
 -- What the order between partitions may have decided: the delegations in question, each with the idempotency keys of its
--- rows ('' for none), and what the records of them and of the others that asked with these keys say.
+-- rows ('' for none), and the facts of their records and of other delegations that requested these keys.
 CREATE UNLOGGED TABLE projector_shadow.order_groups (
     delegation_id   TEXT NOT NULL,
     caller_id       TEXT NOT NULL DEFAULT '',

@@ -54,8 +54,8 @@ _VERIFY = Command(
     "projector.cli.verify:verify",
     short_help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
     help="Folds the log again, beside the view, and compares the two at one position. The projector keeps running. "
-    "Exits with 0 if they are equal, with 3 if the view has drifted, with 6 if the source had nothing to compare with; "
-    "changes nothing in the view.",
+    "Exits with 0 if they are equal, with 3 if the view has drifted, and with 6 if nothing was compared. Changes "
+    "nothing in the view.",
     params=[
         _source(),
         json_flag("one line of JSON"),
@@ -68,37 +68,37 @@ _REBUILD = Command(
     "projector.cli.rebuild:rebuild",
     short_help="fold the log again and write the rows of the view that differ; the projector keeps running",
     help="Folds the log again, beside the view, then writes the rows that differ, and no others, in one transaction. "
-    "The projector keeps running. It prints its plan first, and asks if rows would be deleted; what it deletes, "
-    "`projector deleted restore` puts back. Rows that are older than what the source holds stay as they are. If it is "
-    "killed, run it again: it continues where it stopped.",
+    "The projector keeps running. Prints the plan first, and asks if it would delete anything. `projector deleted "
+    "restore` puts back what a rebuild deleted. Rows that are older than the source are not changed. If it is killed, "
+    "run it again: it continues where it stopped. Exits with 3 if written rows differ again, and with 6 if nothing was "
+    "compared.",
     params=[
         _source(),
         json_flag("one line of JSON"),
-        flag("--dry-run", "tell what would be written, and write nothing"),
-        Several(["--only"], metavar="ID...", help="write these delegations alone"),
+        flag("--dry-run", "print what would be written, and write nothing"),
+        Several(["--only"], metavar="ID...", help="compare and write only these delegations"),
         flag(
             "--drop-uncovered",
-            "also treat rows as wrong whose history the source no longer holds",
+            "also repair rows whose whole history the source does not have: this may delete rows that are right",
         ),
-        flag("--yes", "do not ask before rows are deleted"),
+        flag("--yes", "do not ask"),
     ],
 )
 
 _EXPLAIN = Command(
     "explain",
     "projector.cli.explain:explain",
-    short_help="what the log says of one delegation, and whether its row agrees",
-    help="Says first whether the row of one delegation is as the log says, and if not, why and what to do. Then it "
-    "shows every record of the log about the delegation, what each did to the row, and if nothing, why not; its parked "
-    "events and its dead letters; and the row as the log makes it beside the row as it is stored. It changes nothing "
-    "and joins no group. With a known caller, from the row or from --caller, it is fast: it then reads one partition "
-    "first, and the rest only where that is not enough. Exits with 3 if the row is not as the log says or its request "
-    "is a dead letter, and with 6 if nothing was found.",
+    short_help="the records of one delegation, and whether its row agrees with them",
+    help="Prints first whether the row of one delegation agrees with the log, and if not, why and what to do. Then it "
+    "prints every record about the delegation with its effect on the row, the parked events, the dead letters, and the "
+    "row that the records make beside the stored row. It changes nothing and joins no group. If the caller is known, "
+    "from the row or from --caller, it reads one partition first, and the others only if that is not enough. Exits "
+    "with 3 if the row does not agree with the log or its request is a dead letter, and with 6 if nothing was found.",
     params=[
         click.Argument(["delegation"], metavar="ID", help="the delegation's id"),
-        option("--caller", "UUID", "who asked, where there is no row to tell it"),
+        option("--caller", "UUID", "the caller, if there is no row that has it"),
         Several(["--recording"], metavar="FILE...", type=Path, help="read these recordings instead of the topic"),
-        flag("--everywhere", "read the whole log, whatever the caller's key and the times say"),
+        flag("--everywhere", "read the whole topic at once"),
         json_flag(),
     ],
 )
@@ -116,7 +116,7 @@ _REPLAY = Command(
         option(
             "--max-dead-letters",
             "N",
-            "stop before a file has more dead letters than this (no limit; 0 for a file that begins with no record)",
+            "stop before a file has more dead letters than this (no limit; 0 without a record in its first 100 lines)",
             type=NUMBER,
         ),
         json_flag("end with one line of JSON: records, outcomes, seconds"),
@@ -170,7 +170,8 @@ PROJECTOR = Group(
     \b
     Exit codes: 0 done, 1 failed, 2 misconfigured, 3 the view has drifted,
     4 the log has a gap (the message names the remedy),
-    5 done, but some records ended as dead letters, 6 nothing was found or compared.
+    5 done, but some records ended as dead letters, 6 nothing was found or compared,
+    130 interrupted by Ctrl-C, 143 ended by SIGTERM.
     """,
     commands=[
         _RUN,

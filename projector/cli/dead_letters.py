@@ -22,6 +22,7 @@ from projector.projection.dead_letters import discard, retry
 from projector.projection.transaction import Outcomes
 from projector.recordings.file import text_or_base64
 from projector.settings import Settings
+from projector.texts import counted
 
 _MAX_COUNT = 100_000
 """Counts of a list end here: to count a million rows takes seconds."""
@@ -155,7 +156,7 @@ def discard_selected(
         if not yes:
             _confirm_discard(conn, wanted)
         count = discard(conn, wanted, settings)
-    print(f"{count:,} dead letters discarded")
+    print(f"{counted(count, 'dead letter')} discarded")
     is_typo = not count and selection.is_limited
     return NOTHING_FOUND if missing or is_typo else DONE
 
@@ -170,8 +171,8 @@ def _confirm_discard(conn: Connection, wanted: Filter) -> None:
     total, others = reasons[0].all_letters, reasons[0].all_reasons - len(reasons)
     if others:
         shown = sum(each.letters for each in reasons)
-        sys.stderr.write(f"and {total - shown:,} more with {others:,} other reasons\n")
-    confirm(f"delete {total:,} dead letters for good")
+        sys.stderr.write(f"and {total - shown:,} more with {counted(others, 'other reason')}\n")
+    confirm(f"delete {counted(total, 'dead letter')} for good")
 
 
 def _connect(settings: Settings) -> Connection:

@@ -14,6 +14,7 @@ from projector.postgres.connection import open_view
 from projector.postgres.deleted import Deleted, Restored, Selection
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
+from projector.texts import counted
 
 
 def list_latest(settings: Settings, run: UUID | None, limit: int, json_output: bool) -> int:
@@ -54,8 +55,8 @@ def discard(settings: Settings, delegations: Sequence[str], run: UUID | None, se
         if not found:
             raise NothingFound("nothing that a rebuild deleted is kept for this selection")
         if not yes:
-            confirm(f"delete {found:,} kept rows and events for good")
-        print(f"{deleted.discard(conn, selected):,} discarded")
+            confirm(f"delete {counted(found, 'entry', 'entries')} of projector.deleted for good")
+        print(f"{counted(deleted.discard(conn, selected), 'entry', 'entries')} discarded")
     return DONE
 
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TextIO
 from projector.cli.output import as_json, escape
 from projector.rebuild.drift import Classification, DriftKind
 from projector.rebuild.report import DriftReport, Example
+from projector.texts import counted, plural
 
 
 class ReportJson(NamedTuple):
@@ -69,9 +70,9 @@ _KIND_TEXTS = {
     DriftKind.PARKED: "with other events parked",
 }
 _OTHER_TEXTS = {
-    Classification.PENDING_EVENT: "pending event: young rows that are not in the source yet, they stay as they are",
-    Classification.ORDER_NOT_TOLD: "order not told: their records lie in several partitions, and the source does not "
-    "have the order between those; they stay as they are",
+    Classification.PENDING_EVENT: "pending event: in the view, young, and not in the source yet; not repaired",
+    Classification.ORDER_NOT_TOLD: "order not told: the records are in several partitions, and the source does not "
+    "have the order between them; not repaired",
 }
 _MAX_WIDTH = 60
 
@@ -96,15 +97,30 @@ def _lines(report: DriftReport) -> list[str]:
         if report.classified[meaning]:
             lines.append(_count(report.classified[meaning], text))
             lines += _examples([each for each in report.examples if each.meaning is meaning])
+    ahead = report.classified[Classification.AHEAD]
+    requests = plural(report.not_remembered, "repeated request")
+    records = plural(totals.unreadable, "record")
     rest = {
-        "not covered: the source lacks their history, they stay as they are": report.not_covered,
-        "ahead: they changed after the end of the source, and stay as they are": report.classified[
-            Classification.AHEAD
-        ],
-        "repeated requests not remembered yet: `projector rebuild` adds them": report.not_remembered,
-        "records of the source could not be read": totals.unreadable,
+        "not covered: the source lacks the history; not repaired": report.not_covered,
+        "ahead: changed after the end of the source; not repaired": ahead,
+        f"{requests} not remembered yet; `projector rebuild` adds what is missing": report.not_remembered,
+        f"{records} of the source could not be read": totals.unreadable,
     }
     return [*lines, *(_count(count, text) for text, count in rest.items() if count)]
+
+
+def not_proved(report: DriftReport) -> str:
+    """For what the view is not proved to equal the source, as a sentence after a blank; empty if for nothing."""
+    classified = report.classified
+    parts = [
+        (report.totals.unreadable, "unreadable record", ""),
+        (report.not_covered, "row", " not covered"),
+        (classified[Classification.AHEAD], "row", " ahead of the source"),
+        (classified[Classification.PENDING_EVENT], "pending event", ""),
+        (classified[Classification.ORDER_NOT_TOLD], "delegation", " whose order is not told"),
+    ]
+    left_out = [counted(count, noun) + which for count, noun, which in parts if count]
+    return f". This is not proved for {', '.join(left_out)}" if left_out else ""
 
 
 def _count(count: int, text: str) -> str:

@@ -6,6 +6,7 @@ from projector.postgres import migrations
 from projector.postgres.connection import connect
 from projector.postgres.queries import triggers_and_rules
 from projector.settings import Settings
+from projector.texts import counted
 
 
 def up(settings: Settings) -> int:
@@ -23,7 +24,7 @@ def down(settings: Settings, to: int, yes: bool) -> int:
     with connect(settings) as conn:
         lost = {table: rows for table, rows in migrations.rows_to_be_lost(conn, to=to).items() if rows}
         if lost and not yes:
-            confirm("destroy " + ", ".join(f"{rows} rows of {table}" for table, rows in lost.items()))
+            confirm("destroy " + ", ".join(f"{counted(rows, 'row')} of {table}" for table, rows in lost.items()))
         for migration in migrations.down(conn, to=to):
             print(f"reverted {migration.name}")
     return DONE

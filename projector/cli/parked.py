@@ -14,6 +14,7 @@ from projector.postgres.parked import ParkedFilter
 from projector.postgres.queries import ParkedEvent, ParkedSummary
 from projector.projection.parked import discard
 from projector.settings import Settings
+from projector.texts import counted
 
 _MAX_COUNT = 100_000
 """The counts of the list end here: to count a million events takes seconds."""
@@ -48,7 +49,7 @@ def discard_selected(
         if summary.events and not yes:
             confirm(f"delete {_counts(summary)} for good")
         count = discard(conn, wanted, settings)
-    print(f"{count:,} parked events discarded")
+    print(f"{counted(count, 'parked event')} discarded")
     return DONE if count and not missing else NOTHING_FOUND
 
 
@@ -77,7 +78,7 @@ def _print(events: list[ParkedEvent], summary: ParkedSummary) -> None:
             when(event.parked_at),
             _event(event),
             event.delegation_id,
-            "may still come" if event.holder_id is None else f"repeats that of {event.holder_id}",
+            "may still arrive" if event.holder_id is None else f"repeats the key of {event.holder_id}",
             f"{event.topic} {event.partition} {event.offset}",
         )
         for event in events
@@ -86,7 +87,7 @@ def _print(events: list[ParkedEvent], summary: ParkedSummary) -> None:
     if summary.events >= _MAX_COUNT:
         print(f"\nThe oldest {summary.events:,} of the parked events were counted:", end="")
     oldest = duration(summary.oldest_age_seconds or 0)
-    print(f"\n{_counts(summary)}, the oldest for {oldest}")
+    print(f"\n{_counts(summary)}; the oldest is {oldest} old")
 
 
 def _event(event: ParkedEvent) -> str:
@@ -97,7 +98,7 @@ def _event(event: ParkedEvent) -> str:
 
 def _counts(summary: ParkedSummary) -> str:
     return (
-        f"{summary.events:,} parked events of {summary.delegations:,} delegations "
-        f"({summary.events - summary.repeated:,} wait for a request that may still come, "
-        f"{summary.repeated:,} for a repeated request)"
+        f"{counted(summary.events, 'parked event')} of {counted(summary.delegations, 'delegation')} "
+        f"({summary.events - summary.repeated:,} whose request may still arrive, "
+        f"{summary.repeated:,} whose request repeated an idempotency key)"
     )

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 
-from projector.cli.drift_report import print_report, report_json, why_nothing_was_compared
+from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.output import confirm
 from projector.cli.reconcile import compare
@@ -16,6 +16,7 @@ from projector.rebuild.reconcile import Result
 from projector.rebuild.repair import Applied
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
+from projector.texts import counted
 
 
 def rebuild(
@@ -62,8 +63,9 @@ def _print_plan(plan: DriftReport, json_output: bool) -> None:
 def _plan(plan: DriftReport) -> str:
     kinds = plan.kinds
     return (
-        f"insert {kinds[DriftKind.MISSING]:,} rows, update {kinds[DriftKind.DIFFERS]:,}, delete "
-        f"{kinds[DriftKind.UNEXPECTED]:,}; replace the parked events of {kinds[DriftKind.PARKED]:,} delegations"
+        f"insert {counted(kinds[DriftKind.MISSING], 'row')}, update {kinds[DriftKind.DIFFERS]:,}, delete "
+        f"{kinds[DriftKind.UNEXPECTED]:,}; replace the parked events of "
+        f"{counted(kinds[DriftKind.PARKED], 'delegation')}"
     )
 
 
@@ -71,11 +73,11 @@ def _destruction(plan: DriftReport) -> str:
     """What a person is asked for."""
     rows, events = plan.kinds[DriftKind.UNEXPECTED], plan.parked_deletions
     parts = [
-        *([f"delete {rows:,} of the {plan.totals.view_rows:,} rows of the view"] if rows else []),
-        *([f"delete {events:,} parked events"] if events else []),
+        *([f"delete {rows:,} of the {counted(plan.totals.view_rows, 'row')} of the view"] if rows else []),
+        *([f"delete {counted(events, 'parked event')}"] if events else []),
     ]
     if not parts:
-        return f"overwrite {plan.drift:,} rows, of which {plan.source} may not have the whole history"
+        return f"overwrite {counted(plan.drift, 'row')}, of which {plan.source} may not have the whole history"
     return f"{' and '.join(parts)}, because {plan.source} does not have them"
 
 
@@ -97,19 +99,18 @@ def _conclusion(result: Result, selected: str, *, dry_run: bool) -> str:
         return f"{_plan(report)}; nothing was written, because of --dry-run"
     if applied is None and not report.totals.compared:
         return why_nothing_was_compared(report)
-    exceptions = ", apart from what is counted above" if report.has_exceptions else ""
     if applied is None:
-        return f"{selected} equals the source{exceptions}: nothing to write"
+        return f"{selected} equals the source: nothing to write{not_proved(report)}"
     written = _written(applied)
     if result.remaining is None or not result.remaining.drift:
-        return f"{selected} equals the source now{exceptions}: {written}"
+        return f"{selected} equals the source now: {written}{not_proved(report)}"
     return f"{selected} still differs from the source: {written}; {_still_differs(result, result.remaining)}"
 
 
 def _written(applied: Applied) -> str:
-    text = f"{applied.inserted:,} rows inserted, {applied.updated:,} updated, {applied.deleted:,} deleted"
+    text = f"{counted(applied.inserted, 'row')} inserted, {applied.updated:,} updated, {applied.deleted:,} deleted"
     if applied.remembered:
-        text += f", {applied.remembered:,} repeated requests remembered"
+        text += f", {counted(applied.remembered, 'repeated request')} remembered"
     if applied.kept:
         text += f" (`projector deleted restore --run {applied.run_id}` puts back what was deleted)"
     return text
@@ -121,4 +122,5 @@ def _still_differs(result: Result, remaining: DriftReport) -> str:
     cause = (
         f"perhaps because of {', '.join(result.triggers)} on the table" if result.triggers else "look for other writers"
     )
-    return f"{remaining.drift:,} delegations differ again{columns} ({ids}), {cause}"
+    differ = "differs" if remaining.drift == 1 else "differ"
+    return f"{counted(remaining.drift, 'delegation')} {differ} again{columns} ({ids}), {cause}"

@@ -21,6 +21,7 @@ from projector.kafka.reader import open_topic
 from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import Settings
+from projector.texts import counted
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -57,8 +58,9 @@ def record(
         print(_sentence(settings.topic, out, recorder))
     if written:
         return DONE
-    found = f"none of its {recorder.read:,} records there is selected" if recorder.read else "it holds no record there"
-    note(f"nothing to record of {settings.topic}: {found}. {out} was not written")
+    read = counted(recorder.read, "record")
+    reason = f"it has {read} in this range, and none is selected" if recorder.read else "it has no record in this range"
+    note(f"nothing to record of {settings.topic}: {reason}. {out} was not written")
     return NOTHING_FOUND
 
 

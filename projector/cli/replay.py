@@ -21,6 +21,7 @@ from projector.recordings.file import open_file
 from projector.recordings.preview import Preview, preview
 from projector.recordings.replay import Opener, replay
 from projector.settings import Settings
+from projector.texts import counted
 
 _BUFFER_BYTES = 1024 * 1024
 _REASONS = 20
@@ -46,7 +47,7 @@ def replay_files(
     _print(outcomes, started, json_output)
     dead = outcomes[Outcome.DEAD_LETTER]
     if dead:
-        note(f"{dead:,} records ended as dead letters: `projector dead-letters list --every-topic` lists them")
+        note(f"{counted(dead, 'dead letter')}: `projector dead-letters list --every-topic` shows the reasons")
     return DEAD_LETTERS if dead else DONE
 
 
@@ -87,7 +88,7 @@ def _print_preview(found: Preview, started: float, json_output: bool) -> None:
     rows = ((f"{count:,}", found.first[cause], cause.reason) for cause, count in found.causes.most_common(_REASONS))
     print("\n" + columns(("dead letters", "first", "reason"), rows))
     if len(found.causes) > _REASONS:
-        print(f"and {len(found.causes) - _REASONS:,} other reasons: --json lists them")
+        print(f"and {counted(len(found.causes) - _REASONS, 'other reason')}: --json lists all")
 
 
 @contextmanager

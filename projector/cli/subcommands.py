@@ -63,10 +63,10 @@ MIGRATE = Group(
 DEAD_LETTERS = Group(
     "dead-letters",
     short_help="records that could not be read",
-    help="A record that cannot be read, or that Postgres refuses, is kept whole with the reason; the records around it "
-    "go on. Repair the cause, then `retry`; or `discard` what is not needed. All commands are about the topic "
-    "PROJECTOR_TOPIC; --topic names another one, and --every-topic means all. A line of a replayed file that is no "
-    "record has the name of the file as its topic.",
+    help="A record that cannot be read, or that Postgres refuses, is kept whole with the reason. Other records do not "
+    "wait for it. Fix the cause, then `retry`; or `discard` what is not needed. All commands are about the topic "
+    "PROJECTOR_TOPIC. --topic names another one, and --every-topic means all. If a line of a replayed file is no "
+    "record, its topic is the name of the file.",
     commands=[
         Command(
             "list",
@@ -92,18 +92,18 @@ DEAD_LETTERS = Group(
         Command(
             "retry",
             "projector.cli.dead_letters:retry_selected",
-            short_help="project them once more",
-            help="Projects the kept bytes once more, in order of topic, partition and offset. What is no dead letter "
-            "any more leaves the list in the same transaction; what still is one stays, with its new reason. No "
-            "position moves. Several at once are safe, and after an interruption it is simply run again. Exits with 5 "
-            "if some failed again, and with 6 if there was none.",
+            short_help="project them again",
+            help="Projects them again, in order of topic, partition and offset. In the same transaction each is "
+            "deleted, or kept with its new reason. No position moves. Several retries at once are safe. After an "
+            "interruption, run it again. Exits with 5 if some failed again, and with 6 if there was none.",
             params=[*_places(), json_flag()],
         ),
         Command(
             "discard",
             "projector.cli.dead_letters:discard_selected",
             short_help="delete them for good",
-            help="Deletes dead letters for good. It prints how many are selected, by topic and reason, and asks.",
+            help="Deletes dead letters for good. Prints how many are selected, by topic and reason, and asks. "
+            "Exits with 6 if a named one does not exist, or if an option selects none.",
             params=[*_places(), flag("--yes", "do not ask")],
         ),
     ],
@@ -119,17 +119,17 @@ PARKED = Group(
             "list",
             "projector.cli.parked:list_oldest",
             short_help="parked events, the oldest first",
-            help="Lists the parked events, the oldest first, and tells how long the oldest has waited. An event "
-            "is never applied if the request of its delegation repeated the idempotency key of another one: such "
-            "an event is marked, and counted apart.",
+            help="Lists the parked events, the oldest first, and the age of the oldest. An event is never applied if "
+            "the request of its delegation repeated the idempotency key of another one. Such events are marked and "
+            "counted.",
             params=[_limit(), option("--delegation", "ID", "of this delegation alone", type=TEXT), json_flag()],
         ),
         Command(
             "discard",
             "projector.cli.parked:discard_selected",
             short_help="delete parked events for good",
-            help="Deletes the parked events that all of the given options select, for good. It prints how many these "
-            "are, and asks.",
+            help="Deletes the parked events that all of the given options select, for good. Prints how many, and asks. "
+            "Exits with 6 if one of the ids has none, or if none is selected.",
             params=[
                 click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT, help="of these delegations"),
                 _older_than("were parked"),
@@ -156,7 +156,7 @@ def _run() -> click.Option:
 DELETED = Group(
     "deleted",
     short_help="rows and events that a rebuild deleted",
-    help="A rebuild keeps what it deletes, in the same transaction. `restore` puts it back.",
+    help="A rebuild keeps what it deletes in the table projector.deleted. `restore` puts it back.",
     commands=[
         Command(
             "list",
@@ -168,14 +168,14 @@ DELETED = Group(
             "restore",
             "projector.cli.deleted:restore",
             short_help="put rows and parked events back",
-            help="Puts each row back as it was, and applies the events that were parked for it since. A row whose id "
-            "or idempotency key another row has now stays where it is, and is named; the exit code is then 1.",
+            help="Puts each row back as it was, and applies the events that were parked for it since. A row is "
+            "refused, named and still kept if another row has its id or its idempotency key. The exit code is then 1.",
             params=_deleted_entries(),
         ),
         Command(
             "discard",
             "projector.cli.deleted:discard",
-            short_help="delete them for good",
+            short_help="delete what is kept, for good",
             params=[*_deleted_entries(), flag("--yes", "do not ask")],
         ),
     ],

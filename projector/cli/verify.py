@@ -2,16 +2,17 @@
 
 import json
 import shlex
-import sys
 from collections.abc import Sequence
 
-from projector.cli.drift_report import print_report, report_json, why_nothing_was_compared
+from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
+from projector.cli.output import note
 from projector.cli.reconcile import TOPIC, compare
 from projector.lag import open_transactions
 from projector.rebuild.comparison import Options
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
+from projector.texts import counted
 
 
 def verify(settings: Settings, source: Sequence[str], sample: int | None, json_output: bool) -> int:
@@ -24,7 +25,7 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
         print(_conclusion(report, source))
     if list(source) == [TOPIC]:
         for waiting in open_transactions(settings).values():
-            sys.stderr.write(f"projector: not compared: {waiting}\n")
+            note(f"not compared: {waiting}")
     if report.drift:
         return DRIFT
     return DONE if report.totals.compared else NOTHING_FOUND
@@ -33,7 +34,7 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
 def _conclusion(report: DriftReport, source: Sequence[str]) -> str:
     if report.drift:
         command = shlex.join(["projector", "rebuild", *(() if list(source) == [TOPIC] else ("--from", *source))])
-        return f"the view has drifted in {report.drift:,} delegations: `{command}` repairs them"
+        return f"the view has drifted in {counted(report.drift, 'delegation')}: `{command}` repairs it"
     if not report.totals.compared:
         return why_nothing_was_compared(report)
-    return "the view equals the source" + (", apart from what is counted above" if report.has_exceptions else "")
+    return f"the view equals the source{not_proved(report)}"

@@ -19,7 +19,7 @@ _OTHER_METHODS = ("delegate_result", "heartbeat", "verdict")
 class RelatedLetter(NamedTuple):
     """A dead letter that names the delegation.
 
-    `is_request`: None if nothing in the record tells. `is_readable`: the cause is not in the record, so a retry helps
+    `is_request`: None if the record does not show it. `is_readable`: the cause is not in the record, so a retry helps
     once the cause is fixed. `is_stored`: it is in the table; a dead letter that was discarded is not.
     """
 
@@ -58,7 +58,7 @@ def _related(delegation_id: str, record: Record, reason: str, *, is_stored: bool
     return RelatedLetter(place, reason, is_request, True, is_stored)
 
 
-def suspect(letters: Sequence[RelatedLetter]) -> RelatedLetter | None:
+def likely_request(letters: Sequence[RelatedLetter]) -> RelatedLetter | None:
     """The dead letter that is the request, or else one that may be it."""
     certain = (letter for letter in letters if letter.is_request)
     possible = (letter for letter in letters if letter.is_request is None)
@@ -71,7 +71,7 @@ def refused(letters: Iterable[RelatedLetter]) -> RelatedLetter | None:
     return min(readable, key=lambda letter: not letter.is_request, default=None)
 
 
-def cure(letter: RelatedLetter, topic: str) -> str:
+def remedy(letter: RelatedLetter, topic: str) -> str:
     """What to do about a dead letter, if `topic` is the one in force."""
     other = "" if letter.place.topic == topic else f"--topic {letter.place.topic} "
     place = f"{other}{letter.place.partition} {letter.place.offset}`"

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from projector.contract.unreadable import quoted
 from projector.domain.lifecycle import Delegation, changed_columns
-from projector.explain.dead_letters import RelatedLetter, cure, place_of, refused, suspect
+from projector.explain.dead_letters import RelatedLetter, likely_request, place_of, refused, remedy
 from projector.postgres.dead_letters import Coordinates
+from projector.texts import counted
 
 
 class Agreement(StrEnum):
@@ -114,16 +115,16 @@ def _present(findings: Findings, stored: Delegation) -> _Found:
     source = findings.source.name
     differs = f"is in the view, but differs from {source} in {', '.join(_differences(findings.folded, stored))}"
     if findings.folded == stored:
-        return Agreement.EQUAL, f"is in the view with status {stored.status}, as {source} says", None
+        return Agreement.EQUAL, f"is in the view with status {stored.status}, in agreement with {source}", None
     if _is_behind(findings):
-        reason = f"is in the view, as {source} says up to the positions: the projector is {_lags(findings)}"
+        reason = f"is in the view, in agreement with {source} up to the positions: the projector is {_lags(findings)}"
         return Agreement.BEHIND, reason, _AGAIN
     if findings.is_order_decisive:
         return Agreement.ORDER_UNKNOWN, f"{differs}. {_NO_ORDER}", None
     if findings.folded is None:
         return _not_requested_by(findings)
     if letter := refused(findings.letters):
-        return Agreement.DIFFERS, f"{differs}, and Postgres refused a record", cure(letter, findings.source.topic)
+        return Agreement.DIFFERS, f"{differs}, and Postgres refused a record", remedy(letter, findings.source.topic)
     advice = f"{_OTHER_WRITER} {_rebuild(findings, 'writes the row of the records')}"
     return Agreement.DIFFERS, differs + _also_behind(findings), advice
 
@@ -148,14 +149,14 @@ def _absent(findings: Findings) -> _Found:
         return _missing(findings, findings.folded)
     if findings.repeated is not None:
         return _repeated(findings, findings.repeated)
-    if letter := suspect(findings.letters):
+    if letter := likely_request(findings.letters):
         return _died(findings, letter, "its request" if letter.is_request else "what may be its request")
     if findings.events or findings.parked:
         older = "" if findings.source.is_complete else f". {_ELSEWHERE_OR_LATE}"
-        reason = f"is not in the view, as {findings.source.name} says: no record requests it"
+        reason = f"is not in the view, in agreement with {findings.source.name}: no record requests it"
         return Agreement.NOT_REQUESTED, f"{reason}{_parked(findings, 'are kept until a request comes')}{older}", None
     verb = "mentions" if findings.mentions == 1 else "mention"
-    found = f"; {_count(findings.mentions, 'record')} only {verb} it" if findings.mentions else ""
+    found = f"; {counted(findings.mentions, 'record')} only {verb} it" if findings.mentions else ""
     reason = "was not found: it has no row and no parked event, and no record that was read is about it"
     return Agreement.NOT_FOUND, reason + found, _COMPARE
 
@@ -178,12 +179,12 @@ def _missing(findings: Findings, folded: Delegation) -> _Found:
 def _died(findings: Findings, letter: RelatedLetter, what: str) -> _Found:
     place, waiting = place_of(letter.place, findings.source.topic), _parked(findings, "wait for it")
     reason = f"is not in the view: {what} ({place}) is a dead letter, because {letter.reason}{waiting}"
-    return Agreement.DEAD_LETTER, reason, cure(letter, findings.source.topic)
+    return Agreement.DEAD_LETTER, reason, remedy(letter, findings.source.topic)
 
 
 def _repeated(findings: Findings, repeated: Repeated) -> _Found:
     waiting = _parked(findings, "will never be applied")
-    reason = f"is not in the view, as {findings.source.name} says: {_repeats(findings, repeated)}{waiting}"
+    reason = f"is not in the view, in agreement with {findings.source.name}: {_repeats(findings, repeated)}{waiting}"
     advice = f"`projector explain {shlex.quote(repeated.holder_id)}` shows the delegation that it repeats."
     if findings.parked:
         advice += f" `projector parked discard {shlex.quote(findings.delegation_id)}` deletes its parked events."
@@ -199,7 +200,9 @@ def _repeats(findings: Findings, repeated: Repeated) -> str:
 
 # --- texts
 
-_AGAIN = "This is no drift yet. Run this command again when the positions have passed (see `projector status`)."
+_AGAIN = (
+    "This is no drift yet. Run this command again when the projector has read these records (see `projector status`)."
+)
 _NO_ORDER = "Its records are in several partitions, and their order decides; the order between partitions is not known"
 _OTHER_WRITER = "Another writer changed the row (the ledger, or by hand), or records were projected in another order."
 _WRITTEN = "A service wrote it with the ledger, and its event is still to come; or it was written by hand."
@@ -221,8 +224,8 @@ def _letters(findings: Findings) -> str:
     return f". A dead letter mentions it ({place}): {letters[0].reason}{more}"
 
 
-def _parked(findings: Findings, fate: str) -> str:
-    return f". Events are parked for it ({findings.parked:,}); they {fate}" if findings.parked else ""
+def _parked(findings: Findings, effect: str) -> str:
+    return f". Events are parked for it ({findings.parked:,}); they {effect}" if findings.parked else ""
 
 
 def _also_behind(findings: Findings) -> str:
@@ -235,8 +238,4 @@ def _lags(findings: Findings) -> str:
 
 def _lag(lag: PartitionLag) -> str:
     position = "no position" if lag.position is None else f"position {lag.position:,}"
-    return f"{_count(lag.records, 'record')} behind on partition {lag.partition} ({position})"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return f"{counted(lag.records, 'record')} behind on partition {lag.partition} ({position})"

@@ -52,7 +52,7 @@ def warn_if_compacted(consumer: Any, topic: str) -> None:
 
 
 class MissingRecords:
-    """Counts the offsets in holes, logs the first hole of each partition, and knows where the last one ends."""
+    """Counts the offsets in holes, logs the first hole of each partition, and keeps where the last one ends."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -45,7 +45,7 @@ class Holes:
         found.append(LogRange(beginning, end))
 
     def take(self, place: Any, within: LogRange) -> list[LogRange]:
-        """Return and forget the holes of a partition; of those outside of `within`, a reader sought away."""
+        """Return and forget the holes of a partition, cut to `within`: the reader skipped the rest."""
         if place not in self._found:
             return []
         first, last = within

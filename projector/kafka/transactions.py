@@ -1,4 +1,4 @@
-"""Open transactions: the name of the producer that keeps one open, where the broker tells it."""
+"""Open transactions: their transactional ids, if the broker returns them."""
 
 import logging
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 -- What `write_batch.sql` calls if a statement wrote fewer rows than it was given. Each connection creates it for itself.
 
 -- The objects of the platform that can suppress a row of an INSERT or an UPDATE into `delegations`.
-CREATE OR REPLACE FUNCTION pg_temp.suspects(statement text) RETURNS text LANGUAGE sql STABLE AS $function$
+CREATE OR REPLACE FUNCTION pg_temp.possible_causes(statement text) RETURNS text LANGUAGE sql STABLE AS $function$
     SELECT coalesce(string_agg(name, ', ' ORDER BY name),
                     'none was found (an open connection still follows a rule that was dropped: restart the projector)')
       FROM (SELECT 'trigger ' || tgname -- bits of tgtype: 1 FOR EACH ROW, 2 BEFORE, 4 INSERT, 16 UPDATE
@@ -21,11 +21,11 @@ CREATE OR REPLACE FUNCTION pg_temp.suspects(statement text) RETURNS text LANGUAG
                AND NOT indisprimary
                AND (SELECT array_agg(attname ORDER BY attname)
                       FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey))
-                   IS DISTINCT FROM '{caller_id,idempotency_key}'::name[]) AS suspect (name)
+                   IS DISTINCT FROM '{caller_id,idempotency_key}'::name[]) AS cause (name)
 $function$;
 
 -- Raises a conflict if another transaction wrote the rows: the batch is read and written again. Otherwise the database
--- itself suppressed a row, and would do so each time: PJ002 makes a dead letter of the record that is alone in its batch.
+-- itself suppressed a row, and would suppress it each time. PJ002: a record that is alone in its batch is a dead letter.
 CREATE OR REPLACE FUNCTION pg_temp.refuse_unwritten(statement text, by_another boolean)
 RETURNS void LANGUAGE plpgsql AS $function$
 BEGIN
@@ -34,7 +34,7 @@ BEGIN
               USING ERRCODE = 'serialization_failure';
     END IF;
     RAISE '% wrote no row into delegations, and no other writer prevented it. This may be the cause: %. '
-          'Correct it, then run `projector dead-letters retry`', statement, pg_temp.suspects(statement)
+          'Correct it, then run `projector dead-letters retry`', statement, pg_temp.possible_causes(statement)
           USING ERRCODE = 'PJ002';
 END
 $function$;

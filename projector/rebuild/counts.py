@@ -33,7 +33,7 @@ def count_delegations(conn: Connection, *, every: int, only: Collection[str]) ->
 
 
 def unknown(conn: Connection, ids: Collection[str]) -> list[str]:
-    """Those of these delegations of which neither the view nor the source knows anything."""
+    """Those of these delegations that neither the view nor the source has."""
     rows = conn.execute(
         """
         SELECT id FROM unnest(%(ids)s::text[]) AS id

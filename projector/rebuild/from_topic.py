@@ -127,7 +127,7 @@ class FromTopic:
         if not holes:
             return initial
         since = max(initial.since or datetime.min.replace(tzinfo=UTC), self._since_holes(view, holes))
-        # A row that is younger than now tells nothing by its time.
+        # A time after now does not show how old a row is.
         until = shadow.now(view)
         return initial._replace(since=since, until=until, proves_absence=False, is_log=False, holes=holes)
 

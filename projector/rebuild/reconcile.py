@@ -2,10 +2,10 @@
 
 Both run through the same phases (docs/decisions/0006 has the rules):
 
-1. fold the source into the shadow, while the members go on;
+1. fold the source into the shadow, while the members continue;
 2. collect the candidates, which may differ, without a lock;
 3. compare the candidates again at exactly one position, still without a lock: this is the report, and the plan;
-4. `rebuild` alone: ask if rows are deleted; then compare once more and write the drift, in one transaction under the
+4. only `rebuild`: ask if rows are deleted; then compare once more and write the drift, in one transaction under the
    lock of the positions; then compare what was written.
 """
 
@@ -159,8 +159,8 @@ def _require_known(job: Job) -> None:
     """Raise NothingFound if a delegation that was named is nowhere: it is a typing error."""
     if unknown := counts.unknown(job.view, job.options.only):
         raise NothingFound(
-            f"--only {', '.join(unknown)}: neither the view nor {job.source.name} knows this; nothing was written. "
-            "Compare the ids, they are compared character by character"
+            f"--only {', '.join(unknown)}: neither the view nor {job.source.name} has such a delegation; nothing was "
+            "written. Compare the ids character by character"
         )
 
 

@@ -87,12 +87,6 @@ class DriftReport:
         """How many rows stay as they are, because the source lacks a part of their history."""
         return self.totals.uncovered + self.classified[Classification.NOT_COVERED]
 
-    @property
-    def has_exceptions(self) -> bool:
-        """Whether anything was left out of the comparison, or excused."""
-        others = self.classified.total() - self.drift
-        return bool(others or self.totals.uncovered or self.totals.unreadable)
-
 
 def _values(found: Difference) -> dict[str, tuple[object, object]]:
     view, log = found.sides.view, found.sides.log

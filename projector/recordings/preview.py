@@ -25,7 +25,7 @@ class Cause(NamedTuple):
 
 
 class Preview:
-    """What a replay would project, as far as the files alone tell it."""
+    """What a replay would project, as far as the files show it."""
 
     def __init__(self) -> None:
         self.records = 0

@@ -1,4 +1,4 @@
-"""Partitions whose records wait behind an open transaction for long: no lag shows them, and no restart helps."""
+"""Open transactions that block records for a long time: no lag shows these records, and no restart helps."""
 
 import logging
 from collections.abc import Mapping
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from projector.errors import ProjectorError
 from projector.lag import OpenTransaction, open_transactions
 from projector.settings import Settings
+from projector.texts import counted
 from projector.worker.health import StallDetector
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ class OpenTransactions:
         self._found |= found
 
     def _find(self, stalled: Mapping[int, OpenTransaction]) -> dict[int, OpenTransaction]:
-        """The transactions that are still open, with what Kafka tells of them; if Kafka fails, those that we know."""
+        """The transactions that are still open, with details from Kafka; if Kafka fails, without details."""
         try:
             found = open_transactions(self._settings)
         except ProjectorError as error:
@@ -63,5 +64,5 @@ class OpenTransactions:
     def sentences(self) -> list[str]:
         """One sentence per partition whose records wait. At most a few: a health report is short."""
         found = [str(each) for each in self._found.values()]
-        more = [f"and {len(found) - _SENTENCES} more partitions"] if len(found) > _SENTENCES else []
+        more = [f"and {counted(len(found) - _SENTENCES, 'more partition')}"] if len(found) > _SENTENCES else []
         return [*found[:_SENTENCES], *more]

@@ -57,7 +57,8 @@ def test_help_describes_the_command(command: list[str]) -> None:
 def test_help_names_the_exit_codes() -> None:
     assert (
         "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap (the message names the "
-        "remedy),\n  5 done, but some records ended as dead letters, 6 nothing was found" in run_projector("--help").out
+        "remedy),\n  5 done, but some records ended as dead letters, 6 nothing was found or compared,\n  130 "
+        "interrupted by Ctrl-C, 143 ended by SIGTERM.\n" in run_projector("--help").out
     )
 
 
@@ -197,7 +198,7 @@ def test_migrate_down_needs_a_confirmation(empty_url: str, tmp_path: Path) -> No
     run_projector("replay", str(recording(tmp_path, REQUEST)), database_url=empty_url)
     refused = run_projector("migrate", "down", database_url=empty_url)
     assert (refused.code, refused.out) == (1, "")
-    assert "this would destroy 1 rows of delegations" in refused.err
+    assert "this would destroy 1 row of delegations" in refused.err
     assert run_projector("migrate", "down", "--yes", database_url=empty_url).code == 0
 
 

@@ -54,7 +54,7 @@ def command(cluster: Cluster, *arguments: str) -> CommandResult:
 def test_whole_readers_name_the_holes_and_keep_the_rows(compacted: Cluster) -> None:
     verified = command(compacted, "verify")
     assert verified.code == 0, verified
-    assert "not covered: the source lacks their history" in verified.out
+    assert "not covered: the source lacks the history" in verified.out
     for output in (verified.err, command(compacted, "rebuild", "--yes").err):
         assert SENTENCE in output
         assert "records are missing in the log" in output

@@ -188,7 +188,7 @@ def test_discard_needs_a_confirmation(replayed: str) -> None:
     assert (refused.code, refused.out) == (1, "")
     assert "this would delete 3 dead letters for good: add --yes to do it" in refused.err
     one = run_projector("dead-letters", "discard", "0", "2", "--yes", database_url=replayed)
-    assert (one.code, one.out) == (0, "1 dead letters discarded\n")
+    assert (one.code, one.out) == (0, "1 dead letter discarded\n")
     assert run_projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
 
 
@@ -200,7 +200,7 @@ def test_discard_all_is_of_the_topic_in_force(two_topics: str) -> None:
 
 
 def test_selected_dead_letters_are_discarded(two_topics: str) -> None:
-    assert letters(two_topics, "discard", "--reason", "not JSON", "--yes").out == "1 dead letters discarded\n"
+    assert letters(two_topics, "discard", "--reason", "not JSON", "--yes").out == "1 dead letter discarded\n"
     assert letters(two_topics, "discard", "--newer-than", "2d", "--field", "method", "--yes").out.startswith("1 dead")
     assert letters(two_topics, "discard", "--every-topic", "--older-than", "2d", "--yes").out.startswith("2 dead")
     left = letters(two_topics, "list", "--every-topic", "--json").json()["dead_letters"]
@@ -234,4 +234,4 @@ def test_selection_is_shown_before_the_question(two_topics: str) -> None:
     assert lines[-1] == "projector: this would delete 35 dead letters for good: add --yes to do it"
     one = letters(two_topics, "discard", "0", "2")
     assert "activity-log  1             not JSON" in one.err
-    assert "this would delete 1 dead letters" in one.err
+    assert "this would delete 1 dead letter" in one.err

@@ -49,7 +49,10 @@ def test_unprojected_records_are_not_drift(platform: Platform) -> None:
     assert (report["verdict"], report["differences"]) == ("behind", ["status", "updated_at"])
     text = platform.explain("d-1").out
     assert "not projected yet, then advanced: the status moved forward; status queued → completed" in text
-    assert "is in the view, as the log says up to the positions: the projector is 2 records behind on partition" in text
+    assert (
+        "is in the view, in agreement with the log up to the positions: the projector is 2 records behind on partition"
+        in text
+    )
     assert "This is no drift yet" in text
 
 
@@ -133,7 +136,7 @@ def test_recordings_replace_the_topic(platform: Platform, tmp_path: Path) -> Non
     )
     assert (done.code, done.err) == (0, "")
     assert "recording.jsonl: 3 records" in done.out
-    assert done.out.startswith("delegation d-1 is in the view with status completed, as the recording says\n")
+    assert done.out.startswith("delegation d-1 is in the view with status completed, in agreement with the recording\n")
     report = platform.report("--recording", str(file), str(file))
     assert [each["outcome"] for each in report["records"]][3:] == ["refused", "refused", "duplicate"]
     missing = run_projector("explain", "d-1", "--recording", "nowhere.jsonl", database_url=platform.database_url)

@@ -108,8 +108,9 @@ def test_repeated_request_names_holder_key_and_place(platform: Platform) -> None
     lines, report = check(platform, "repeated_request", 0)
     partition = records[0].partition
     assert lines[0] == (
-        f"delegation d-1 is not in the view, as the log says: its request ({partition}:1) repeats the idempotency key "
-        f'"k" of caller {CALLER}, which delegation d-2 holds. Events are parked for it (1); they will never be applied'
+        f"delegation d-1 is not in the view, in agreement with the log: its request ({partition}:1) repeats the "
+        f'idempotency key "k" of caller {CALLER}, which delegation d-2 holds. Events are parked for it (1); '
+        "they will never be applied"
     )
     assert lines[1] == (
         "`projector explain d-2` shows the delegation that it repeats. "

@@ -29,7 +29,7 @@ def verdict(minute: int, status: str, *, silent_since: str | None, of: str = "d-
 def test_row_of_the_log_is_equal(platform: Platform) -> None:
     platform.project(platform.send(delegate(0)), platform.send(answer(1, "completed")))
     lines, _ = check(platform, "equal", 0)
-    assert lines[:2] == ["delegation d-1 is in the view with status completed, as the log says", ""]
+    assert lines[:2] == ["delegation d-1 is in the view with status completed, in agreement with the log", ""]
 
 
 def test_row_edited_by_hand_differs(platform: Platform) -> None:
@@ -47,7 +47,7 @@ def test_dead_letter_of_a_row_that_is_fine_is_mentioned(platform: Platform) -> N
     platform.project(asked, wrong)
     lines, _ = check(platform, "equal", 0)
     assert lines[0] == (
-        "delegation d-1 is in the view with status queued, as the log says. A dead letter mentions it "
+        "delegation d-1 is in the view with status queued, in agreement with the log. A dead letter mentions it "
         f"({wrong.partition}:{wrong.offset}): response_body.text must be a text: found 7"
     )
 

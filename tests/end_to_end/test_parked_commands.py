@@ -40,7 +40,7 @@ def test_parked_events_are_listed_with_their_age(waiting: str) -> None:
     done = parked(waiting, "list")
     assert (done.code, done.err) == (0, "")
     assert "4 parked events of 3 delegations " in done.out
-    assert ", the oldest for 3 d " in done.out
+    assert "; the oldest is 3 d " in done.out
     found = parked(waiting, "list", "--json", "--delegation", "d-2").json()
     assert (found["events"], found["parked"][0]["status"]) == (1, "completed")
     assert parked(waiting, "list", "--delegation", "d-1").out == "nothing is parked for delegation d-1\n"
@@ -54,9 +54,9 @@ def test_verdict_is_listed_with_its_evidence(waiting: str) -> None:
 
 def test_repeated_requests_are_marked_and_counted_apart(waiting: str) -> None:
     done = parked(waiting, "list")
-    assert "(2 wait for a request that may still come, 2 for a repeated request)" in done.out
-    assert done.out.count("repeats that of d-1") == 2
-    assert done.out.count("may still come  ") == 2
+    assert "(2 whose request may still arrive, 2 whose request repeated an idempotency key)" in done.out
+    assert done.out.count("repeats the key of d-1") == 2
+    assert done.out.count("may still arrive  ") == 2
     found = parked(waiting, "list", "--json").json()
     assert (found["events"], found["waiting"], found["repeated"], found["complete"]) == (4, 2, 2, True)
     assert [each["holder_id"] for each in found["parked"]] == [None, None, "d-1", "d-1"]
@@ -75,7 +75,7 @@ def test_repeated_requests_are_marked_and_counted_apart(waiting: str) -> None:
 def test_selected_events_are_discarded(waiting: str, arguments: list[str], remaining: list[str]) -> None:
     done = parked(waiting, "discard", *arguments, "--yes")
     assert (done.code, done.err) == (0, "")
-    assert done.out == f"{4 - len(remaining)} parked events discarded\n"
+    assert done.out.startswith(f"{4 - len(remaining)} parked event")
     assert left(waiting) == remaining
 
 
@@ -89,15 +89,15 @@ def test_discard_needs_a_confirmation(waiting: str) -> None:
     done = parked(waiting, "discard", "--repeated")
     assert (done.code, done.out) == (1, "")
     assert (
-        "this would delete 2 parked events of 1 delegations (0 wait for a request that may still come, 2 for a "
-        "repeated request) for good: add --yes to do it" in done.err
+        "this would delete 2 parked events of 1 delegation (0 whose request may still arrive, 2 whose request "
+        "repeated an idempotency key) for good: add --yes to do it" in done.err
     )
     assert len(left(waiting)) == 4
 
 
 def test_discard_names_delegations_without_parked_events(waiting: str) -> None:
     done = parked(waiting, "discard", "d-2", "nosuch", "--yes")
-    assert (done.code, done.out) == (6, "1 parked events discarded\n")
+    assert (done.code, done.out) == (6, "1 parked event discarded\n")
     assert done.err == "projector: nothing is parked for delegation nosuch\n"
 
 

@@ -50,7 +50,7 @@ def test_report_for_a_person(drifted: Log) -> None:
         "           1 with other events parked",
         "             c: parked is 0, and 1 in the source",
         "columns that differ: status 1, result_preview 1",
-        "the view has drifted in 5 delegations: `projector rebuild` repairs them",
+        "the view has drifted in 5 delegations: `projector rebuild` repairs it",
     ]
 
 
@@ -84,7 +84,7 @@ def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
     assert drifted.versions() == versions
     repaired = drifted.run("rebuild", "--only", "b", "a")
     assert repaired.out.splitlines()[-1] == (
-        "the selection equals the source now: 1 rows inserted, 1 updated, 0 deleted"
+        "the selection equals the source now: 1 row inserted, 1 updated, 0 deleted"
     )
     done = drifted.run("rebuild", "--yes", "--json").json()
     run_id = done["written"].pop("run_id")
@@ -100,7 +100,7 @@ def test_dry_run_and_empty_repair_for_a_person(log: Log) -> None:
     assert log.run("rebuild", "--only", "b").out.endswith("the selection equals the source: nothing to write\n")
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
     assert log.run("rebuild", "--dry-run").out.endswith(
-        "insert 1 rows, update 0, delete 0; replace the parked events of 0 delegations; "
+        "insert 1 row, update 0, delete 0; replace the parked events of 0 delegations; "
         "nothing was written, because of --dry-run\n"
     )
 
@@ -110,7 +110,7 @@ def test_report_names_the_rebuild_command_with_its_source(drifted: Log, tmp_path
     path.write_text(json.dumps(request(0, "b")))
     found = drifted.run("verify", "--from", str(path))
     assert found.code == 3
-    assert found.out.endswith(f"1 delegations: `projector rebuild --from '{path}'` repairs them\n")
+    assert found.out.endswith(f"1 delegation: `projector rebuild --from '{path}'` repairs it\n")
 
 
 @pytest.mark.parametrize(

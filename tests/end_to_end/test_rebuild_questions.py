@@ -71,7 +71,7 @@ def test_without_a_terminal_nothing_is_deleted(log: Log) -> None:
     assert done.out.startswith(
         f"compared with topic {log.name}: 0 records folded, the others by an interrupted run before\n"
     )
-    assert "1 rows inserted, 0 updated, 1 deleted (`projector deleted restore --run " in done.out
+    assert "1 row inserted, 0 updated, 1 deleted (`projector deleted restore --run " in done.out
 
 
 def test_nothing_is_asked_where_nothing_is_deleted(log: Log) -> None:
@@ -80,8 +80,8 @@ def test_nothing_is_asked_where_nothing_is_deleted(log: Log) -> None:
     assert (done.code, done.out.splitlines()[-2:]) == (
         0,
         [
-            "the plan: insert 1 rows, update 0, delete 0; replace the parked events of 0 delegations",
-            "the view equals the source now: 1 rows inserted, 0 updated, 0 deleted",
+            "the plan: insert 1 row, update 0, delete 0; replace the parked events of 0 delegations",
+            "the view equals the source now: 1 row inserted, 0 updated, 0 deleted",
         ],
     )
 
@@ -102,14 +102,12 @@ def test_young_row_without_an_event_is_reported_and_spared(log: Log) -> None:
     change(log, "UPDATE delegations SET delegation_id = 'young', created_at = now() WHERE delegation_id = 'b'")
     found = log.run("verify")
     assert found.code == 3
-    assert "           1 pending event: young rows that are not in the source yet, they stay as they are\n" in found.out
+    assert "           1 pending event: in the view, young, and not in the source yet; not repaired\n" in found.out
     assert "             young: status queued, created_at " in found.out
     assert log.run("rebuild").code == 0
     equal = log.run("verify")
-    assert (equal.code, equal.out.splitlines()[-1]) == (
-        0,
-        "the view equals the source, apart from what is counted above",
-    )
+    expected = "the view equals the source. This is not proved for 1 pending event"
+    assert (equal.code, equal.out.splitlines()[-1]) == (0, expected)
     assert "young" in log.rows()
     assert log.run("verify", rebuild_grace_seconds="0").code == 3
 
@@ -150,8 +148,8 @@ def test_unreadable_records_are_counted(log: Log, tmp_path: Path) -> None:
     found = log.run("verify")
     assert found.code == 0
     assert found.out.splitlines()[1:] == [
-        "           1 records of the source could not be read",
-        "the view equals the source, apart from what is counted above",
+        "           1 record of the source could not be read",
+        "the view equals the source. This is not proved for 1 unreadable record",
     ]
 
 
@@ -163,7 +161,7 @@ def test_empty_topic_proves_nothing(database_url: str, kafka: str, topic: str) -
                 assert (found.code, found.err.count("projector: ")) == (6, 0)
                 assert found.out.endswith(f"topic {log.name}: it is empty. This proves nothing about the view\n")
             plant(log, adopted, 0)
-        assert "           1 not covered: the source lacks their history, they stay as they are\n" in found.out
+        assert "           1 not covered: the source lacks the history; not repaired\n" in found.out
 
 
 @pytest.mark.parametrize("dry_run", [[], ["--dry-run"]], ids=["", "dry-run"])
@@ -172,7 +170,8 @@ def test_unknown_delegation_of_only_is_named(log: Log, dry_run: list[str]) -> No
     for ids in (["nosuch"], ["nosuch", "b"]):
         refused = log.run("rebuild", "--only", *ids, *dry_run)
         assert (refused.code, refused.out) == (6, "")
-        assert f"projector: --only nosuch: neither the view nor topic {log.name} knows this; nothing was" in refused.err
+        sentence = f"neither the view nor topic {log.name} has such a delegation; nothing was written"
+        assert f"projector: --only nosuch: {sentence}" in refused.err
     assert "b" not in log.rows()
 
 

@@ -81,7 +81,9 @@ def test_empty_topic_leaves_no_file(kafka: str, topic: str, tmp_path: Path) -> N
     out = tmp_path / "none.jsonl"
     done = run_projector("record", "--out", str(out), bootstrap_servers=kafka, topic=topic)
     assert (done.code, done.out) == (6, "")
-    assert done.err == f"projector: nothing to record of {topic}: it holds no record there. {out} was not written\n"
+    assert (
+        done.err == f"projector: nothing to record of {topic}: it has no record in this range. {out} was not written\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -89,7 +91,7 @@ def test_unknown_delegation_leaves_no_file(kafka: str, filled: str, tmp_path: Pa
     flags = ["--out", str(tmp_path / "none.gz"), "--delegation", "nosuch"]
     done = run_projector("record", *flags, bootstrap_servers=kafka, topic=filled)
     assert (done.code, done.out) == (6, "")
-    assert "none of its 3 records there is selected" in done.err
+    assert "it has 3 records in this range, and none is selected" in done.err
     found = run_projector("record", *flags, "--json", bootstrap_servers=kafka, topic=filled)
     assert (found.code, found.json()["out"], found.json()["records"]) == (6, None, 0)
     assert list(tmp_path.iterdir()) == []

@@ -94,7 +94,7 @@ def test_dead_lines_of_a_recording_are_kept(tmp_path: Path, database_url: str) -
     done = replayed(database_url, file, "--json")
     assert done.code == 5
     assert done.json()["outcomes"]["dead_letter"] == 101
-    assert "projector: 101 records ended as dead letters: `projector dead-letters list" in done.err
+    assert "projector: 101 dead letters: `projector dead-letters list" in done.err
     assert counts(database_url) == (1, 101)
     with psycopg.connect(database_url) as conn:
         assert conn.execute('SELECT max("offset") FROM projector.dead_letters').fetchone() == (101,)

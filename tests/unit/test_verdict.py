@@ -34,7 +34,7 @@ def compare(folded: Delegation | None, stored: Delegation | None, **more: Any) -
 
 
 def test_equal_rows_are_equal() -> None:
-    sentence = "delegation d-1 is in the view with status queued, as the log says"
+    sentence = "delegation d-1 is in the view with status queued, in agreement with the log"
     assert compare(QUEUED, QUEUED) == Verdict(Agreement.EQUAL, [], sentence, None)
 
 
