@@ -1,26 +1,26 @@
-"""Whether the order between partitions can have decided a row (events/README.md, section 4, on groups)."""
+"""Whether the order between partitions can have decided a row."""
 
-from projector.contract.facts import TERMINAL, Heartbeat, Verdict
 from projector.contract.translate import Translation
+from projector.domain.fold import TranslatedRecord
 from projector.domain.lifecycle import Delegation, changed_columns
+from projector.domain.order import ORDER_COLUMNS, facts, undecided
 from projector.explain.search import Search
-
-_DECIDED_BY_ORDER = {"status", "last_heartbeat", "result_preview", "error_detail", "updated_at"}
 
 
 def is_order_decisive(search: Search, stored: Delegation | None, folded: Delegation | None) -> bool:
     """Whether the rows differ only in what another order between the partitions can change.
 
-    The group is the delegation and all that requested its idempotency key: what the search found.
+    The group is what the search found: the records of the delegation, and the other requests of its idempotency key.
     """
-    events = [(match.record, match.meaning) for match in search.matches if isinstance(match.meaning, Translation)]
-    if stored == folded or len({record.partition for record, _ in events}) < 2:
+    if stored == folded:
         return False
-    own = [meaning for _, meaning in events if meaning.delegation_id == search.delegation_id]
+    found = [
+        fact
+        for record, meaning in search.matches
+        if isinstance(meaning, Translation)
+        for fact in facts(TranslatedRecord(record, meaning))
+    ]
+    by_order = undecided(search.delegation_id, found)
     if stored is None or folded is None:
-        own_requests = len(search.requests())
-        return 0 < own_requests < sum(meaning.request is not None for _, meaning in events)
-    reports = [meaning.report for meaning in own]
-    ends = {report.status for report in reports if not isinstance(report, Heartbeat) and report.status in TERMINAL}
-    has_verdict = any(isinstance(report, Verdict) for report in reports) and len(reports) > 1
-    return (len(ends) > 1 or has_verdict) and _DECIDED_BY_ORDER.issuperset(changed_columns(stored, folded))
+        return by_order.presence
+    return by_order.columns and ORDER_COLUMNS.issuperset(changed_columns(stored, folded))

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 
 from projector.domain.fold import Changes, Parked
 from projector.domain.lifecycle import Delegation, State, evolve
+from projector.domain.order import Undecided
 from projector.postgres import delegations
 from projector.postgres.connection import Connection
 from projector.postgres.write_batch import write
@@ -16,7 +17,6 @@ from projector.rebuild.drift import (
     Coverage,
     Difference,
     Sides,
-    Undecided,
     classify,
     difference,
     may_depend_on_order,
@@ -85,7 +85,7 @@ class Comparison:
         return report
 
     def _prepare_repair(self, ids: list[str], drift: list[Difference], meanings: "_Meanings") -> None:
-        """Leave the drift alone among the candidates, without the columns that the order decided."""
+        """Keep only the drift among the candidates, without the columns that the order decided."""
         drifted = {each.delegation_id for each in drift}
         candidates.clear(self._view, [each for each in ids if each not in drifted])
         excused = {each.delegation_id for each, meaning in meanings if meaning is Classification.ORDER_NOT_TOLD}
@@ -117,7 +117,7 @@ class Comparison:
         if self._has_total_order or not differences:
             return {}
         order.add_groups(self._shadow, differences)
-        return order.undecided(self._shadow, [each.delegation_id for each in differences])
+        return order.read_undecided(self._shadow, [each.delegation_id for each in differences])
 
     def _classify(self, found: Difference, blocked: Collection[str]) -> Classification:
         return classify(

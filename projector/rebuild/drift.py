@@ -11,13 +11,11 @@ from typing import NamedTuple
 from projector.contract.facts import TERMINAL
 from projector.domain.fold import Parked
 from projector.domain.lifecycle import Delegation, changed_columns
+from projector.domain.order import ORDER_COLUMNS, Undecided
 
 CLOCKS_DIFFER_BY = timedelta(minutes=5)
 """The largest expected difference between the clocks of the platform, its producers and the broker."""
-_STEP_TIMES = {"last_heartbeat", "updated_at"}
-_END_COLUMNS = {"status", "result_preview", "error_detail"}
-ORDER_COLUMNS = _STEP_TIMES | _END_COLUMNS
-"""The columns that the order of events decides."""
+_STEP_TIMES = frozenset({"last_heartbeat", "updated_at"})
 
 
 class DriftKind(StrEnum):
@@ -111,12 +109,12 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
     return None
 
 
-def _ignored_columns(view: Delegation, log: Delegation, coverage: Coverage) -> set[str]:
+def _ignored_columns(view: Delegation, log: Delegation, coverage: Coverage) -> frozenset[str]:
     """The columns that a source without steps cannot prove wrong."""
     if coverage.steps:
-        return set()
+        return frozenset()
     both_ended = view.status in TERMINAL and log.status in TERMINAL
-    return _STEP_TIMES | _END_COLUMNS if both_ended and view.status is not log.status else _STEP_TIMES
+    return ORDER_COLUMNS if both_ended and view.status is not log.status else _STEP_TIMES
 
 
 def classify(
@@ -167,24 +165,11 @@ def _has_another_end(view: Delegation, log: Delegation) -> bool:
     return view.status in TERMINAL and log.status is not view.status
 
 
-class Undecided(NamedTuple):
-    """What the order between partitions may have decided for a delegation, by what the source holds about its group.
-
-    | field | meaning |
-    |---|---|
-    | `columns` | ORDER_COLUMNS of a row that both sides have |
-    | `presence` | whether it has a row: another delegation asked with the same idempotency key |
-    """
-
-    columns: bool = False
-    presence: bool = False
-
-
 def may_depend_on_order(found: Difference, meaning: Classification, *, key_is_kept: bool = False) -> bool:
     """Whether the order between partitions can explain the difference, whatever the source holds.
 
-    Exactly one of the delegations that ask with a key gets it. So a row is missing for this reason only if another row
-    of the view has its key and keeps it.
+    Exactly one of the delegations that are requested with a key gets it. So a row is missing for this reason only if
+    another row of the view has its key and keeps it.
     """
     if found.kind is DriftKind.MISSING:
         return key_is_kept

@@ -1,22 +1,17 @@
-"""What the order between partitions may have decided (events/README.md, section 4).
+"""The facts about groups, from which `domain.order` finds what the order between partitions may have decided.
 
-Kafka orders the records of one partition only. Where the records of a group (a delegation, and all that asked with its
-idempotency key) lie in several partitions, the view may have been projected in another order than the source is read.
-
-The facts about the groups in question are collected in the shadow, by a second read of the source. Every function takes
-a connection to the shadow.
+They are collected in the shadow, by a second read of the source. Every function takes a connection to the shadow.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 
-from projector.contract.facts import TERMINAL, Heartbeat, Report, Verdict
 from projector.domain.fold import TranslatedBatch, TranslatedRecord, resolve_unavailable
+from projector.domain.order import Fact, Undecided, facts, undecided
 from projector.postgres import delegations
 from projector.postgres.connection import Connection
-from projector.rebuild.drift import Difference, Undecided, keyed_rows
-
-_Fact = tuple[str, str, int, str, str, str, str]
-"""Delegation id, topic, partition, kind, terminal status, caller and idempotency key; '' for none."""
+from projector.rebuild.drift import Difference, keyed_rows
 
 
 def add_groups(conn: Connection, differences: Sequence[Difference]) -> None:
@@ -47,12 +42,12 @@ def begin_read(conn: Connection) -> None:
 
 
 def add_facts(conn: Connection, batch: TranslatedBatch) -> None:
-    """Store what these records say about the groups.
+    """Store the facts about the groups that these records report.
 
-    A delegation that asks with the key of a group becomes known: it belongs to the group, with all its records.
+    A delegation that requests the key of a group becomes known: it belongs to the group, with all its records.
     """
-    facts = [fact for each in _resolved(conn, batch) for fact in _facts(each)]
-    if not facts:
+    found = [fact for each in _resolved(conn, batch) for fact in facts(each)]
+    if not found:
         return
     names = ("ids", "topics", "partitions", "kinds", "statuses", "callers", "keys")
     conn.execute(
@@ -72,7 +67,7 @@ def add_facts(conn: Connection, batch: TranslatedBatch) -> None:
         INSERT INTO projector_shadow.order_groups (delegation_id) SELECT DISTINCT delegation_id FROM added
         ON CONFLICT DO NOTHING
         """,
-        dict(zip(names, map(list, zip(*facts, strict=True)), strict=True)),
+        dict(zip(names, map(list, zip(*found, strict=True)), strict=True)),
     )
 
 
@@ -81,48 +76,26 @@ def _resolved(conn: Connection, batch: TranslatedBatch) -> list[TranslatedRecord
     return resolve_unavailable(batch, delegations.read_large_rows(conn, wanted) if wanted else {}).records
 
 
-def _facts(each: TranslatedRecord) -> Iterator[_Fact]:
-    record, translation = each
-    place = (translation.delegation_id, record.topic, record.partition)
-    request = translation.request
-    if request is not None:
-        key = (request.caller_id, request.idempotency_key) if request.idempotency_key else ("", "")
-        yield (*place, "request", "", *key)
-    yield (*place, *_reported(translation.report), "", "")
-
-
-def _reported(report: Report) -> tuple[str, str]:
-    """The kind of an event, and its terminal status. A verdict without evidence is a plain status."""
-    if isinstance(report, Heartbeat):
-        return "event", ""
-    kind = "verdict" if isinstance(report, Verdict) and report.silent_since is not None else "event"
-    return kind, report.status if report.status in TERMINAL else ""
-
-
-def undecided(conn: Connection, ids: Sequence[str]) -> dict[str, Undecided]:
-    """What order may have decided, for those of these delegations whose groups lie in several partitions."""
+def read_undecided(conn: Connection, ids: Sequence[str]) -> dict[str, Undecided]:
+    """What the order may have decided for each of these delegations, by the facts of its group."""
     rows = conn.execute(
         """
-        WITH requests AS (  -- of each delegation, and of the others with its keys
-            SELECT DISTINCT g.delegation_id AS candidate, f.delegation_id, f.caller_id, f.idempotency_key
+        WITH members AS (  -- each delegation, and the others that were requested with its keys
+            SELECT id AS candidate, id AS delegation_id FROM unnest(%(ids)s::text[]) AS id
+            UNION
+            SELECT g.delegation_id, f.delegation_id
               FROM projector_shadow.order_groups g
               JOIN projector_shadow.order_facts f USING (caller_id, idempotency_key)
              WHERE g.delegation_id = ANY(%(ids)s) AND g.idempotency_key <> '' AND f.kind = 'request'
-        ), members AS (
-            SELECT candidate, delegation_id FROM requests UNION SELECT id, id FROM unnest(%(ids)s::text[]) AS id
         )
-        SELECT m.candidate,
-               count(DISTINCT f.status) FILTER (WHERE f.status <> '') > 1
-               OR (bool_or(f.kind = 'verdict') AND bool_or(f.kind <> 'verdict')),
-               EXISTS (SELECT FROM requests own JOIN requests other USING (candidate, caller_id, idempotency_key)
-                        WHERE own.candidate = m.candidate AND own.delegation_id = m.candidate
-                          AND other.delegation_id <> m.candidate)
+        SELECT m.candidate, f.delegation_id, f.topic, f.partition, f.kind, f.status, f.caller_id, f.idempotency_key
           FROM members m JOIN projector_shadow.order_facts f USING (delegation_id)
-         GROUP BY m.candidate HAVING count(DISTINCT (f.topic, f.partition)) > 1
+         ORDER BY m.candidate
         """,
         {"ids": ids},
     )
-    return {row[0]: Undecided(*row[1:]) for row in rows}
+    groups = groupby(rows, key=itemgetter(0))
+    return {candidate: undecided(candidate, [Fact(*row[1:]) for row in group]) for candidate, group in groups}
 
 
 def keep_columns(view: Connection, ids: Sequence[str]) -> None:

@@ -13,11 +13,8 @@ from projector.rebuild.drift import (
     Difference,
     DriftKind,
     Sides,
-    Undecided,
     classify,
     difference,
-    may_depend_on_order,
-    split_by_order,
 )
 from projector.rebuild.report import EXAMPLES, DriftReport, Totals
 
@@ -224,60 +221,6 @@ def test_young_row_without_an_event_is_pending() -> None:
     )
     assert compared(Sides(EDITED, YOUNG), TOPIC, young_since=at(29)) == (DriftKind.DIFFERS, Classification.DRIFT)
     assert compared(sides, RECORDINGS, young_since=at(29)) == (DriftKind.UNEXPECTED, Classification.NOT_COVERED)
-
-
-# --- what the order between partitions may have decided
-
-COMPLETED = row(Status.COMPLETED, result_preview="done", created_at=at(30), updated_at=at(40))
-FAILED = row(Status.FAILED, error_detail="late", created_at=at(30), updated_at=at(41))
-KEYED = YOUNG._replace(idempotency_key="k")
-
-
-def found(view: Any, log: Any) -> Difference:
-    result = difference("d-1", Sides(view, log), TOPIC)
-    assert result is not None
-    return result
-
-
-DRIFT, ORDER_NOT_TOLD = Classification.DRIFT, Classification.ORDER_NOT_TOLD
-
-
-@pytest.mark.parametrize(
-    ("view", "log", "may"),
-    [
-        (COMPLETED, FAILED, True),
-        (COMPLETED._replace(task_preview="edited"), COMPLETED, False),
-        (KEYED, None, True),
-        (YOUNG, None, False),
-        (None, KEYED, False),
-    ],
-)
-def test_order_explains_its_own_columns_and_rows_with_keys(view: Any, log: Any, may: bool) -> None:
-    assert may_depend_on_order(found(view, log), DRIFT) is may
-    assert not may_depend_on_order(found(view, log), Classification.AHEAD)
-
-
-def test_order_explains_a_missing_row_only_if_another_keeps_its_key() -> None:
-    assert may_depend_on_order(found(None, KEYED), Classification.NOT_COVERED, key_is_kept=True)
-
-
-def test_order_excuses_its_own_columns_alone() -> None:
-    parts = split_by_order(found(COMPLETED._replace(task_preview="edited"), FAILED), DRIFT, Undecided(columns=True))
-    assert [(part.columns, meaning) for part, meaning in parts] == [
-        (("status", "result_preview", "error_detail", "updated_at"), ORDER_NOT_TOLD),
-        (("task_preview",), DRIFT),
-    ]
-
-
-def test_order_excuses_nothing_where_nothing_is_undecided() -> None:
-    for each in (found(COMPLETED, FAILED), found(KEYED, None)):
-        assert split_by_order(each, DRIFT, Undecided()) == [(each, DRIFT)]
-
-
-def test_presence_and_columns_are_excused_apart() -> None:
-    assert split_by_order(found(KEYED, None), DRIFT, Undecided(columns=True))[0][1] is DRIFT
-    assert split_by_order(found(KEYED, None), DRIFT, Undecided(presence=True))[0][1] is ORDER_NOT_TOLD
-    assert split_by_order(found(COMPLETED, FAILED), DRIFT, Undecided(presence=True))[0][1] is DRIFT
 
 
 # --- what a repair deletes
