@@ -51,8 +51,15 @@ class Backlog(NamedTuple):
     open_transaction: OpenTransaction | None = None
 
 
-def backlog(settings: KafkaSettings, positions: Mapping[int, int]) -> dict[int, Backlog]:
-    """Partition → what it holds beyond these positions (partition → offset). Without a position, all of it.
+class TopicState(NamedTuple):
+    """The topic's `cleanup.policy`, None if it is unknown, and the backlog of each partition."""
+
+    cleanup_policy: str | None
+    backlog: dict[int, Backlog]
+
+
+def topic_state(settings: KafkaSettings, positions: Mapping[int, int]) -> TopicState:
+    """The topic, with what each partition holds beyond these positions (partition → offset); all without a position.
 
     Joins no group. Raises BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
     """
@@ -61,13 +68,12 @@ def backlog(settings: KafkaSettings, positions: Mapping[int, int]) -> dict[int, 
         starts = {partition: max(positions.get(partition, 0), held.beginning) for partition, held in ranges.items()}
         behind = {partition: LogRange(start, ranges[partition].end) for partition, start in starts.items()}
         first = _first_timestamps(topic, behind)
-        return {
-            partition: Backlog(held, first.get(partition), waiting.get(partition)) for partition, held in ranges.items()
-        }
+        backlog = {number: Backlog(held, first.get(number), waiting.get(number)) for number, held in ranges.items()}
+        return TopicState(topic.cleanup_policy(), backlog)
 
 
 def open_transactions(settings: KafkaSettings) -> dict[int, OpenTransaction]:
-    """Partition → its first open transaction, if there is one. Joins no group. Raises as `backlog`."""
+    """Partition → its first open transaction, if there is one. Joins no group. Raises as `topic_state`."""
     with open_topic(settings, fetch_bytes=_FETCH_BYTES) as topic:
         return _ranges(settings, topic)[1]
 

@@ -142,8 +142,8 @@ class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, Bas
     rebuild_grace_seconds: int = Field(
         900,
         ge=0,
-        description="`verify` and `rebuild` take a younger row without an event for a direct write whose event is "
-        "still to come; 0: for none",
+        description="`verify` and `rebuild` do not count a row without an event as drift while it is younger than "
+        "this; 0: they count all",
     )
     redact_key: SecretStr | None = Field(
         None, description="with the same key, `record --redact` gives a text the same pseudonym in each run"

@@ -12,8 +12,7 @@ from projector.cli.exit_codes import DONE, FAILED
 from projector.cli.output import ago, as_json, duration
 from projector.errors import BrokerUnavailable
 from projector.kafka.compaction import INCOMPLETE, is_compacted
-from projector.kafka.reader import open_topic
-from projector.lag import Partition, backlog, partitions
+from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.postgres import queries
 from projector.postgres.connection import open_view
 from projector.postgres.queries import Totals
@@ -50,14 +49,13 @@ def _query(settings: Settings) -> StatusReport:
     with open_view(settings) as conn:
         positions = queries.positions(conn, topic=settings.topic)
         totals = queries.totals(conn)
-    kafka_error, policy, log = None, None, {}
+    kafka_error, topic = None, TopicState(None, {})
     try:
-        with open_topic(settings) as topic:
-            policy = topic.cleanup_policy()
-        log = backlog(settings, {position.partition: position.next_offset for position in positions})
+        topic = topic_state(settings, {position.partition: position.next_offset for position in positions})
     except BrokerUnavailable as error:
         kafka_error = str(error)
-    return StatusReport(settings.topic, kafka_error, policy, partitions(positions, log, at=datetime.now(UTC)), totals)
+    found = partitions(positions, topic.backlog, at=datetime.now(UTC))
+    return StatusReport(settings.topic, kafka_error, topic.cleanup_policy, found, totals)
 
 
 def _as_json(report: StatusReport) -> dict[str, object]:

@@ -19,7 +19,7 @@ _ROW = re.compile(r"\(.*\)(?=[^()]* \(SQLSTATE)", re.DOTALL)
 
 
 class DeadLetterReasons:
-    """Knows at most 50 reasons. All others are one: `OTHER`."""
+    """Counts at most 50 reasons apart. All others are one: `OTHER`."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()

@@ -1,7 +1,4 @@
-"""Envelopes: their markers, the values that mean nothing, and those that cannot be opened.
-
-events/README.md, section 1, has the rules.
-"""
+"""Envelopes (events/README.md, section 1): markers, values that mean nothing, and those that cannot be opened."""
 
 import json
 import random
