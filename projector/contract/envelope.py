@@ -129,8 +129,8 @@ def open_value(value: bytes | None) -> Activity | NoEvent:
         payload = content["payload"]
         if payload is None:
             return NoEvent.TOMBSTONE
-        if isinstance(payload, dict):
-            content, activity = payload, _by_marker(payload)
+        content = _row_in(payload, "payload")
+        activity = _by_marker(content)
     if activity is not None:
         return activity
     if _is_connectors_own(content):
