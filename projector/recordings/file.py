@@ -1,7 +1,6 @@
 """Reads and writes recordings: one record per line as JSON; plain, gzip or zstandard (events/README.md, section 5)."""
 
 import base64
-import binascii
 import codecs
 import gzip
 import io
@@ -11,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, TypeGuard, cast
 
 import zstandard
 
@@ -135,7 +134,7 @@ def _record(line: bytes, name: str, number: int) -> RecordedRecord:
 def _parsed_record(line: dict[str, object]) -> RecordedRecord:
     """Raises ValueError if a coordinate, the key or the value is malformed."""
     topic, partition, offset, timestamp = (line.get(name) for name in ("topic", "partition", "offset", "timestamp"))
-    if not isinstance(topic, str) or not isinstance(partition, int) or not isinstance(offset, int):
+    if not isinstance(topic, str) or not _is_whole(partition) or not _is_whole(offset):
         raise ValueError("topic, partition or offset is missing or has the wrong type")
     if topic != storable(topic) or len(topic.encode()) > ID_BYTES:
         raise ValueError("Postgres cannot store or index the topic's name")
@@ -145,10 +144,14 @@ def _parsed_record(line: dict[str, object]) -> RecordedRecord:
         topic,
         partition,
         offset,
-        timestamp if isinstance(timestamp, int) else None,
+        timestamp if _is_whole(timestamp) else None,
         _content("key", line),
         _content("value", line),
     )
+
+
+def _is_whole(number: object) -> TypeGuard[int]:
+    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def text_or_base64(field: str, content: bytes | None) -> dict[str, str | None]:
@@ -164,16 +167,13 @@ def text_or_base64(field: str, content: bytes | None) -> dict[str, str | None]:
 def _content(field: str, line: dict[str, object]) -> bytes | None:
     """The bytes that `text_or_base64` wrote. Raises ValueError if the field holds something else."""
     encoded, text = line.get(f"{field}_base64"), line.get(field)
-    if isinstance(encoded, str):
-        try:
-            return base64.b64decode(encoded, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"{field}_base64 is not base64") from error
-    if text is None:
+    if encoded is None and text is None:
         return None
-    if not isinstance(text, str):
-        raise ValueError(f"{field} is not text")
-    return text.encode(errors="surrogatepass")
+    if encoded is None and isinstance(text, str):
+        return text.encode(errors="surrogatepass")
+    if not isinstance(encoded, str):
+        raise ValueError(f"{field} or {field}_base64 is not text")
+    return base64.b64decode(encoded, validate=True)
 
 
 @contextmanager

@@ -75,10 +75,14 @@ def test_bare_row_has_its_line_as_offset(tmp_path: Path) -> None:
         b'{"topic": 1, "partition": 0, "offset": 0, "value": "x"}',
         b'{"topic": "t", "partition": -1, "offset": 0, "value": "x"}',
         b'{"topic": "t", "partition": 0, "offset": -1, "value": "x"}',
+        b'{"topic": "t", "partition": true, "offset": 0, "value": "x"}',
+        b'{"topic": "t", "partition": 0, "offset": false, "value": "x"}',
         b'{"topic": "t", "partition": 2147483648, "offset": 0, "value": "x"}',
         b'{"topic": "t", "partition": 0, "offset": 0, "value": {"an": "object"}}',
         b'{"topic": "t", "partition": 0, "offset": 0, "value_base64": "not base64!"}',
         b'{"topic": "t", "partition": 0, "offset": 0, "value_base64": "e30=!"}',
+        b'{"topic": "t", "partition": 0, "offset": 0, "value_base64": 7}',
+        b'{"topic": "t", "partition": 0, "offset": 0, "key_base64": [], "value": "x"}',
         b"[" * 100_000,
     ],
     ids=lambda line: line[:40].decode(errors="replace"),
@@ -90,6 +94,12 @@ def test_malformed_line_becomes_dead_letter_at_its_number(tmp_path: Path, line: 
     assert bad == RecordedRecord("export.jsonl", 0, 1, None, None, line)
     with pytest.raises(Unreadable):
         translate(bad)
+
+
+@pytest.mark.parametrize("timestamp", [b"true", b"1.5", b'"5"', b"[]"])
+def test_timestamp_of_another_type_counts_as_none(tmp_path: Path, timestamp: bytes) -> None:
+    line = b'{"topic": "t", "partition": 0, "offset": 0, "timestamp": ' + timestamp + b', "value": "x"}'
+    assert read(tmp_path, line) == [RecordedRecord("t", 0, 0, None, None, b"x")]
 
 
 def test_lone_surrogates_are_accepted(tmp_path: Path) -> None:
