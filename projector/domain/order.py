@@ -55,11 +55,10 @@ def facts(each: TranslatedRecord) -> Iterator[Fact]:
 
 
 def _reported(report: Report) -> tuple[str, str]:
-    """The kind of an event, and its terminal status. A verdict without evidence is a plain status."""
+    """The kind of an event, and its terminal status."""
     if isinstance(report, Heartbeat):
         return "event", ""
-    kind = "verdict" if isinstance(report, Verdict) and report.silent_since is not None else "event"
-    return kind, report.status if report.status in TERMINAL else ""
+    return "verdict" if isinstance(report, Verdict) else "event", report.status if report.status in TERMINAL else ""
 
 
 def undecided(delegation_id: str, group: Collection[Fact]) -> Undecided:

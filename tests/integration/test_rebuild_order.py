@@ -64,11 +64,12 @@ def test_holder_of_a_repeated_key_stands(log: Log) -> None:
     assert query(log.conn, "SELECT delegation_id, holder_id FROM repeated_requests") == [("early", "late")]
 
 
-def test_verdict_beside_a_sign_of_life_stands(log: Log) -> None:
+@pytest.mark.parametrize(("status", "silent"), [("stuck", 0), ("failed", 0), ("failed", None)])
+def test_verdict_beside_a_sign_of_life_stands(log: Log, status: str, silent: int | None) -> None:
     log.produce(request(0, "a")).project()
-    log.produce(verdict(9, of="a", silent=0), partition=1).project()
+    log.produce(verdict(9, status, of="a", silent=silent), partition=1).project()
     log.produce(heartbeat(5, of="a")).project()
-    assert log.statuses() == {"a": "stuck"}
+    assert log.statuses() == {"a": status}
     nothing_is_written(log, 1)
 
 

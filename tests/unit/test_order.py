@@ -34,6 +34,7 @@ def requested(delegation_id: str, key: str | None = "k") -> Columns:
         ([delegate(0), heartbeat(1)], [answer(2, "completed")], Undecided()),
         ([delegate(0), answer(1, "completed")], [answer(2, "failed")], Undecided(columns=True)),
         ([delegate(0)], [verdict(9)], Undecided(columns=True)),
+        ([delegate(0)], [verdict(9, "failed", silent=None)], Undecided(columns=True)),
         ([requested("d-1")], [requested("d-2")], Undecided(presence=True)),
         ([requested("d-1", None)], [requested("d-2", None)], Undecided()),
         (
