@@ -14,6 +14,7 @@ from projector.errors import LogGap, Misconfigured, NothingFound, ProjectorError
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. An error is one sentence on standard error."""
+    _open_missing_streams()
     signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))  # process 1 of a container has none
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments))
@@ -26,6 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `projector … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+
+
+def _open_missing_streams() -> None:
+    """Replace the standard streams that the caller closed (`<&-`), so that no connection gets their descriptors."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 def _run(arguments: list[str]) -> int:

@@ -74,6 +74,17 @@ def test_without_a_terminal_nothing_is_deleted(log: Log) -> None:
     assert "1 row inserted, 0 updated, 1 deleted (`projector deleted restore --run " in done.out
 
 
+@pytest.mark.parametrize("closed", ["<&-", "<&- >&-", "<&- 2>&-"])
+def test_closed_streams_answer_no_question(log: Log, closed: str) -> None:
+    plant(log, "planted", 60)
+    shell = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "projector", "rebuild"]
+    asking = subprocess.run(shell, capture_output=True, text=True, env=environment(log.settings()), timeout=60)
+    assert asking.returncode == 1
+    assert "Traceback" not in asking.stderr
+    assert asking.stderr.endswith(": add --yes to do it\n") or "2>&-" in closed
+    assert "planted" in log.rows()
+
+
 def test_nothing_is_asked_where_nothing_is_deleted(log: Log) -> None:
     change(log, "DELETE FROM delegations WHERE delegation_id = 'b'")
     done = log.run("rebuild")
