@@ -6,11 +6,11 @@ from uuid import UUID
 
 import click
 
-from projector.cli.exit_codes import DONE, FAILED
-from projector.cli.output import as_json, columns, confirm, escape, when
+from projector.cli.exit_codes import DONE, FAILED, NOTHING_FOUND
+from projector.cli.output import as_json, columns, confirm, escape, note, when
 from projector.errors import NothingFound
 from projector.postgres import deleted
-from projector.postgres.connection import open_view
+from projector.postgres.connection import Connection, open_view
 from projector.postgres.deleted import Deleted, Restored, Selection
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
@@ -36,6 +36,7 @@ def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, se
     selected = _selected(delegations, run, select_all)
     restored = refused = 0
     with open_view(settings) as conn:
+        missing = _missing(conn, selected)
         prepare(conn)
         for entry in deleted.restore(conn, selected):
             restored += entry.problem is None
@@ -44,20 +45,32 @@ def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, se
     if not restored + refused:
         raise NothingFound("nothing that a rebuild deleted is kept for this selection")
     print(f"{restored:,} put back, {refused:,} still kept")
-    return FAILED if refused else DONE
+    if refused:
+        return FAILED
+    return NOTHING_FOUND if missing else DONE
 
 
 def discard(settings: Settings, delegations: Sequence[str], run: UUID | None, select_all: bool, yes: bool) -> int:
     """Delete the selected entries for good. Ask first."""
     selected = _selected(delegations, run, select_all)
     with open_view(settings) as conn:
-        found = deleted.count(conn, selected)
+        missing = _missing(conn, selected)
+        known = deleted.until_now(conn, selected)
+        found = deleted.count(conn, known)
         if not found:
             raise NothingFound("nothing that a rebuild deleted is kept for this selection")
         if not yes:
             confirm(f"delete {counted(found, 'entry', 'entries')} of projector.deleted for good")
-        print(f"{counted(deleted.discard(conn, selected), 'entry', 'entries')} discarded")
-    return DONE
+        print(f"{counted(deleted.discard(conn, known), 'entry', 'entries')} discarded")
+    return NOTHING_FOUND if missing else DONE
+
+
+def _missing(conn: Connection, selected: Selection) -> list[str]:
+    """The selected delegations of which nothing is kept. A note names them, if another one is kept."""
+    missing = deleted.unknown(conn, selected)
+    if missing and len(missing) < len(set(selected.ids or ())):
+        note(f"nothing that a rebuild deleted is kept for delegation {escape(', '.join(missing))}")
+    return missing
 
 
 def _selected(ids: Sequence[str], run: UUID | None, select_all: bool) -> Selection:

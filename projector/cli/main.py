@@ -33,7 +33,7 @@ def _open_missing_streams() -> None:
     """Replace the standard streams that the caller closed (`<&-`), so that no connection gets their descriptors."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115  # until the end
 
 
 def _run(arguments: list[str]) -> int:

@@ -14,10 +14,11 @@ from projector.postgres.write_batch import exclude_requests, write
 
 
 class Selection(NamedTuple):
-    """Entries of these delegations (None: of all) that this run deleted (None: any run)."""
+    """Entries of these delegations that this run deleted, up to the entry `last`. None means any."""
 
     ids: Collection[str] | None = None
     run_id: UUID | None = None
+    last: int | None = None
 
 
 class Deleted(NamedTuple):
@@ -58,10 +59,29 @@ def count(conn: Connection, selected: Selection) -> int:
         """
         SELECT count(*) FROM deleted
          WHERE (%(ids)s::text[] IS NULL OR delegation_id = ANY(%(ids)s)) AND run_id = coalesce(%(run_id)s, run_id)
+           AND id <= coalesce(%(last)s, id)
         """,
         _parameters(selected),
     ).fetchone()
     return int(row[0]) if row else 0
+
+
+def until_now(conn: Connection, selected: Selection) -> Selection:
+    """The selection without the entries of later rebuilds. Only one rebuild runs at a time, so its ids are higher."""
+    row = conn.execute("SELECT coalesce(max(id), 0) FROM deleted").fetchone()
+    return selected._replace(last=row[0] if row else 0)
+
+
+def unknown(conn: Connection, selected: Selection) -> list[str]:
+    """The selected delegations of which nothing is kept."""
+    rows = conn.execute(
+        """
+        SELECT delegation_id FROM deleted
+         WHERE delegation_id = ANY(%(ids)s) AND run_id = coalesce(%(run_id)s, run_id)
+        """,
+        _parameters(selected),
+    )
+    return sorted(set(selected.ids or ()).difference(delegation_id for (delegation_id,) in rows))
 
 
 def discard(conn: Connection, selected: Selection) -> int:
@@ -70,6 +90,7 @@ def discard(conn: Connection, selected: Selection) -> int:
         """
         DELETE FROM deleted
          WHERE (%(ids)s::text[] IS NULL OR delegation_id = ANY(%(ids)s)) AND run_id = coalesce(%(run_id)s, run_id)
+           AND id <= coalesce(%(last)s, id)
         """,
         _parameters(selected),
     ).rowcount
@@ -162,4 +183,4 @@ def _park_again(conn: Connection, entry: int, delegation_id: str) -> str | None:
 
 
 def _parameters(selected: Selection) -> dict[str, object]:
-    return {"ids": None if selected.ids is None else list(selected.ids), "run_id": selected.run_id}
+    return {**selected._asdict(), "ids": None if selected.ids is None else list(selected.ids)}

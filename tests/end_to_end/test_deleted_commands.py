@@ -1,8 +1,13 @@
 """`projector deleted`: what a rebuild deleted is listed, put back, or discarded."""
 
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
+from commands import environment
 from reconciling import Log, plant, request
 
 
@@ -71,6 +76,36 @@ def test_selection_is_needed_and_must_find_something(log: Log, command: str) -> 
         assert log.run("deleted", command, *arguments).code == 2
     found = log.run("deleted", command, "nosuch")
     assert (found.code, found.err) == (6, "projector: nothing that a rebuild deleted is kept for this selection\n")
+
+
+@pytest.mark.parametrize(("command", "done"), [("restore", "1 put back, 0 still kept"), ("discard", "1 entry discarded")])
+def test_delegation_of_which_nothing_is_kept_is_named(log: Log, command: str, done: str) -> None:
+    yes = ["--yes"] if command == "discard" else []
+    found = log.run("deleted", command, "one", "nosuch", *yes)
+    assert (found.code, found.out, found.err) == (
+        6,
+        done + "\n",
+        "projector: nothing that a rebuild deleted is kept for delegation nosuch\n",
+    )
+
+
+def test_what_is_deleted_after_the_count_is_not_discarded(log: Log) -> None:
+    plant(log, "four", 64)
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "projector", "deleted", "discard", "--all"]
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(log.settings())
+    ) as asking:
+        assert asking.stderr is not None
+        question = b""
+        while not question.endswith(b"Type yes to continue: "):
+            question += asking.stderr.read(1)
+        log.rebuild()
+        os.write(ours, b"yes\n")
+        assert asking.communicate(timeout=60)[0] == b"3 entries discarded\n"
+    for each in (ours, theirs):
+        os.close(each)
+    assert list(runs(log)) == ["four"]
 
 
 def test_migrate_down_counts_what_is_kept(log: Log) -> None:
