@@ -12,7 +12,7 @@ import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
 from projector.cli.options import whole_number
-from projector.cli.output import note, progress_bar
+from projector.cli.output import escape, note, progress_bar
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
@@ -57,7 +57,9 @@ def record(
     elif written:
         print(_sentence(settings.topic, out, recorder))
     if written:
-        return DONE
+        if selection.missing:
+            note(f"no record of delegation {escape(', '.join(sorted(selection.missing)))} is in {out}")
+        return NOTHING_FOUND if selection.missing else DONE
     read = counted(recorder.read, "record")
     reason = f"it has {read} in this range, and none is selected" if recorder.read else "it has no record in this range"
     note(f"nothing to record of {settings.topic}: {reason}. {out} was not written")

@@ -83,6 +83,8 @@ class Selection:
     def __init__(self, caller: str | None = None, delegations: frozenset[str] = frozenset()) -> None:
         self._caller = caller
         self._delegations = delegations
+        self.missing = set(delegations)
+        """The delegations of which no record was selected yet."""
         self._rows: dict[str, str] = {}  # id of a large activity row → delegation id
 
     @property
@@ -97,20 +99,22 @@ class Selection:
             meaning = translate(record)
         except Unreadable:
             return False
-        return (
-            isinstance(meaning, Translation) and self._is_of_delegation(meaning) and self._is_of_caller(record, meaning)
-        )
-
-    def _is_of_delegation(self, meaning: Translation) -> bool:
-        """The delegation of an update without its bodies is the one that the same activity row had before."""
-        if not self._delegations:
-            return True
-        delegation_id = meaning.delegation_id or self._rows.get(meaning.unavailable_row_id or "")
-        if delegation_id not in self._delegations:
+        if not isinstance(meaning, Translation):
             return False
-        if meaning.large_row_id is not None:
-            self._rows[meaning.large_row_id] = delegation_id
+        delegation_id = self._delegation_of(meaning)
+        if self._delegations and delegation_id not in self._delegations:
+            return False
+        if not self._is_of_caller(record, meaning):
+            return False
+        self.missing.discard(delegation_id)
         return True
+
+    def _delegation_of(self, meaning: Translation) -> str:
+        """The delegation of an update without its bodies is the one that the same activity row had before."""
+        delegation_id = meaning.delegation_id or self._rows.get(meaning.unavailable_row_id or "", "")
+        if meaning.large_row_id is not None and delegation_id in self._delegations:
+            self._rows[meaning.large_row_id] = delegation_id
+        return delegation_id
 
     def _is_of_caller(self, record: Record, meaning: Translation) -> bool:
         if self._caller is None:

@@ -97,6 +97,14 @@ def test_unknown_delegation_leaves_no_file(kafka: str, filled: str, tmp_path: Pa
     assert list(tmp_path.iterdir()) == []
 
 
+def test_delegation_without_a_record_is_named(kafka: str, filled: str, tmp_path: Path) -> None:
+    out = tmp_path / "some.jsonl"
+    flags = ["--out", str(out), "--delegation", "d-1", "--delegation", "nosuch"]
+    done = run_projector("record", *flags, bootstrap_servers=kafka, topic=filled)
+    assert (done.code, done.err) == (6, f"projector: no record of delegation nosuch is in {out}\n")
+    assert len(out.read_bytes().splitlines()) == 2
+
+
 def test_nothing_found_keeps_the_earlier_file(kafka: str, filled: str, tmp_path: Path) -> None:
     out = tmp_path / "all.jsonl"
     out.write_bytes(b"earlier")
