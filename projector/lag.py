@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import NamedTuple
 
 from projector.contract.fields import recorded_at
-from projector.domain.positions import LogRange
+from projector.domain.positions import LogRange, Position, log_gap
 from projector.kafka.reader import TopicReader, open_topic
 from projector.kafka.transactions import transactional_ids
 from projector.postgres.queries import PositionDetail
@@ -43,6 +44,15 @@ class OpenTransaction(NamedTuple):
         )
 
 
+def log_gaps(positions: Mapping[int, Position], topic_id: str | None, ranges: Mapping[int, LogRange]) -> dict[int, str]:
+    """Partition → what is lost between its position and the topic as it is now, if anything is. Read positions first.
+
+    The positions of a topic that was created again say nothing about the topic as it is now.
+    """
+    gaps = {number: log_gap(position, topic_id, ranges.get(number)) for number, position in positions.items()}
+    return {number: gap for number, gap in gaps.items() if gap}
+
+
 class Backlog(NamedTuple):
     """The offsets that a partition holds, and the timestamp (ms) of the first record that is not projected, if any."""
 
@@ -52,24 +62,26 @@ class Backlog(NamedTuple):
 
 
 class TopicState(NamedTuple):
-    """The topic's `cleanup.policy`, None if it is unknown, and the backlog of each partition."""
+    """The topic's `cleanup.policy`, None if it is unknown, and the backlog and the gap of each partition."""
 
     cleanup_policy: str | None
     backlog: dict[int, Backlog]
+    gaps: dict[int, str]
 
 
-def topic_state(settings: KafkaSettings, positions: Mapping[int, int]) -> TopicState:
-    """The topic, with what each partition holds beyond these positions (partition → offset); all without a position.
+def topic_state(settings: KafkaSettings, positions: Mapping[int, Position]) -> TopicState:
+    """The topic, with what each partition holds beyond its position; all without a position.
 
     Joins no group. Raises BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
     """
     with open_topic(settings, fetch_bytes=_FETCH_BYTES) as topic:
         ranges, waiting = _ranges(settings, topic)
-        starts = {partition: max(positions.get(partition, 0), held.beginning) for partition, held in ranges.items()}
+        offsets = {number: position.offset for number, position in positions.items()}
+        starts = {partition: max(offsets.get(partition, 0), held.beginning) for partition, held in ranges.items()}
         behind = {partition: LogRange(start, ranges[partition].end) for partition, start in starts.items()}
         first = _first_timestamps(topic, behind)
         backlog = {number: Backlog(held, first.get(number), waiting.get(number)) for number, held in ranges.items()}
-        return TopicState(topic.cleanup_policy(), backlog)
+        return TopicState(topic.cleanup_policy(), backlog, log_gaps(positions, topic.topic_id, ranges))
 
 
 def open_transactions(settings: KafkaSettings) -> dict[int, OpenTransaction]:
@@ -114,7 +126,9 @@ def _first_timestamps(topic: TopicReader, behind: Mapping[int, LogRange]) -> dic
 class Partition(NamedTuple):
     """The lag of one partition. A value is None if Kafka does not answer or the value does not exist yet.
 
-    `lost_records` were deleted from the topic before they were projected: `run` stops there with the remedy. `end` is
+    `lost_records` were deleted from the topic before they were projected: `run` stops there with the remedy. It also
+    stops at any other `gap` between position and topic, such as a topic that was created again: then there is no lag to
+    tell. `end` is
     the last stable offset. The offsets from there to the high watermark wait behind an open transaction.
     """
 
@@ -131,15 +145,30 @@ class Partition(NamedTuple):
     claimed_at: datetime | None
     moved_at: datetime | None
     record_at: datetime | None
+    gap: str | None = None
 
 
-def partitions(positions: Iterable[PositionDetail], log: Mapping[int, Backlog], *, at: datetime) -> list[Partition]:
+def partitions(
+    positions: Iterable[PositionDetail],
+    log: Mapping[int, Backlog],
+    *,
+    at: datetime,
+    gaps: Mapping[int, str] = MappingProxyType({}),
+) -> list[Partition]:
     """Every partition of the topic or with a position, in order.
 
     `lag_seconds` is the age of the first record that is not projected.
     """
     known = {position.partition: position for position in positions}
-    return [_partition(number, known.get(number), log.get(number), at) for number in sorted(known.keys() | log.keys())]
+    found = [_partition(number, known.get(number), log.get(number), at) for number in sorted(known.keys() | log.keys())]
+    return [_with_gap(each, gaps.get(each.partition)) for each in found]
+
+
+def _with_gap(partition: Partition, gap: str | None) -> Partition:
+    """Beside a gap, the lag counts only what the topic holds beyond records that were lost."""
+    if gap is None or partition.lost_records:
+        return partition._replace(gap=gap)
+    return partition._replace(gap=gap, lag_records=None, lag_seconds=None)
 
 
 def _partition(number: int, position: PositionDetail | None, backlog: Backlog | None, at: datetime) -> Partition:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
+from projector.cli.open_transactions import note_open_transactions
 from projector.cli.output import as_json, columns, escape, when
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
@@ -54,6 +55,8 @@ def explain(
         print(json.dumps(_as_json(report)))
     else:
         print_report(report)
+    if not recording:
+        note_open_transactions(settings, "not searched")
     return _EXIT_CODES.get(report.verdict.kind, DONE)
 
 

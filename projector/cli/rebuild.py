@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
+from projector.cli.open_transactions import note_open_transactions
 from projector.cli.output import confirm
-from projector.cli.reconcile import compare
+from projector.cli.reconcile import TOPIC, compare
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
 from projector.rebuild.comparison import Options
@@ -43,6 +44,8 @@ def rebuild(
         if dry_run or not result.report.drift:
             print_report(result.report)
         print(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run))
+    if list(source) == [TOPIC]:
+        note_open_transactions(settings, "not compared")
     return _exit_code(result)
 
 

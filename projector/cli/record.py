@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
+from projector.cli.open_transactions import note_open_transactions
 from projector.cli.options import whole_number
 from projector.cli.output import escape, note, progress_bar
 from projector.contract import fields
@@ -50,6 +51,8 @@ def record(
         log_ranges = ranges(topic, first, end)
         recorder = Recorder(topic, selection, _redaction(settings) if redact else None)
         written = out if _write(recorder, log_ranges, out, replace=force) else None
+    if not end.offsets and end.time is None:
+        note_open_transactions(settings, "not recorded")
     if json_output:
         file = {"out": written and str(written), "redacted": redact}
         summary = {"topic": settings.topic, **file, **_counts(log_ranges, recorder)}

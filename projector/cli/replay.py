@@ -10,7 +10,7 @@ from typing import IO, BinaryIO, cast
 
 from rich.progress import Progress, TaskID
 
-from projector.cli.exit_codes import DEAD_LETTERS, DONE
+from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
 from projector.cli.output import columns, note, outcomes_as_json, print_outcomes, progress_bar
 from projector.domain.outcomes import Outcome
 from projector.postgres.connection import open_view
@@ -38,7 +38,7 @@ def replay_files(
         with _bar("reading", files) as (opened, progress):
             found = preview(files, limits=settings, max_dead_letters=max_dead_letters, opened=opened, progress=progress)
         _print_preview(found, started, json_output)
-        return DEAD_LETTERS if found.causes else DONE
+        return _exit_code(found.records, len(found.causes))
     with open_view(settings) as conn, _bar("replaying", files) as (opened, progress):
         prepare(conn)
         outcomes = replay(
@@ -48,7 +48,14 @@ def replay_files(
     dead = outcomes[Outcome.DEAD_LETTER]
     if dead:
         note(f"{counted(dead, 'dead letter')}: `projector dead-letters list --every-topic` shows the reasons")
-    return DEAD_LETTERS if dead else DONE
+    return _exit_code(outcomes.total(), dead)
+
+
+def _exit_code(records: int, dead_letters: int) -> int:
+    if not records:
+        note("the files have no record, so nothing was replayed")
+        return NOTHING_FOUND
+    return DEAD_LETTERS if dead_letters else DONE
 
 
 def _print(outcomes: Outcomes, started: float, json_output: bool) -> None:

@@ -15,6 +15,7 @@ from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.postgres import queries
 from projector.postgres.connection import open_view
+from projector.postgres.positions import read
 from projector.postgres.queries import Totals
 from projector.settings import Settings
 
@@ -48,13 +49,14 @@ def status(settings: Settings, json_output: bool) -> int:
 def _query(settings: Settings) -> StatusReport:
     with open_view(settings) as conn:
         positions = queries.positions(conn, topic=settings.topic)
+        known = read(conn, settings.topic)
         totals = queries.totals(conn)
-    kafka_error, topic = None, TopicState(None, {})
+    kafka_error, topic = None, TopicState(None, {}, {})
     try:
-        topic = topic_state(settings, {position.partition: position.next_offset for position in positions})
+        topic = topic_state(settings, known)
     except BrokerUnavailable as error:
         kafka_error = str(error)
-    found = partitions(positions, topic.backlog, at=datetime.now(UTC))
+    found = partitions(positions, topic.backlog, at=datetime.now(UTC), gaps=topic.gaps)
     return StatusReport(settings.topic, kafka_error, topic.cleanup_policy, found, totals)
 
 
@@ -86,6 +88,8 @@ def _print(report: StatusReport, now: datetime) -> None:
                 f"partition {partition.partition}: {partition.lost_records:,} records were deleted from the topic "
                 "before they were projected; `projector run` stops there and prints the remedy"
             )
+        elif partition.gap:
+            console.print(f"{partition.gap}; `projector run` stops there and prints the remedy")
         if partition.open_transaction:
             console.print(f"{partition.open_transaction}; the high watermark is {partition.high_watermark}")
     if is_compacted(report.cleanup_policy):

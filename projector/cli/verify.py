@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
-from projector.cli.output import note
+from projector.cli.open_transactions import note_open_transactions
 from projector.cli.reconcile import TOPIC, compare
-from projector.lag import open_transactions
 from projector.rebuild.comparison import Options
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
@@ -24,8 +23,7 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
         print_report(report)
         print(_conclusion(report, source))
     if list(source) == [TOPIC]:
-        for waiting in open_transactions(settings).values():
-            note(f"not compared: {waiting}")
+        note_open_transactions(settings, "not compared")
     if report.drift:
         return DRIFT
     return DONE if report.totals.compared else NOTHING_FOUND

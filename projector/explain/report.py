@@ -17,6 +17,7 @@ from projector.explain.timeline import Entry, Timeline, build_timeline, projecte
 from projector.explain.verdict import Findings, PartitionLag, Repeated, Source, Verdict, build_verdict
 from projector.kafka.compaction import MissingRecords
 from projector.kafka.reader import TopicReader
+from projector.lag import log_gaps
 from projector.postgres import delegations
 from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.queries import DeadLetterDetail, ParkedEvent
@@ -73,6 +74,8 @@ def from_topic(
     """
     facts = read_stored_facts(conn, topic.name, delegation_id)
     log_ranges = topic.log_ranges()
+    gaps = log_gaps(facts.known, topic.topic_id, log_ranges)
+    facts = facts._replace(positions={each: at for each, at in facts.positions.items() if each not in gaps})
     parked_partitions = {event.partition for event in facts.parked if event.topic == topic.name}
     ranges = initial_ranges(topic, log_ranges, options, KnownFacts(facts.row, parked_partitions))
     widened: list[str] = []
@@ -84,7 +87,7 @@ def from_topic(
         wider = widen(search, ranges, log_ranges, found.timeline, is_explained=is_explained)
         if wider is None:
             scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
-            is_complete = not missing.count and all(log.beginning == 0 for log in log_ranges.values())
+            is_complete = not gaps and not missing.count and all(log.beginning == 0 for log in log_ranges.values())
             source = Source(topic.name, "the log", is_complete)
             return _explanation(conn, search, found, facts, scope, source)
         ranges, reason = wider

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 from projector.domain.fold import RepeatedRequest
 from projector.domain.lifecycle import Delegation
+from projector.domain.positions import Position
 from projector.explain.dead_letters import place_of_record
 from projector.explain.search import Match, Search, spellings
 from projector.explain.verdict import Repeated
-from projector.postgres import connection, delegations, queries
+from projector.postgres import connection, delegations, positions, queries
 from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.dead_letters import Coordinates
 from projector.postgres.parked import ParkedFilter
@@ -29,19 +30,23 @@ class StoredFacts(NamedTuple):
     large_rows: dict[str, str]
     """Activity row id → delegation id."""
     repeated: RepeatedRequest | None
+    known: dict[int, Position]
+    """The positions with the id of the topic that they belong to."""
 
 
 def read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> StoredFacts:
     """Read the facts in one snapshot."""
     with connection.snapshot(conn):
         rows = delegations.read_delegations(conn, [delegation_id])
+        known = positions.read(conn, topic)
         return StoredFacts(
             rows[0] if rows else None,
-            {position.partition: position.next_offset for position in queries.positions(conn, topic=topic)},
+            {partition: position.offset for partition, position in known.items()},
             queries.parked(conn, delegation_id=delegation_id, limit=LIMIT),
             queries.parked_summary(conn, ParkedFilter([delegation_id])).events,
             delegations.read_large_rows_of(conn, delegation_id),
             delegations.read_repeated_requests(conn, [delegation_id]).get(delegation_id),
+            known,
         )
 
 

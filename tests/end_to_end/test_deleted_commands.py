@@ -78,7 +78,9 @@ def test_selection_is_needed_and_must_find_something(log: Log, command: str) -> 
     assert (found.code, found.err) == (6, "projector: nothing that a rebuild deleted is kept for this selection\n")
 
 
-@pytest.mark.parametrize(("command", "done"), [("restore", "1 put back, 0 still kept"), ("discard", "1 entry discarded")])
+@pytest.mark.parametrize(
+    ("command", "done"), [("restore", "1 put back, 0 still kept"), ("discard", "1 entry discarded")]
+)
 def test_delegation_of_which_nothing_is_kept_is_named(log: Log, command: str, done: str) -> None:
     yes = ["--yes"] if command == "discard" else []
     found = log.run("deleted", command, "one", "nosuch", *yes)

@@ -84,6 +84,17 @@ def test_row_of_a_log_without_its_beginning_is_not_covered(platform: Platform) -
     assert "--recording" in lines[1]
 
 
+def test_topic_that_was_created_again_proves_nothing(platform: Platform) -> None:
+    platform.project(platform.send(delegate(0), partition=0))
+    platform.damage("UPDATE projector.positions SET topic_id = 'another'")
+    platform.damage(_insert("d-2"))
+    lines, _ = check(platform, "not_covered", 6, of="d-2")
+    assert "the log does not have all records: the row is older, or was written directly" in lines[0]
+    platform.damage("DELETE FROM delegations")
+    lines, _ = check(platform, "behind", 0)
+    assert "(no position)" in lines[0]
+
+
 def test_stored_row_whose_request_lost_its_key_is_no_row_of_the_log(platform: Platform) -> None:
     platform.project(platform.send(WINNER), platform.send(delegate(1, **KEYED), minute=1))
     platform.damage(_insert("d-1"))

@@ -124,3 +124,18 @@ def test_verify_reports_what_it_could_not_compare(waiting: Cluster) -> None:
     assert done.code == 0
     assert "the view equals the source" in done.out
     assert "partition 0: an open transaction (transactional id" in done.err
+
+
+def test_commands_say_what_they_could_not_read(waiting: Cluster, tmp_path: Path) -> None:
+    waiting.start_member()
+    wait_for_position(waiting, 1)
+    sentence = "partition 0: an open transaction (transactional id"
+    out = str(tmp_path / "out.jsonl")
+    for command, missed in (
+        (("explain", "d-2"), "not searched"),
+        (("record", "--out", out), "not recorded"),
+        (("rebuild",), "not compared"),
+    ):
+        assert f"projector: {missed}: {sentence}" in run_projector(*command, **settings_of(waiting)).err
+    bounded = run_projector("record", "--out", out, "--force", "--to-offset", "1", **settings_of(waiting))
+    assert (bounded.code, bounded.err) == (0, "")

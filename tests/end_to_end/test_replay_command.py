@@ -125,8 +125,18 @@ def test_limit_stops_before_the_batch_that_exceeds_it(tmp_path: Path, database_u
     assert replayed(database_url, file, "--max-dead-letters", 2).code == 5
 
 
-def test_file_without_a_record_may_have_no_dead_letter(tmp_path: Path, database_url: str) -> None:
-    assert replayed(database_url, written(tmp_path, "a.jsonl", b"\n")).code == 0
+@pytest.mark.parametrize(("name", "content"), [("a.jsonl", b""), ("b.jsonl", b"\n \r\n"), ("c.gz", b"")])
+@pytest.mark.parametrize("flags", [[], ["--dry-run"]], ids=["replay", "dry run"])
+def test_file_without_a_record_is_no_success(
+    tmp_path: Path, database_url: str, name: str, content: bytes, flags: list[str]
+) -> None:
+    done = replayed(database_url, written(tmp_path, name, content), *flags)
+    assert (done.code, done.err) == (6, "projector: the files have no record, so nothing was replayed\n")
+
+
+def test_one_of_the_files_may_be_empty(tmp_path: Path, database_url: str) -> None:
+    files = [written(tmp_path, "a.jsonl", b""), written(tmp_path, "b.jsonl", ROW)]
+    assert run_projector("replay", *map(str, files), database_url=database_url).code == 0
 
 
 # --- openings

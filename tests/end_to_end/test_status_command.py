@@ -97,3 +97,25 @@ def test_status_of_a_missing_topic_is_an_error(database_url: str, kafka: str) ->
     done = run_projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
     assert done.code == 1
     assert "topic nowhere does not exist: create it, or set PROJECTOR_TOPIC" in done.err
+
+
+@pytest.mark.parametrize(
+    ("position", "topic_id", "gap"),
+    [(0, "another", "was deleted and created again"), (7, None, "7 projected records are no longer there")],
+    ids=["another topic", "beyond the end"],
+)
+def test_position_of_another_topic_has_no_lag(
+    database_url: str, kafka: str, topic: str, position: int, topic_id: str | None, gap: str
+) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO projector.positions (topic, partition, next_offset, topic_id) VALUES (%s, 1, %s, %s)",
+            [topic, position, topic_id],
+        )
+    settings = {"database_url": database_url, "bootstrap_servers": kafka, "topic": topic}
+    partition = run_projector("status", "--json", **settings).json()["partitions"][1]
+    assert gap in partition["gap"]
+    assert (partition["lag_records"], partition["lag_seconds"]) == (None, None)
+    plain = " ".join(run_projector("status", **settings).out.split())
+    assert gap in plain
+    assert "`projector run` stops there and prints the remedy" in plain

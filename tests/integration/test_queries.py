@@ -9,7 +9,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from rows import CALLER, answer, delegate, heartbeat
 
 from projector.contract.facts import Status
-from projector.domain.positions import LogRange
+from projector.domain.positions import LogRange, Position
 from projector.errors import BrokerUnavailable
 from projector.lag import Backlog, partitions, topic_state
 from projector.postgres import connection, queries
@@ -97,10 +97,14 @@ def test_positions_are_those_of_one_topic(session: Connection) -> None:
     ]
 
 
+def at(topic: str, offsets: dict[int, int]) -> dict[int, Position]:
+    return {partition: Position(topic, partition, offset) for partition, offset in offsets.items()}
+
+
 def test_backlog_joins_no_group(kafka: str, topic: str) -> None:
     send(kafka, topic, 0, 5)
     send(kafka, topic, 1, 2)
-    found = topic_state(settings(kafka, topic), {0: 3, 1: 2}).backlog
+    found = topic_state(settings(kafka, topic), at(topic, {0: 3, 1: 2})).backlog
     assert found == {
         0: Backlog(LogRange(0, 5), TEN_MS + 3 * 60_000),
         1: Backlog(LogRange(0, 2), None),
@@ -117,14 +121,14 @@ def test_uncommitted_records_are_no_lag(kafka: str, topic: str) -> None:
     producer.init_transactions()
     producer.begin_transaction()
     producer.send(topic, b"{}", partition=0).get(10)
-    found = topic_state(settings(kafka, topic), {0: 1}).backlog[0]
+    found = topic_state(settings(kafka, topic), at(topic, {0: 1})).backlog[0]
     assert (found.held, found.first_timestamp) == (LogRange(0, 1), None)
     assert found.open_transaction is not None
     assert found.open_transaction[:3] == (0, 1, 2)
     assert found.open_transaction.transactional_id == topic
     producer.commit_transaction()
     producer.close()
-    after = topic_state(settings(kafka, topic), {0: 1}).backlog[0]
+    after = topic_state(settings(kafka, topic), at(topic, {0: 1})).backlog[0]
     assert (after.held.end, after.open_transaction) == (3, None)
 
 
@@ -133,7 +137,9 @@ def test_backlog_of_a_lost_position_starts_at_the_beginning(kafka: str, topic: s
     admin = KafkaAdminClient(bootstrap_servers=kafka)
     admin.delete_records({TopicPartition(topic, 0): 4})
     admin.close()
-    assert topic_state(settings(kafka, topic), {0: 1}).backlog[0] == Backlog(LogRange(4, 5), TEN_MS + 4 * 60_000)
+    assert topic_state(settings(kafka, topic), at(topic, {0: 1})).backlog[0] == Backlog(
+        LogRange(4, 5), TEN_MS + 4 * 60_000
+    )
 
 
 def test_missing_topic_is_named(kafka: str) -> None:
