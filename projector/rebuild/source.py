@@ -99,7 +99,7 @@ class ShadowProjector:
 
 def _may_change_sample(event: Translation, sample: Callable[[str], bool]) -> bool:
     """Whether an event may change a delegation of the sample."""
-    if not event.delegation_id:  # its body is unavailable: it may be about any delegation
+    if not event.delegation_id or event.large_row_id:  # an update without its body may be about any large row
         return True
     if sample(event.delegation_id):
         return True

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from reconciling import At, Log, change, plant, request
-from rows import answer, heartbeat
+from rows import UNAVAILABLE_VALUE, answer, heartbeat, updated
 
 from projector.contract.envelope import Record
 from projector.domain.fold import TranslatedBatch, translate_batch
@@ -145,6 +145,14 @@ def test_sample_of_an_equal_view_has_no_drift(many: Log) -> None:
         report = many.reconcile(sample=size).report
         assert report.classified == {}
     assert many.shadow_is_empty()
+
+
+def test_omitted_body_outside_of_the_sample_is_readable(log: Log) -> None:
+    for n in range(20):
+        large = request(10, f"s-{n:02}", id=f"e0000000-0000-4000-8000-{n:012}", error_detail="x" * 2000)
+        log.produce(large, updated(large | {"status": "completed", "request_body": UNAVAILABLE_VALUE}, 11))
+    report = log.project().reconcile(sample=2).report
+    assert (report.totals.unreadable, report.classified) == (0, {})
 
 
 def test_later_records_do_not_widen_the_sample(many: Log) -> None:
