@@ -1,4 +1,4 @@
--- Back to the first edition of the contract. Parked verdicts are lost: the release before cannot read them. A rebuild
+-- Parked verdicts are lost: the release before cannot read them. A rebuild
 -- folds their records again.
 DO $$
 BEGIN

@@ -1,4 +1,4 @@
--- The second edition of the contract: verdicts of a sweeper wait with the evidence that they rest on, and requests that
+-- For two rules of the contract: verdicts of a sweeper wait with the evidence that they rest on, and requests that
 -- repeat an idempotency key are remembered.
 
 DO $$
