@@ -196,7 +196,7 @@ def _read_working_set(conn: Connection, translated: TranslatedBatch) -> tuple[Wo
     requests = [translation.request for _, translation in translated.records if translation.request]
     stored = delegations.read_states(conn, ids) if ids else []
     versions = {each.state.delegation_id: each.version for each in stored}
-    keys = [(request.caller_id, request.idempotency_key) for request in requests if request.idempotency_key]
+    keys = list({(request.caller_id, request.idempotency_key) for request in requests if request.idempotency_key})
     working_set = WorkingSet(
         (each.state for each in stored),
         delegations.read_holders(conn, keys) if keys else {},
