@@ -10,13 +10,13 @@ from psycopg.adapt import Transformer
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
-from projector.postgres import migrations
+from projector.postgres import migrations, pooler
 from projector.settings import PostgresSettings
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
 _TIMEOUTS = {"connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3"}
-_DEFAULTS = {"fallback_application_name": "projector", "tcp_user_timeout": "10000", **_TIMEOUTS}
+_DEFAULTS = {"tcp_user_timeout": "10000", **_TIMEOUTS}
 # SQLSTATE classes and codes.
 _TRANSIENT = ("08", "53", "55", "57", "58")
 _ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
@@ -37,7 +37,7 @@ def connect(settings: PostgresSettings, *, synchronous_commit: bool = True, sche
     """
     url = settings.database_url.get_secret_value()
     with mapped_errors():
-        conn = psycopg.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}), autocommit=True)
+        conn = pooler.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}))
         with closed_on_error(conn):
             conn.execute(
                 """

@@ -98,7 +98,7 @@ def _children(pid: int) -> list[int]:
 
 def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple[str, ServerProcess]:
     """Create a database cluster below `folder`; returns its superuser's URL and the server, not started yet."""
-    bin_folder, as_unprivileged = _postgres_binaries(), _unprivileged_prefix()
+    bin_folder, as_unprivileged = _postgres_binaries(), unprivileged_prefix()
     home = Path(tempfile.mkdtemp(prefix="postgres-", dir=folder))
     data, password_file, password = home / "data", home / "password", secrets.token_urlsafe(12)
     password_file.write_text(password)
@@ -132,7 +132,7 @@ def _postgres_binaries() -> Path:
     return newest.parent
 
 
-def _unprivileged_prefix() -> list[str]:
+def unprivileged_prefix() -> list[str]:
     """Return the command prefix that drops root, which Postgres refuses, but keeps access to the files of root."""
     if os.geteuid() != 0:
         return []

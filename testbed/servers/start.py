@@ -111,7 +111,7 @@ class Postgres(Handle):
     """A Postgres server; `url` is that of its superuser, for the database `postgres`."""
 
     def __init__(self, url: str, server: Server, *, keep: bool = False) -> None:
-        super().__init__("Postgres", server, lambda: _select_1(url), keep=keep)
+        super().__init__("Postgres", server, lambda: select_1(url), keep=keep)
         self.url = url
 
     def stop(self, mode: Literal["fast", "immediate"] = "fast") -> None:
@@ -213,8 +213,9 @@ def _start_docker_or_local(docker: Callable[[], HandleT], local: Callable[[], Ha
     raise ServerUnavailable(f"{remedy}{limit}. Tried:{tried}")
 
 
-def _select_1(url: str) -> None:
-    with psycopg.connect(url, connect_timeout=5) as conn:
+def select_1(url: str) -> None:
+    # In autocommit, because a pooler in statement mode refuses transactions.
+    with psycopg.connect(url, connect_timeout=5, autocommit=True) as conn:
         conn.execute("select 1")
 
 
