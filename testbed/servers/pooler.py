@@ -32,6 +32,7 @@ def start_pooler(
     `folder` takes its configuration and its log. `pool_size` is the number of server sessions per user and database.
     `options` are further settings of PgBouncer. Raises ServerUnavailable.
     """
+    program = _program()
     home = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=folder))
     parts, port = conninfo_to_dict(url), free_port()
     users = home / "users.txt"
@@ -49,7 +50,7 @@ def start_pooler(
     lines = "".join(f"{name} = {value}\n" for name, value in settings.items())
     file = home / "pgbouncer.ini"
     file.write_text(f"[databases]\n* = host={parts['host']} port={parts['port']}\n[pgbouncer]\n{lines}")
-    command = [*unprivileged_prefix(), _program(), str(file)]
+    command = [*unprivileged_prefix(), program, str(file)]
     server = ServerProcess(command, home / "pgbouncer.log", keep=False, end_signal=signal.SIGKILL)
     user = f"postgresql://{parts['user']}:{parts['password']}"
     pooler = Pooler(f"{user}@127.0.0.1:{port}/{parts['dbname']}", server)

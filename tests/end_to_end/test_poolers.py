@@ -6,6 +6,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from activity_table import create_activity_table
 from cluster import Cluster
 from commands import run_projector
 from pooling import State, mark, pooled, states
@@ -23,6 +24,7 @@ COMMANDS: Sequence[Sequence[str]] = (
     ("status",),
     ("verify",),
     ("rebuild", "--yes"),
+    ("rebuild", "--from", "activity-logs", "--yes"),
     ("replay", "FILE"),
     ("dead-letters", "list"),
     ("dead-letters", "retry", "--all"),
@@ -82,6 +84,7 @@ def test_command_leaves_sessions_of_a_pool_as_they_were(
     arguments: Callable[[Sequence[str]], list[str]],
     command: Sequence[str],
 ) -> None:
+    create_activity_table(cluster.database_url)
     cluster.publish(Mix(delegations=20))
     with pooled(tmp_path, cluster.database_url, "session", SIZE) as pool:
         found = _marked(pool.url)

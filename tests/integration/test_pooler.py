@@ -1,5 +1,6 @@
 """Connections through a real PgBouncer: a shared server session is refused, a lent one is returned as it was."""
 
+import shutil
 from pathlib import Path
 from time import sleep
 
@@ -14,7 +15,8 @@ from projector.postgres.connection import connect, transaction
 from projector.postgres.write_batch import prepare
 from projector.rebuild import shadow
 from projector.settings import PostgresSettings
-from testbed.servers.server import free_port
+from testbed.servers.pooler import start_pooler
+from testbed.servers.server import ServerUnavailable, free_port
 
 ROLE = "one_connection"
 
@@ -204,3 +206,12 @@ def test_close_does_not_wait_for_a_frozen_server(
         conn.close()
         pool.resume()
     assert conn.closed
+
+
+# --- the test bed
+
+
+def test_missing_pgbouncer_is_named_with_its_package(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda program, path=None: None)
+    with pytest.raises(ServerUnavailable, match="install the package `pgbouncer`"):
+        start_pooler(Path("unused"), database_url, pool_mode="session", pool_size=1)
