@@ -93,7 +93,7 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             WITH noted AS (SELECT current_setting('projector.found')::jsonb AS found)
             SELECT format('DEALLOCATE %I', name) FROM pg_prepared_statements, noted WHERE NOT found->'prepared' ? name
             UNION ALL
-            SELECT format('DROP FUNCTION %s', oid::regprocedure) FROM pg_proc, noted
+            SELECT format('DROP ROUTINE %s', oid::regprocedure) FROM pg_proc, noted
              WHERE pronamespace = pg_my_temp_schema() AND NOT found->'functions' ? oid::text
             UNION ALL
             SELECT format('SELECT pg_advisory_unlock(%s)', key)
