@@ -67,10 +67,9 @@ def _open_source(settings: Settings, names: list[str], options: Options, stack: 
     # A repair moves the positions to agree with what it writes.
     topic = _open_topic(settings, stack) if options.repair else None
     if names == [ACTIVITY_LOGS]:
-        platform = settings
-        if settings.activity_database_url.get_secret_value():
-            platform = settings.model_copy(update={"database_url": settings.activity_database_url})
-        return FromActivityLogs(stack.enter_context(connect(platform)), topic)
+        elsewhere = settings.activity_database_url.get_secret_value()
+        platform = connect(settings, url_setting="activity_database_url" if elsewhere else "database_url")
+        return FromActivityLogs(stack.enter_context(platform), topic)
     paths = [Path(name) for name in names]
     for path in paths:
         if not path.is_file():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeAlias
+from typing import Any, Literal, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import generators
@@ -11,7 +11,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
 from projector.postgres import migrations, pooler
-from projector.settings import PostgresSettings
+from projector.settings import PostgresSettings, refreshed
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
@@ -29,13 +29,19 @@ _ABOUT_DATA = ("54", "P0001")
 """A limit that a value exceeds, or a trigger of the platform that refuses the row."""
 
 
-def connect(settings: PostgresSettings, *, synchronous_commit: bool = True, schema: str = "projector") -> Connection:
+def connect(
+    settings: PostgresSettings,
+    *,
+    synchronous_commit: bool = True,
+    schema: str = "projector",
+    url_setting: Literal["database_url", "activity_database_url"] = "database_url",
+) -> Connection:
     """A connection in autocommit: UTC, `schema` first on the search path, timeouts of the settings.
 
     The timeouts make sure that a frozen process holds no lock forever. What the URL leaves out comes from libpq's own
-    variables (PGHOST, PGUSER, …). Raises DatabaseUnavailable, Misconfigured.
+    variables (PGHOST, PGUSER, …). A URL that came from a file is read again. Raises DatabaseUnavailable, Misconfigured.
     """
-    url = settings.database_url.get_secret_value()
+    url = getattr(refreshed(settings, DatabaseUnavailable), url_setting).get_secret_value()
     with mapped_errors():
         conn = pooler.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}))
         with closed_on_error(conn):

@@ -1,11 +1,12 @@
 """Settings: their sources, the values they refuse, and the secrets they mask."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from projector.errors import Misconfigured
-from projector.settings import Settings, load, shown, token_file, unknown_variables, variable
+from projector.errors import DatabaseUnavailable, Misconfigured
+from projector.settings import Settings, load, refreshed, shown, token_file, unknown_variables, variable
 
 
 @pytest.fixture(autouse=True)
@@ -132,3 +133,53 @@ def test_token_file_comes_from_its_variable() -> None:
 
 def test_every_setting_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def rotated(environment: dict[str, str], flags: dict[str, str] | None = None) -> Settings:
+    """The settings, read again after each file of the environment got another content."""
+    settings = load(flags, environment)
+    for path in environment.values():
+        Path(path).write_text("new\n")
+    return refreshed(settings, DatabaseUnavailable)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("old\n")
+    return path
+
+
+@pytest.mark.parametrize("name", ["database_url", "activity_database_url", "sasl_password", "ssl_key_password"])
+def test_secret_of_a_file_is_read_again(file: Path, name: str) -> None:
+    again = rotated({f"{variable(name)}_FILE": str(file)})
+    assert getattr(again, name).get_secret_value() == "new"
+    file.write_text("newer")
+    assert getattr(refreshed(again, DatabaseUnavailable), name).get_secret_value() == "newer"
+
+
+def test_user_name_of_a_file_is_read_again(file: Path) -> None:
+    assert rotated({"PROJECTOR_SASL_USERNAME_FILE": str(file)}).sasl_username == "new"
+
+
+def test_topic_of_a_file_stays_until_the_end_of_the_process(file: Path) -> None:
+    assert rotated({"PROJECTOR_TOPIC_FILE": str(file)}).topic == "old"
+
+
+def test_flag_still_wins_when_a_file_changes(file: Path) -> None:
+    again = rotated({"PROJECTOR_DATABASE_URL_FILE": str(file)}, {"database_url": "flag"})
+    assert again.database_url.get_secret_value() == "flag"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [(Path.unlink, "cannot be read: No such file or directory"), (lambda path: path.write_text(" \n"), "is empty")],
+    ids=["missing", "empty"],
+)
+def test_missing_secret_is_an_outage(file: Path, change: Callable[[Path], object], sentence: str) -> None:
+    settings = load({}, {"PROJECTOR_DATABASE_URL_FILE": str(file)}).model_copy(update={"topic": "a copy"})
+    change(file)
+    with pytest.raises(DatabaseUnavailable, match=f"PROJECTOR_DATABASE_URL_FILE: {file} {sentence}$"):
+        refreshed(settings, DatabaseUnavailable)
+    file.write_text("back")
+    assert refreshed(settings, DatabaseUnavailable).database_url.get_secret_value() == "back"

@@ -1,30 +1,27 @@
-"""Settings: environment variables PROJECTOR_…, flags of the same names, and files for secrets.
+"""The settings: their names, defaults, limits and descriptions, and the rules between them.
 
 Each part of the projector takes its own group: nothing is copied from one class to another.
 """
 
-import difflib
-import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
 
-from projector.errors import Misconfigured
-
-PREFIX = "PROJECTOR_"
 _KIBI = 1024
 _MIN_REDACT_KEY = 16
-_SIMILAR = 0.85
 
 
-class _Group(BaseModel):
+class Group(BaseModel):
+    """Settings that belong together."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
+    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
+    """Setting → the file that its value came from."""
 
-class KafkaSettings(_Group):
+
+class KafkaSettings(Group):
     """How to reach the topic, and how long to wait for it."""
 
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, as host:port,host:port")
@@ -82,7 +79,7 @@ class KafkaSettings(_Group):
         return self
 
 
-class PostgresSettings(_Group):
+class PostgresSettings(Group):
     """How to reach Postgres, and how long a session may block others."""
 
     database_url: SecretStr = Field(
@@ -105,7 +102,7 @@ class PostgresSettings(_Group):
     statement_timeout_ms: int = Field(30_000, ge=100, description="a statement that takes longer fails and is retried")
 
 
-class BatchLimits(_Group):
+class BatchLimits(Group):
     """How much one transaction projects at most. A single record may be larger than `batch_bytes`."""
 
     batch_records: int = Field(5_000, ge=1, description="maximum number of records per transaction")
@@ -127,17 +124,15 @@ class WorkerSettings(BatchLimits):
     )
 
 
-class LogSettings(_Group):
+class LogSettings(Group):
     """The format and the level of log lines."""
 
     log_format: Literal["human", "json"] = Field("human", description="format of the log lines")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
 
 
-class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, BaseSettings):
+class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings):
     """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX)
 
     rebuild_grace_seconds: int = Field(
         900,
@@ -171,57 +166,3 @@ class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings, Bas
                 "slow statement"
             )
         return self
-
-
-def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings in force. Raises Misconfigured, which names each variable that is wrong and what was expected."""
-    try:
-        return Settings(**{**_from_files(environment), **(flags or {})})
-    except ValidationError as error:
-        raise Misconfigured("; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors())) from None
-
-
-def unknown_variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Variables that are almost a setting's name → that name. They are most likely typing errors."""
-    known = [variable(name) for name in Settings.model_fields]
-    known += [f"{name}_FILE" for name in known]
-    unknown = [name for name in environment if name.startswith(PREFIX) and name not in known]
-    similar = {name: difflib.get_close_matches(name, known, n=1, cutoff=_SIMILAR) for name in unknown}
-    return {name: matches[0] for name, matches in similar.items() if matches}
-
-
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return PREFIX + name.upper()
-
-
-def token_file(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The file of the OAUTHBEARER token, if there is one. Tokens expire, so each login reads the file again."""
-    name = environment.get(f"{PREFIX}SASL_OAUTH_TOKEN_FILE")
-    return Path(name) if name else None
-
-
-def shown(settings: Settings) -> dict[str, str]:
-    """Variable → value. Secrets are masked."""
-    values = settings.model_dump(mode="json")
-    return {variable(name): "" if value is None else str(value) for name, value in values.items()}
-
-
-def _from_files(environment: Mapping[str, str]) -> dict[str, str]:
-    found = {}
-    for name in Settings.model_fields:
-        file_variable = f"{variable(name)}_FILE"
-        if file_variable not in environment:
-            continue
-        if variable(name) in environment:
-            raise Misconfigured(f"{variable(name)} and {file_variable} are both set: leave one of them out")
-        try:
-            found[name] = Path(environment[file_variable]).read_text().rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Misconfigured(f"{file_variable}: {environment[file_variable]} cannot be read: {error}") from None
-    return found
-
-
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    name = variable(str(location[0])) + ": " if location else ""
-    return name + message.removeprefix("Value error, ")

@@ -1,0 +1,26 @@
+"""Settings: environment variables PROJECTOR_…, flags of the same names, and files for secrets."""
+
+from projector.settings.fields import (
+    BatchLimits,
+    KafkaSettings,
+    LogSettings,
+    PostgresSettings,
+    Settings,
+    WorkerSettings,
+)
+from projector.settings.sources import load, refreshed, shown, token_file, unknown_variables, variable
+
+__all__ = [
+    "BatchLimits",
+    "KafkaSettings",
+    "LogSettings",
+    "PostgresSettings",
+    "Settings",
+    "WorkerSettings",
+    "load",
+    "refreshed",
+    "shown",
+    "token_file",
+    "unknown_variables",
+    "variable",
+]
