@@ -1,7 +1,6 @@
 """The projector: activity events on Kafka become rows of `delegations` in Postgres."""
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as in typing, whose import would be most of this one
 if TYPE_CHECKING:
     __version__: str
 else:

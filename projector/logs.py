@@ -11,13 +11,15 @@ _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "t
 _KAFKA_INTERVAL_SECONDS = 60.0
 
 
-def configure(*, log_format: str, log_level: str, stream: TextIO = sys.stderr) -> None:
-    """Send every log line to `stream`. `log_format` is human or json."""
-    handler = logging.StreamHandler(stream)
+def configure(*, log_format: str, log_level: str, stream: TextIO | None = None) -> None:
+    """Send every log line to `stream`, by default standard error. `log_format` is human or json."""
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Human())
     handler.addFilter(_KafkaRateLimit())
     logging.basicConfig(level=log_level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    # Its warnings repeat what the raised error says, when a rollback fails after it.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     # On a busy machine the selector warns about its own slow tasks.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 

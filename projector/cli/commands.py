@@ -52,6 +52,7 @@ _STATUS = Command(
 _VERIFY = Command(
     "verify",
     "projector.cli.verify:verify",
+    if_interrupted="run it again: it continues where it stopped",
     short_help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
     help="Folds the log again, beside the view, and compares the two at one position. The projector keeps running. "
     "Exits with 0 if they are equal, with 3 if the view has drifted, and with 6 if nothing was compared. Changes "
@@ -66,6 +67,7 @@ _VERIFY = Command(
 _REBUILD = Command(
     "rebuild",
     "projector.cli.rebuild:rebuild",
+    if_interrupted="run it again: it continues where it stopped",
     short_help="fold the log again and write the rows of the view that differ; the projector keeps running",
     help="Folds the log again, beside the view, then writes the rows that differ, and no others, in one transaction. "
     "The projector keeps running. Prints the plan first, and asks if it would delete anything. `projector deleted "
@@ -106,6 +108,7 @@ _EXPLAIN = Command(
 _REPLAY = Command(
     "replay",
     "projector.cli.replay:replay_files",
+    if_interrupted="run it again: a second replay changes no row",
     short_help="project recordings (.jsonl, .gz, .zst) or exports of activity_logs into the view",
     help="Projects files of JSON lines through the same fold as the topic. A line is a recorded record, or itself an "
     "activity row. No position moves. A second replay changes no row. A file without a record in its first 100 lines "

@@ -1,4 +1,7 @@
-"""The exit codes of all commands. docs/operating.md says what to do at each."""
+"""The exit codes of all commands, besides those of signals: 128 and the signal's number.
+
+docs/operating.md says what to do at each.
+"""
 
 DONE = 0
 FAILED = 1
@@ -10,5 +13,3 @@ DEAD_LETTERS = 5
 """Done, but some records ended as dead letters, or failed again."""
 NOTHING_FOUND = 6
 """Nothing was found that the command could work on."""
-INTERRUPTED = 130
-"""Ctrl-C: 128 and the number of SIGINT."""

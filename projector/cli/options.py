@@ -13,6 +13,7 @@ import click
 
 from projector import logs
 from projector.contract.fields import storable
+from projector.process.interruption import interruptible
 
 log = logging.getLogger(__name__)
 
@@ -45,10 +46,14 @@ class Command(click.Command):
     returns the exit code. It is imported when the command runs, so help loads no client of Kafka or Postgres.
     """
 
-    def __init__(self, name: str, function: str, *, short_help: str, **attributes: Any) -> None:
+    def __init__(
+        self, name: str, function: str, *, short_help: str, if_interrupted: str = "", **attributes: Any
+    ) -> None:
+        """`if_interrupted`: what to do after a Ctrl-C, as a part of a sentence."""
         attributes.setdefault("help", f"{short_help[0].upper()}{short_help[1:]}.")
         super().__init__(name, short_help=short_help, **attributes)
         self.function = function
+        self.if_interrupted = if_interrupted
 
     @cached_property
     def settings(self) -> list[click.Parameter]:
@@ -87,7 +92,9 @@ class Command(click.Command):
         for name, similar in unknown_variables().items():
             log.warning("unknown setting %s (did you mean %s?)", name, similar)
         own = {param.name: ctx.params[param.name] for param in self.params}
-        return ctx.invoke(pkgutil.resolve_name(self.function), settings, **own)
+        function = pkgutil.resolve_name(self.function)
+        with interruptible(self.if_interrupted):
+            return ctx.invoke(function, settings, **own)
 
 
 class Several(click.Option):

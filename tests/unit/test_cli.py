@@ -20,6 +20,7 @@ from projector.cli.main import main
 from projector.cli.options import Command, whole_number
 from projector.cli.output import confirm
 from projector.errors import LogGap, Misconfigured, ProjectorError
+from projector.process.interruption import Interrupted
 
 
 def commands(group: click.Group) -> Iterator[list[str]]:
@@ -158,11 +159,12 @@ def test_other_text_is_no_whole_number(text: str) -> None:
 
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """`main` leaves no trace in this process: neither its handler of SIGTERM nor its logging."""
-    handler = signal.getsignal(signal.SIGTERM)
+    """`main` leaves no trace in this process: neither its handlers of signals nor its logging."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     monkeypatch.setattr("projector.logs.configure", lambda **_: None)
     yield monkeypatch
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +178,8 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
             exit_codes.MISCONFIGURED,
             "projector config: error: surplus (see `projector config --help`)\n",
         ),
-        (KeyboardInterrupt(), exit_codes.INTERRUPTED, ""),
+        (Interrupted(signal.SIGINT), 130, "projector: interrupted\n"),
+        (Interrupted(signal.SIGTERM, "run it again"), 143, "projector: ended by SIGTERM; run it again\n"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else "",
 )

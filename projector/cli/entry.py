@@ -1,0 +1,65 @@
+"""Runs one command, and turns its errors into a sentence and an exit code."""
+
+import sys
+from collections.abc import Callable
+
+import click
+
+from projector.cli.commands import PROJECTOR
+from projector.cli.exit_codes import FAILED, LOG_GAP, MISCONFIGURED, NOTHING_FOUND
+from projector.errors import LogGap, Misconfigured, NothingFound, ProjectorError
+from projector.process import streams
+from projector.process.interruption import Interrupted
+
+
+def run(arguments: list[str] | None) -> int:
+    """Run one command and return its exit code."""
+    streams.take_over()
+    code = _code_of(lambda: _run(sys.argv[1:] if arguments is None else arguments))
+    if reason := streams.lost_output():
+        _say(f"standard output cannot be written: {reason}")
+        return code or FAILED
+    return code
+
+
+def _code_of(command: Callable[[], int]) -> int:
+    try:
+        return command()
+    except click.UsageError as error:
+        return _usage_error(error)
+    except ProjectorError as error:
+        return _failed(error)
+    except Interrupted as error:
+        if sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has printed ^C
+        _say(str(error))
+        return error.code
+
+
+def _run(arguments: list[str]) -> int:
+    """Run without `click.Command.main`, which prints errors in its own words and exits."""
+    try:
+        with PROJECTOR.make_context("projector", arguments) as ctx:
+            code: int = PROJECTOR.invoke(ctx)
+            return code
+    except click.exceptions.Exit as ended:  # --help, --version
+        return ended.exit_code
+
+
+def _usage_error(error: click.UsageError) -> int:
+    command = error.ctx.command_path if error.ctx else "projector"
+    sys.stderr.write(f"{command}: error: {error.format_message().rstrip('.')} (see `{command} --help`)\n")
+    return MISCONFIGURED
+
+
+def _failed(error: ProjectorError) -> int:
+    _say(str(error))
+    if isinstance(error, Misconfigured):
+        return MISCONFIGURED
+    if isinstance(error, NothingFound):
+        return NOTHING_FOUND
+    return LOG_GAP if isinstance(error, LogGap) else FAILED
+
+
+def _say(sentence: str) -> None:
+    sys.stderr.write(f"projector: {sentence}\n")
