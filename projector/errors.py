@@ -17,6 +17,10 @@ class DatabaseUnavailable(Unavailable):
     """Postgres is unavailable or busy: close the connection, keep polling to stay in the group, claim again."""
 
 
+class LoginRefused(DatabaseUnavailable):
+    """Postgres refuses the login: `run` waits, since an administrator may repair it; other commands exit with 2."""
+
+
 class WriteConflict(DatabaseUnavailable):
     """Another writer changed a row between our read and our write: roll back and repeat the batch."""
 

@@ -7,7 +7,7 @@ import click
 
 from projector.cli.commands import PROJECTOR
 from projector.cli.exit_codes import FAILED, LOG_GAP, MISCONFIGURED, NOTHING_FOUND
-from projector.errors import LogGap, Misconfigured, NothingFound, ProjectorError
+from projector.errors import LogGap, LoginRefused, Misconfigured, NothingFound, ProjectorError
 from projector.process import streams
 from projector.process.interruption import Interrupted
 
@@ -54,7 +54,7 @@ def _usage_error(error: click.UsageError) -> int:
 
 def _failed(error: ProjectorError) -> int:
     _say(str(error))
-    if isinstance(error, Misconfigured):
+    if isinstance(error, Misconfigured | LoginRefused):
         return MISCONFIGURED
     if isinstance(error, NothingFound):
         return NOTHING_FOUND

@@ -133,7 +133,10 @@ def arrange(arguments: Sequence[str], options: Mapping[str, click.Parameter]) ->
         known = options.get(argument)
         if argument == "--":
             break
-        if _is_value(argument):
+        flag, joined, value = argument.partition("=")
+        if joined and flag in options:
+            flags.append(f"{flag}={_not_empty(flag, value)}")
+        elif _is_value(argument):
             positional.append(argument)
         elif isinstance(known, click.Option) and not known.is_flag:
             flags += [f"{argument}={value}" for value in _take_values(argument, known, rest)]
@@ -145,11 +148,18 @@ def arrange(arguments: Sequence[str], options: Mapping[str, click.Parameter]) ->
 def _take_values(flag: str, option: click.Option, rest: deque[str]) -> list[str]:
     values: list[str] = []
     while rest and _is_value(rest[0]) and (isinstance(option, Several) or not values):
-        values.append(rest.popleft())
+        values.append(_not_empty(flag, rest.popleft()))
     if not values:
         message = f"Option {flag!r} requires an argument."
         raise click.BadOptionUsage(flag, message, click.get_current_context(silent=True))
     return values
+
+
+def _not_empty(flag: str, value: str) -> str:
+    if not value.strip():
+        message = f"Option {flag!r} has an empty value: leave the option out, or give a value."
+        raise click.BadOptionUsage(flag, message, click.get_current_context(silent=True))
+    return value
 
 
 def _is_value(argument: str) -> bool:

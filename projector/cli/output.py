@@ -79,7 +79,10 @@ def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> N
     # Standard output is only for results.
     sys.stderr.write(f"This would {action}. Type yes to continue: ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip() != "yes":
+    answer = sys.stdin.readline()
+    if not answer.endswith("\n"):
+        sys.stderr.write("\n")  # Ctrl-D leaves the cursor behind the question
+    if answer.strip() != "yes":
         raise refusal("nothing was done")
 
 

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal, LiteralString, TypeAlias
+from typing import Any, LiteralString, TypeAlias
 
 import psycopg
 from psycopg import generators
 from psycopg.adapt import Transformer
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
 from projector.postgres import migrations, pooler
+from projector.postgres.login import UrlSetting, conninfo, named_errors
 from projector.settings import PostgresSettings, refreshed
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -34,7 +34,7 @@ def connect(
     *,
     synchronous_commit: bool = True,
     schema: str = "projector",
-    url_setting: Literal["database_url", "activity_database_url"] = "database_url",
+    url_setting: UrlSetting = "database_url",
 ) -> Connection:
     """A connection in autocommit: UTC, `schema` first on the search path, timeouts of the settings.
 
@@ -42,8 +42,8 @@ def connect(
     variables (PGHOST, PGUSER, …). A URL that came from a file is read again. Raises DatabaseUnavailable, Misconfigured.
     """
     url = getattr(refreshed(settings, DatabaseUnavailable), url_setting).get_secret_value()
-    with mapped_errors():
-        conn = pooler.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}))
+    with mapped_errors(), named_errors(url_setting, url):
+        conn = pooler.connect(conninfo(url_setting, url, _DEFAULTS))
         with closed_on_error(conn):
             conn.execute(
                 """
@@ -143,10 +143,7 @@ def mapped_errors() -> Iterator[None]:
 def _mapped(error: psycopg.Error) -> ProjectorError:
     state, message = error.sqlstate, _message(error)
     if isinstance(error, psycopg.ProgrammingError) and state is None:
-        return Misconfigured(
-            "PROJECTOR_DATABASE_URL is neither a URL nor key=value text that libpq understands (libpq's own message is "
-            "not shown, since it can contain the password)"
-        )
+        return ProjectorError(f"the client of Postgres refused it: {message}")
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # classes 22 and 23, and what psycopg refuses
         return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
     if state is None or state in _ENDED_OR_READ_ONLY or state.startswith(_TRANSIENT):

@@ -8,7 +8,8 @@ from projector.settings.fields import (
     Settings,
     WorkerSettings,
 )
-from projector.settings.sources import load, refreshed, shown, token_file, unknown_variables, variable
+from projector.settings.sources import load, refreshed, shown, token_file, unknown_variables
+from projector.settings.wording import variable
 
 __all__ = [
     "BatchLimits",

@@ -4,12 +4,28 @@ Each part of the projector takes its own group: nothing is copied from one class
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
+
+from projector.settings.wording import variable
 
 _KIBI = 1024
 _MIN_REDACT_KEY = 16
+
+Number = Annotated[int, Field(le=2**31 - 1)]
+"""The numbers of Postgres' settings and of the Kafka protocol have 32 bits."""
+_UPPER = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
+_LOWER = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
 
 
 class Group(BaseModel):
@@ -29,10 +45,10 @@ class KafkaSettings(Group):
     group_id: str = Field("delegations-projector", min_length=1, description="the consumer group of all replicas")
     group_instance_id: str | None = Field(None, description="name of a static member, unique per replica")
 
-    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _UPPER] = Field(
         "PLAINTEXT", description="security protocol of the connection to Kafka"
     )
-    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] | None = Field(
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], _UPPER] | None = Field(
         None, description="how to log in to Kafka, with SASL_PLAINTEXT or SASL_SSL"
     )
     sasl_username: str | None = Field(None, description="for PLAIN and SCRAM")
@@ -46,15 +62,15 @@ class KafkaSettings(Group):
     ssl_key_password: SecretStr | None = Field(None, description="password of the private key")
     ssl_check_hostname: bool = Field(True, description="whether the broker's certificate must contain its host name")
 
-    session_timeout_ms: int = Field(
+    session_timeout_ms: Number = Field(
         12_000, ge=1_000, description="the group removes a member without a heartbeat for this time"
     )
-    heartbeat_interval_ms: int = Field(3_000, ge=100, description="time between two heartbeats of a member")
-    max_poll_interval_ms: int = Field(
+    heartbeat_interval_ms: Number = Field(3_000, ge=100, description="time between two heartbeats of a member")
+    max_poll_interval_ms: Number = Field(
         60_000, ge=5_000, description="the group removes a member that does not poll for this time"
     )
-    metadata_max_age_ms: int = Field(15_000, ge=1_000, description="new partitions are found within this time")
-    max_partition_fetch_bytes: int = Field(
+    metadata_max_age_ms: Number = Field(15_000, ge=1_000, description="new partitions are found within this time")
+    max_partition_fetch_bytes: Number = Field(
         _KIBI * _KIBI, ge=_KIBI, description="compressed bytes that one fetch may return per partition"
     )
 
@@ -70,12 +86,20 @@ class KafkaSettings(Group):
     @model_validator(mode="after")
     def _login_complete(self) -> "KafkaSettings":
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
-            raise ValueError(f"security_protocol {self.security_protocol} needs a sasl_mechanism")
+            raise ValueError(
+                f"{variable('security_protocol')}={self.security_protocol} needs {variable('sasl_mechanism')}"
+            )
         if self.sasl_mechanism == "OAUTHBEARER" and self.sasl_oauth_token is None:
-            raise ValueError("sasl_mechanism OAUTHBEARER needs sasl_oauth_token, or better sasl_oauth_token_file")
+            raise ValueError(
+                f"{variable('sasl_mechanism')}=OAUTHBEARER needs {variable('sasl_oauth_token')}, or better "
+                f"{variable('sasl_oauth_token')}_FILE"
+            )
         by_password = self.sasl_mechanism is not None and self.sasl_mechanism != "OAUTHBEARER"
         if by_password and not (self.sasl_username and self.sasl_password):
-            raise ValueError(f"sasl_mechanism {self.sasl_mechanism} needs sasl_username and sasl_password")
+            raise ValueError(
+                f"{variable('sasl_mechanism')}={self.sasl_mechanism} needs {variable('sasl_username')} and "
+                f"{variable('sasl_password')}"
+            )
         return self
 
 
@@ -93,32 +117,34 @@ class PostgresSettings(Group):
     synchronous_commit: bool = Field(
         False, description="whether a commit waits for the disk; off loses nothing: the topic is read again"
     )
-    idle_in_transaction_timeout_ms: int = Field(
+    idle_in_transaction_timeout_ms: Number = Field(
         8_000, ge=100, description="Postgres ends a session that is idle in a transaction for this time"
     )
-    lock_timeout_ms: int = Field(
+    lock_timeout_ms: Number = Field(
         5_000, ge=100, description="a statement that waits longer for a lock fails and is retried"
     )
-    statement_timeout_ms: int = Field(30_000, ge=100, description="a statement that takes longer fails and is retried")
+    statement_timeout_ms: Number = Field(
+        30_000, ge=100, description="a statement that takes longer fails and is retried"
+    )
 
 
 class BatchLimits(Group):
     """How much one transaction projects at most. A single record may be larger than `batch_bytes`."""
 
-    batch_records: int = Field(5_000, ge=1, description="maximum number of records per transaction")
-    batch_bytes: int = Field(8 * _KIBI * _KIBI, ge=1, description="maximum bytes of values per transaction")
+    batch_records: Number = Field(5_000, ge=1, description="maximum number of records per transaction")
+    batch_bytes: Number = Field(8 * _KIBI * _KIBI, ge=1, description="maximum bytes of values per transaction")
 
 
 class WorkerSettings(BatchLimits):
     """How `projector run` works: batches, time limits, reports."""
 
-    stalled_after_seconds: int = Field(
+    stalled_after_seconds: Number = Field(
         60, ge=5, description="a partition with lag and without progress for this time gets a new consumer"
     )
-    stop_within_seconds: int = Field(
+    stop_within_seconds: Number = Field(
         20, ge=1, description="a member that cannot stop within this time after a signal exits at once"
     )
-    summary_seconds: int = Field(60, ge=1, description="time between two summaries in the log of `run`")
+    summary_seconds: Number = Field(60, ge=1, description="time between two summaries in the log of `run`")
     health_file: Path | None = Field(
         None, description="a file that `run` rewrites every second, for `projector health`; default: none"
     )
@@ -127,14 +153,16 @@ class WorkerSettings(BatchLimits):
 class LogSettings(Group):
     """The format and the level of log lines."""
 
-    log_format: Literal["human", "json"] = Field("human", description="format of the log lines")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="lowest level that is logged")
+    log_format: Annotated[Literal["human", "json"], _LOWER] = Field("human", description="format of the log lines")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _UPPER] = Field(
+        "INFO", description="lowest level that is logged"
+    )
 
 
 class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings):
     """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
 
-    rebuild_grace_seconds: int = Field(
+    rebuild_grace_seconds: Number = Field(
         900,
         ge=0,
         description="`verify` and `rebuild` do not count a row without an event as drift while it is younger than "
@@ -153,16 +181,17 @@ class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings):
 
     @model_validator(mode="after")
     def _timeouts_in_order(self) -> "Settings":
-        if self.heartbeat_interval_ms >= self.session_timeout_ms:
-            raise ValueError("heartbeat_interval_ms must be below session_timeout_ms")
+        self._require_below("heartbeat_interval_ms", "session_timeout_ms", "")
         # A frozen member must lose its locks before the group gives its partitions to another member.
-        if self.idle_in_transaction_timeout_ms >= self.session_timeout_ms:
-            raise ValueError(
-                "idle_in_transaction_timeout_ms must be below session_timeout_ms, or a frozen member's locks outlive it"
-            )
-        if self.statement_timeout_ms >= self.max_poll_interval_ms:
-            raise ValueError(
-                "statement_timeout_ms must be below max_poll_interval_ms, or the group removes a member during a "
-                "slow statement"
-            )
+        self._require_below(
+            "idle_in_transaction_timeout_ms", "session_timeout_ms", ", or a frozen member's locks outlive it"
+        )
+        self._require_below(
+            "statement_timeout_ms", "max_poll_interval_ms", ", or the group removes a member during a slow statement"
+        )
         return self
+
+    def _require_below(self, lower: str, upper: str, reason: str) -> None:
+        low, high = getattr(self, lower), getattr(self, upper)
+        if low >= high:
+            raise ValueError(f"{variable(lower)} ({low}) must be below {variable(upper)} ({high}){reason}")

@@ -10,8 +10,8 @@ from pydantic import SecretStr, ValidationError
 
 from projector.errors import Misconfigured, Unavailable
 from projector.settings.fields import Group, Settings
+from projector.settings.wording import PREFIX, sentence, variable
 
-PREFIX = "PROJECTOR_"
 _SIMILAR = 0.85
 _ROTATED = {
     "database_url",
@@ -33,10 +33,13 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     """
     flags = flags or {}
     files = {name: path for name, path in _files(environment).items() if name not in flags}
+    values = {**_variables(environment), **_contents(files), **flags}
+    sources = {name: f"--{name.replace('_', '-')} ({variable(name)})" for name in flags}
+    sources |= {name: f"{variable(name)}_FILE" for name in files}
     try:
-        settings = Settings.model_validate({**_variables(environment), **_contents(files), **flags})
+        settings = Settings.model_validate(values)
     except ValidationError as error:
-        raise Misconfigured("; ".join(_sentence(each["loc"], each["msg"]) for each in error.errors())) from None
+        raise Misconfigured("; ".join(sentence(each, sources) for each in error.errors())) from None
     settings._files.update(files)
     return settings
 
@@ -65,15 +68,10 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> dict[str, 
     return {name: matches[0] for name, matches in similar.items() if matches}
 
 
-def variable(name: str) -> str:
-    """The environment variable of a setting."""
-    return PREFIX + name.upper()
-
-
 def token_file(environment: Mapping[str, str] = os.environ) -> Path | None:
     """The file of the OAUTHBEARER token, if there is one. Tokens expire, so each login reads the file again."""
-    name = environment.get(f"{PREFIX}SASL_OAUTH_TOKEN_FILE")
-    return Path(name) if name else None
+    name = environment.get(f"{PREFIX}SASL_OAUTH_TOKEN_FILE", "")
+    return Path(name) if name.strip() else None
 
 
 def shown(settings: Settings) -> dict[str, str]:
@@ -84,7 +82,7 @@ def shown(settings: Settings) -> dict[str, str]:
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:
     values = {name: environment.get(variable(name), "") for name in Settings.model_fields}
-    return {name: value for name, value in values.items() if value.strip()}
+    return {name: _text(variable(name), value) for name, value in values.items() if value.strip()}
 
 
 def _files(environment: Mapping[str, str]) -> dict[str, Path]:
@@ -104,7 +102,7 @@ def _contents(files: Mapping[str, Path]) -> dict[str, str]:
     contents = {}
     for name, path in files.items():
         try:
-            contents[name] = path.read_text(encoding="utf-8").rstrip("\r\n")
+            contents[name] = _text(f"{variable(name)}_FILE", path.read_text(encoding="utf-8").rstrip("\r\n"))
         except OSError as error:
             raise Misconfigured(f"{variable(name)}_FILE: {path} cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -114,6 +112,8 @@ def _contents(files: Mapping[str, Path]) -> dict[str, str]:
     return contents
 
 
-def _sentence(location: tuple[int | str, ...], message: str) -> str:
-    name = variable(str(location[0])) + ": " if location else ""
-    return name + message.removeprefix("Value error, ")
+def _text(name: str, value: str) -> str:
+    """The value, if libpq and the Kafka client can take it. Raises Misconfigured."""
+    if "\0" in value or (not value.isascii() and value != value.encode(errors="replace").decode()):
+        raise Misconfigured(f"{name}: its value is not UTF-8, or has U+0000")
+    return value

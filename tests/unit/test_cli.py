@@ -4,6 +4,7 @@ import inspect
 import io
 import json
 import pkgutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -115,6 +116,23 @@ def test_several_values_end_at_a_flag_or_two_dashes() -> None:
     params = parse("explain", "--recording", "a", "b", "--caller", "c", "--", "-d")
     assert [str(path) for path in params["recording"]] == ["a", "b"]
     assert (params["caller"], params["delegation"]) == ("c", "-d")
+
+
+EMPTY_OPTIONS = sorted(
+    {
+        (" ".join(names), param.opts[0])
+        for names in COMMANDS
+        for param in find(names).params
+        if isinstance(param, click.Option) and not param.is_flag
+    }
+)
+
+
+@pytest.mark.parametrize(("names", "flag"), [*EMPTY_OPTIONS, ("config", "--topic"), ("run", "--group-instance-id")])
+@pytest.mark.parametrize("given", ["{}=", "{}= ", "{} ''"])
+def test_empty_option_is_a_usage_error(names: str, flag: str, given: str) -> None:
+    with pytest.raises(click.UsageError, match=f"Option '{flag}' has an empty value: leave the option out, or give"):
+        parse(names, *shlex.split(given.replace("= ", "=' '").format(flag)))
 
 
 def test_negative_number_is_a_value() -> None:

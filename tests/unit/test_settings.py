@@ -15,6 +15,13 @@ def no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable(name), raising=False)
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("old\n")
+    return path
+
+
 def test_default_timeouts_are_in_order() -> None:
     settings = load({}, {})
     assert (settings.topic, settings.group_id) == ("activity-log", "delegations-projector")
@@ -50,36 +57,86 @@ def test_variable_and_its_file_are_refused_together(tmp_path: Path) -> None:
         load({}, both)
 
 
+BELOW = "PROJECTOR_{} ({}) must be below PROJECTOR_{} ({})"
+
+
 @pytest.mark.parametrize(
-    ("flags", "sentence"),
+    ("values", "sentence"),
     [
-        ({"batch_records": "many"}, "PROJECTOR_BATCH_RECORDS: Input should be a valid integer"),
-        ({"batch_records": "0"}, "PROJECTOR_BATCH_RECORDS: Input should be greater than or equal to 1"),
-        ({"topic": ""}, "PROJECTOR_TOPIC: "),
+        ({"batch_records": "many"}, "PROJECTOR_BATCH_RECORDS: 'many' is not a whole number"),
+        ({"batch_records": "1.5"}, "PROJECTOR_BATCH_RECORDS: '1.5' is not a whole number"),
+        ({"batch_records": "0"}, "PROJECTOR_BATCH_RECORDS: '0' is too small: the minimum is 1"),
+        (
+            {"lock_timeout_ms": "2147483648"},
+            "PROJECTOR_LOCK_TIMEOUT_MS: '2147483648' is too large: the maximum is 2147483647",
+        ),
+        ({"lock_timeout_ms": "9" * 5000}, "PROJECTOR_LOCK_TIMEOUT_MS: '" + "9" * 60 + "' is too large"),
         ({"bootstrap_servers": "a:1,b"}, "PROJECTOR_BOOTSTRAP_SERVERS: 'b' is not host:port"),
         ({"bootstrap_servers": ":9092"}, "PROJECTOR_BOOTSTRAP_SERVERS: ':9092' is not host:port"),
-        ({"log_format": "xml"}, "PROJECTOR_LOG_FORMAT: Input should be 'human' or 'json'"),
-        ({"heartbeat_interval_ms": "12000"}, "heartbeat_interval_ms must be below session_timeout_ms"),
+        ({"log_format": "xml"}, "PROJECTOR_LOG_FORMAT: 'xml' is not one of human, json"),
+        ({"ssl_check_hostname": "maybe"}, "PROJECTOR_SSL_CHECK_HOSTNAME: 'maybe' is neither true nor false"),
+        ({"topic": "\udcff"}, "PROJECTOR_TOPIC: its value is not UTF-8, or has U+0000"),
+        (
+            {"heartbeat_interval_ms": "12000"},
+            BELOW.format("HEARTBEAT_INTERVAL_MS", 12000, "SESSION_TIMEOUT_MS", 12000),
+        ),
         (
             {"idle_in_transaction_timeout_ms": "12000"},
-            "idle_in_transaction_timeout_ms must be below session_timeout_ms",
+            BELOW.format("IDLE_IN_TRANSACTION_TIMEOUT_MS", 12000, "SESSION_TIMEOUT_MS", 12000),
         ),
-        ({"statement_timeout_ms": "60000"}, "statement_timeout_ms must be below max_poll_interval_ms"),
-        ({"security_protocol": "SASL_SSL"}, "security_protocol SASL_SSL needs a sasl_mechanism"),
-        ({"sasl_mechanism": "PLAIN", "sasl_username": "me"}, "PLAIN needs sasl_username and sasl_password"),
-        ({"sasl_mechanism": "OAUTHBEARER"}, "OAUTHBEARER needs sasl_oauth_token, or better sasl_oauth_token_file"),
+        (
+            {"statement_timeout_ms": "60000"},
+            BELOW.format("STATEMENT_TIMEOUT_MS", 60000, "MAX_POLL_INTERVAL_MS", 60000),
+        ),
+        ({"security_protocol": "SASL_SSL"}, "PROJECTOR_SECURITY_PROTOCOL=SASL_SSL needs PROJECTOR_SASL_MECHANISM"),
+        (
+            {"sasl_mechanism": "PLAIN", "sasl_username": "me"},
+            "PROJECTOR_SASL_MECHANISM=PLAIN needs PROJECTOR_SASL_USERNAME and PROJECTOR_SASL_PASSWORD",
+        ),
+        (
+            {"sasl_mechanism": "OAUTHBEARER"},
+            "PROJECTOR_SASL_MECHANISM=OAUTHBEARER needs PROJECTOR_SASL_OAUTH_TOKEN, or better PROJECTOR_SASL_OAUTH",
+        ),
     ],
     ids=lambda given: "" if isinstance(given, str) else " ".join(given),
 )
-def test_error_names_the_setting_and_what_was_expected(flags: dict[str, str], sentence: str) -> None:
+def test_error_names_the_setting_the_value_and_what_was_expected(values: dict[str, str], sentence: str) -> None:
     with pytest.raises(Misconfigured) as raised:
-        load(flags, {})
-    assert sentence in str(raised.value)
+        load({}, {variable(name): value for name, value in values.items()})
+    assert str(raised.value).startswith(sentence)
 
 
-def test_error_names_every_wrong_value() -> None:
-    with pytest.raises(Misconfigured, match=r"PROJECTOR_TOPIC.*; PROJECTOR_BATCH_RECORDS"):
-        load({"batch_records": "many", "topic": ""}, {})
+def test_error_names_the_flag_or_the_file_of_a_wrong_value(file: Path) -> None:
+    with pytest.raises(Misconfigured) as raised:
+        load({"batch_records": "many"}, {"PROJECTOR_BATCH_BYTES_FILE": str(file)})
+    assert str(raised.value) == (
+        "--batch-records (PROJECTOR_BATCH_RECORDS): 'many' is not a whole number; "
+        "PROJECTOR_BATCH_BYTES_FILE: 'old' is not a whole number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "used"),
+    [("security_protocol", "ssl", "SSL"), ("log_level", "debug", "DEBUG"), ("log_format", "JSON", "json")],
+)
+def test_choice_may_be_written_in_any_case(name: str, value: str, used: str) -> None:
+    assert getattr(load({}, {variable(name): value}), name) == used
+
+
+@pytest.mark.parametrize("empty", ["", "  ", "\t\n"])
+@pytest.mark.parametrize("name", [name for setting in Settings.model_fields for name in (setting, f"{setting}_file")])
+def test_empty_variable_counts_as_not_set(name: str, empty: str) -> None:
+    assert load({}, {variable(name): empty}) == load({}, {})
+
+
+def test_file_is_used_beside_its_empty_variable(file: Path) -> None:
+    assert load({}, {"PROJECTOR_TOPIC": "", "PROJECTOR_TOPIC_FILE": str(file)}).topic == "old"
+
+
+def test_empty_file_is_refused(file: Path) -> None:
+    file.write_text("\n")
+    with pytest.raises(Misconfigured, match=r"PROJECTOR_TOPIC_FILE: .*/secret is empty"):
+        load({}, {"PROJECTOR_TOPIC_FILE": str(file)})
 
 
 def test_error_does_not_contain_a_secret() -> None:
@@ -141,13 +198,6 @@ def rotated(environment: dict[str, str], flags: dict[str, str] | None = None) ->
     for path in environment.values():
         Path(path).write_text("new\n")
     return refreshed(settings, DatabaseUnavailable)
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "secret"
-    path.write_text("old\n")
-    return path
 
 
 @pytest.mark.parametrize("name", ["database_url", "activity_database_url", "sasl_password", "ssl_key_password"])
