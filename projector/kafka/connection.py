@@ -61,7 +61,7 @@ def require_reachable(bootstrap_servers: str) -> None:
             raise Misconfigured(f"PROJECTOR_BOOTSTRAP_SERVERS: {address.strip()!r} is not host:port") from error
         except OSError as error:
             reasons.append(f"{address.strip()}: {error.strerror or error}")
-    raise BrokerUnavailable("Kafka does not answer: " + "; ".join(reasons))
+    raise BrokerUnavailable("PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: " + "; ".join(reasons))
 
 
 def consumer(configs: Mapping[str, object]) -> Any:

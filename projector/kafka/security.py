@@ -32,9 +32,10 @@ def _tls(settings: KafkaSettings) -> dict[str, object]:
         "ssl_certfile": settings.ssl_cert_file,
         "ssl_keyfile": settings.ssl_key_file,
     }
-    for path in files.values():
+    for setting in ("ssl_ca_file", "ssl_cert_file", "ssl_key_file"):
+        path = getattr(settings, setting)
         if path is not None and not path.is_file():
-            raise Misconfigured(f"{path} is not a file: a certificate or key for TLS was expected there")
+            raise Misconfigured(f"PROJECTOR_{setting.upper()}: {path} is not a file, expected one in PEM")
     password = settings.ssl_key_password
     return {
         **{name: str(path) for name, path in files.items() if path is not None},

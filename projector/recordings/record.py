@@ -12,7 +12,7 @@ from projector.contract.envelope import Activity, Record, open_value
 from projector.contract.translate import Translation, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
-from projector.errors import Misconfigured
+from projector.errors import Misconfigured, ProjectorError
 from projector.kafka.reader import TopicReader
 from projector.recordings.file import RecordedRecord, write_recording
 from projector.recordings.redaction import Redaction
@@ -186,8 +186,11 @@ def _temporary_file(out: Path) -> Iterator[Path]:
 
 
 def _publish(file: Path, out: Path, *, replace: bool) -> None:
-    """Rename a complete file to `out`."""
-    with file.open("rb") as content:
-        os.fsync(content.fileno())
-    require_writable(out, replace=replace)  # another process may have written it meanwhile
-    file.replace(out)
+    """Rename a complete file to `out`. Raises ProjectorError if the disk does not hold it."""
+    try:
+        with file.open("rb") as content:
+            os.fsync(content.fileno())
+        require_writable(out, replace=replace)  # another process may have written it meanwhile
+        file.replace(out)
+    except OSError as error:
+        raise ProjectorError(f"the recording {out} cannot be written: {error.strerror or error}") from error

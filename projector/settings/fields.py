@@ -3,6 +3,7 @@
 Each part of the projector takes its own group: nothing is copied from one class to another.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -148,6 +149,13 @@ class WorkerSettings(BatchLimits):
     health_file: Path | None = Field(
         None, description="a file that `run` rewrites every second, for `projector health`; default: none"
     )
+
+    @field_validator("health_file")
+    @classmethod
+    def _no_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and os.path.isdir(value):
+            raise ValueError(f"{str(value)!r} is a folder: name a file")
+        return value
 
 
 class LogSettings(Group):

@@ -9,7 +9,7 @@ from testbed.demo.run import Options, ProcessFailed, ServerUnavailable, run_demo
 
 
 def main() -> int:
-    """Run the demo: 0 if the view equals the log, 1 if not, 2 if a server cannot be started.
+    """Run the demo: 0 if the view equals the log, 1 if not, 2 if a server cannot be started, 130 after Ctrl-C.
 
     It ignores the settings PROJECTOR_…, so it never reaches another database.
     """
@@ -20,6 +20,12 @@ def main() -> int:
     except (ServerUnavailable, ProcessFailed) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 2 if isinstance(error, ServerUnavailable) else 1
+    except KeyboardInterrupt:
+        left = (
+            "what --keep left running, if it was ready, goes on" if options.keep else "everything it started was ended"
+        )
+        sys.stderr.write(f"\ndemo: interrupted: {left}\n")
+        return 130
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -201,6 +201,14 @@ def test_health_without_a_file_is_a_misconfiguration() -> None:
     assert "PROJECTOR_HEALTH_FILE is not set" in done.err
 
 
+@pytest.mark.parametrize("command", [["health"], ["run"], ["run", "--members", "2"]], ids=" ".join)
+@pytest.mark.parametrize("folder", ["/", ".", ".."])
+def test_health_file_must_not_be_a_folder(command: list[str], folder: str) -> None:
+    done = run_projector(*command, health_file=folder)
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"projector: PROJECTOR_HEALTH_FILE: '{folder}' is a folder: name a file\n"
+
+
 def test_health_without_a_report_fails(tmp_path: Path) -> None:
     done = run_projector("health", health_file=str(tmp_path / "health"))
     assert done.code == 1

@@ -66,6 +66,15 @@ def test_view_equals_log_after_kill(postgres: Postgres, kafka: str) -> None:
     assert demo_databases(postgres) == []
 
 
+def test_ctrl_c_ends_everything_without_a_traceback(postgres: Postgres, kafka: str) -> None:
+    with demo(postgres, kafka) as running:
+        read_until(running, "SIGKILL")
+        running.send_signal(signal.SIGINT)
+        _, errors = running.communicate(timeout=120)
+    assert (running.returncode, errors) == (130, "\ndemo: interrupted: everything it started was ended\n")
+    assert demo_databases(postgres) == []
+
+
 def test_row_edited_meanwhile_is_printed(postgres: Postgres, kafka: str) -> None:
     with demo(postgres, kafka) as running:
         database = read_until(running, "database (projector_demo_[0-9a-f]+)")[1]

@@ -162,7 +162,7 @@ def test_row_of_a_member_is_equal(cluster: Cluster) -> None:
 def test_unavailable_server_is_one_sentence(platform: Platform) -> None:
     no_kafka = run_projector("explain", "d-1", database_url=platform.database_url, bootstrap_servers=NOWHERE)
     assert (no_kafka.code, no_kafka.out) == (1, "")
-    assert f"projector: Kafka does not answer: {NOWHERE}" in no_kafka.err
+    assert f"projector: PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: {NOWHERE}" in no_kafka.err
     no_postgres = run_projector("explain", "d-1", database_url=f"postgresql://{NOWHERE}/nothing")
     assert (no_postgres.code, no_postgres.out) == (1, "")
     assert "onnection refused" in no_postgres.err

@@ -85,11 +85,11 @@ def test_status_without_kafka_shows_the_positions(replayed: str) -> None:
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 4, 1234)")
     done = run_projector("status", database_url=replayed, bootstrap_servers=NOWHERE)
     assert done.code == 1
-    assert f"projector: Kafka does not answer: {NOWHERE}: Connection refused" in done.err
+    assert f"projector: PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: {NOWHERE}: Connection refused" in done.err
     assert "1,234" in done.out
     report = run_projector("status", "--json", database_url=replayed, bootstrap_servers=NOWHERE)
     assert report.code == 1
-    assert report.json()["kafka"].startswith("Kafka does not answer")
+    assert report.json()["kafka"].startswith("PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer")
     assert report.json()["partitions"][0]["lag_records"] is None
 
 

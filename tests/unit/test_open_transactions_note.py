@@ -10,4 +10,5 @@ def test_broker_that_does_not_answer_is_named_and_no_error(capsys: pytest.Captur
     note_open_transactions(KafkaSettings(bootstrap_servers="127.0.0.1:1"), "not compared")
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Kafka did not tell whether transactions are open: Kafka does not answer: 127.0.0.1:1" in err
+    sentence = "PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: 127.0.0.1:1"
+    assert f"Kafka did not tell whether transactions are open: {sentence}" in err

@@ -75,6 +75,8 @@ BELOW = "PROJECTOR_{} ({}) must be below PROJECTOR_{} ({})"
         ({"bootstrap_servers": ":9092"}, "PROJECTOR_BOOTSTRAP_SERVERS: ':9092' is not host:port"),
         ({"log_format": "xml"}, "PROJECTOR_LOG_FORMAT: 'xml' is not one of human, json"),
         ({"ssl_check_hostname": "maybe"}, "PROJECTOR_SSL_CHECK_HOSTNAME: 'maybe' is neither true nor false"),
+        ({"health_file": "/"}, "PROJECTOR_HEALTH_FILE: '/' is a folder: name a file"),
+        ({"health_file": ".."}, "PROJECTOR_HEALTH_FILE: '..' is a folder: name a file"),
         ({"topic": "\udcff"}, "PROJECTOR_TOPIC: its value is not UTF-8, or has U+0000"),
         (
             {"heartbeat_interval_ms": "12000"},
