@@ -62,19 +62,19 @@ def _failed_login(name: str, url: str, message: str) -> ProjectorError:
             f"{name}: its host, port or database is wrong. They are not shown, since they may be a part of the "
             "password. In a URL a password has %40 for @, %2F for /, %3A for : and %25 for %"
         )
-    place = ", ".join(f"{key} {value}" for key, value in address.items())
+    place = f"(user {address['user']}, database {address['database']}, host {address['host']}, port {address['port']})"
     if url:
-        sentence = f"{name} ({place}): {message}"
+        sentence = f"{name} {place}: {message}"
     elif used := _libpq_variables():
-        sentence = f"{name} is not set, and the address of {', '.join(used)} ({place}) failed: {message}"
+        sentence = f"{name} is not set, and the address of {', '.join(used)} {place} failed: {message}"
     else:
-        return Misconfigured(f"{name} is not set. The default address of libpq ({place}) failed: {message}")
+        return Misconfigured(f"{name} is not set. The default address of libpq {place} failed: {message}")
     return LoginRefused(sentence) if _REFUSED.search(message) else DatabaseUnavailable(sentence)
 
 
 def _address(given: Mapping[str, Any]) -> dict[str, str]:
     """Where libpq connects: what the URL has, else what its variables (PGHOST, …) or its defaults have."""
-    defaults = {option.keyword.decode(): (option.val or b"").decode() for option in Conninfo.get_defaults()}
+    defaults = {option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in Conninfo.get_defaults()}
     used = {**defaults, **{key: str(value) for key, value in given.items() if value}}
     return {
         "user": used["user"],
