@@ -74,7 +74,9 @@ def _failed_login(name: str, url: str, message: str) -> ProjectorError:
 
 def _address(given: Mapping[str, Any]) -> dict[str, str]:
     """Where libpq connects: what the URL has, else what its variables (PGHOST, …) or its defaults have."""
-    defaults = {option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in Conninfo.get_defaults()}
+    defaults = {
+        option.keyword.decode(): (option.val or b"").decode(errors="replace") for option in Conninfo.get_defaults()
+    }
     used = {**defaults, **{key: str(value) for key, value in given.items() if value}}
     return {
         "user": used["user"],

@@ -47,7 +47,8 @@ def interruptible(advice: str = "") -> Iterator[None]:
             sys.__unraisablehook__(ignored)
             return
         _handle_with(interrupt)
-        timer = threading.Timer(_AGAIN_SECONDS, signal.raise_signal, [ignored.exc_value.code - 128])
+        arguments = [threading.get_ident(), ignored.exc_value.code - 128]
+        timer = threading.Timer(_AGAIN_SECONDS, signal.pthread_kill, arguments)  # it also ends a wait of this thread
         timer.daemon = True
         timer.start()
 
