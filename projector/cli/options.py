@@ -156,7 +156,7 @@ def _take_values(flag: str, option: click.Option, rest: deque[str]) -> list[str]
 
 
 def _not_empty(flag: str, value: str) -> str:
-    if not value.strip():
+    if not value:  # one of blanks may be the id of a delegation
         message = f"Option {flag!r} has an empty value: leave the option out, or give a value."
         raise click.BadOptionUsage(flag, message, click.get_current_context(silent=True))
     return value

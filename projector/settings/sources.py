@@ -36,6 +36,8 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     values = {**_variables(environment), **_contents(files), **flags}
     sources = {name: f"--{name.replace('_', '-')} ({variable(name)})" for name in flags}
     sources |= {name: f"{variable(name)}_FILE" for name in files}
+    if blank := [sources[name] for name, value in flags.items() if isinstance(value, str) and not value.strip()]:
+        raise Misconfigured(f"{', '.join(blank)}: the value is empty: leave the flag out, or give a value")
     try:
         settings = Settings.model_validate(values)
     except ValidationError as error:

@@ -90,7 +90,7 @@ def test_empty_list_names_the_dead_letters_that_exist(two_topics: str, database_
         (["list", "--topic", "other", "--every-topic"], "--topic is not allowed with --every-topic"),
         (["discard", "--topic", "other", "--every-topic", "--yes"], "--topic is not allowed with --every-topic"),
         (["list", "--field", "\udcff"], "must be a text in UTF-8 that is not empty"),
-        (["discard", "--reason", "", "--yes"], "must be a text in UTF-8 that is not empty"),
+        (["discard", "--reason", "", "--yes"], "Option '--reason' has an empty value"),
         (["retry", "--reason", "x", "0", "1"], "give either --all, --every-topic, --reason"),
     ],
     ids=lambda each: " ".join(each) if isinstance(each, list) else "",

@@ -123,7 +123,7 @@ def test_report_names_the_rebuild_command_with_its_source(drifted: Log, tmp_path
             "--from no such file: there is no such file; name topic, activity-logs or recordings",
         ),
         (["rebuild", "--only", "d" * 513], "--only: "),
-        (["rebuild", "--only", ""], "--only: "),
+        (["rebuild", "--only", ""], "Option '--only' has an empty value"),
     ],
 )
 def test_invalid_arguments_are_refused_with_a_sentence(

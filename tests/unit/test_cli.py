@@ -129,10 +129,10 @@ EMPTY_OPTIONS = sorted(
 
 
 @pytest.mark.parametrize(("names", "flag"), [*EMPTY_OPTIONS, ("config", "--topic"), ("run", "--group-instance-id")])
-@pytest.mark.parametrize("given", ["{}=", "{}= ", "{} ''"])
+@pytest.mark.parametrize("given", ["{}=", "{} ''"])
 def test_empty_option_is_a_usage_error(names: str, flag: str, given: str) -> None:
     with pytest.raises(click.UsageError, match=f"Option '{flag}' has an empty value: leave the option out, or give"):
-        parse(names, *shlex.split(given.replace("= ", "=' '").format(flag)))
+        parse(names, *shlex.split(given.format(flag)))
 
 
 def test_negative_number_is_a_value() -> None:

@@ -131,6 +131,14 @@ def test_empty_variable_counts_as_not_set(name: str, empty: str) -> None:
     assert load({}, {variable(name): empty}) == load({}, {})
 
 
+@pytest.mark.parametrize("empty", ["", " "])
+def test_empty_flag_is_refused(empty: str) -> None:
+    with pytest.raises(
+        Misconfigured, match=r"^--group-instance-id \(PROJECTOR_GROUP_INSTANCE_ID\): the value is empty"
+    ):
+        load({"group_instance_id": empty}, {"PROJECTOR_GROUP_INSTANCE_ID": "a"})
+
+
 def test_file_is_used_beside_its_empty_variable(file: Path) -> None:
     assert load({}, {"PROJECTOR_TOPIC": "", "PROJECTOR_TOPIC_FILE": str(file)}).topic == "old"
 
