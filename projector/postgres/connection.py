@@ -7,10 +7,11 @@ from typing import Any, LiteralString, TypeAlias
 import psycopg
 from psycopg import generators
 from psycopg.adapt import Transformer
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
 from projector.postgres import migrations, pooler
-from projector.postgres.login import UrlSetting, conninfo, named_errors
+from projector.postgres.login import UrlSetting, named_errors
 from projector.settings import PostgresSettings, refreshed
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
@@ -43,7 +44,7 @@ def connect(
     """
     url = getattr(refreshed(settings, DatabaseUnavailable), url_setting).get_secret_value()
     with mapped_errors(), named_errors(url_setting, url):
-        conn = pooler.connect(conninfo(url_setting, url, _DEFAULTS))
+        conn = pooler.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}))
         with closed_on_error(conn):
             conn.execute(
                 """

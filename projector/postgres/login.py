@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.pq import Conninfo
 
 from projector.errors import DatabaseUnavailable, LoginRefused, Misconfigured, ProjectorError
@@ -26,37 +26,34 @@ A text in another language is not found. Then the error counts as an outage.
 """
 
 
-def conninfo(setting: UrlSetting, url: str, defaults: Mapping[str, str]) -> str:
-    """The connection string for libpq. Raises Misconfigured if the URL is none; the message has no part of it."""
+@contextmanager
+def named_errors(setting: UrlSetting, url: str) -> Iterator[None]:
+    """Turn an error of a login into ours. It begins with the setting and names the address, never the password."""
     scheme = re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE)
     if scheme and scheme[0] not in ("postgresql://", "postgres://"):
         raise Misconfigured(f"{variable(setting)} starts with {scheme[0]}, expected postgresql://")
     try:
-        return make_conninfo("", **{**defaults, **conninfo_to_dict(url)})
-    except (psycopg.ProgrammingError, UnicodeError):
-        raise Misconfigured(
-            f"{variable(setting)} is neither a URL nor key=value text that libpq understands (libpq's own message is "
-            "not shown, since it can contain the password)"
-        ) from None
-
-
-@contextmanager
-def named_errors(setting: UrlSetting, url: str) -> Iterator[None]:
-    """Turn an error of a login into ours. It begins with the setting and names the address, never the password."""
-    try:
         yield
+    except UnicodeDecodeError:  # what the server sends is not about the login
+        raise
     except UnicodeError as error:  # a host name that IDNA cannot encode
         raise Misconfigured(f"{variable(setting)}: its host is not a host name") from error
     except psycopg.Error as error:
         if error.sqlstate is not None:
             raise
         failed = _failed_login(variable(setting), url, " ".join(str(error).split()))
-        # psycopg itself refuses a value, such as a timeout that is no number.
+        # psycopg itself refuses the text, or a value in it.
         raise Misconfigured(str(failed)) if isinstance(error, psycopg.ProgrammingError) else failed from error
 
 
 def _failed_login(name: str, url: str, message: str) -> ProjectorError:
-    address = _address(conninfo_to_dict(url))
+    try:
+        address = _address(conninfo_to_dict(url))
+    except psycopg.ProgrammingError:
+        return Misconfigured(
+            f"{name} is neither a URL nor key=value text that libpq understands (libpq's own message is not shown, "
+            "since it can contain the password)"
+        )
     if "@" in address["host"] + address["database"] or not re.fullmatch(r"[\d,]*", address["port"]):
         return Misconfigured(
             f"{name}: its host, port or database is wrong. They are not shown, since they may be a part of the "
