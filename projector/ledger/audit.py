@@ -10,7 +10,8 @@ The activity row is written first. It is the source of truth: if the write to th
 row when the event of the activity row arrives.
 
 Each of the two rows has its own transaction, which is committed when the call returns. So `conn` must not be inside a
-transaction: if it is, nothing is written. Each error is logged and stands in the result in place of its row.
+transaction nor in pipeline mode: if it is, nothing is written. Each error is logged and stands in the result in place
+of its row.
 """
 
 import json
@@ -20,11 +21,12 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Generic, NamedTuple, TypeVar
 
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from projector.contract.facts import FAILED, Status
 from projector.errors import Misconfigured
 from projector.ledger import rows, validation
+from projector.ledger.cursors import plain_cursor
 from projector.ledger.rows import AlreadyExists, Connection, Effect, Inserted
 from projector.ledger.validation import Uuid
 
@@ -174,11 +176,7 @@ def _record(
 def _in_own_transaction(conn: Connection, delegation_id: str, part: str, write: Callable[[], T]) -> T | Failed:
     """Write in a new transaction; log and return an error."""
     try:
-        if conn.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-            raise Misconfigured(
-                "the connection is inside a transaction, and its rollback would undo the audit write: use a separate "
-                "connection, or commit first"
-            )
+        _require_outside_transaction(conn)
         with conn.transaction():
             _limit_lock_wait(conn)
             return write()
@@ -188,9 +186,22 @@ def _in_own_transaction(conn: Connection, delegation_id: str, part: str, write: 
         return Failed(error)
 
 
+def _require_outside_transaction(conn: Connection) -> None:
+    if conn.pgconn.pipeline_status != PipelineStatus.OFF:
+        raise Misconfigured(
+            "the connection is in pipeline mode, in which a commit is not known when the call returns: use a separate "
+            "connection, or leave the block of the pipeline first"
+        )
+    if conn.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        raise Misconfigured(
+            "the connection is inside a transaction, and its rollback would undo the audit write: use a separate "
+            "connection, or commit first"
+        )
+
+
 def _limit_lock_wait(conn: Connection) -> None:
     """Wait at most two seconds for a lock in this transaction, unless the caller has set `lock_timeout`."""
-    with rows.plain_cursor(conn) as cursor:
+    with plain_cursor(conn) as cursor:
         cursor.execute(
             """
             SELECT set_config('lock_timeout', '2s', true) WHERE current_setting('lock_timeout') = '0'
@@ -201,7 +212,7 @@ def _limit_lock_wait(conn: Connection) -> None:
 def _insert_activity(conn: Connection, activity: _Activity) -> Written:
     activity_id = str(uuid.uuid4())
     bodies = {"request_body": _json(activity.request_body), "response_body": _json(activity.response_body)}
-    with rows.plain_cursor(conn) as cursor:
+    with plain_cursor(conn) as cursor:
         cursor.execute(
             """
             INSERT INTO activity_logs (id, workspace_id, activity_type, source_id, target_id, method, request_body,

@@ -5,13 +5,13 @@ from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
-from psycopg.rows import tuple_row
 
 from projector.contract.facts import DEFAULT_DEADLINE, FAILED, RANK, Status
 from projector.contract.fields import preview
 from projector.domain.outcomes import Outcome
 from projector.errors import WriteConflict
 from projector.ledger import validation
+from projector.ledger.cursors import plain_cursor, require_all_rows
 from projector.ledger.validation import NewDelegation, Uuid
 
 Connection: TypeAlias = psycopg.Connection[Any]
@@ -82,7 +82,7 @@ def insert(
     transaction has inserted such a row and not committed it yet, the call waits for the end of that transaction.
 
     Raises ValueError for a bad argument; WriteConflict if the existing row was deleted again in each of 10 tries (try
-    again); and psycopg's own errors.
+    again); Misconfigured as `set_status`; and psycopg's own errors.
     """
     new = validation.new_delegation(delegation_id, caller_id, callee_id, task, idempotency_key, deadline)
     for _ in range(_TRIES):
@@ -91,6 +91,7 @@ def insert(
         # A second statement: the first cannot see a row that was committed while it waited for that row.
         if existing := _existing(conn, new):
             return existing
+        require_all_rows(conn)
     raise WriteConflict(
         f"delegation {new.delegation_id} was not inserted: in each of {_TRIES} tries another row with its id or its "
         "idempotency key was in the way, and was deleted a moment later; try again"
@@ -104,11 +105,11 @@ def _insert(conn: Connection, new: NewDelegation) -> bool:
             INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, deadline, idempotency_key)
             VALUES (%(delegation_id)s, %(caller_id)s::uuid, %(callee_id)s::uuid, %(task_preview)s,
                     coalesce(%(deadline)s::timestamptz, now() + %(default_deadline)s::interval), %(idempotency_key)s)
-            ON CONFLICT DO NOTHING
+            ON CONFLICT DO NOTHING RETURNING true
             """,
             new._asdict() | {"task_preview": preview(new.task, "task"), "default_deadline": DEFAULT_DEADLINE},
         )
-        return cursor.rowcount == 1
+        return cursor.fetchone() is not None  # in pipeline mode `rowcount` is not known yet
 
 
 def _existing(conn: Connection, new: NewDelegation) -> AlreadyExists | None:
@@ -143,7 +144,8 @@ def set_status(
     Returns the `Effect`: advanced, filled, duplicate, stale, refused or missing. The row is locked first: if another
     transaction has locked it, the call waits for the end of that transaction, and compares with the row as it is then.
 
-    Raises ValueError for a bad argument, and psycopg's own errors.
+    Raises ValueError for a bad argument, and psycopg's own errors. Raises Misconfigured if row-level security may hide
+    the row from the role of `conn`, or if the client encoding of `conn` is not UTF-8.
     """
     new = validation.status(status)
     return _set_status(
@@ -200,7 +202,7 @@ def heartbeat(conn: Connection, delegation_id: str) -> Effect:
     Returns the `Effect`: heartbeat, refused if the delegation has ended, or missing. The call waits for other
     transactions that have locked the row. `last_heartbeat` and `updated_at` never go back.
 
-    Raises ValueError for a bad argument, and psycopg's own errors.
+    Raises ValueError for a bad argument, Misconfigured as `set_status`, and psycopg's own errors.
     """
     with plain_cursor(conn) as cursor:
         cursor.execute(
@@ -223,9 +225,6 @@ def heartbeat(conn: Connection, delegation_id: str) -> Effect:
 
 def _effect(cursor: psycopg.Cursor[tuple[Any, ...]]) -> Effect:
     row = cursor.fetchone()
+    if row is None:
+        require_all_rows(cursor.connection)
     return Effect(row[0]) if row else Effect.MISSING
-
-
-def plain_cursor(conn: Connection) -> psycopg.Cursor[tuple[Any, ...]]:
-    """A cursor that returns tuples and takes `%s` placeholders; the factories of the connection do not matter."""
-    return psycopg.Cursor(conn, row_factory=tuple_row)
