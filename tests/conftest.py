@@ -100,9 +100,17 @@ def database_url(
     """The URL of a new database with the schema of the projector, without rows."""
     while finished_databases:
         _drop(maintenance, finished_databases.pop())
-    name = f"test_{uuid.uuid4().hex[:12]}"
-    clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-    maintenance.execute(clone.format(sql.Identifier(name), sql.Identifier(template_database)))
+    name = _clone(maintenance, template_database)
+    yield _url_of(postgres, name)
+    finished_databases.append(name)
+
+
+@pytest.fixture(scope="module")
+def shared_database_url(
+    postgres: Postgres, maintenance: Connection, template_database: str, finished_databases: list[str]
+) -> Iterator[str]:
+    """As `database_url`, but one database for all tests of a file: each of them leaves it as it found it."""
+    name = _clone(maintenance, template_database)
     yield _url_of(postgres, name)
     finished_databases.append(name)
 
@@ -129,6 +137,12 @@ def topic(kafka: str) -> str:
     return create_topic(kafka)
 
 
+@pytest.fixture(scope="module")
+def shared_topic(kafka: str) -> str:
+    """As `topic`, but one topic for all tests of a file, which write nothing into it."""
+    return create_topic(kafka)
+
+
 @pytest.fixture
 def cluster(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterator[Cluster]:
     """Members, a producer and the oracle, on the shared Kafka and the test's database."""
@@ -139,6 +153,14 @@ def cluster(database_url: str, kafka: str, topic: str, tmp_path: Path) -> Iterat
 
 def _url_of(postgres: Postgres, database: str) -> str:
     return urlsplit(postgres.url)._replace(path=f"/{database}").geturl()
+
+
+def _clone(maintenance: Connection, template: str) -> str:
+    """Create a database from this one; returns its name."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    clone = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+    maintenance.execute(clone.format(sql.Identifier(name), sql.Identifier(template)))
+    return name
 
 
 def _drop(maintenance: Connection, database: str) -> None:

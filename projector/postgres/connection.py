@@ -1,5 +1,6 @@
 """Connections to Postgres: how they open, how long they wait, and which of our errors its errors become."""
 
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, LiteralString, TypeAlias
@@ -7,17 +8,15 @@ from typing import Any, LiteralString, TypeAlias
 import psycopg
 from psycopg import generators
 from psycopg.adapt import Transformer
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
-from projector.postgres import migrations, pooler
+from projector.postgres import migrations, pooler, session
 from projector.postgres.login import UrlSetting, named_errors
+from projector.postgres.parameters import conninfo
 from projector.settings import PostgresSettings, refreshed
 
 Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 
-_TIMEOUTS = {"connect_timeout": "5", "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3"}
-_DEFAULTS = {"tcp_user_timeout": "10000", **_TIMEOUTS}
 # SQLSTATE classes and codes.
 _TRANSIENT = ("08", "53", "55", "57", "58")
 _ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
@@ -37,41 +36,37 @@ def connect(
     schema: str = "projector",
     url_setting: UrlSetting = "database_url",
 ) -> Connection:
-    """A connection in autocommit: UTC, `schema` first on the search path, timeouts of the settings.
+    """A connection in autocommit, with the session of `session.SETTINGS`, `schema` first on the search path.
 
-    The timeouts make sure that a frozen process holds no lock forever. What the URL leaves out comes from libpq's own
-    variables (PGHOST, PGUSER, …). A URL that came from a file is read again. Raises DatabaseUnavailable, Misconfigured.
+    The timeouts of the settings make sure that a frozen process holds no lock forever. What the URL leaves out comes
+    from libpq's own variables (PGHOST, PGUSER, …). A URL that came from a file is read again. Raises
+    DatabaseUnavailable, Misconfigured.
     """
     url = getattr(refreshed(settings, DatabaseUnavailable), url_setting).get_secret_value()
     with mapped_errors(), named_errors(url_setting, url):
-        conn = pooler.connect(make_conninfo("", **{**_DEFAULTS, **conninfo_to_dict(url)}))
+        conn = pooler.connect(conninfo(url))
         with closed_on_error(conn):
-            conn.execute(
-                """
-                SELECT set_config('search_path', %(schema)s || coalesce(', ' || nullif(current_setting('search_path'),
-                                  ''), ''), false),
-                       set_config('TimeZone', 'UTC', false),
-                       set_config('idle_in_transaction_session_timeout', %(idle)s, false),
-                       set_config('lock_timeout', %(lock)s, false),
-                       set_config('statement_timeout', %(statement)s, false),
-                       set_config('synchronous_commit', %(synchronous_commit)s, false)
-                """,
-                {
-                    "schema": schema,
-                    "idle": str(settings.idle_in_transaction_timeout_ms),
-                    "lock": str(settings.lock_timeout_ms),
-                    "statement": str(settings.statement_timeout_ms),
-                    "synchronous_commit": "on" if synchronous_commit else "off",
-                },
-            )
+            own = {
+                "search_path": schema,
+                "idle_in_transaction_session_timeout": str(settings.idle_in_transaction_timeout_ms),
+                "lock_timeout": str(settings.lock_timeout_ms),
+                "statement_timeout": str(settings.statement_timeout_ms),
+                "synchronous_commit": "on" if synchronous_commit else "off",
+            }
+            session.begin(conn, own)
     return conn
 
 
 def open_view(settings: PostgresSettings, *, synchronous_commit: bool = True) -> Connection:
-    """As `connect`, to a database with every migration of this release. Raises Misconfigured if one is missing."""
+    """As `connect`, to a database with every migration of this release.
+
+    Raises Misconfigured if one is missing, or if row-level security would hide rows from this session.
+    """
     conn = connect(settings, synchronous_commit=synchronous_commit)
     with closed_on_error(conn):
         migrations.require_current(conn)
+        with mapped_errors():
+            session.require_all_rows(conn)
     return conn
 
 
@@ -119,7 +114,10 @@ def send(
     transformer = Transformer(conn)
     transformer.set_dumper_types(types, psycopg.pq.Format.BINARY)
     with mapped_errors():
-        parameters = transformer.dump_sequence(values, ())
+        try:
+            parameters = transformer.dump_sequence(values, ())
+        except (UnicodeEncodeError, OverflowError, struct.error) as error:
+            raise Unwritable(f"psycopg cannot send it: {error}") from error
         conn.pgconn.send_query_params(statement.encode(), parameters, types, transformer.formats)
         conn.wait(generators.send(conn.pgconn))
 
@@ -139,6 +137,8 @@ def mapped_errors() -> Iterator[None]:
         yield
     except psycopg.Error as error:
         raise _mapped(error) from error
+    except UnicodeDecodeError as error:
+        raise ProjectorError(f"a text in the database is not UTF-8 ({error}): correct the row that has it") from error
 
 
 def _mapped(error: psycopg.Error) -> ProjectorError:
@@ -146,7 +146,9 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
     if isinstance(error, psycopg.ProgrammingError) and state is None:
         return ProjectorError(f"the client of Postgres refused it: {message}")
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):  # classes 22 and 23, and what psycopg refuses
-        return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
+        return Unwritable(
+            f"Postgres refused it: {message} (SQLSTATE {state})" if state else f"psycopg refused it: {message}"
+        )
     if state is None or state in _ENDED_OR_READ_ONLY or state.startswith(_TRANSIENT):
         return DatabaseUnavailable(message)
     if state.startswith(_CONFLICT):
@@ -157,6 +159,8 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
         return Unwritable(message)
     if state.startswith(_ABOUT_DATA):
         return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
+    if hidden := session.hidden_rows(error):
+        return Misconfigured(hidden)
     return _not_about_data(state, message)
 
 

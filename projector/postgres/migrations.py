@@ -14,6 +14,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row, tuple_row
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
+from projector.postgres import session
 from projector.postgres.migration_files import Migration, available, shadow_script
 
 
@@ -161,7 +162,8 @@ def _transaction(conn: Connection[Any], step: str = "Reading the schema version"
     except errors.RaiseException as error:  # the SQL file itself raised it, with a sentence for people
         raise Misconfigured(f"{step}: {error.diag.message_primary}. It was rolled back.") from error
     except errors.InsufficientPrivilege as error:
-        raise Misconfigured(f"{step}: {error.diag.message_primary}. Use a role with that privilege.") from error
+        reason = session.hidden_rows(error) or f"{error.diag.message_primary}. Use a role with that privilege."
+        raise Misconfigured(f"{step}: {reason}") from error
     except errors.OperationalError as error:
         raise DatabaseUnavailable(f"{step}: {error}") from error
     except errors.Error as error:

@@ -13,9 +13,6 @@ CREATE OR REPLACE FUNCTION pg_temp.possible_causes(statement text) RETURNS text 
              WHERE ev_class = 'delegations'::regclass AND ev_enabled IN ('O', 'A')
                AND ev_type = CASE statement WHEN 'INSERT' THEN '3' ELSE '2' END
             UNION ALL
-            SELECT 'policy ' || polname FROM pg_policy
-             WHERE polrelid = 'delegations'::regclass AND row_security_active('delegations'::regclass)
-            UNION ALL
             SELECT 'unique index ' || indexrelid::regclass FROM pg_index
              WHERE indrelid = 'delegations'::regclass AND statement = 'INSERT' AND (indisunique OR indisexclusion)
                AND NOT indisprimary

@@ -85,9 +85,13 @@ BEGIN
     END IF;
 
     IF cardinality(updated_delegation_id) > 0 THEN
+        -- Times never go back. A time that Python does not have was read as the first or the last one that it has
+        -- (`times.py`), and must not become that one: the row keeps it.
         UPDATE delegations d
-           SET status = r.status, last_heartbeat = r.last_heartbeat, result_preview = r.result_preview,
-               error_detail = r.error_detail, updated_at = r.updated_at
+           SET status = r.status, result_preview = r.result_preview, error_detail = r.error_detail,
+               last_heartbeat = coalesce(greatest(d.last_heartbeat, nullif(r.last_heartbeat, '0001-01-01 00:00:00+00')),
+                                         r.last_heartbeat),
+               updated_at = greatest(d.updated_at, r.updated_at)
           FROM unnest(updated_delegation_id, updated_status, updated_last_heartbeat, updated_result_preview,
                       updated_error_detail, updated_updated_at, updated_version)
                AS r (delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, version)

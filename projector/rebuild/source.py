@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -187,7 +187,7 @@ def rewind(view: Connection, topic: TopicReader, at: datetime | None, *, over_ga
     log_ranges = topic.log_ranges(known.keys() & set(topic.partitions))
     if over_gaps and topic.topic_id is not None:
         repair.delete_positions(view, topic.name, topic.partitions, topic.topic_id)
-    after = {} if at is None else topic.offsets_at(dict.fromkeys(log_ranges, _ms(at - CLOCKS_DIFFER_BY)))
+    after = {} if at is None else topic.offsets_at(dict.fromkeys(log_ranges, _ms_before(at, CLOCKS_DIFFER_BY)))
     offsets = {}
     for partition, log_range in log_ranges.items():
         offset = known[partition].offset
@@ -199,8 +199,9 @@ def rewind(view: Connection, topic: TopicReader, at: datetime | None, *, over_ga
     positions.reset(view, topic.name, offsets, topic.topic_id)
 
 
-def _ms(at: datetime) -> int:
-    return max(0, int(at.timestamp() * 1000))
+def _ms_before(at: datetime, span: timedelta) -> int:
+    """Milliseconds since 1970, not negative. The time itself may be the first of all datetimes."""
+    return max(0, int((at.timestamp() - span.total_seconds()) * 1000))
 
 
 def fold_lines(into: ShadowProjector, topic: str, lines: Iterable[Record], done: int) -> None:
