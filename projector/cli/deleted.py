@@ -10,7 +10,7 @@ from projector.cli.exit_codes import DONE, FAILED, NOTHING_FOUND
 from projector.cli.output import as_json, columns, confirm, escape, note, when
 from projector.errors import NothingFound
 from projector.postgres import deleted
-from projector.postgres.connection import Connection, open_view
+from projector.postgres.connection import Connection, mapped_errors, open_view
 from projector.postgres.deleted import Deleted, Restored, Selection
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
@@ -19,7 +19,7 @@ from projector.texts import counted
 
 def list_latest(settings: Settings, run: UUID | None, limit: int, json_output: bool) -> int:
     """Print the latest entries."""
-    with open_view(settings) as conn:
+    with open_view(settings) as conn, mapped_errors():
         entries = deleted.latest(conn, Selection(run_id=run), limit=limit)
         total = deleted.count(conn, Selection(run_id=run))
     if json_output:
@@ -35,7 +35,7 @@ def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, se
     """Put the selected entries back, and print each that could not be."""
     selected = _selected(delegations, run, select_all)
     restored = refused = 0
-    with open_view(settings) as conn:
+    with open_view(settings) as conn, mapped_errors():
         missing = _missing(conn, selected)
         prepare(conn)
         for entry in deleted.restore(conn, selected):
@@ -53,7 +53,7 @@ def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, se
 def discard(settings: Settings, delegations: Sequence[str], run: UUID | None, select_all: bool, yes: bool) -> int:
     """Delete the selected entries for good. Ask first."""
     selected = _selected(delegations, run, select_all)
-    with open_view(settings) as conn:
+    with open_view(settings) as conn, mapped_errors():
         missing = _missing(conn, selected)
         known = deleted.until_now(conn, selected)
         found = deleted.count(conn, known)

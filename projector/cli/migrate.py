@@ -3,7 +3,7 @@
 from projector.cli.exit_codes import DONE
 from projector.cli.output import confirm
 from projector.postgres import migrations
-from projector.postgres.connection import connect
+from projector.postgres.connection import connect, mapped_errors
 from projector.postgres.queries import triggers_and_rules
 from projector.settings import Settings
 from projector.texts import counted
@@ -11,7 +11,7 @@ from projector.texts import counted
 
 def up(settings: Settings) -> int:
     """Apply the pending migrations."""
-    with connect(settings) as conn:
+    with connect(settings) as conn, mapped_errors():
         for migration in migrations.up(conn):
             print(f"applied {migration.name}")
         print("the schema is up to date")
@@ -21,7 +21,7 @@ def up(settings: Settings) -> int:
 
 def down(settings: Settings, to: int, yes: bool) -> int:
     """Revert the migrations above version `to`. Ask first if rows would be lost."""
-    with connect(settings) as conn:
+    with connect(settings) as conn, mapped_errors():
         lost = {table: rows for table, rows in migrations.rows_to_be_lost(conn, to=to).items() if rows}
         if lost and not yes:
             confirm("destroy " + ", ".join(f"{counted(rows, 'row')} of {table}" for table, rows in lost.items()))
@@ -32,7 +32,7 @@ def down(settings: Settings, to: int, yes: bool) -> int:
 
 def recreate_shadow(settings: Settings) -> int:
     """Create the tables of the shadow again."""
-    with connect(settings) as conn:
+    with connect(settings) as conn, mapped_errors():
         migrations.recreate_shadow(conn)
     print("the shadow was created again")
     return DONE
@@ -40,7 +40,7 @@ def recreate_shadow(settings: Settings) -> int:
 
 def status(settings: Settings) -> int:
     """Print the applied and the pending migrations."""
-    with connect(settings) as conn:
+    with connect(settings) as conn, mapped_errors():
         found = migrations.status(conn)
         triggers = triggers_and_rules(conn) if found.applied else []
     for migration in found.applied:

@@ -14,7 +14,7 @@ from projector.errors import BrokerUnavailable
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.postgres import queries
-from projector.postgres.connection import open_view
+from projector.postgres.connection import mapped_errors, open_view
 from projector.postgres.positions import read
 from projector.postgres.queries import Totals
 from projector.settings import Settings
@@ -47,7 +47,7 @@ def status(settings: Settings, json_output: bool) -> int:
 
 
 def _query(settings: Settings) -> StatusReport:
-    with open_view(settings) as conn:
+    with open_view(settings) as conn, mapped_errors():
         positions = queries.positions(conn, topic=settings.topic)
         known = read(conn, settings.topic)
         totals = queries.totals(conn)

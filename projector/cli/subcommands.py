@@ -143,7 +143,7 @@ PARKED = Group(
 
 def _deleted_entries() -> list[click.Parameter]:
     return [
-        click.Argument(["delegations"], metavar="[ID]...", nargs=-1),
+        click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT),
         _run(),
         flag("--all", "everything that is kept", "select_all"),
     ]

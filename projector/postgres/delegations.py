@@ -3,13 +3,15 @@
 Table names are unqualified. The search path decides: `projector` and the view, or the shadow schema of a rebuild.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract.facts import Heartbeat, Report, Reported, Status, Verdict
 from projector.domain.fold import Parked, RepeatedRequest
 from projector.domain.lifecycle import Delegation, State
+from projector.errors import Unwritable
 from projector.postgres.connection import Connection
 
 
@@ -30,7 +32,8 @@ def read_states(conn: Connection, ids: Sequence[str]) -> list[StoredState]:
         {"ids": ids},
         binary=True,
     ).fetchall()
-    return [StoredState(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
+    with _known_statuses((row[0], row[1]) for row in rows):
+        return [StoredState(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
 
 
 def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
@@ -44,7 +47,23 @@ def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
         {"ids": ids},
         binary=True,
     ).fetchall()
-    return [Delegation._make((*row[:4], Status(row[4]), *row[5:])) for row in rows]
+    with _known_statuses((row[0], row[4]) for row in rows):
+        return [Delegation._make((*row[:4], Status(row[4]), *row[5:])) for row in rows]
+
+
+@contextmanager
+def _known_statuses(statuses: Iterable[tuple[str, str]]) -> Iterator[None]:
+    """Raise Unwritable if the block fails since a row has a status of which the projector does not know the rank."""
+    try:
+        yield
+    except ValueError:
+        for delegation_id, status in statuses:
+            if status not in set(map(str, Status)):
+                raise Unwritable(
+                    f"delegation {delegation_id} has the status {status}, which no event can give it: correct the row "
+                    "and the CHECK of the table, then run `projector dead-letters retry`"
+                ) from None
+        raise
 
 
 def read_holders(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:

@@ -25,7 +25,7 @@ class FromRecordings(WithoutOffsets):
     def __init__(self, paths: Sequence[Path], topic: TopicReader | None) -> None:
         self.paths = list(dict.fromkeys(paths))
         self.topic = topic
-        self.name = "recordings " + ", ".join(map(str, self.paths))
+        self.name = "recordings " + ", ".join(map(_name, self.paths))
         self._exports = all(map(_is_export, self.paths))
         self.has_total_order = self._exports
         self._until: datetime | None = None
@@ -38,17 +38,17 @@ class FromRecordings(WithoutOffsets):
             yield from read_recording(path)
 
     def can_resume(self, view: Connection) -> bool:
-        return all(shadow.source_ids(view, str(path)) == {_stamp(path)} for path in self.paths)
+        return all(shadow.source_ids(view, _name(path)) == {_stamp(path)} for path in self.paths)
 
     def begin(self, view: Connection, token: UUID, *, drop_uncovered: bool) -> tuple[Coverage, int]:
         for path in self.paths:
-            shadow.start_at(view, str(path), {0: 0}, token, _stamp(path))
+            shadow.start_at(view, _name(path), {0: 0}, token, _stamp(path))
         return Coverage(proves_absence=False, is_log=False, steps=not self._exports), 0
 
     def fold(self, view: Connection, into: ShadowProjector) -> None:
         for path in self.paths:
-            done = shadow.positions(into.conn, str(path))[0]
-            fold_lines(into, str(path), islice(read_recording(path), done, None), done)
+            done = shadow.positions(into.conn, _name(path))[0]
+            fold_lines(into, _name(path), islice(read_recording(path), done, None), done)
         into.finish()
         self._until = shadow.latest_change(view)
 
@@ -64,6 +64,11 @@ def _is_export(path: Path) -> bool:
     """Whether a file holds rows of the table. Records of a log have a topic, and rows get the file's name for it."""
     first = next(read_recording(path), None)
     return first is not None and first.topic == storable(path.name)
+
+
+def _name(path: Path) -> str:
+    """The path as a text that Postgres can store and a terminal can show: a file's name need not be UTF-8."""
+    return str(path).encode(errors="backslashreplace").decode()
 
 
 def _stamp(path: Path) -> str:
