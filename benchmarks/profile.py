@@ -119,6 +119,6 @@ def time_all(watch: Stopwatch) -> None:
     watch.time(loop, "translate_batch", "translate")
     for name in ("_resolve_unavailable", "_read_working_set"):
         watch.time(transaction, name, "read rows")
-    watch.time(transaction, "_send", "fold")
+    watch.time(transaction, "send_batch", "fold")
     watch.time(transaction, "write", "send")
     watch.time(PendingBatch, "wait", "await")

@@ -25,6 +25,28 @@ class WriteConflict(DatabaseUnavailable):
     """Another writer changed a row between our read and our write: roll back and repeat the batch."""
 
 
+class StatementTimeout(DatabaseUnavailable):
+    """A statement took longer than it may: write fewer records at once. Another statement: as its base class."""
+
+
+class RecordTooSlow(StatementTimeout):
+    """Postgres cannot write a single record in time: leave its partition for a while, and continue with the others."""
+
+    def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
+        super().__init__(
+            f"Postgres does not write the record at offset {offset} of partition {partition} of topic {topic} within "
+            f"PROJECTOR_STATEMENT_TIMEOUT_MS: find what slows it down (a lock, a trigger, a disk), or raise the "
+            f"setting: {reason}"
+        )
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
+
+class BatchUnfinished(ProjectorError):
+    """A batch needs more time than its member may spend between two polls: poll, then claim again."""
+
+
 class Fenced(ProjectorError):
     """Another process owns the partition now: drop what was polled and claim again."""
 

@@ -43,6 +43,7 @@ class Log:
     """A topic of three partitions, and a database whose view is projected when a test calls `project`."""
 
     def __init__(self, url: str, kafka: str, name: str) -> None:
+        self.statement_timeout_ms = 30_000
         self.url, self.name = url, name
         self.kafka = kafka
         self._opened = ExitStack()
@@ -146,7 +147,7 @@ class Log:
 
     @contextmanager
     def connections(self) -> Iterator[tuple[Connection, Connection]]:
-        settings = PostgresSettings(database_url=self.url)
+        settings = PostgresSettings(database_url=self.url, statement_timeout_ms=self.statement_timeout_ms)
         with connection.connect(settings) as view, connection.connect(settings, schema=shadow.SCHEMA) as shadow_conn:
             prepare(shadow_conn)
             yield view, shadow_conn

@@ -9,7 +9,15 @@ import psycopg
 from psycopg import generators
 from psycopg.adapt import Transformer
 
-from projector.errors import DatabaseUnavailable, Fenced, Misconfigured, ProjectorError, Unwritable, WriteConflict
+from projector.errors import (
+    DatabaseUnavailable,
+    Fenced,
+    Misconfigured,
+    ProjectorError,
+    StatementTimeout,
+    Unwritable,
+    WriteConflict,
+)
 from projector.postgres import migrations, pooler, session
 from projector.postgres.login import UrlSetting, named_errors
 from projector.postgres.parameters import conninfo
@@ -20,6 +28,8 @@ Connection: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 # SQLSTATE classes and codes.
 _TRANSIENT = ("08", "53", "55", "57", "58")
 _ENDED_OR_READ_ONLY = ("25P03", "25P04", "25006")
+_CANCELED = "57014"
+"""By `statement_timeout`, or by an administrator."""
 _CONFLICT = "40"
 _UNSUPPORTED = "0A000"
 _FENCED = "PJ001"
@@ -149,6 +159,8 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
         return Unwritable(
             f"Postgres refused it: {message} (SQLSTATE {state})" if state else f"psycopg refused it: {message}"
         )
+    if state == _CANCELED:
+        return StatementTimeout(message)
     if state is None or state in _ENDED_OR_READ_ONLY or state.startswith(_TRANSIENT):
         return DatabaseUnavailable(message)
     if state.startswith(_CONFLICT):

@@ -7,7 +7,7 @@ from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
 from projector.domain.merge import Merged
 from projector.domain.positions import Move, Polled
-from projector.settings import BatchLimits
+from projector.projection.limits import Limits
 
 R = TypeVar("R", bound=Record)
 
@@ -19,13 +19,13 @@ class Batch(NamedTuple):
     moves: list[Move]
 
 
-def batches(polled: Sequence[Polled], limits: BatchLimits) -> Iterator[Batch]:
+def batches(polled: Sequence[Polled], limits: Limits) -> Iterator[Batch]:
     """Cut the polled records of a topic into batches, one partition after the other."""
     parts = sorted(polled, key=lambda part: part.partition)
     return merged_batches(Merged([record for part in parts for record in part.records], parts), limits)
 
 
-def merged_batches(merged: Merged, limits: BatchLimits) -> Iterator[Batch]:
+def merged_batches(merged: Merged, limits: Limits) -> Iterator[Batch]:
     """Cut records of several partitions into batches, in their order.
 
     The first batch also has the moves of the partitions that advanced without records.
@@ -58,16 +58,15 @@ def _moves(left: dict[int, Polled], last: Mapping[int, Record]) -> Iterator[Move
             )
 
 
-def chunks(records: Iterable[R], limits: BatchLimits) -> Iterator[list[R]]:
-    """Cut records into lists within the limits. A single record may be larger than `batch_bytes`."""
-    max_records, max_bytes = limits.batch_records, limits.batch_bytes
+def chunks(records: Iterable[R], limits: Limits) -> Iterator[list[R]]:
+    """Cut records into lists within the limits of that moment. A single record may be larger than `batch_bytes`."""
     chunk: list[R] = []
-    size = 0
+    size, max_records, max_bytes = 0, limits.batch_records, limits.batch_bytes
     for record in records:
         record_bytes = len(record.value or b"")
         if chunk and (len(chunk) >= max_records or size + record_bytes > max_bytes):
             yield chunk
-            chunk, size = [], 0
+            chunk, size, max_records, max_bytes = [], 0, limits.batch_records, limits.batch_bytes
         chunk.append(record)
         size += record_bytes
     if chunk:

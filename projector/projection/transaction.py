@@ -1,46 +1,55 @@
 """One batch, one transaction: rows, parked events, dead letters and positions are written together or not at all."""
 
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
 from projector.domain.fold import DeadLetter, TranslatedBatch, WorkingSet, resolve_unavailable, translate_batch
 from projector.domain.outcomes import Outcome
 from projector.domain.positions import Fence, Move
-from projector.errors import Unwritable, WriteConflict
-from projector.postgres import dead_letters, delegations
-from projector.postgres.connection import Connection, mapped_errors, transaction
-from projector.postgres.dead_letters import LetterKey, StoredDeadLetter
+from projector.errors import BatchUnfinished, RecordTooSlow, StatementTimeout, Unwritable, WriteConflict
+from projector.postgres import delegations
+from projector.postgres.connection import Connection, mapped_errors
+from projector.postgres.dead_letters import LetterKey
 from projector.postgres.write_batch import write
+from projector.projection.limits import AdaptiveLimits
 
 _TRIES = 10
 
 Outcomes = Counter[Outcome]
+
+T = TypeVar("T")
 
 
 def project(
     conn: Connection,
     records: Sequence[Record],
     fence: Fence | None = None,
-    dead_letters: list[DeadLetter] | None = None,
+    *,
+    limits: AdaptiveLimits | None = None,
 ) -> Outcomes:
     """Project a batch and move the fence's positions. Returns how the records ended; the counts add up to them.
 
-    Appends each dead letter to `dead_letters` when it is written. Without a fence (a replay, a retried dead letter) no
-    position moves. Raises Fenced if another process owns a position now. Raises DatabaseUnavailable if Postgres is, or
-    if other writers change the rows too often. In both cases nothing is written.
+    Without a fence (a replay, a retried dead letter) no position moves. A batch that is too slow is halved, and
+    `limits` then allow fewer records. Raises Fenced if another process owns a position now, RecordTooSlow if a single
+    record is too slow, DatabaseUnavailable if Postgres is unavailable, or if other writers change the rows too often.
+    What was not written before that is not written at all.
     """
-    return PendingBatch(conn, records, translate_batch(records), fence, dead_letters).wait()
+    return PendingBatch(conn, records, translate_batch(records), fence, limits=limits).wait()
 
 
 class PendingBatch:
     """A batch that Postgres writes and commits by itself, while the next one is polled and translated.
 
-    The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable.
-    `dead_letters` are those that are written: none before `wait`, and perhaps some if it raises.
+    The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable. `outcomes`
+    and `dead_letters` are those of records that are written: none before `wait`, and perhaps some if it raises.
+
+    After the time `until`, of a monotonic clock, nothing is halved or repeated: `wait` then raises BatchUnfinished.
     """
 
     def __init__(
@@ -49,63 +58,108 @@ class PendingBatch:
         records: Sequence[Record],
         translated: TranslatedBatch,
         fence: Fence | None = None,
-        dead_letters: list[DeadLetter] | None = None,
+        *,
+        limits: AdaptiveLimits | None = None,
+        until: float = math.inf,
     ) -> None:
+        self.records = records
         self.moves = fence.moves if fence else ()
-        self.dead_letters = [] if dead_letters is None else dead_letters
+        self.outcomes: Outcomes = Counter()
+        self.dead_letters: list[DeadLetter] = []
         self._conn = conn
-        self._records = records
         self._translated = translated
         self._fence = fence
-        self._write: _PendingWrite | None = None
-        with suppress(Unwritable, WriteConflict):  # `wait` tries again and handles it
-            self._write = _send(conn, translated, fence)
+        self.limits = limits or AdaptiveLimits()
+        self._began_at = time.monotonic()
+        self._until = until
+        self._slow_read: str | None = None
+        self._write: PendingWrite | None = None
+        try:
+            self._write = send_batch(conn, translated, fence)
+        except StatementTimeout as error:
+            self._slow_read = str(error)
+        except (Unwritable, WriteConflict):  # `wait` tries again and handles it
+            pass
+
+    @property
+    def seconds(self) -> float:
+        """Time since the batch was sent."""
+        return time.monotonic() - self._began_at
 
     def wait(self) -> Outcomes:
         """Wait until the batch is written, and repeat or split it if needed. Returns and raises as `project`."""
         try:
-            return _with_retries(self._attempt)
+            with_retries(self._attempt, self._until)
         except Unwritable as error:
-            return _split(self._conn, self._records, self._fence, self.dead_letters, error)
+            self._split(error)
         except WriteConflict:
-            if len(self._records) < 2:
+            if len(self.records) < 2:
                 raise
-            # Fewer rows mean fewer other writers of the same rows.
-            return _halve(self._conn, self._records, self._fence, self.dead_letters)
+            self._halve("other writers change its rows")  # fewer rows mean fewer other writers of the same rows
+        except StatementTimeout as error:
+            if len(self.records) < 2:
+                raise of_one(self.records, error) from error
+            self.limits.too_slow(len(self.records), str(error))
+            self._halve(str(error))
+        else:
+            self.limits.written(len(self.records))
+        return self.outcomes
 
-    def _attempt(self) -> Outcomes:
-        write, self._write = self._write or _send(self._conn, self._translated, self._fence), None
+    def _attempt(self) -> None:
+        slow_read, self._slow_read = self._slow_read, None
+        if slow_read is not None:
+            raise StatementTimeout(slow_read)
+        write, self._write = self._write or send_batch(self._conn, self._translated, self._fence), None
         write.wait()
-        self.dead_letters.extend(write.dead_letters)
-        return write.outcomes
+        self.outcomes += write.outcomes
+        self.dead_letters += write.dead_letters
+
+    def _split(self, error: Unwritable) -> None:
+        """Halve the batch until the record that Postgres refuses is alone. Keep that one as a dead letter."""
+        if len(self.records) > 1:
+            self._halve(str(error))
+        elif self.records:
+            self._write_part((), refused(self.records, str(error)), self._fence)
+        else:
+            raise error
+
+    def _halve(self, reason: str) -> None:
+        """Write the first half, and the rest in parts as large as the limits allow by then."""
+        rest, fence, size = self.records, self._fence, len(self.records) // 2
+        while rest:
+            if time.monotonic() > self._until:
+                self.limits.too_slow(len(self.records), reason)
+                raise BatchUnfinished(f"a batch of {len(self.records)} records needs more time: {reason}")
+            head, rest = rest[:size], rest[size:]
+            first, fence = _split_fence(fence, head) if fence and rest else (fence, None)
+            self._write_part(head, translate_batch(head), first)
+            size = self.limits.batch_records
+
+    def _write_part(self, records: Sequence[Record], translated: TranslatedBatch, fence: Fence | None) -> None:
+        part = PendingBatch(self._conn, records, translated, fence, limits=self.limits, until=self._until)
+        try:
+            part.wait()
+        finally:
+            self.outcomes += part.outcomes
+            self.dead_letters += part.dead_letters
 
 
-def _with_retries(attempt: Callable[[], Outcomes]) -> Outcomes:
+def with_retries(attempt: Callable[[], T], until: float = math.inf) -> T:
     """Write, and again if another writer changed a row in between."""
     for _ in range(_TRIES - 1):
         with suppress(WriteConflict):
             return attempt()
+        if time.monotonic() > until:
+            break
     try:
         return attempt()
     except WriteConflict as error:
         raise WriteConflict(f"gave up after {_TRIES} tries: {error}") from error
 
 
-def _split(
-    conn: Connection, records: Sequence[Record], fence: Fence | None, dead: list[DeadLetter], error: Unwritable
-) -> Outcomes:
-    """Halve the batch until the record that Postgres refuses is alone. Keep that one as a dead letter."""
-    if len(records) > 1:
-        return _halve(conn, records, fence, dead)
-    if not records:
-        raise error
-    return PendingBatch(conn, (), _refused(records, str(error)), fence, dead).wait()
-
-
-def _halve(conn: Connection, records: Sequence[Record], fence: Fence | None, dead: list[DeadLetter]) -> Outcomes:
-    half = len(records) // 2
-    first, second = _split_fence(fence, records[:half]) if fence else (None, None)
-    return project(conn, records[:half], first, dead) + project(conn, records[half:], second, dead)
+def of_one(places: Sequence[Record | LetterKey], error: StatementTimeout) -> StatementTimeout:
+    """The error for a batch that cannot be halved. It has one record, or it only moves positions."""
+    return next((RecordTooSlow(each.topic, each.partition, each.offset, str(error)) for each in places), error)
 
 
 def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:
@@ -124,39 +178,12 @@ def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:
     return Fence(fence.token, first), Fence(fence.token, second)
 
 
-def project_dead_letters(conn: Connection, places: Sequence[LetterKey]) -> Outcomes:
-    """Project dead letters again. In the same transaction each is deleted, or kept with its new reason.
-
-    No position moves. Dead letters that are no longer there are not counted. Raises DatabaseUnavailable as `project`.
-    """
-    try:
-        return _with_retries(lambda: _write_dead_letters(conn, places, translate_batch))
-    except Unwritable as error:
-        if len(places) > 1:
-            half = len(places) // 2
-            return project_dead_letters(conn, places[:half]) + project_dead_letters(conn, places[half:])
-        reason = str(error)
-        return _with_retries(lambda: _write_dead_letters(conn, places, lambda letters: _refused(letters, reason)))
-
-
-def _write_dead_letters(
-    conn: Connection,
-    places: Sequence[LetterKey],
-    translated: Callable[[Sequence[StoredDeadLetter]], TranslatedBatch],
-) -> Outcomes:
-    with transaction(conn):
-        letters = dead_letters.take(conn, places)
-        write = _send(conn, translated(letters), None)
-        write.wait()
-        dead_letters.record_retry(conn, letters, write.dead_letters)
-        return write.outcomes
-
-
-def _refused(records: Sequence[Record], reason: str) -> TranslatedBatch:
+def refused(records: Sequence[Record], reason: str) -> TranslatedBatch:
+    """A batch of dead letters."""
     return TranslatedBatch([], [DeadLetter(record, reason, None) for record in records], Counter())
 
 
-class _PendingWrite(NamedTuple):
+class PendingWrite(NamedTuple):
     """A batch that was sent: how its records end if it is written, and a function that waits for that."""
 
     outcomes: Outcomes
@@ -164,7 +191,7 @@ class _PendingWrite(NamedTuple):
     wait: Callable[[], None]
 
 
-def _send(conn: Connection, translated: TranslatedBatch, fence: Fence | None) -> _PendingWrite:
+def send_batch(conn: Connection, translated: TranslatedBatch, fence: Fence | None) -> PendingWrite:
     """Read the rows that the batch touches, without locks. Fold it. Send what changes."""
     with mapped_errors():
         translated, large_rows = _resolve_unavailable(conn, translated)
@@ -176,7 +203,7 @@ def _send(conn: Connection, translated: TranslatedBatch, fence: Fence | None) ->
     if dead:
         outcomes[Outcome.DEAD_LETTER] += len(dead)
     wait = write(conn, working_set.changes(), versions, dead_letters=dead, large_rows=large_rows, fence=fence)
-    return _PendingWrite(outcomes, dead, wait)
+    return PendingWrite(outcomes, dead, wait)
 
 
 def _resolve_unavailable(conn: Connection, translated: TranslatedBatch) -> tuple[TranslatedBatch, dict[str, str]]:

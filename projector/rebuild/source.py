@@ -16,6 +16,7 @@ from projector.kafka.reader import TopicReader
 from projector.postgres import delegations, positions
 from projector.postgres.connection import Connection
 from projector.projection.batch import chunks, merged_batches
+from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import PendingBatch
 from projector.rebuild import order, repair
 from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
@@ -42,7 +43,7 @@ class ShadowProjector:
         self._conn = conn
         self._pending: PendingBatch | None = None
         self.token = token
-        self.limits = limits
+        self.limits = AdaptiveLimits(limits)
         self.sample = sample
         self.records = 0
         self.total = 0
@@ -76,7 +77,7 @@ class ShadowProjector:
             kept = [each for each in batch.records if _may_change_sample(each.translation, self.sample)]
             batch = TranslatedBatch(kept, [], Counter())
             records = [each.record for each in batch.records]
-        self._pending = PendingBatch(self.conn, records, batch, Fence(self.token, moves))
+        self._pending = PendingBatch(self.conn, records, batch, Fence(self.token, moves), limits=self.limits)
         if self.touched is not None:
             self.touched.update(self._ids(batch.records))
         self.records += read

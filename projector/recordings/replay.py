@@ -14,6 +14,7 @@ from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError
 from projector.postgres.connection import Connection
 from projector.projection.batch import chunks
+from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import Outcomes, project
 from projector.recordings.file import RecordedRecord, is_bare_line, open_file, read_recording
 from projector.settings import BatchLimits
@@ -98,12 +99,13 @@ def replay(
     a file would have more than `max_dead_letters`.
     """
     outcomes: Outcomes = Counter()
+    adaptive = AdaptiveLimits(limits)
     for source in [check(path, max_dead_letters) for path in paths]:
         found = 0
-        for batch in chunks(source.read(opened), limits):
+        for batch in chunks(source.read(opened), adaptive):
             if source.max_dead_letters is not None:
                 _require_at_most(source, translate_batch(batch).dead_letters, found, outcomes.total())
-            ended = project(conn, batch)
+            ended = project(conn, batch, limits=adaptive)
             found += ended[Outcome.DEAD_LETTER]
             outcomes += ended
             progress(outcomes.total())

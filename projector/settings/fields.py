@@ -125,7 +125,7 @@ class PostgresSettings(Group):
         5_000, ge=100, description="a statement that waits longer for a lock fails and is retried"
     )
     statement_timeout_ms: Number = Field(
-        30_000, ge=100, description="a statement that takes longer fails and is retried"
+        30_000, ge=100, description="a statement that takes longer fails; a batch is halved"
     )
 
 

@@ -5,7 +5,14 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError, Unwritable, WriteConflict
+from projector.errors import (
+    DatabaseUnavailable,
+    Misconfigured,
+    ProjectorError,
+    StatementTimeout,
+    Unwritable,
+    WriteConflict,
+)
 from projector.postgres import migrations, positions
 from projector.postgres.connection import Connection, connect, mapped_errors, transaction
 from projector.settings import PostgresSettings
@@ -23,7 +30,7 @@ ERRORS = {
     "53100": DatabaseUnavailable,
     "54000": Unwritable,
     "55P03": DatabaseUnavailable,
-    "57014": DatabaseUnavailable,
+    "57014": StatementTimeout,
     "58030": DatabaseUnavailable,
     "P0001": Unwritable,
     "XX000": ProjectorError,

@@ -14,7 +14,8 @@ from projector.postgres import dead_letters
 from projector.postgres.connection import Connection, transaction
 from projector.postgres.dead_letters import Filter
 from projector.projection import dead_letters as retries
-from projector.projection.transaction import Outcomes, project_dead_letters
+from projector.projection.limits import AdaptiveLimits
+from projector.projection.transaction import Outcomes
 from projector.settings import BatchLimits
 
 
@@ -93,7 +94,7 @@ def test_failed_chunk_keeps_its_dead_letters(session: Connection) -> None:
     session.execute("CREATE FUNCTION fail() RETURNS trigger AS $$ BEGIN RAISE admin_shutdown; END $$ LANGUAGE plpgsql")
     session.execute("CREATE TRIGGER fail BEFORE DELETE ON dead_letters EXECUTE FUNCTION fail()")
     with pytest.raises(DatabaseUnavailable):
-        project_dead_letters(session, places(session))
+        retries.project_dead_letters(session, places(session), AdaptiveLimits())
     assert (len(remaining(session)), statuses(session)) == (1, {})
 
 

@@ -136,14 +136,14 @@ def test_claim_fences_a_waiting_batch(database_url: str, session: Connection, ot
 def test_conflicting_batch_is_halved_until_it_is_written(
     session: Connection, monkeypatch: pytest.MonkeyPatch, writable: int
 ) -> None:
-    send = transaction._send
+    send = transaction.send_batch
 
     def conflicting(conn: Connection, batch: TranslatedBatch, fence: Fence | None) -> object:
         if len(batch.records) > writable:
             raise WriteConflict("a delegation was changed by another writer")
         return send(conn, batch, fence)
 
-    monkeypatch.setattr(transaction, "_send", conflicting)
+    monkeypatch.setattr(transaction, "send_batch", conflicting)
     events = log(*[delegate(n, request_body={"delegation_id": f"d-{n}", "task": "count"}) for n in range(8)])
     token = claim_partition(session)
     assert project(session, events, fence(token, (0, 0, 8))) == {"inserted": 8}
@@ -156,7 +156,7 @@ def test_record_with_endless_conflicts_is_no_dead_letter(session: Connection, mo
         raise WriteConflict("a delegation was changed by another writer")
 
     token = claim_partition(session)
-    monkeypatch.setattr(transaction, "_send", conflicting)
+    monkeypatch.setattr(transaction, "send_batch", conflicting)
     with pytest.raises(DatabaseUnavailable, match="gave up after 10 tries"):
         project(session, log(delegate(0), heartbeat(1)), fence(token, (0, 0, 2)))
     assert query(session, "SELECT count(*) FROM dead_letters") == [0]
