@@ -2,8 +2,6 @@
 
 import logging
 import socket
-import time
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +20,6 @@ CONNECT_SECONDS = 2.0
 _CLOSE_MS = 5_000
 POLL_MS = 500
 _MAX_IN_A_ROW = 5
-_IN_A_ROW_SECONDS = 60.0
 ALL_RECORDS = 2**31 - 1
 FETCH_BYTES = 8 * 1024 * 1024
 """Compressed bytes that one fetch may return for all partitions of a broker. A poll decompresses all of them."""
@@ -142,31 +139,22 @@ _ACCESS_ERRORS = (
 )
 
 
-class _Repetitions:
-    """Counts how often the same error was raised in a row. A minute without it ends the row."""
-
-    def __init__(self) -> None:
-        self._place: object = None
-        self._count = 0
-        self._at = 0.0
-
-    def count(self, error: Exception) -> int:
-        """How often this type of error was raised at this line of code, with this time."""
-        *_, (frame, line) = traceback.walk_tb(error.__traceback__)
-        place, now = (type(error), frame.f_code.co_filename, line), time.monotonic()
-        in_a_row = place == self._place and now - self._at <= _IN_A_ROW_SECONDS
-        self._place, self._count, self._at = place, self._count + 1 if in_a_row else 1, now
-        return self._count
+_BUGS = (client_errors.IllegalArgumentError, client_errors.IllegalStateError)
+"""The client's own errors that only a bug causes, ours or its own."""
+_unexpected: list[str] = []
+"""The unexpected errors since the last success."""
 
 
-_unexpected = _Repetitions()
+def forget_unexpected_errors() -> None:
+    """A consumer works: the next unexpected error is the first one."""
+    _unexpected.clear()
 
 
 @contextmanager
 def mapped_errors() -> Iterator[None]:
     """Turn the client's errors into ours. An unexpected error means that the client is broken: another one may work.
 
-    The same unexpected error five times in a row is a bug, and is raised as it is.
+    The fifth unexpected error without a success in between is a bug, and is raised as it is.
     """
     try:
         yield
@@ -181,7 +169,8 @@ def mapped_errors() -> Iterator[None]:
     except _ACCESS_ERRORS as error:
         raise Misconfigured(f"Kafka refuses access: {error}") from error
     except Exception as error:
-        is_expected = isinstance(error, client_errors.KafkaError | OSError)
-        if not is_expected and _unexpected.count(error) >= _MAX_IN_A_ROW:
-            raise
+        if not isinstance(error, client_errors.KafkaError | OSError) or isinstance(error, _BUGS):
+            _unexpected.append(repr(error))
+            if len(_unexpected) >= _MAX_IN_A_ROW:
+                raise
         raise BrokerUnavailable(f"the Kafka client failed: {error!r}") from error

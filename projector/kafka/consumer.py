@@ -86,11 +86,13 @@ class GroupConsumer:
     @property
     def topic_id(self) -> str | None:
         """Kafka's id of the topic now."""
-        return connection.topic_id(self._consumer, self.topic)
+        with mapped_errors():
+            return connection.topic_id(self._consumer, self.topic)
 
     @property
     def generation(self) -> int | None:
-        return int(self._consumer.group_metadata().generation_id)
+        with mapped_errors():
+            return int(self._consumer.group_metadata().generation_id)
 
     # --- partitions
 
@@ -188,6 +190,16 @@ class GroupConsumer:
         holes = self._holes.take(place, LogRange(start, next_offset))
         return Polled(place.topic, place.partition, start, records, next_offset, holes)
 
+    def note_success(self) -> bool:
+        """Forget the unexpected errors before this if the consumer works: it reads a partition, or has joined without.
+
+        Call it after all that is due was done. Returns whether the consumer works.
+        """
+        works = bool(self.active) or (not self.unclaimed and (self.generation or 0) > 0)
+        if works:
+            connection.forget_unexpected_errors()
+        return works
+
     # --- advisory commits
 
     def commit(self, positions: Mapping[int, int]) -> None:
@@ -198,10 +210,11 @@ class GroupConsumer:
             TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)
             for partition, offset in positions.items()
         }
-        try:
-            self._consumer.commit_async(places, callback=self._note_commit)
-        except KafkaError as error:
-            self._note_commit(places, error)
+        with mapped_errors():
+            try:
+                self._consumer.commit_async(places, callback=self._note_commit)
+            except KafkaError as error:
+                self._note_commit(places, error)
 
     def _note_commit(self, _: object, response: object) -> None:
         if not isinstance(response, Exception):

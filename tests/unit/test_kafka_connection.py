@@ -1,7 +1,7 @@
 """Errors of the Kafka settings that appear before any connection is made, and errors that nobody expects."""
 
 import pytest
-from kafka.errors import KafkaConnectionError
+from kafka.errors import IllegalStateError, KafkaConnectionError
 
 from projector.errors import BrokerUnavailable, Misconfigured
 from projector.kafka import connection
@@ -13,7 +13,7 @@ from projector.settings import KafkaSettings
 
 @pytest.fixture(autouse=True)
 def _no_errors_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_unexpected", connection._Repetitions())
+    monkeypatch.setattr(connection, "_unexpected", [])
 
 
 UNREACHABLE = "127.0.0.1:1"
@@ -51,17 +51,26 @@ def test_unexpected_error_is_an_outage_four_times() -> None:
         bug()
 
 
-def test_another_unexpected_error_begins_a_new_row() -> None:
-    for error in (None, None, None, None, ValueError("other"), None, None, None, None):
+def test_different_unexpected_errors_are_one_row() -> None:
+    for error in (
+        ValueError("one"),
+        KeyError("two"),
+        IllegalStateError("three"),
+        KafkaConnectionError("down"),
+        TypeError(),
+    ):
         with pytest.raises(BrokerUnavailable):
-            bug() if error is None else fail(error)
+            fail(error)
+    with pytest.raises(AttributeError):
+        bug()
 
 
-def test_old_unexpected_errors_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_IN_A_ROW_SECONDS", -1.0)
-    for _ in range(9):
-        with pytest.raises(BrokerUnavailable):
-            bug()
+def test_success_ends_the_row() -> None:
+    for _ in range(3):
+        for _ in range(4):
+            with pytest.raises(BrokerUnavailable):
+                bug()
+        connection.forget_unexpected_errors()
 
 
 @pytest.mark.parametrize("error", [KafkaConnectionError("down"), OSError("cut off")])
