@@ -12,6 +12,7 @@ from types import FrameType
 log = logging.getLogger(__name__)
 
 _SLEEP_STEP_SECONDS = 0.05
+_FAILED = 1
 
 
 @contextmanager
@@ -32,13 +33,15 @@ def on_stop(handle: Callable[[int], None]) -> Iterator[None]:
 class Shutdown:
     """A flag that the first signal sets. A second signal, or the end of the grace period, ends the process at once.
 
-    Ending at once loses nothing: a batch is committed whole or not at all.
+    Ending at once loses nothing: a batch is committed whole or not at all. Before that, `at_once` is called with the
+    reason.
     """
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, grace_seconds: float, at_once: Callable[[str], object] = lambda reason: None) -> None:
         self.requested = False
         self._grace_seconds = grace_seconds
-        self._timer = threading.Timer(grace_seconds, self._end_process)
+        self._at_once = at_once
+        self._timer = threading.Timer(grace_seconds, self._time_out)
         self._timer.daemon = True
 
     @contextmanager
@@ -46,6 +49,11 @@ class Shutdown:
         """Handle signals within the block."""
         with on_stop(self._handle):
             yield
+
+    def begin_grace(self) -> None:
+        """Begin the grace period, unless a signal has begun it."""
+        if self._timer.ident is None:
+            self._timer.start()
 
     def completed(self) -> None:
         """End the grace period: the process has nothing left to do."""
@@ -59,12 +67,18 @@ class Shutdown:
 
     def _handle(self, number: int) -> None:
         if self.requested:
-            os._exit(128 + number)
+            self._end_process(128 + number, "a second signal")
         log.info("stopping", extra={"signal": signal.Signals(number).name})
         self.requested = True
-        self._timer.start()
+        self.begin_grace()
 
-    def _end_process(self) -> None:
+    def _time_out(self) -> None:
         """A server that is frozen never answers, and no exception wakes the thread that waits for it."""
         log.warning("shutdown timed out, exiting", extra={"after_seconds": self._grace_seconds})
-        os._exit(128 + signal.SIGTERM)
+        self._end_process(128 + signal.SIGTERM if self.requested else _FAILED, "the shutdown timed out")
+
+    def _end_process(self, code: int, reason: str) -> None:
+        try:
+            self._at_once(reason)
+        finally:
+            os._exit(code)

@@ -1,8 +1,9 @@
-"""How a worker is doing: its health file, its outages, its summary, and partitions that make no progress."""
+"""How a worker is doing: its health file, its summary, and partitions that make no progress."""
 
 import json
 import logging
 import os
+import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from pathlib import Path
 from pydantic import BaseModel, FiniteFloat
 
 from projector.domain.outcomes import Outcome
-from projector.errors import Misconfigured, ProjectorError, Unavailable
+from projector.errors import Misconfigured, ProjectorError
 from projector.kafka.compaction import MissingRecords
 from projector.worker.dead_letters import DeadLetterReasons
 
@@ -40,18 +41,16 @@ class Health:
     def __init__(self, path: Path | None) -> None:
         if path is not None:
             require_replaceable(path)
-        self._path = path
+        # Through a symbolic link: the link stays, and its target is replaced.
+        self._path = path and Path(os.path.realpath(path))
         self._written = False
 
     def report(self, *, healthy: bool, state: str) -> None:
         """Write `state`, one sentence. Raises Misconfigured if the file could never be written."""
         if self._path is None:
             return
-        # A reader must never see half a report, so the file is written beside and renamed.
-        beside = self._path.with_name(self._path.name + ".new")
         try:
-            beside.write_text(json.dumps({"at": time.time(), "healthy": healthy, "state": state}))
-            os.replace(beside, self._path)
+            _replace(self._path, json.dumps({"at": time.time(), "healthy": healthy, "state": state}))
         except OSError as error:
             sentence = f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}"
             if not self._written:
@@ -59,6 +58,18 @@ class Health:
             log.warning(sentence)  # it worked before: a full disk is no reason to stop projecting
         else:
             self._written = True
+
+
+def _replace(path: Path, content: str) -> None:
+    """Replace a file as a whole: a reader must never see half a report. No other file is overwritten."""
+    beside = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    try:
+        with beside.open("x") as file:
+            file.write(content)
+        os.replace(beside, path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def require_replaceable(path: Path) -> None:
@@ -78,12 +89,17 @@ def require_replaceable(path: Path) -> None:
 
 def _read(path: Path) -> _Report:
     """The report. Raises OSError, and ValueError if the file has something else."""
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise ValueError("no regular file")
     with path.open("rb") as file:
         return _Report.model_validate_json(file.read(_MAX_BYTES))
 
 
 def check(path: Path | None) -> str:
-    """The last reported state. Raises ProjectorError if it is unhealthy or older than FRESH_SECONDS."""
+    """The last reported state. Raises ProjectorError if it is unhealthy or older than FRESH_SECONDS.
+
+    A report of later than now is an error too: the clock was set back, and its age is unknown.
+    """
     if path is None:
         raise Misconfigured("PROJECTOR_HEALTH_FILE is not set: set it for `projector run` and for this command")
     try:
@@ -93,31 +109,13 @@ def check(path: Path | None) -> str:
     except ValueError as error:
         raise ProjectorError(f"no report of a running projector at {path}: the file has something else") from error
     age = time.time() - report.at
+    if age < -FRESH_SECONDS:
+        raise ProjectorError(f"the last report is of {-age:.0f} seconds later than now: {report.state}")
     if age > FRESH_SECONDS:
         raise ProjectorError(f"the last report is {age:.0f} seconds old: {report.state}")
     if not report.healthy:
         raise ProjectorError(report.state)
     return report.state
-
-
-class Outages:
-    """Logs one line when an outage begins and one when it ends. Reports the time between as unhealthy."""
-
-    def __init__(self, health: Health) -> None:
-        self._health = health
-        self._since: dict[str, float] = {}
-
-    def begin(self, server: str, error: Unavailable) -> None:
-        """`server` does not answer, or still does not."""
-        if server not in self._since:
-            self._since[server] = time.monotonic()
-            log.warning("waiting for %s", server, extra={"reason": str(error)})
-        self._health.report(healthy=False, state=f"waiting for {server}: {error}")
-
-    def end(self, server: str) -> None:
-        """`server` answers."""
-        if (since := self._since.pop(server, None)) is not None:
-            log.info("%s is back", server, extra={"after_seconds": round(time.monotonic() - since, 1)})
 
 
 class Summary:

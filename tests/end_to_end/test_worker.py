@@ -149,7 +149,7 @@ def test_outage_of_kafka_is_logged_once(cluster: Cluster, tmp_path: Path) -> Non
         wait_until(lambda: '"healthy": false' in _read(tmp_path / "health"), "an unhealthy report")
         member.signal(signal.SIGTERM)
         assert member.exit_code() == 0
-    assert member.text().count("waiting for Kafka") == 1
+    assert [line["message"] for line in member.lines()].count("waiting for Kafka") == 1
 
 
 def test_worker_resumes_when_postgres_is_back(
@@ -168,7 +168,7 @@ def test_worker_resumes_when_postgres_is_back(
         cluster.assert_view_equals_log()
         member.wait_for_log("Postgres is back")
         wait_until(lambda: '"healthy": true' in _read(tmp_path / "health"), "a healthy report")
-        assert member.text().count("waiting for Postgres") == 1
+        assert [line["message"] for line in member.lines()].count("waiting for Postgres") == 1
         cluster.end()
 
 

@@ -1,7 +1,7 @@
 """Members whose fixed timeouts are short, so that a short round waits seconds for them; a long round has the real ones.
 
-No setting changes these two: the request timeout of the Kafka client, and the time without a commit to the group after
-which a member reports that it is unhealthy.
+No setting changes these three: the request timeout of the Kafka client, the time without a commit to the group after
+which a member reports that it is unhealthy, and the time without Postgres after which a member leaves the group.
 """
 
 import os
@@ -11,7 +11,7 @@ import pytest
 
 SHORTEN = """
 import kafka
-from projector.worker import loop
+from projector.worker import database, loop
 
 real_init = kafka.KafkaConsumer.__init__
 
@@ -19,9 +19,10 @@ def init(self, *topics, **configs):
     real_init(self, *topics, **{**configs, "request_timeout_ms": 2_000})
 
 kafka.KafkaConsumer.__init__ = init
-if not hasattr(loop, "_COMMIT_SILENCE_SECONDS"):
-    raise SystemExit("tests/faults/short_timeouts.py: this timeout has moved, name its new place here")
+if not hasattr(loop, "_COMMIT_SILENCE_SECONDS") or not hasattr(database, "LEAVE_AFTER_SECONDS"):
+    raise SystemExit("tests/faults/short_timeouts.py: a timeout has moved, name its new place here")
 loop._COMMIT_SILENCE_SECONDS = 2.0
+database.LEAVE_AFTER_SECONDS = 2.0
 """
 
 

@@ -7,9 +7,8 @@ import psycopg
 import pytest
 from cluster import Cluster, wait_until
 from kafka import TopicPartition
+from stepping import new_worker, step_to_the_end, step_until_writing
 
-from projector.kafka import connection
-from projector.settings import load
 from projector.worker import loop
 from projector.worker.loop import Worker
 from testbed.workload import Mix
@@ -18,38 +17,9 @@ from testbed.workload import Mix
 @pytest.fixture(params=[500, 1], ids=["small batches awaited", "each batch read ahead"])
 def member(cluster: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", request.param)
-    settings = load(
-        {
-            "database_url": cluster.database_url,
-            "bootstrap_servers": cluster.bootstrap_servers,
-            "topic": cluster.topic,
-            "group_id": f"group-{cluster.topic}",
-            "heartbeat_interval_ms": 100,
-        }
-    )
-    member = Worker(settings.model_copy(update={"stalled_after_seconds": 1}))
+    member = new_worker(cluster)
     yield member
     member.stop()
-
-
-def step_to_the_end(member: Worker, cluster: Cluster) -> None:
-    def caught_up() -> bool:
-        member.step()
-        return cluster.end_offsets().items() <= cluster.positions().items()
-
-    wait_until(caught_up, "positions at the end")
-
-
-def step_until_writing(member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Publish, and step until Postgres is writing a batch that is not finished."""
-    monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", 1)
-    cluster.publish(Mix(delegations=20))
-
-    def is_writing() -> bool:
-        member.step()
-        return member._pending is not None
-
-    wait_until(is_writing, "a batch that is being written")
 
 
 def test_stalled_partition_gets_a_new_consumer(member: Worker, cluster: Cluster) -> None:
@@ -84,7 +54,7 @@ def test_idle_member_notices_moved_positions(member: Worker, cluster: Cluster, m
         member.step()
         with psycopg.connect(cluster.database_url) as conn:
             rows = conn.execute(
-                "SELECT partition, next_offset FROM projector.positions WHERE owner = %s", [member.token]
+                "SELECT partition, next_offset FROM projector.positions WHERE owner = %s", [member.partitions.token]
             ).fetchall()
         return dict(rows) == cluster.end_offsets()
 
@@ -123,27 +93,3 @@ def test_stop_during_a_write_keeps_its_outcomes(
     step_until_writing(member, cluster, monkeypatch)
     member.stop()
     assert member.outcomes.total() == cluster.projected_records() > 0
-
-
-def test_bug_of_ours_ends_the_worker_and_keeps_the_positions(
-    member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cluster.publish(Mix(delegations=20))
-    step_to_the_end(member, cluster)
-    before = cluster.positions()
-    cluster.publish(Mix(delegations=20, seed=8))
-
-    def bug(*_: object) -> None:
-        raise AttributeError("a bug")
-
-    monkeypatch.setattr(connection, "_unexpected", connection._Repetitions())
-    with monkeypatch.context() as broken:
-        broken.setattr(loop, "_RETRY_SECONDS", 0.0)
-        broken.setattr(member.consumer, "_resume_rejoin", bug)
-        for _ in range(4):
-            member.step()
-        with pytest.raises(AttributeError, match="a bug"):
-            member.step()
-    assert cluster.positions() == before
-    step_to_the_end(member, cluster)
-    cluster.assert_view_equals_log()

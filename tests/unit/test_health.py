@@ -1,6 +1,8 @@
 """The health file: what a member reports, and what `projector health` returns."""
 
+import errno
 import json
+import os
 import time
 from pathlib import Path
 
@@ -28,6 +30,14 @@ def test_old_report_is_an_error(tmp_path: Path) -> None:
     file = tmp_path / "health"
     file.write_text(json.dumps({"at": time.time() - FRESH_SECONDS - 1, "healthy": True, "state": "projecting"}))
     with pytest.raises(ProjectorError, match="the last report is 31 seconds old: projecting"):
+        check(file)
+
+
+def test_report_from_the_future_is_an_error(tmp_path: Path) -> None:
+    """The clock was set back. A process that hangs would look healthy until the clock has caught up."""
+    file = tmp_path / "health"
+    file.write_text(json.dumps({"at": time.time() + FRESH_SECONDS + 10, "healthy": True, "state": "projecting"}))
+    with pytest.raises(ProjectorError, match=r"of (39|40) seconds later than now: projecting"):
         check(file)
 
 
@@ -79,6 +89,60 @@ def test_file_that_is_no_report_is_not_replaced(tmp_path: Path, content: str) ->
 def test_device_is_not_replaced() -> None:
     with pytest.raises(Misconfigured, match="/dev/null exists and is not a health report"):
         Health(Path("/dev/null"))
+
+
+@pytest.fixture(params=["folder", "pipe", "link to a folder", "link to notes"])
+def other(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A path with something that the product did not write."""
+    path, target = tmp_path / "health", tmp_path / "target"
+    match request.param:
+        case "folder":
+            path.mkdir()
+        case "pipe":
+            os.mkfifo(path)
+        case "link to a folder":
+            target.mkdir()
+            path.symlink_to(target)
+        case "link to notes":
+            target.write_text("buy milk\n")
+            path.symlink_to(target)
+    return path
+
+
+def test_path_with_something_else_is_refused(other: Path) -> None:
+    with pytest.raises(Misconfigured, match="exists and is not a health report"):
+        Health(other)
+
+
+def test_path_with_something_else_is_no_report(other: Path) -> None:
+    with pytest.raises(ProjectorError, match="no report of a running projector"):
+        check(other)
+
+
+def test_file_beside_the_report_is_not_replaced(tmp_path: Path) -> None:
+    notes = tmp_path / "health.new"
+    notes.write_text("buy milk\n")
+    Health(tmp_path / "health").report(healthy=True, state="projecting")
+    assert notes.read_text() == "buy milk\n"
+
+
+def test_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "link"
+    link.symlink_to(target)
+    Health(link).report(healthy=True, state="projecting")
+    assert link.is_symlink()
+    assert check(link) == check(target) == "projecting"
+
+
+def test_failed_report_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    health = Health(tmp_path / "health")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(Misconfigured, match="No space left"):
+        health.report(healthy=True, state="projecting")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_empty_file_is_replaced(tmp_path: Path) -> None:
