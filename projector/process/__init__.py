@@ -1,1 +1,1 @@
-"""The life of a process: signals and the garbage collector."""
+"""The life of a process: signals, delays between tries, and the garbage collector."""

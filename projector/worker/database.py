@@ -12,7 +12,9 @@ from projector.process.backoff import Backoff
 from projector.settings import PostgresSettings
 
 LEAVE_AFTER_SECONDS = 30.0
-_LEAVE_AT_ONCE_SPREAD = 1.5
+"""The shortest outage after which a member leaves its group. A restart of Postgres takes less."""
+_LONGEST_OUTAGE = 1.5
+"""The longest one, as a multiple of the shortest: at random, so that the members do not leave at one moment."""
 
 
 class Database:
@@ -44,8 +46,7 @@ class Database:
         self._retry.failed()
         if self._away_since is None:
             self._away_since = time.monotonic()
-            # At random, so that not all members of a group leave it at one moment.
-            self._leave_after_seconds = LEAVE_AFTER_SECONDS * random.uniform(1.0, _LEAVE_AT_ONCE_SPREAD)
+            self._leave_after_seconds = LEAVE_AFTER_SECONDS * random.uniform(1.0, _LONGEST_OUTAGE)
 
     def wrote(self) -> None:
         """A batch was written: the next failure is the first one."""

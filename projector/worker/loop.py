@@ -200,7 +200,6 @@ class Worker:
             if pending.seconds > self._poll_within_seconds:
                 pending.limits.too_slow(len(pending.records), f"a batch took {pending.seconds:.0f} seconds")
         self.partitions.wrote(pending.moves)
-        self._slow_records.written(pending.moves)
         self._database.wrote()
 
     def _drop_polled(self) -> None:
@@ -239,6 +238,7 @@ class Worker:
                 raise BrokerUnavailable(f"partition {partition} makes no progress at offset {offset} of {held.end}")
 
     def _report(self) -> None:
+        self._slow_records.note_positions(self.partitions.written)
         assigned = {*self.consumer.active, *self.consumer.unclaimed}
         problems = self._slow_records.sentences(assigned)
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:

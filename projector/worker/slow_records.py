@@ -1,10 +1,10 @@
 """Records that Postgres does not write in time: their partitions wait, and the others of the member continue."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from projector.domain.positions import Move, Polled
+from projector.domain.positions import Polled
 from projector.errors import RecordTooSlow
 from projector.process.backoff import Backoff
 from projector.projection.batch import Batch, batches
@@ -46,13 +46,13 @@ class SlowRecords:
                 for batch in batches([part], slow.limits):
                     yield batch, slow.limits
 
-    def written(self, moves: Iterable[Move]) -> None:
-        """Positions have moved, perhaps past a slow record."""
-        for move in moves:
-            slow = self._found.get(move.partition)
-            if slow and move.next_offset > slow.error.offset:
-                del self._found[move.partition]
-                fields = {"partition": move.partition, "offset": slow.error.offset}
+    def note_positions(self, positions: Mapping[int, int]) -> None:
+        """Forget the records that these positions (partition → next offset) have passed, of whichever member."""
+        for partition, offset in positions.items():
+            slow = self._found.get(partition)
+            if slow and offset > slow.error.offset:
+                del self._found[partition]
+                fields = {"partition": partition, "offset": slow.error.offset}
                 log.info("the slow record is passed, its partition continues", extra=fields)
 
     def sentences(self, partitions: Collection[int]) -> list[str]:

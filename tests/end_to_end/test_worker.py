@@ -179,6 +179,7 @@ def test_missing_schema_is_a_misconfiguration(cluster: Cluster) -> None:
     member = cluster.start_member()
     assert member.exit_code() == 2
     assert "projector migrate up" in member.text()
+    assert "partitions assigned" not in member.text()
 
 
 def _read(path: Path) -> str:

@@ -9,6 +9,7 @@ from cluster import Cluster, wait_until
 from kafka import TopicPartition
 from stepping import new_worker, step_to_the_end, step_until_writing
 
+from projector.kafka import connection
 from projector.worker import loop
 from projector.worker.loop import Worker
 from testbed.workload import Mix
@@ -17,6 +18,7 @@ from testbed.workload import Mix
 @pytest.fixture(params=[500, 1], ids=["small batches awaited", "each batch read ahead"])
 def member(cluster: Cluster, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     monkeypatch.setattr(loop, "_READ_AHEAD_RECORDS", request.param)
+    monkeypatch.setattr(connection, "_unexpected", [])
     member = new_worker(cluster)
     yield member
     member.stop()

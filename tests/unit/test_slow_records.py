@@ -1,0 +1,63 @@
+"""Slow records of a member: their place in the batches, their delays, and when they are forgotten."""
+
+import pytest
+
+from projector.domain.positions import Polled
+from projector.errors import RecordTooSlow
+from projector.projection.limits import AdaptiveLimits
+from projector.recordings.file import RecordedRecord
+from projector.settings import BatchLimits
+from projector.worker.slow_records import SlowRecords
+
+LIMITS = AdaptiveLimits(BatchLimits(batch_records=100))
+
+
+def too_slow(partition: int = 1, offset: int = 7) -> RecordTooSlow:
+    return RecordTooSlow("activity-log", partition, offset, "canceling statement due to statement timeout")
+
+
+def polled(partition: int, *offsets: int) -> Polled:
+    records = [RecordedRecord("activity-log", partition, offset, 1000, None, b"x") for offset in offsets]
+    return Polled("activity-log", partition, offsets[0], records, offsets[-1] + 1)
+
+
+def cut(slow: SlowRecords, *parts: Polled) -> list[list[tuple[int, int]]]:
+    return [[(record.partition, record.offset) for record in batch.records] for batch, _ in slow.batches(parts, LIMITS)]
+
+
+def test_slow_record_comes_last_and_alone() -> None:
+    slow = SlowRecords()
+    slow.add(too_slow(), LIMITS)
+    found = cut(slow, polled(0, 3, 4), polled(1, 7, 8, 9), polled(2, 5))
+    assert found == [[(0, 3), (0, 4), (2, 5)], [(1, 7)], [(1, 8)], [(1, 9)]]
+
+
+def test_batches_are_as_before_without_slow_records() -> None:
+    assert cut(SlowRecords(), polled(0, 3), polled(1, 7, 8)) == [[(0, 3), (1, 7), (1, 8)]]
+
+
+def test_same_record_waits_longer_each_time() -> None:
+    slow = SlowRecords()
+    delays = [slow.add(too_slow(), LIMITS) for _ in range(9)]
+    for longest, delay in zip([1, 2, 4, 8, 16, 32, 60, 60, 60], delays, strict=True):
+        assert longest / 2 <= delay <= longest
+    assert slow.add(too_slow(offset=8), LIMITS) <= 1
+
+
+def test_record_that_a_position_passed_is_forgotten(caplog: pytest.LogCaptureFixture) -> None:
+    """Perhaps another member has written it."""
+    caplog.set_level("INFO")
+    slow = SlowRecords()
+    slow.add(too_slow(), LIMITS)
+    caplog.clear()
+    slow.note_positions({0: 99, 1: 7})
+    assert slow.sentences([0, 1]) == [str(too_slow())]
+    slow.note_positions({1: 8})
+    assert slow.sentences([0, 1]) == []
+    assert [entry.message for entry in caplog.records] == ["the slow record is passed, its partition continues"]
+
+
+def test_report_is_about_assigned_partitions() -> None:
+    slow = SlowRecords()
+    slow.add(too_slow(), LIMITS)
+    assert slow.sentences([0, 2]) == []
