@@ -30,6 +30,7 @@ NOT_IN_A_CHECKOUT = {"projector/schema", "projector.env"}
 OF_POSTGRES = {
     "connection failed: …",
     "canceling statement due to lock timeout",
+    "canceling statement due to statement timeout",
     "cannot execute … in a read-only transaction",
 }
 
