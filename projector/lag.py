@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from projector.contract.fields import recorded_at
 from projector.domain.positions import LogRange, Position, log_gap
+from projector.errors import ProjectorError
 from projector.kafka.reader import TopicReader, open_topic
 from projector.kafka.transactions import transactional_ids
+from projector.membership import Groups
 from projector.postgres.queries import PositionDetail
 from projector.settings import KafkaSettings
 from projector.texts import counted
@@ -62,15 +64,16 @@ class Backlog(NamedTuple):
 
 
 class TopicState(NamedTuple):
-    """The topic's `cleanup.policy`, None if it is unknown, and the backlog and the gap of each partition."""
+    """The topic's `cleanup.policy`, None if unknown, the backlog and the gap of each partition, and its groups."""
 
     cleanup_policy: str | None
     backlog: dict[int, Backlog]
     gaps: dict[int, str]
+    groups: Groups
 
 
-def topic_state(settings: KafkaSettings, positions: Mapping[int, Position]) -> TopicState:
-    """The topic, with what each partition holds beyond its position; all without a position.
+def topic_state(settings: KafkaSettings, positions: Mapping[int, Position], groups: Iterable[str] = ()) -> TopicState:
+    """The topic, with what each partition holds beyond its position; all without a position. And these groups and ours.
 
     Joins no group. Raises BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
     """
@@ -81,7 +84,18 @@ def topic_state(settings: KafkaSettings, positions: Mapping[int, Position]) -> T
         behind = {partition: LogRange(start, ranges[partition].end) for partition, start in starts.items()}
         first = _first_timestamps(topic, behind)
         backlog = {number: Backlog(held, first.get(number), waiting.get(number)) for number, held in ranges.items()}
-        return TopicState(topic.cleanup_policy(), backlog, log_gaps(positions, topic.topic_id, ranges))
+        gaps, described = log_gaps(positions, topic.topic_id, ranges), _groups(topic, settings.group_id, groups)
+        return TopicState(topic.cleanup_policy(), backlog, gaps, described)
+
+
+def _groups(topic: TopicReader, ours: str, others: Iterable[str]) -> Groups:
+    described, unknown = {}, {}
+    for group_id in dict.fromkeys((ours, *others)):
+        try:
+            described[group_id] = topic.group(group_id)
+        except ProjectorError as error:
+            unknown[group_id] = str(error)
+    return Groups(ours, described, unknown)
 
 
 def open_transactions(settings: KafkaSettings) -> dict[int, OpenTransaction]:
@@ -142,6 +156,8 @@ class Partition(NamedTuple):
     lag_seconds: float | None
     lost_records: int
     owner: str | None
+    group_id: str | None
+    assigned_to: str | None
     claimed_at: datetime | None
     moved_at: datetime | None
     record_at: datetime | None
@@ -154,6 +170,7 @@ def partitions(
     *,
     at: datetime,
     gaps: Mapping[int, str] = MappingProxyType({}),
+    assigned: Mapping[int, str] | None = None,
 ) -> list[Partition]:
     """Every partition of the topic or with a position, in order.
 
@@ -161,6 +178,7 @@ def partitions(
     """
     known = {position.partition: position for position in positions}
     found = [_partition(number, known.get(number), log.get(number), at) for number in sorted(known.keys() | log.keys())]
+    found = [each._replace(assigned_to=(assigned or {}).get(each.partition)) for each in found]
     return [_with_gap(each, gaps.get(each.partition)) for each in found]
 
 
@@ -187,6 +205,8 @@ def _partition(number: int, position: PositionDetail | None, backlog: Backlog | 
         lag_seconds=_seconds(lag, position, backlog, at),
         lost_records=0 if held is None or offset is None else max(held.beginning - offset, 0),
         owner=position.member if position else None,
+        group_id=position.group_id if position else None,
+        assigned_to=None,
         claimed_at=position.claimed_at if position else None,
         moved_at=position.moved_at if position else None,
         record_at=position.record_at if position else None,

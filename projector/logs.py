@@ -9,13 +9,21 @@ from typing import TextIO
 
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 _KAFKA_INTERVAL_SECONDS = 60.0
+_KAFKA_LINES = (
+    "throttled by broker",
+    "Consumer poll timeout has expired",
+    "Heartbeat session expired",
+    "fenced id",
+    "User provided",
+)
+"""The lines of the Kafka client that our own lines and errors do not replace: quotas, the group, a failed listener."""
 
 
 def configure(*, log_format: str, log_level: str, stream: TextIO | None = None) -> None:
     """Send every log line to `stream`, by default standard error. `log_format` is human or json."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Human())
-    handler.addFilter(_KafkaRateLimit())
+    handler.addFilter(_KafkaFilter(shows_all=log_level == "DEBUG"))
     logging.basicConfig(level=log_level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
     # Its warnings repeat what the raised error says, when a rollback fails after it.
@@ -50,19 +58,27 @@ class _Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class _KafkaRateLimit(logging.Filter):
-    """Passes each message of the Kafka client once per minute: during an outage it logs twenty lines per second."""
+class _KafkaFilter(logging.Filter):
+    """Passes few lines of the Kafka client, and each message once per minute.
 
-    def __init__(self) -> None:
+    Our own errors and lines report what failed. The client reports the same with its class names, during an outage
+    twenty times per second. `shows_all`: for somebody who searches a bug in it.
+    """
+
+    def __init__(self, *, shows_all: bool) -> None:
         super().__init__()
+        self._shows_all = shows_all
         self._passed_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("kafka"):
             return True
+        message = str(record.msg)
+        if not self._shows_all and not any(line in message for line in _KAFKA_LINES):
+            return False
         now = time.monotonic()
-        passed_at = self._passed_at.get(str(record.msg))
+        passed_at = self._passed_at.get(message)
         if passed_at is not None and now - passed_at < _KAFKA_INTERVAL_SECONDS:
             return False
-        self._passed_at[str(record.msg)] = now
+        self._passed_at[message] = now
         return True

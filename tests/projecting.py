@@ -62,7 +62,9 @@ def claim_partition(conn: Connection, partition: int = 0, *, beginning: int = 0)
     """Claim a partition; returns the token."""
     token = uuid.uuid4()
     with connection.transaction(conn):
-        assert positions.claim(conn, Claim(TOPIC, partition, token, "topic-1", beginning, 1, "test")) is not None
+        assert (
+            positions.claim(conn, Claim(TOPIC, partition, token, "topic-1", beginning, 1, "test", "group")) is not None
+        )
     return token
 
 

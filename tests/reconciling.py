@@ -99,7 +99,8 @@ class Log:
         offsets = {}
         with connection.transaction(self.conn):
             for partition, log_range in self.topic.log_ranges().items():
-                wanted = Claim(self.name, partition, self._token, self.topic.topic_id, log_range.beginning, 1, "test")
+                place = (self.name, partition, self._token, self.topic.topic_id, log_range.beginning)
+                wanted = Claim(*place, 1, "test", "group")
                 offset = positions.claim(self.conn, wanted)
                 assert offset is not None
                 offsets[partition] = offset

@@ -13,6 +13,7 @@ from projector.cli.output import ago, as_json, duration
 from projector.errors import BrokerUnavailable
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition, TopicState, partitions, topic_state
+from projector.membership import Groups, is_claimed, notes
 from projector.postgres import queries
 from projector.postgres.connection import mapped_errors, open_view
 from projector.postgres.positions import read
@@ -23,7 +24,7 @@ from projector.settings import Settings
 class StatusReport(NamedTuple):
     """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer.
 
-    `cleanup_policy` is that of the topic, or None if it is unknown.
+    `cleanup_policy` is that of the topic, or None if it is unknown. `notes`: sentences about the consumer groups.
     """
 
     topic: str
@@ -31,6 +32,8 @@ class StatusReport(NamedTuple):
     cleanup_policy: str | None
     partitions: list[Partition]
     totals: Totals
+    groups: Groups
+    notes: list[str]
 
 
 def status(settings: Settings, json_output: bool) -> int:
@@ -51,13 +54,19 @@ def _query(settings: Settings) -> StatusReport:
         positions = queries.positions(conn, topic=settings.topic)
         known = read(conn, settings.topic)
         totals = queries.totals(conn)
-    kafka_error, topic = None, TopicState(None, {}, {})
+    kafka_error, topic = None, TopicState(None, {}, {}, Groups(settings.group_id))
     try:
-        topic = topic_state(settings, known)
+        topic = topic_state(settings, known, {each.group_id for each in positions if each.group_id})
     except BrokerUnavailable as error:
         kafka_error = str(error)
-    found = partitions(positions, topic.backlog, at=datetime.now(UTC), gaps=topic.gaps)
-    return StatusReport(settings.topic, kafka_error, topic.cleanup_policy, found, totals)
+    groups = topic.groups
+    found = partitions(
+        positions, topic.backlog, at=datetime.now(UTC), gaps=topic.gaps, assigned=groups.assigned(settings.topic)
+    )
+    about_groups = notes(settings.topic, positions, groups)
+    return StatusReport(
+        settings.topic, kafka_error, topic.cleanup_policy, found, totals, groups=groups, notes=about_groups
+    )
 
 
 def _as_json(report: StatusReport) -> dict[str, object]:
@@ -65,6 +74,10 @@ def _as_json(report: StatusReport) -> dict[str, object]:
         "topic": report.topic,
         "kafka": report.kafka_error or "ok",
         "cleanup_policy": report.cleanup_policy,
+        "group_id": report.groups.group_id,
+        "group_state": report.groups.ours.state if report.groups.ours else None,
+        "members": sorted(map(str, report.groups.ours.members)) if report.groups.ours else None,
+        "notes": report.notes,
         "partitions": [_partition_as_json(partition) for partition in report.partitions],
         "delegations": report.totals.delegations,
         "parked": report.totals.parked,
@@ -92,6 +105,8 @@ def _print(report: StatusReport, now: datetime) -> None:
             console.print(f"{partition.gap}; `projector run` stops there and prints the remedy")
         if partition.open_transaction:
             console.print(f"{partition.open_transaction}; the high watermark is {partition.high_watermark}")
+    for note in report.notes:
+        console.print(note)
     if is_compacted(report.cleanup_policy):
         console.print(f"cleanup.policy={report.cleanup_policy}: {INCOMPLETE}")
     _print_totals(report.totals)
@@ -108,10 +123,22 @@ def _table(report: StatusReport, now: datetime) -> Table:
             str(partition.partition),
             *map(_number, (partition.position, partition.end, partition.lag_records)),
             _behind(partition),
-            partition.owner or "none",
+            _owner(partition, report.groups),
             ago(partition.moved_at, now),
         )
     return table
+
+
+def _owner(partition: Partition, groups: Groups) -> str:
+    """The member that claimed the position, and what is not as it must be. The notes have the sentences."""
+    owner, member = partition.owner or "none", partition.assigned_to
+    if member and not is_claimed(member, groups.group_id, partition.owner, partition.group_id):
+        return f"{member} (not claimed)"
+    if partition.owner and partition.group_id not in (groups.group_id, None):
+        return f"{owner} (group {partition.group_id})"
+    if partition.owner and groups.ours and groups.ours.is_settled and not member:
+        return f"{owner} (left the group)"
+    return owner
 
 
 def _behind(partition: Partition) -> str:

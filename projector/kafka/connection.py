@@ -8,12 +8,13 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka import errors as client_errors
-from kafka.coordinator.assignors.range import RangePartitionAssignor
 
 from projector.domain.positions import LogRange
 from projector.errors import BrokerUnavailable, LogGap, Misconfigured, ProjectorError
+from projector.kafka import failures
 from projector.kafka.client import Client
-from projector.kafka.security import security
+from projector.kafka.group import CLIENT_ID, Assignor
+from projector.kafka.security import secrets, security
 from projector.settings import KafkaSettings
 
 CONNECT_SECONDS = 2.0
@@ -61,20 +62,21 @@ def require_reachable(bootstrap_servers: str) -> None:
     raise BrokerUnavailable("PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: " + "; ".join(reasons))
 
 
-def consumer(configs: Mapping[str, object]) -> Any:
-    """A consumer that has reached its cluster."""
-    return started(KafkaConsumer, configs)
+def consumer(configs: Mapping[str, object], settings: KafkaSettings) -> Any:
+    """A consumer that has reached its cluster. Raises as `started`."""
+    return started(KafkaConsumer, configs, settings)
 
 
-def started(kind: Any, configs: Mapping[str, object]) -> Any:
+def started(kind: Any, configs: Mapping[str, object], settings: KafkaSettings) -> Any:
     """A consumer or an admin client that has reached its cluster.
 
-    If it cannot start, its client is closed: else its thread would stay.
+    If it cannot start, its client is closed: else its thread would stay. Raises Misconfigured if Kafka, or something
+    else, gave a definite answer, and BrokerUnavailable if no broker answered.
     """
     created: list[Client] = []
 
     def create(**client_configs: object) -> Client:
-        created.append(Client(**client_configs))
+        created.append(Client(lambda: secrets(settings), **client_configs))
         return created[0]
 
     try:
@@ -82,13 +84,10 @@ def started(kind: Any, configs: Mapping[str, object]) -> Any:
     except BaseException as error:
         for client in created:
             client.close()
-            if client.login_error:
-                raise client.login_error from error
-        if isinstance(error, client_errors.KafkaTimeoutError):
-            raise BrokerUnavailable(
-                f"Kafka accepts connections at {configs['bootstrap_servers']} and does not answer: it is starting, or "
-                f"its protocol there is not {configs.get('security_protocol', 'PLAINTEXT')}"
-            ) from error
+            if client.refused:
+                raise Misconfigured(failures.refusal(client.refused, configs)) from client.refused.error
+            if isinstance(error, client_errors.KafkaConnectionError | client_errors.KafkaTimeoutError | OSError):
+                raise BrokerUnavailable(failures.no_answer(client.last, configs)) from error
         raise
 
 
@@ -107,7 +106,7 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
     """The client's arguments for a member of the group. Raises Misconfigured if a certificate's file is missing."""
     return {
         "bootstrap_servers": settings.bootstrap_servers,
-        "client_id": "projector",
+        "client_id": CLIENT_ID,
         "group_id": settings.group_id,
         "group_instance_id": settings.group_instance_id,
         # Positions live in Postgres. What the group stores is for lag tools only.
@@ -121,7 +120,7 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
         "metadata_max_age_ms": settings.metadata_max_age_ms,
         "max_partition_fetch_bytes": settings.max_partition_fetch_bytes,
         # An eager assignor: decision 0002, trap T3.
-        "partition_assignment_strategy": (RangePartitionAssignor,),
+        "partition_assignment_strategy": (Assignor,),
         "fetch_max_bytes": max(FETCH_BYTES, settings.max_partition_fetch_bytes),
         "reconnect_backoff_max_ms": 1_000,
         "request_timeout_ms": 10_000,
@@ -133,8 +132,7 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
 
 _ACCESS_ERRORS = (
     client_errors.AuthorizationError,
-    client_errors.SaslAuthenticationFailedError,
-    client_errors.UnsupportedSaslMechanismError,
+    *failures.LOGIN_ERRORS,
     client_errors.KafkaConfigurationError,
 )
 
@@ -151,10 +149,11 @@ def forget_unexpected_errors() -> None:
 
 
 @contextmanager
-def mapped_errors() -> Iterator[None]:
+def mapped_errors(consumer: Any = None) -> Iterator[None]:
     """Turn the client's errors into ours. An unexpected error means that the client is broken: another one may work.
 
-    The fifth unexpected error without a success in between is a bug, and is raised as it is.
+    The fifth unexpected error without a success in between is a bug, and is raised as it is. With a `consumer`, an error
+    names the brokers that it cannot reach.
     """
     try:
         yield
@@ -173,4 +172,18 @@ def mapped_errors() -> Iterator[None]:
             _unexpected.append(repr(error))
             if len(_unexpected) >= _MAX_IN_A_ROW:
                 raise
-        raise BrokerUnavailable(f"the Kafka client failed: {error!r}") from error
+        raise BrokerUnavailable(unreachable(consumer) or f"the Kafka client failed: {error!r}") from error
+
+
+def unreachable(consumer: Any) -> str | None:
+    """The sentence about the brokers that this consumer cannot connect to, if there are any."""
+    if consumer is None:
+        return None
+    return failures.unreachable(consumer._client.unreachable, consumer.config["bootstrap_servers"])
+
+
+def require_login(consumer: Any) -> None:
+    """Raise Misconfigured if a broker refused the last login of this consumer, which has worked before."""
+    refused = consumer._client.refused
+    if refused and isinstance(refused.error, failures.LOGIN_ERRORS):
+        raise Misconfigured(failures.refusal(refused, consumer.config)) from refused.error

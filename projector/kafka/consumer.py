@@ -4,20 +4,20 @@ Decision 0002 explains the recipe and lists the client's traps T1 to T7.
 """
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from kafka import OffsetAndMetadata, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import InconsistentGroupProtocolError, KafkaError, OffsetOutOfRangeError
 
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
-from projector.errors import BrokerUnavailable, LogGap
-from projector.kafka import compaction, connection
+from projector.errors import BrokerUnavailable, LogGap, Misconfigured
+from projector.kafka import compaction, connection, group
 from projector.kafka.assignment import Assignment
-from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
+from projector.kafka.connection import ALL_RECORDS, POLL_MS
+from projector.kafka.patience import Patience
 from projector.kafka.record_batches import Holes, find_holes
 from projector.settings import KafkaSettings
 
@@ -31,30 +31,33 @@ class GroupConsumer:
 
     A partition is *unclaimed* (assigned and paused) or *active* (read). Not thread-safe. Every method may raise
     BrokerUnavailable, except `close`. The constructor raises Misconfigured if a certificate's file does not exist.
+    `open` and `poll` raise Misconfigured if the group belongs to another application.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self.topic = settings.topic
-        self._bootstrap_servers = settings.bootstrap_servers
+        self.group_id = settings.group_id
+        self._settings = settings
         # Built once: a missing certificate ends the process at its start only, whether or not Kafka answers.
         self._arguments = connection.arguments(settings)
-        self.member = f"{socket.gethostname()}/{os.getpid()}"
+        self.member = group.member_name()
+        self._patience = Patience()
         self._assignment = Assignment()
         self._consumer: Any = None
         self._holes = Holes()
         self._topic_id: str | None = None
-        self._policy_is_known = False
+        self._is_checked = False
         self._commits_fail_since: float | None = None
 
     # --- open and close
 
     def open(self) -> None:
         """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
-        connection.require_reachable(self._bootstrap_servers)
+        connection.require_reachable(self._settings.bootstrap_servers)
         self._assignment = Assignment()
         self._topic_id = None
-        with mapped_errors():
-            self._consumer = connection.consumer(self._arguments)
+        with self._errors():
+            self._consumer = connection.consumer(self._arguments, self._settings)
             self._holes = find_holes(self._consumer)
             self._assignment.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._assignment)
@@ -63,10 +66,23 @@ class GroupConsumer:
             self.close()
             raise BrokerUnavailable(connection.no_topic(self.topic))
         self._topic_id = self.topic_id
-        if not self._policy_is_known:
-            with mapped_errors():
+        if not self._is_checked:
+            with self._errors():
                 compaction.warn_if_compacted(self._consumer, self.topic)
-            self._policy_is_known = True
+            self._require_own_group()
+            self._is_checked = True
+
+    def _require_own_group(self) -> None:
+        """Raise Misconfigured if the group has members that are no projector. Their partitions would stand still."""
+        if found := self._others():
+            raise Misconfigured(found)
+
+    def _others(self) -> str | None:
+        try:
+            return group.describe(self._consumer, self._settings.group_id).others
+        except KafkaError as error:
+            log.debug("the group is unknown", extra={"group_id": self._settings.group_id, "reason": repr(error)})
+            return None
 
     def close(self) -> None:
         """Leave the group, if the broker answers in time."""
@@ -79,6 +95,9 @@ class GroupConsumer:
         except Exception as error:  # no error may keep the process from leaving
             log.warning("closing the consumer failed", extra={"error": repr(error)})
 
+    def _errors(self) -> AbstractContextManager[None]:
+        return self._patience.errors(self._consumer)
+
     @property
     def is_open(self) -> bool:
         return self._consumer is not None
@@ -86,12 +105,12 @@ class GroupConsumer:
     @property
     def topic_id(self) -> str | None:
         """Kafka's id of the topic now."""
-        with mapped_errors():
+        with self._errors():
             return connection.topic_id(self._consumer, self.topic)
 
     @property
     def generation(self) -> int | None:
-        with mapped_errors():
+        with self._errors():
             return int(self._consumer.group_metadata().generation_id)
 
     # --- partitions
@@ -108,13 +127,13 @@ class GroupConsumer:
 
     def log_ranges(self, partitions: Iterable[int]) -> dict[int, LogRange]:
         """Partition → the offsets that it holds now."""
-        with mapped_errors():
+        with self._errors():
             return connection.log_ranges(self._consumer, self.topic, partitions)
 
     @property
     def high_watermarks(self) -> dict[int, int]:
         """Active partition → its high watermark, as the last fetch returned it. Missing before the first fetch."""
-        with mapped_errors():
+        with self._errors():
             marks = {
                 partition: self._consumer.highwater(TopicPartition(self.topic, partition)) for partition in self.active
             }
@@ -127,7 +146,7 @@ class GroupConsumer:
         require_no_log_gap(Position(self.topic, partition, offset), None, held)
         place = TopicPartition(self.topic, partition)
         if partition in self._assignment.unclaimed:
-            with mapped_errors():
+            with self._errors():
                 self._consumer.seek(place, offset)
                 self._consumer.resume(place)
             self._assignment.start(partition, offset)
@@ -148,7 +167,7 @@ class GroupConsumer:
         """
         is_idle = self._assignment.unclaimed or not self._assignment.active
         timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
-        with mapped_errors():
+        with self._errors():
             self._resume_rejoin()
             try:
                 # All records, so that none stays in the client's buffer: trap T1.
@@ -156,6 +175,11 @@ class GroupConsumer:
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])
                 return []
+            except InconsistentGroupProtocolError as error:
+                others = self._others() or group.others_sentence(self._settings.group_id, "its strategy is not range")
+                raise Misconfigured(others) from error
+            connection.require_login(self._consumer)
+        self._patience.worked()
         self._require_same_topic()
         # A rebalance during the poll may have revoked some of the partitions.
         return [self._polled(place, found) for place, found in records.items() if place.partition in self.active]
@@ -182,7 +206,7 @@ class GroupConsumer:
         return [each for each in polled if each.next_offset != each.start]
 
     def _polled(self, place: TopicPartition, records: list[Any]) -> Polled:
-        with mapped_errors():
+        with self._errors():
             position = self._consumer.position(place, timeout_ms=POLL_MS)
         start = self._assignment.active[place.partition]
         next_offset = max(position or start, records[-1].offset + 1 if records else start)
@@ -210,7 +234,7 @@ class GroupConsumer:
             TopicPartition(self.topic, partition): OffsetAndMetadata(offset, "", -1)
             for partition, offset in positions.items()
         }
-        with mapped_errors():
+        with self._errors():
             try:
                 self._consumer.commit_async(places, callback=self._note_commit)
             except KafkaError as error:

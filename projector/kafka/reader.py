@@ -14,6 +14,7 @@ from projector.domain.positions import LogRange, Polled
 from projector.errors import BrokerUnavailable, LogGap
 from projector.kafka import compaction, connection, record_batches
 from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
+from projector.kafka.group import Group, describe
 from projector.kafka.record_batches import Holes
 from projector.settings import KafkaSettings
 
@@ -49,12 +50,17 @@ class TopicReader:
 
     def cleanup_policy(self) -> str | None:
         """The topic's `cleanup.policy`, or None if the user may not describe the topic's configs."""
-        with mapped_errors():
+        with mapped_errors(self._client):
             return compaction.cleanup_policy(self._client, self.name)
+
+    def group(self, group_id: str) -> Group:
+        """The consumer group. Raises Misconfigured if the user may not describe it."""
+        with mapped_errors(self._client):
+            return describe(self._client, group_id)
 
     def warn_if_compacted(self) -> None:
         """Log that the topic cannot be projected completely, if it is compacted."""
-        with mapped_errors():
+        with mapped_errors(self._client):
             compaction.warn_if_compacted(self._client, self.name)
 
     def partition_of(self, key: bytes) -> int:
@@ -64,12 +70,12 @@ class TopicReader:
 
     def log_ranges(self, partitions: Iterable[int] | None = None) -> dict[int, LogRange]:
         """Partition → the offsets that it holds now. None means all partitions."""
-        with mapped_errors():
+        with mapped_errors(self._client):
             return connection.log_ranges(self._client, self.name, self.partitions if partitions is None else partitions)
 
     def offsets_at(self, times: Mapping[int, int]) -> dict[int, int]:
         """Partition → the first offset whose timestamp is this one (ms since 1970) or later, if there is one."""
-        with mapped_errors():
+        with mapped_errors(self._client):
             found = self._client.offsets_for_times(
                 {TopicPartition(self.name, partition): at for partition, at in times.items()}
             )
@@ -101,7 +107,7 @@ class TopicReader:
         """
         patience = SILENT_SECONDS if silent_seconds is None else silent_seconds
         reached = {partition: within.beginning for partition, within in ranges.items() if within.beginning < within.end}
-        with mapped_errors():
+        with mapped_errors(self._client):
             self._client.unsubscribe()  # else a partition that an earlier read paused would stay paused
             self._client.assign([TopicPartition(self.name, partition) for partition in reached])
             self._holes = record_batches.find_holes(self._client)
@@ -114,7 +120,8 @@ class TopicReader:
             self._pause(reached.keys() & set(ahead()), reached)
             polled = [part for part in self._poll(reached, ranges) if part.next_offset > part.start]
             if not polled and time.monotonic() - received_at > patience:
-                raise BrokerUnavailable(f"{self.name} returned no record for {patience:.0f} s, though it has more")
+                silent = f"{self.name} returned no record for {patience:.0f} s, though it has more"
+                raise BrokerUnavailable(connection.unreachable(self._client) or silent)
             yielded_at = time.monotonic()
             yield polled
             if polled:
@@ -161,7 +168,7 @@ class TopicReader:
 
     def _poll(self, reached: dict[int, int], ranges: Mapping[int, LogRange]) -> list[Polled]:
         """One poll. Advances `reached`, and removes a partition from it at its end."""
-        with mapped_errors():
+        with mapped_errors(self._client):
             try:
                 found = self._client.poll(timeout_ms=POLL_MS, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
@@ -211,9 +218,9 @@ def open_topic(
         arguments |= {"max_partition_fetch_bytes": fetch_bytes, "fetch_max_bytes": fetch_bytes}
     connection.require_reachable(settings.bootstrap_servers)
     with mapped_errors():
-        client = connection.consumer(arguments)
+        client = connection.consumer(arguments, settings)
     try:
-        with mapped_errors():
+        with mapped_errors(client):
             reader = TopicReader(client, settings.topic)
         if not reader.partitions:
             raise BrokerUnavailable(connection.no_topic(settings.topic))

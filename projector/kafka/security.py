@@ -1,12 +1,12 @@
 """How to log in to Kafka: the settings as the client's arguments."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
 from kafka.net.sasl.oauth import AbstractTokenProvider
 
-from projector.errors import Misconfigured
-from projector.settings import KafkaSettings, token_file
+from projector.errors import BrokerUnavailable, Misconfigured
+from projector.settings import KafkaSettings, refreshed
 
 
 def security(settings: KafkaSettings) -> Mapping[str, object]:
@@ -16,14 +16,22 @@ def security(settings: KafkaSettings) -> Mapping[str, object]:
         arguments |= _tls(settings)
     if settings.sasl_mechanism is not None:
         arguments["sasl_mechanism"] = settings.sasl_mechanism
-        if settings.sasl_mechanism == "OAUTHBEARER":
-            token = settings.sasl_oauth_token.get_secret_value() if settings.sasl_oauth_token else ""
-            arguments["sasl_oauth_token_provider"] = _TokenProvider(token, token_file())
-        else:
-            arguments["sasl_plain_username"] = settings.sasl_username
-            password = settings.sasl_password
-            arguments["sasl_plain_password"] = password.get_secret_value() if password else None
-    return arguments
+    return arguments | _secrets(settings)
+
+
+def secrets(settings: KafkaSettings) -> Mapping[str, object]:
+    """The arguments that a rotation changes, as their files are now. Raises BrokerUnavailable if a file is missing."""
+    return _secrets(refreshed(settings, BrokerUnavailable))
+
+
+def _secrets(settings: KafkaSettings) -> dict[str, object]:
+    key_password, password, token = settings.ssl_key_password, settings.sasl_password, settings.sasl_oauth_token
+    return {
+        "ssl_password": key_password.get_secret_value() if key_password else None,
+        "sasl_plain_username": settings.sasl_username,
+        "sasl_plain_password": password.get_secret_value() if password else None,
+        "sasl_oauth_token_provider": _Token(token.get_secret_value().strip()) if token else None,
+    }
 
 
 def _tls(settings: KafkaSettings) -> dict[str, object]:
@@ -36,20 +44,20 @@ def _tls(settings: KafkaSettings) -> dict[str, object]:
         path = getattr(settings, setting)
         if path is not None and not path.is_file():
             raise Misconfigured(f"PROJECTOR_{setting.upper()}: {path} is not a file, expected one in PEM")
-    password = settings.ssl_key_password
     return {
         **{name: str(path) for name, path in files.items() if path is not None},
-        "ssl_password": password.get_secret_value() if password else None,
         "ssl_check_hostname": settings.ssl_check_hostname,
     }
 
 
-class _TokenProvider(AbstractTokenProvider):  # type: ignore[misc]  # the client ships no types
-    """A bearer token. If it comes from a file, each login reads the file again: tokens are renewed there."""
+@dataclass(frozen=True)
+class _Token(AbstractTokenProvider):  # type: ignore[misc]  # the client ships no types
+    """A bearer token."""
 
-    def __init__(self, token: str, path: Path | None) -> None:
-        self._token = token
-        self._path = path
+    value: str
+
+    def __repr__(self) -> str:
+        return "a bearer token"
 
     def token(self) -> str:
-        return self._path.read_text().strip() if self._path else self._token
+        return self.value

@@ -34,7 +34,7 @@ def transactional_ids(settings: KafkaSettings, offsets: Mapping[int, int]) -> di
 def _admin(settings: KafkaSettings) -> Any:
     arguments = connection.arguments(settings)
     known = {name: arguments[name] for name in arguments.keys() & KafkaAdminClient.DEFAULT_CONFIG.keys()}
-    return connection.started(KafkaAdminClient, known)
+    return connection.started(KafkaAdminClient, known, settings)
 
 
 def _transactional_ids(admin: Any, topic: str, offsets: Mapping[int, int]) -> dict[int, str]:

@@ -18,6 +18,15 @@ class Claim(NamedTuple):
     beginning: int
     generation: int | None
     member: str
+    group_id: str
+
+
+class Owner(NamedTuple):
+    """Who owns a position. `group_id` is None if a member of a release before it was stored claimed it."""
+
+    token: UUID
+    member: str
+    group_id: str | None
 
 
 def claim(conn: Connection, wanted: Claim) -> int | None:
@@ -48,7 +57,7 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
         """
         UPDATE positions
            SET owner = %(token)s, topic_id = coalesce(%(topic_id)s, topic_id), generation = %(generation)s,
-               member = %(member)s, claimed_at = clock_timestamp()
+               member = %(member)s, group_id = %(group_id)s, claimed_at = clock_timestamp()
          WHERE topic = %(topic)s AND partition = %(partition)s
         """,
         place,
@@ -58,7 +67,9 @@ def claim(conn: Connection, wanted: Claim) -> int | None:
 
 def release(conn: Connection, token: UUID) -> None:
     """Clear the owner of this token's positions, for `status`. Another member can claim them either way."""
-    conn.execute("UPDATE positions SET owner = NULL, member = NULL WHERE owner = %(token)s", {"token": token})
+    conn.execute(
+        "UPDATE positions SET owner = NULL, member = NULL, group_id = NULL WHERE owner = %(token)s", {"token": token}
+    )
 
 
 def read(conn: Connection, topic: str) -> dict[int, Position]:
@@ -79,6 +90,15 @@ def owned(conn: Connection, topic: str, token: UUID) -> dict[int, int]:
     return dict(rows)
 
 
+def owners(conn: Connection, topic: str) -> dict[int, Owner]:
+    """Partition → the member that claimed it last, of those that were not released or reset since."""
+    rows = conn.execute(
+        "SELECT partition, owner, member, group_id FROM positions WHERE topic = %(topic)s AND member IS NOT NULL",
+        {"topic": topic},
+    )
+    return {partition: Owner(*owner) for partition, *owner in rows}
+
+
 def lock(conn: Connection, topic: str) -> dict[int, int]:
     """Block every batch at its fence until this transaction ends. Returns partition → next offset."""
     rows = conn.execute(
@@ -94,7 +114,7 @@ def reset(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: st
         """
         UPDATE positions p
            SET next_offset = o.next_offset, topic_id = coalesce(%(topic_id)s, p.topic_id), owner = NULL, member = NULL,
-               moved_at = clock_timestamp()
+               group_id = NULL, moved_at = clock_timestamp()
           FROM unnest(%(partitions)s::int[], %(offsets)s::bigint[]) AS o (partition, next_offset)
          WHERE p.topic = %(topic)s AND p.partition = o.partition
         """,

@@ -12,7 +12,7 @@ from projector.postgres.parked import ANY_PARKED, ParkedFilter
 
 
 class PositionDetail(NamedTuple):
-    """How far a partition is projected. `member` claimed it last. It is None after an orderly stop."""
+    """How far a partition is projected. `member` of `group_id` claimed it last. Both are None after an orderly stop."""
 
     partition: int
     next_offset: int
@@ -20,6 +20,7 @@ class PositionDetail(NamedTuple):
     claimed_at: datetime | None
     moved_at: datetime | None
     record_at: datetime | None
+    group_id: str | None = None
 
 
 class Totals(NamedTuple):
@@ -83,7 +84,7 @@ def positions(conn: Connection, *, topic: str) -> list[PositionDetail]:
     with mapped_errors(), conn.cursor(row_factory=class_row(PositionDetail)) as cursor:
         return cursor.execute(
             """
-            SELECT partition, next_offset, member, claimed_at, moved_at, record_at
+            SELECT partition, next_offset, member, claimed_at, moved_at, record_at, group_id
               FROM positions WHERE topic = %(topic)s ORDER BY partition
             """,
             {"topic": topic},

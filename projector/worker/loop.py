@@ -27,6 +27,7 @@ from projector.worker.health import Health, StallDetector, Summary
 from projector.worker.open_transactions import OpenTransactions
 from projector.worker.outages import Outages
 from projector.worker.partitions import Partitions
+from projector.worker.rivals import Rivals
 from projector.worker.slow_records import SlowRecords
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ class Worker:
         self._summary = Summary()
         self._stalls = StallDetector(settings.stalled_after_seconds)
         self._open_transactions = OpenTransactions(settings)
+        self._rivals = Rivals(settings.topic, settings.group_id, self.partitions.token)
         self._slow_records = SlowRecords()
         self._limits = AdaptiveLimits(settings)
         self._database = Database(settings)
@@ -110,7 +112,8 @@ class Worker:
         except BatchUnfinished:
             self._drop_polled()
         except Fenced as error:
-            self.partitions.fenced(error)
+            reason = self._rivals.explain(self._database.connect(), self.consumer.active)
+            self.partitions.fenced(reason or str(error))
 
     def stop(self) -> None:
         """Finish the pending batch, release the partitions, leave the group, close the connection."""
@@ -244,5 +247,5 @@ class Worker:
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             problems.append("Kafka does not answer the group's commits")
         state = "projecting" if self.consumer.active else "waiting for partitions"
-        sentences = problems or [state, *self._open_transactions.sentences]
+        sentences = problems or [state, *self._rivals.sentences, *self._open_transactions.sentences]
         self.health.report(healthy=not problems, state="; ".join(sentences))

@@ -58,7 +58,7 @@ class Partitions:
 
     def _claim(self, partition: int, held: Mapping[int, LogRange]) -> Claim:
         consumer, beginning = self._consumer, held[partition].beginning
-        group = (consumer.generation, consumer.member)
+        group = (consumer.generation, consumer.member, consumer.group_id)
         return Claim(consumer.topic, partition, self.token, consumer.topic_id, beginning, *group)
 
     def delay(self, partitions: Iterable[int], seconds: float) -> None:
@@ -79,13 +79,13 @@ class Partitions:
         if lost:
             raise Fenced(f"the positions of partitions {sorted(lost)} were moved, or taken by another member")
 
-    def fenced(self, error: Fenced) -> None:
+    def fenced(self, reason: str) -> None:
         """Another member owns what we read: drop it. Before the next claim, wait longer each time.
 
         After several times in a row, the member leaves the group and joins it again.
         """
         self._fenced_in_a_row += 1
-        log.warning("fenced", extra={"reason": str(error), "in_a_row": self._fenced_in_a_row})
+        log.warning("fenced", extra={"reason": reason, "in_a_row": self._fenced_in_a_row})
         self._consumer.pause_all()
         self.delay(self._consumer.unclaimed, self._fences.failed())
         if self._fenced_in_a_row >= _FENCED_IN_A_ROW:

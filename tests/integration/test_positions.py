@@ -14,7 +14,7 @@ from projector.postgres.connection import Connection, transaction
 from projector.postgres.positions import Claim
 from projector.projection.transaction import project
 
-CLAIM = Claim("activity-log", 3, uuid.uuid4(), "topic-1", 40, 5, "host:1")
+CLAIM = Claim("activity-log", 3, uuid.uuid4(), "topic-1", 40, 5, "host:1", "group")
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_value_unknown_to_json_becomes_text() -> None:
 def test_kafka_client_repeats_a_message_once_per_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [1000.0]
     monkeypatch.setattr("projector.logs.time.monotonic", lambda: now[0])
-    stream = captured("human")
+    stream = captured("human", "DEBUG")
     client = logging.getLogger("kafka.net.manager")
     for port in (1, 2, 3):
         client.error("Connection to %s failed", port)
@@ -93,8 +93,22 @@ def test_kafka_client_never_logs_below_warning() -> None:
     assert stream.getvalue()[8:] == " debug   visible\n"
 
 
+def test_kafka_client_logs_its_failures_at_debug_only() -> None:
+    """Our own errors and lines name the cause. A quota and a lost membership are only in the client's lines."""
+    lines = {}
+    for level in ("INFO", "DEBUG"):
+        stream = captured("human", level)
+        logging.getLogger("kafka.net.transport").error("%s: Abort (%s)", "<KafkaTCPTransport>", "InvalidReceiveError")
+        logging.getLogger("kafka.net.connection").warning("%s: %s throttled by broker (%d ms)", "<K>", "Fetch", 7)
+        logging.getLogger("kafka.coordinator.heartbeat").warning("Heartbeat session expired, marking coordinator dead")
+        lines[level] = [line[17:] for line in stream.getvalue().splitlines()]
+    throttled, expired = "<K>: Fetch throttled by broker (7 ms)", "Heartbeat session expired, marking coordinator dead"
+    assert lines["INFO"] == [throttled, expired]
+    assert lines["DEBUG"] == ["<KafkaTCPTransport>: Abort (InvalidReceiveError)", throttled, expired]
+
+
 def test_level_applies_to_the_kafka_client() -> None:
     stream = captured("human", "ERROR")
-    logging.getLogger("kafka.net.connection").warning("Sending username and password in the clear")
+    logging.getLogger("kafka.net.connection").warning("%s: %s throttled by broker (%d ms)", "<K>", "Fetch", 7)
     logging.getLogger("projector").warning("fenced")
     assert stream.getvalue() == ""

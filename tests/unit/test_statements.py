@@ -70,6 +70,8 @@ def test_statement_built_at_run_time_is_found(built: str) -> None:
 def test_every_statement_is_a_constant() -> None:
     found, built = 0, []
     for file in sorted(ROOT.rglob("*.py")):
+        if file.parent.name == "kafka":  # it sends requests to Kafka, and may not import psycopg
+            continue
         for statement in statements(ast.parse(file.read_text())):
             found += 1
             if not is_constant(statement) and ast.unparse(statement) not in ALLOWED.get(file.name, ()):

@@ -4,7 +4,7 @@ from psycopg import Connection, sql
 
 from projector.postgres.migration_files import Migration
 
-ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted"]
+ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted", "054_group_of_claims"]
 OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
 """The tables of 050, each with one row of `FILL`."""
 

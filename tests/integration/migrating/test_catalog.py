@@ -97,7 +97,10 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
         ("deleted", "id run_id deleted_at source kind delegation_id content"),
         ("large_rows", "row_id delegation_id"),
         ("parked", parked),
-        ("positions", "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at"),
+        (
+            "positions",
+            "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at group_id",
+        ),
         ("repeated_requests", "delegation_id holder_id topic partition offset requested_at"),
     ]
 
