@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from kafka import KafkaAdminClient
 from kafka.admin import UserScramCredentialUpsertion
 
@@ -66,7 +67,10 @@ class Authority:
 
 @contextmanager
 def start_secured_kafka(folder: Path, authority: Authority) -> Iterator[Kafka]:
-    """Start a broker with the listeners SASL, TLS and BOTH. TLS requires a client certificate."""
+    """Start a broker with the listeners SASL, TLS, BOTH and BRIEF.
+
+    TLS requires a client certificate. BRIEF requires a new login of each connection within two seconds (KIP-368).
+    """
     certificate, key = authority.issue("broker", names="IP:127.0.0.1,DNS:localhost")
     pem = {
         "ssl.keystore.type": "PEM",
@@ -75,18 +79,32 @@ def start_secured_kafka(folder: Path, authority: Authority) -> Iterator[Kafka]:
         "ssl.truststore.type": "PEM",
         "ssl.truststore.certificates": _one_line(authority.certificate),
         "listener.name.tls.ssl.client.auth": "required",
+        "listener.name.brief.connections.max.reauth.ms": "2000",
     }
-    listeners = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "BOTH": "SASL_SSL"}
-    with start_kafka(
-        folder, options={**pem, **sasl_options("sasl"), **sasl_options("both")}, listeners=listeners, own=True
-    ) as server:
-        admin = KafkaAdminClient(bootstrap_servers=server.bootstrap_servers)
-        for mechanism in SCRAM:  # a request can change a user only once
-            results = admin.alter_user_scram_credentials(
-                [UserScramCredentialUpsertion("projector", mechanism, PASSWORD)]
-            )
-            assert results == {"projector": None}
-        admin.close()
+    listeners = {"SASL": "SASL_PLAINTEXT", "TLS": "SSL", "BOTH": "SASL_SSL", "BRIEF": "SASL_PLAINTEXT"}
+    sasl = {name: value for listener in ("sasl", "both", "brief") for name, value in sasl_options(listener).items()}
+    with start_kafka(folder, options={**pem, **sasl}, listeners=listeners, own=True) as server:
+        set_scram_password(server, PASSWORD)
+        yield server
+
+
+def set_scram_password(server: Kafka, password: str, *, user: str = "projector") -> None:
+    """Give a user this password. Logins that were accepted before stay."""
+    admin = KafkaAdminClient(bootstrap_servers=server.bootstrap_servers)
+    for mechanism in SCRAM:  # a request can change a user only once
+        results = admin.alter_user_scram_credentials([UserScramCredentialUpsertion(user, mechanism, password)])
+        assert results == {user: None}
+    admin.close()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Kafka]:
+    with start_secured_kafka(tmp_path_factory.mktemp("secured"), authority) as server:
         yield server
 
 

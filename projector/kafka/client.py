@@ -14,7 +14,7 @@ from kafka.net.compat import KafkaNetClient
 from kafka.net.selector import NetworkSelector
 
 from projector.errors import BrokerUnavailable
-from projector.kafka.failures import Failure, is_definite
+from projector.kafka.failures import Failure, broker_id, is_definite
 
 _RECEIVE_BYTES = 65_536
 _CLOSED_TIMES = 5
@@ -29,13 +29,13 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
     - The library receives 4,096 bytes at a time. Per record that costs more time than the fold.
     - See `_Network` for the traceback of poll timeouts.
 
-    `secrets` returns the arguments that a rotation changes. `unreachable`: node → why there is no connection to
-    it. `last`: the last failure of any connection. `refused`: the last definite answer.
+    `secrets` returns the arguments that a rotation changes. `unreachable`: broker → why there is no connection
+    to it. `last`: the last failure of any connection. `refused`: the last definite answer.
     """
 
     def __init__(self, secrets: Callable[[], Mapping[str, object]], **configs: Any) -> None:
         super().__init__(net=_Network(**configs), **configs)
-        self.unreachable: dict[Any, Failure] = {}
+        self.unreachable: dict[str, Failure] = {}
         self.last: Failure | None = None
         self.refused: Failure | None = None
         self._secrets = secrets
@@ -49,7 +49,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
         used = self._use_secrets(self._manager.config)
         if connection := self._manager._conns.get(node.node_id):
             self._refresh_before_login(connection)
-            connection.init_future.add_callback(lambda _: self.unreachable.pop(node.node_id, None))
+            connection.init_future.add_callback(lambda _: self.unreachable.pop(broker_id(node.node_id), None))
         try:
             transport = await self._build(node, *arguments, **more)
         except Exception as error:
@@ -97,7 +97,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
     def _note(self, node: Any, error: BaseException, used: Mapping[str, object], *, is_unreachable: bool) -> None:
         self.last = Failure(node.node_id, f"{node.host}:{node.port}", error)
         if is_unreachable:
-            self.unreachable[node.node_id] = self.last
+            self.unreachable[broker_id(node.node_id)] = self.last
         if is_definite(error) and not self._are_rotated(used):
             self.refused = self.last
             self._closed[node.node_id] = _CLOSED_TIMES

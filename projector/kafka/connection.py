@@ -130,11 +130,7 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
     }
 
 
-_ACCESS_ERRORS = (
-    client_errors.AuthorizationError,
-    *failures.LOGIN_ERRORS,
-    client_errors.KafkaConfigurationError,
-)
+_ACCESS_ERRORS = (client_errors.AuthorizationError, client_errors.KafkaConfigurationError)
 
 
 _BUGS = (client_errors.IllegalArgumentError, client_errors.IllegalStateError)
@@ -165,6 +161,10 @@ def mapped_errors(consumer: Any = None) -> Iterator[None]:
         raise LogGap(
             f"topic {places[0].topic} was truncated before the position, in partitions {partitions}"
         ) from error
+    except failures.LOGIN_ERRORS as error:
+        refused = consumer and consumer._client.refused
+        sentence = failures.refusal(refused, consumer.config) if refused else f"Kafka refuses access: {error}"
+        raise Misconfigured(sentence) from error
     except _ACCESS_ERRORS as error:
         raise Misconfigured(f"Kafka refuses access: {error}") from error
     except Exception as error:
@@ -179,11 +179,12 @@ def unreachable(consumer: Any) -> str | None:
     """The sentence about the brokers that this consumer cannot connect to, if there are any."""
     if consumer is None:
         return None
-    return failures.unreachable(consumer._client.unreachable, consumer.config["bootstrap_servers"])
+    servers = consumer.config["bootstrap_servers"]
+    return failures.unreachable(consumer._client.unreachable, consumer._cluster, servers)
 
 
 def require_login(consumer: Any) -> None:
-    """Raise Misconfigured if a broker refused the last login of this consumer, which has worked before."""
+    """Raise the client's error if a broker refused a login of this consumer, which has worked before."""
     refused = consumer._client.refused
     if refused and isinstance(refused.error, failures.LOGIN_ERRORS):
-        raise Misconfigured(failures.refusal(refused, consumer.config)) from refused.error
+        raise refused.error

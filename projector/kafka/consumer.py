@@ -58,6 +58,7 @@ class GroupConsumer:
         self._topic_id = None
         with self._errors():
             self._consumer = connection.consumer(self._arguments, self._settings)
+        with self._errors():
             self._holes = find_holes(self._consumer)
             self._assignment.consumer = self._consumer
             self._consumer.subscribe([self.topic], listener=self._assignment)
@@ -69,20 +70,9 @@ class GroupConsumer:
         if not self._is_checked:
             with self._errors():
                 compaction.warn_if_compacted(self._consumer, self.topic)
-            self._require_own_group()
+                if others := group.others(self._consumer, self._settings.group_id):
+                    raise Misconfigured(others)
             self._is_checked = True
-
-    def _require_own_group(self) -> None:
-        """Raise Misconfigured if the group has members that are no projector. Their partitions would stand still."""
-        if found := self._others():
-            raise Misconfigured(found)
-
-    def _others(self) -> str | None:
-        try:
-            return group.describe(self._consumer, self._settings.group_id).others
-        except KafkaError as error:
-            log.debug("the group is unknown", extra={"group_id": self._settings.group_id, "reason": repr(error)})
-            return None
 
     def close(self) -> None:
         """Leave the group, if the broker answers in time."""
@@ -101,6 +91,11 @@ class GroupConsumer:
     @property
     def is_open(self) -> bool:
         return self._consumer is not None
+
+    @property
+    def unreachable(self) -> str | None:
+        """The sentence about brokers that cannot be reached. A poll only returns nothing of their partitions."""
+        return connection.unreachable(self._consumer)
 
     @property
     def topic_id(self) -> str | None:
@@ -176,8 +171,10 @@ class GroupConsumer:
                 self._require_in_range(error.args[0])
                 return []
             except InconsistentGroupProtocolError as error:
-                others = self._others() or group.others_sentence(self._settings.group_id, "its strategy is not range")
-                raise Misconfigured(others) from error
+                raise Misconfigured(
+                    group.others(self._consumer, self._settings.group_id)
+                    or group.others_sentence(self._settings.group_id, "its strategy is not range")
+                ) from error
             connection.require_login(self._consumer)
         self._patience.worked()
         self._require_same_topic()

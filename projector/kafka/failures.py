@@ -22,11 +22,6 @@ class Failure(NamedTuple):
     error: BaseException
 
     @property
-    def broker(self) -> str:
-        """The id of the broker: the client has more than one connection to it, with names of their own."""
-        return str(self.node).rpartition("-")[2]
-
-    @property
     def reason(self) -> str:
         """The error for people."""
         if isinstance(self.error, client_errors.InvalidReceiveError):
@@ -37,6 +32,11 @@ class Failure(NamedTuple):
         if found := re.fullmatch(r"(\d+) E[A-Z]+", text):
             return os.strerror(int(found[1])).lower()
         return {"DNS Resolution failure": "name not known"}.get(text, text)
+
+
+def broker_id(node: Any) -> str:
+    """The id of the broker of a node: the client has a second connection to the coordinator of a group."""
+    return str(node).removeprefix("coordinator-")
 
 
 def is_definite(error: BaseException) -> bool:
@@ -90,18 +90,19 @@ def no_answer(failure: Failure | None, configs: Mapping[str, object]) -> str:
     )
 
 
-def unreachable(failures: Mapping[Any, Failure], bootstrap_servers: str) -> str | None:
-    """The sentence about advertised addresses that cannot be reached, if there are any. `failures`: by node."""
-    found = {each.broker: each for each in failures.values() if not str(each.node).startswith("bootstrap")}
+def unreachable(failures: Mapping[str, Failure], cluster: Any, bootstrap_servers: object) -> str | None:
+    """The sentence about brokers of the cluster that cannot be reached, if there are any. `failures`: by broker id."""
+    known = {str(broker.node_id) for broker in cluster.brokers()}
+    found = {broker: failure for broker, failure in failures.items() if broker in known}
     if not found:
         return None
     addresses = {address.strip() for address in str(bootstrap_servers).split(",")}
-    brokers = [f"broker {each.broker} at {each.address} ({each.reason})" for each in found.values()]
+    brokers = ", ".join(f"broker {broker} at {each.address} ({each.reason})" for broker, each in found.items())
     if addresses >= {each.address for each in found.values()}:
-        return f"Kafka cannot be reached: {', '.join(brokers)}"
+        return f"Kafka cannot be reached: {brokers}"
     return (
-        f"Kafka at {bootstrap_servers} answers, and advertises an address that cannot be reached from here: "
-        f"{', '.join(brokers)}. Clients connect to the address that a broker advertises: check advertised.listeners"
+        f"Kafka at {bootstrap_servers} answers, and advertises an address that cannot be reached from here: {brokers}. "
+        "Clients connect to the address that a broker advertises: check advertised.listeners"
     )
 
 

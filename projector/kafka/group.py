@@ -1,5 +1,6 @@
 """The consumer group as Kafka describes it: its members, and the partitions that are assigned to each."""
 
+import logging
 import os
 import socket
 import time
@@ -12,6 +13,8 @@ from kafka.errors import GroupIdNotFoundError, KafkaError, for_code
 from kafka.protocol.admin import DescribeGroupsRequest, ListGroupsRequest
 from kafka.protocol.consumer.metadata import ConsumerProtocolAssignment, ConsumerProtocolSubscription
 from kafka.protocol.metadata import CoordinatorType, FindCoordinatorRequest
+
+log = logging.getLogger(__name__)
 
 CLIENT_ID = "projector"
 STABLE = "Stable"
@@ -101,6 +104,15 @@ def others_sentence(group_id: str, reason: str) -> str:
         f"PROJECTOR_GROUP_ID={group_id}: another application uses this consumer group ({reason}). Set a group id that "
         "only the projectors of this view use"
     )
+
+
+def others(consumer: Any, group_id: str) -> str | None:
+    """The sentence about members that are no projector. None if there are none, or if the group cannot be described."""
+    try:
+        return describe(consumer, group_id).others
+    except KafkaError as error:
+        log.debug("the group is unknown", extra={"group_id": group_id, "reason": repr(error)})
+        return None
 
 
 def describe(client: Any, group_id: str) -> Group:

@@ -22,6 +22,7 @@ from projector.projection.batch import Batch
 from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import Outcomes, PendingBatch
 from projector.settings import Settings
+from projector.worker.brokers import Brokers
 from projector.worker.database import Database
 from projector.worker.health import Health, StallDetector, Summary
 from projector.worker.open_transactions import OpenTransactions
@@ -51,6 +52,7 @@ class Worker:
         self._summary = Summary()
         self._stalls = StallDetector(settings.stalled_after_seconds)
         self._open_transactions = OpenTransactions(settings)
+        self._brokers = Brokers()
         self._rivals = Rivals(settings.topic, settings.group_id, self.partitions.token)
         self._slow_records = SlowRecords()
         self._limits = AdaptiveLimits(settings)
@@ -226,6 +228,7 @@ class Worker:
         self.partitions.require_owned(conn)
         self.consumer.commit(self.partitions.written)
         self._require_progress(now)
+        self._brokers.look(self.consumer.unreachable)
         self._open_transactions.look(self.consumer.active, self.consumer.high_watermarks, now)
         if self.consumer.note_success():
             self._kafka.succeeded()
@@ -247,5 +250,6 @@ class Worker:
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             problems.append("Kafka does not answer the group's commits")
         state = "projecting" if self.consumer.active else "waiting for partitions"
-        sentences = problems or [state, *self._rivals.sentences, *self._open_transactions.sentences]
+        notes = (*self._rivals.sentences, *self._brokers.sentences, *self._open_transactions.sentences)
+        sentences = problems or [state, *notes]
         self.health.report(healthy=not problems, state="; ".join(sentences))

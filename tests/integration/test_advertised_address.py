@@ -1,0 +1,58 @@
+"""A broker that advertises an address which cannot be reached: commands name it, and the setting of the broker."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from cluster import Cluster
+from commands import run_projector
+
+from testbed.servers.server import free_port
+from testbed.servers.start import start_kafka
+
+
+class Broker(NamedTuple):
+    """A broker at `address` that advertises another one; why that cannot be reached."""
+
+    address: str
+    advertised: str
+    reason: str
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"Kafka at {self.address} answers, and advertises an address that cannot be reached from here: broker 1 at "
+            f"{self.advertised} ({self.reason}). Clients connect to the address that a broker advertises: check "
+            "advertised.listeners"
+        )
+
+
+@pytest.fixture(
+    scope="module",
+    params=[(f"127.0.0.1:{free_port()}", "connection refused"), ("kafka-0.kafka.invalid:9092", "name not known")],
+    ids=["nothing listens", "unknown name"],
+)
+def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    advertised, reason = request.param
+    with start_kafka(tmp_path_factory.mktemp("advertised"), own=True, advertised=advertised) as server:
+        yield Broker(server.bootstrap_servers, advertised, reason)
+
+
+@pytest.mark.parametrize("command", ["status", "verify", "explain d-1", "record --out out.jsonl"])
+def test_command_names_the_advertised_address(
+    broker: Broker, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = run_projector(*command.split(), database_url=database_url, bootstrap_servers=broker.address)
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == f"projector: {broker.sentence}"
+
+
+def test_run_names_the_advertised_address(broker: Broker, database_url: str, tmp_path: Path) -> None:
+    cluster = Cluster(database_url, broker.address, "activity-log", tmp_path)
+    member = cluster.start_member()
+    try:
+        assert member.wait_for_log("waiting for Kafka")["reason"] == broker.sentence
+    finally:
+        cluster.end()
