@@ -47,7 +47,7 @@ def notes(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> li
         if not ours.is_settled and ours.is_classic:
             found.append(f"group {ours.group_id} is rebalancing: its assignments are unknown for the moment")
     found += _other_groups(topic, groups)
-    return found + _not_claimed(topic, {each.partition: each for each in positions}, groups)
+    return found + _not_claimed(not_claimed(topic, positions, groups))
 
 
 def _unknown(group_id: str, reason: str) -> str:
@@ -70,19 +70,29 @@ def _other_groups(topic: str, groups: Groups) -> list[str]:
     return found
 
 
-def _not_claimed(topic: str, positions: Mapping[int, PositionDetail], groups: Groups) -> list[str]:
+def not_claimed(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> dict[int, str]:
+    """Partition → the member of our group to which it is assigned, of those that this member has not claimed.
+
+    A projector of an earlier release does not send its name: whether it has claimed anything is unknown.
+    """
+    if groups.ours is None or not groups.ours.is_settled:
+        return {}
+    claims = {each.partition: (each.member, each.group_id) for each in positions}
+    return {
+        partition: str(member)
+        for partition, member in groups.ours.assigned(topic).items()
+        if (member.name or not member.is_projector)
+        # Claims of earlier releases have no group.
+        and claims.get(partition) not in ((member.name, groups.group_id), (member.name, None))
+    }
+
+
+def _not_claimed(unclaimed: Mapping[int, str]) -> list[str]:
     by_member: dict[str, list[int]] = defaultdict(list)
-    for partition, member in (groups.assigned(topic) or {}).items():
-        position = positions.get(partition)
-        if position is None or not is_claimed(member, groups.group_id, position.member, position.group_id):
-            by_member[member].append(partition)
+    for partition, member in unclaimed.items():
+        by_member[member].append(partition)
     return [
         f"{plural(len(partitions), 'partition')} {', '.join(map(str, sorted(partitions)))} assigned to {member}, which "
         f"has not claimed {plural(len(partitions), 'it', 'them')}"
         for member, partitions in sorted(by_member.items())
     ]
-
-
-def is_claimed(member: str, group_id: str, owner: str | None, claimed_by: str | None) -> bool:
-    """Whether this member of this group claimed the position of `owner`. Claims of earlier releases have no group."""
-    return owner == member and claimed_by in (group_id, None)

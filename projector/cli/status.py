@@ -13,7 +13,7 @@ from projector.cli.output import ago, as_json, duration
 from projector.errors import BrokerUnavailable
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition, TopicState, partitions, topic_state
-from projector.membership import Groups, is_claimed, notes
+from projector.membership import Groups, not_claimed, notes
 from projector.postgres import queries
 from projector.postgres.connection import mapped_errors, open_view
 from projector.postgres.positions import read
@@ -24,7 +24,8 @@ from projector.settings import Settings
 class StatusReport(NamedTuple):
     """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer.
 
-    `cleanup_policy` is that of the topic, or None if it is unknown. `notes`: sentences about the consumer groups.
+    `cleanup_policy` is that of the topic, or None if it is unknown. `notes`: sentences about the consumer
+    groups. `unclaimed`: partition → the member that has not claimed it.
     """
 
     topic: str
@@ -34,6 +35,7 @@ class StatusReport(NamedTuple):
     totals: Totals
     groups: Groups
     notes: list[str]
+    unclaimed: dict[int, str]
 
 
 def status(settings: Settings, json_output: bool) -> int:
@@ -63,9 +65,15 @@ def _query(settings: Settings) -> StatusReport:
     found = partitions(
         positions, topic.backlog, at=datetime.now(UTC), gaps=topic.gaps, assigned=groups.assigned(settings.topic)
     )
-    about_groups = notes(settings.topic, positions, groups)
     return StatusReport(
-        settings.topic, kafka_error, topic.cleanup_policy, found, totals, groups=groups, notes=about_groups
+        settings.topic,
+        kafka_error,
+        topic.cleanup_policy,
+        found,
+        totals,
+        groups,
+        notes(settings.topic, positions, groups),
+        not_claimed(settings.topic, positions, groups),
     )
 
 
@@ -123,20 +131,21 @@ def _table(report: StatusReport, now: datetime) -> Table:
             str(partition.partition),
             *map(_number, (partition.position, partition.end, partition.lag_records)),
             _behind(partition),
-            _owner(partition, report.groups),
+            _owner(partition, report),
             ago(partition.moved_at, now),
         )
     return table
 
 
-def _owner(partition: Partition, groups: Groups) -> str:
+def _owner(partition: Partition, report: StatusReport) -> str:
     """The member that claimed the position, and what is not as it must be. The notes have the sentences."""
-    owner, member = partition.owner or "none", partition.assigned_to
-    if member and not is_claimed(member, groups.group_id, partition.owner, partition.group_id):
+    owner = partition.owner or "none"
+    if member := report.unclaimed.get(partition.partition):
         return f"{member} (not claimed)"
+    groups = report.groups
     if partition.owner and partition.group_id not in (groups.group_id, None):
         return f"{owner} (group {partition.group_id})"
-    if partition.owner and groups.ours and groups.ours.is_settled and not member:
+    if partition.owner and groups.ours and groups.ours.is_settled and not partition.assigned_to:
         return f"{owner} (left the group)"
     return owner
 
