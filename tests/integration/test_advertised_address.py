@@ -7,6 +7,8 @@ from typing import NamedTuple
 import pytest
 from cluster import Cluster
 from commands import run_projector
+from second_broker import second_broker
+from topics import create_topic
 
 from testbed.servers.server import free_port
 from testbed.servers.start import start_kafka
@@ -56,3 +58,23 @@ def test_run_names_the_advertised_address(broker: Broker, database_url: str, tmp
         assert member.wait_for_log("waiting for Kafka")["reason"] == broker.sentence
     finally:
         cluster.end()
+
+
+def test_one_of_two_brokers_is_named(tmp_path: Path, database_url: str) -> None:
+    """The other one answers, and has a partition too."""
+    with (
+        start_kafka(tmp_path, own=True) as first,
+        second_broker(first, tmp_path, advertised="kafka-1.kafka.invalid:9092"),
+    ):
+        topic = create_topic(first.bootstrap_servers, partitions=2)
+        broker = Broker(first.bootstrap_servers, "kafka-1.kafka.invalid:9092", "name not known")
+        sentence = broker.sentence.replace("broker 1", "broker 2")
+        where = {"database_url": database_url, "bootstrap_servers": first.bootstrap_servers, "topic": topic}
+        done = run_projector("status", **where)
+        assert done.code == 1
+        assert done.err.splitlines()[-1] == f"projector: {sentence}"
+        cluster = Cluster(database_url, first.bootstrap_servers, topic, tmp_path)
+        try:
+            assert cluster.start_member().wait_for_log("waiting for Kafka")["reason"] == sentence
+        finally:
+            cluster.end()
