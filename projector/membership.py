@@ -46,15 +46,16 @@ def notes(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> li
         found += [ours.others] if ours.others else []
         if not ours.is_settled and ours.is_classic:
             found.append(f"group {ours.group_id} is rebalancing: its assignments are unknown for the moment")
-    found += _other_groups(topic, groups)
-    return found + _not_claimed(not_claimed(topic, positions, groups))
+    found += other_groups(topic, groups)
+    return found + not_claimed(topic, {each.partition: each for each in positions}, groups)
 
 
 def _unknown(group_id: str, reason: str) -> str:
     return f"the members of group {group_id} are unknown: {reason}"
 
 
-def _other_groups(topic: str, groups: Groups) -> list[str]:
+def other_groups(topic: str, groups: Groups) -> list[str]:
+    """Sentences about other groups that have members for the topic and claimed positions of this view."""
     found = []
     for group_id, group in groups.described.items():
         members = [str(member) for member in group.members if topic in member.topics]
@@ -70,14 +71,14 @@ def _other_groups(topic: str, groups: Groups) -> list[str]:
     return found
 
 
-def not_claimed(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> dict[int, str]:
+def unclaimed(topic: str, positions: Mapping[int, PositionDetail], groups: Groups) -> dict[int, str]:
     """Partition → the member of our group to which it is assigned, of those that this member has not claimed.
 
     A projector of an earlier release does not send its name: whether it has claimed anything is unknown.
     """
     if groups.ours is None or not groups.ours.is_settled:
         return {}
-    claims = {each.partition: (each.member, each.group_id) for each in positions}
+    claims = {number: (each.member, each.group_id) for number, each in positions.items()}
     return {
         partition: str(member)
         for partition, member in groups.ours.assigned(topic).items()
@@ -87,9 +88,10 @@ def not_claimed(topic: str, positions: Iterable[PositionDetail], groups: Groups)
     }
 
 
-def _not_claimed(unclaimed: Mapping[int, str]) -> list[str]:
+def not_claimed(topic: str, positions: Mapping[int, PositionDetail], groups: Groups) -> list[str]:
+    """Sentences about the unclaimed partitions, one per member."""
     by_member: dict[str, list[int]] = defaultdict(list)
-    for partition, member in unclaimed.items():
+    for partition, member in unclaimed(topic, positions, groups).items():
         by_member[member].append(partition)
     return [
         f"{plural(len(partitions), 'partition')} {', '.join(map(str, sorted(partitions)))} assigned to {member}, which "

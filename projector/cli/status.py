@@ -13,7 +13,7 @@ from projector.cli.output import ago, as_json, duration
 from projector.errors import BrokerUnavailable
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition, TopicState, partitions, topic_state
-from projector.membership import Groups, not_claimed, notes
+from projector.membership import Groups, notes, unclaimed
 from projector.postgres import queries
 from projector.postgres.connection import mapped_errors, open_view
 from projector.postgres.positions import read
@@ -73,7 +73,7 @@ def _query(settings: Settings) -> StatusReport:
         totals,
         groups,
         notes(settings.topic, positions, groups),
-        not_claimed(settings.topic, positions, groups),
+        unclaimed(settings.topic, {each.partition: each for each in positions}, groups),
     )
 
 

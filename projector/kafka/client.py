@@ -30,7 +30,8 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
     - See `_Network` for the traceback of poll timeouts.
 
     `secrets` returns the arguments that a rotation changes. `unreachable`: broker → why there is no connection
-    to it. `last`: the last failure of any connection. `refused`: the last definite answer.
+    to it. `last`: the last failure of any connection. `refused`: the last definite answer. `is_starting`: whether it
+    still looks for a first broker; whoever creates it sets this to false.
     """
 
     def __init__(self, secrets: Callable[[], Mapping[str, object]], **configs: Any) -> None:
@@ -38,6 +39,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
         self.unreachable: dict[str, Failure] = {}
         self.last: Failure | None = None
         self.refused: Failure | None = None
+        self.is_starting = True
         self._secrets = secrets
         self._closed: Counter[Any] = Counter()
         self._given_up: BaseException | None = None
@@ -46,11 +48,12 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
         self._manager._build_transport = self._build_patched
 
     async def _build_patched(self, node: Any, *arguments: Any, **more: Any) -> Any:
-        used = self._use_secrets(self._manager.config)
+        used: Mapping[str, object] = {}
         if connection := self._manager._conns.get(node.node_id):
             self._refresh_before_login(connection)
             connection.init_future.add_callback(lambda _: self.unreachable.pop(broker_id(node.node_id), None))
         try:
+            used = self._use_secrets(self._manager.config)
             transport = await self._build(node, *arguments, **more)
         except Exception as error:
             # The library replaces the error of a TLS handshake by its text.
@@ -101,6 +104,10 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
         if is_definite(error) and not self._are_rotated(used):
             self.refused = self.last
             self._closed[node.node_id] = _CLOSED_TIMES
+        if self.is_starting:
+            self._count(node, error)
+
+    def _count(self, node: Any, error: BaseException) -> None:
         self._closed[node.node_id] += 1
         bootstrap = [each.node_id for each in self._manager.cluster.bootstrap_brokers()]
         if all(self._closed[each] >= _CLOSED_TIMES for each in bootstrap):
@@ -108,7 +115,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
 
     def _raise_given_up(self, node: Any) -> None:
         """The library calls it before it uses a node."""
-        if self._given_up is not None and self._manager.cluster.is_bootstrap(node):
+        if self.is_starting and self._given_up is not None and self._manager.cluster.is_bootstrap(node):
             raise self._given_up
 
     def _are_rotated(self, used: Mapping[str, object]) -> bool:

@@ -73,6 +73,7 @@ def started(kind: Any, configs: Mapping[str, object], settings: KafkaSettings) -
     If it cannot start, its client is closed: else its thread would stay. Raises Misconfigured if Kafka, or something
     else, gave a definite answer, and BrokerUnavailable if no broker answered.
     """
+    secrets(settings)  # a file that is missing now is named at once
     created: list[Client] = []
 
     def create(**client_configs: object) -> Client:
@@ -80,15 +81,17 @@ def started(kind: Any, configs: Mapping[str, object], settings: KafkaSettings) -
         return created[0]
 
     try:
-        return kind(**configs, kafka_client=create)
+        client = kind(**configs, kafka_client=create)
     except BaseException as error:
-        for client in created:
-            client.close()
-            if client.refused:
-                raise Misconfigured(failures.refusal(client.refused, configs)) from client.refused.error
+        for failed in created:
+            failed.close()
+            if failed.refused:
+                raise Misconfigured(failures.refusal(failed.refused, configs)) from failed.refused.error
             if isinstance(error, client_errors.KafkaConnectionError | client_errors.KafkaTimeoutError | OSError):
-                raise BrokerUnavailable(failures.no_answer(client.last, configs)) from error
+                raise BrokerUnavailable(failures.no_answer(failed.last, configs)) from error
         raise
+    created[0].is_starting = False
+    return client
 
 
 def close(client: Any) -> None:
@@ -180,7 +183,7 @@ def unreachable(consumer: Any) -> str | None:
     if consumer is None:
         return None
     servers = consumer.config["bootstrap_servers"]
-    return failures.unreachable(consumer._client.unreachable, consumer._cluster, servers)
+    return failures.unreachable(consumer._client.unreachable, consumer._client.cluster, servers)
 
 
 def require_login(consumer: Any) -> None:

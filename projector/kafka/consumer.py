@@ -171,10 +171,7 @@ class GroupConsumer:
                 self._require_in_range(error.args[0])
                 return []
             except InconsistentGroupProtocolError as error:
-                raise Misconfigured(
-                    group.others(self._consumer, self._settings.group_id)
-                    or group.others_sentence(self._settings.group_id, "its strategy is not range")
-                ) from error
+                raise Misconfigured(group.mismatch(self._consumer, self._settings.group_id)) from error
             connection.require_login(self._consumer)
         self._patience.worked()
         self._require_same_topic()

@@ -84,9 +84,9 @@ def no_answer(failure: Failure | None, configs: Mapping[str, object]) -> str:
         )
     is_handshake = isinstance(failure.error, ssl.SSLError)
     return (
-        f"{failure.address} closes each connection{' during the TLS handshake' if is_handshake else ''}: Kafka is "
-        f"starting, or the protocol of this listener is not PROJECTOR_SECURITY_PROTOCOL={protocol}"
-        f"{_client_certificate(configs)}"
+        f"PROJECTOR_SECURITY_PROTOCOL={protocol}: {failure.address} closes each connection"
+        f"{' during the TLS handshake' if is_handshake else ''}. Kafka is starting, or this listener has another "
+        f"protocol{_client_certificate(configs)}"
     )
 
 

@@ -108,8 +108,20 @@ def others_sentence(group_id: str, reason: str) -> str:
 
 def others(consumer: Any, group_id: str) -> str | None:
     """The sentence about members that are no projector. None if there are none, or if the group cannot be described."""
+    found = _described(consumer, group_id)
+    return found.others if found else None
+
+
+def mismatch(consumer: Any, group_id: str) -> str:
+    """The sentence about a group that refuses us, because its members use another strategy or protocol."""
+    found = _described(consumer, group_id)
+    strategy = f"its strategy is {found.protocol}" if found and found.protocol else "its strategy is another one"
+    return (found.others if found else None) or others_sentence(group_id, f"{strategy}, and ours is {Assignor.name}")
+
+
+def _described(consumer: Any, group_id: str) -> Group | None:
     try:
-        return describe(consumer, group_id).others
+        return describe(consumer, group_id)
     except KafkaError as error:
         log.debug("the group is unknown", extra={"group_id": group_id, "reason": repr(error)})
         return None

@@ -158,13 +158,13 @@ def test_status_with_the_wrong_group_id_names_the_right_one(cluster: Cluster) ->
 
 
 @contextmanager
-def foreign_member(cluster: Cluster, topic: str, assignor: Any) -> Iterator[None]:
+def foreign_member(cluster: Cluster, topic: str, assignor: Any, client_id: str = "somebody-else") -> Iterator[None]:
     """A consumer of another application in the projector's group, once it has its partitions."""
     consumer = KafkaConsumer(
         bootstrap_servers=cluster.bootstrap_servers,
         group_id=f"group-{cluster.topic}",
         partition_assignment_strategy=(assignor,),
-        client_id="somebody-else",
+        client_id=client_id,
     )
     consumer.subscribe([topic])
     assert consumer.partitions_for_topic(topic)  # else the first assignment can be empty
@@ -189,6 +189,12 @@ def test_group_of_another_application_ends_run(cluster: Cluster, kafka: str, ass
         assert_ends_with_exit_code_2(cluster, "somebody-else at 127.0.0.1")
         if own_topic:
             assert "another application uses this consumer group" in words(status(cluster))
+
+
+def test_refusal_by_the_group_ends_run(cluster: Cluster) -> None:
+    """A member with our client id could be a projector of an earlier release. Kafka refuses another strategy."""
+    with foreign_member(cluster, cluster.topic, RoundRobinPartitionAssignor, client_id="projector"):
+        assert_ends_with_exit_code_2(cluster, "its strategy is roundrobin, and ours is range")
 
 
 FOREIGN = """

@@ -3,7 +3,7 @@
 import pytest
 
 from projector.kafka.group import STABLE, Group, Member
-from projector.membership import Groups, not_claimed, notes
+from projector.membership import Groups, notes, unclaimed
 from projector.postgres.queries import PositionDetail
 
 TOPIC, OURS = "activity-log", "ours"
@@ -26,23 +26,23 @@ def groups(*described: Group) -> Groups:
 
 
 def test_claim_of_an_earlier_release_has_no_group_and_counts() -> None:
-    assert not_claimed(TOPIC, [claim(0, "a/1", None)], groups(group(member("a/1", 0)))) == {}
+    assert unclaimed(TOPIC, {0: claim(0, "a/1", None)}, groups(group(member("a/1", 0)))) == {}
 
 
 def test_claim_under_another_group_does_not_count() -> None:
-    assert not_claimed(TOPIC, [claim(0, "a/1", "theirs")], groups(group(member("a/1", 0)))) == {0: "a/1"}
+    assert unclaimed(TOPIC, {0: claim(0, "a/1", "theirs")}, groups(group(member("a/1", 0)))) == {0: "a/1"}
 
 
 def test_member_of_an_earlier_release_is_not_accused() -> None:
     """It sends no name, so it may well be the owner."""
     found = groups(group(member(None, 0)))
-    assert not_claimed(TOPIC, [claim(0, "a/1", None)], found) == {}
+    assert unclaimed(TOPIC, {0: claim(0, "a/1", None)}, found) == {}
     assert notes(TOPIC, [claim(0, "a/1", None)], found) == []
 
 
 def test_member_of_another_application_never_claims() -> None:
     found = groups(group(member(None, 0, client_id="console")))
-    assert not_claimed(TOPIC, [claim(0, "a/1")], found) == {0: "console at 10.0.0.5"}
+    assert unclaimed(TOPIC, {0: claim(0, "a/1")}, found) == {0: "console at 10.0.0.5"}
 
 
 def test_unclaimed_partitions_of_a_member_are_one_sentence() -> None:
