@@ -64,6 +64,8 @@ def test_new_password_is_used_by_the_next_login(
 ) -> None:
     set_scram_password(secured_kafka, NEW, user=USER)
     password_file.write_text(NEW)
+    summaries = sum(line["message"] == "summary" for line in member.lines())
+    member.wait_for_log("summary", times=summaries + 5)  # one per second, and a login every two seconds
     project_one(secured_kafka, database_url, member)
     assert member.signal(signal.SIGTERM).exit_code() == 0
 
