@@ -151,8 +151,8 @@ def forget_unexpected_errors() -> None:
 def mapped_errors(consumer: Any = None) -> Iterator[None]:
     """Turn the client's errors into ours. An unexpected error means that the client is broken: another one may work.
 
-    The fifth unexpected error without a success in between is a bug, and is raised as it is. With a `consumer`, an error
-    names the brokers that it cannot reach.
+    The fifth unexpected error without a success in between is a bug, and is raised as it is. With a `consumer`, an
+    error names the brokers that it cannot reach.
     """
     try:
         yield

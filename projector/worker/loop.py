@@ -22,13 +22,11 @@ from projector.projection.batch import Batch
 from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import Outcomes, PendingBatch
 from projector.settings import Settings
-from projector.worker.brokers import Brokers
 from projector.worker.database import Database
 from projector.worker.health import Health, StallDetector, Summary
 from projector.worker.open_transactions import OpenTransactions
-from projector.worker.outages import Outages
+from projector.worker.outages import Brokers, Outages
 from projector.worker.partitions import Partitions
-from projector.worker.rivals import Rivals
 from projector.worker.slow_records import SlowRecords
 
 log = logging.getLogger(__name__)
@@ -53,7 +51,6 @@ class Worker:
         self._stalls = StallDetector(settings.stalled_after_seconds)
         self._open_transactions = OpenTransactions(settings)
         self._brokers = Brokers()
-        self._rivals = Rivals(settings.topic, settings.group_id, self.partitions.token)
         self._slow_records = SlowRecords()
         self._limits = AdaptiveLimits(settings)
         self._database = Database(settings)
@@ -114,8 +111,7 @@ class Worker:
         except BatchUnfinished:
             self._drop_polled()
         except Fenced as error:
-            reason = self._rivals.explain(self._database.connect(), self.consumer.active)
-            self.partitions.fenced(reason or str(error))
+            self.partitions.fenced(error, self._database.connect())
 
     def stop(self) -> None:
         """Finish the pending batch, release the partitions, leave the group, close the connection."""
@@ -250,6 +246,5 @@ class Worker:
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             problems.append("Kafka does not answer the group's commits")
         state = "projecting" if self.consumer.active else "waiting for partitions"
-        notes = (*self._rivals.sentences, *self._brokers.sentences, *self._open_transactions.sentences)
-        sentences = problems or [state, *notes]
-        self.health.report(healthy=not problems, state="; ".join(sentences))
+        notes = (*self.partitions.rivals, *self._brokers.sentences, *self._open_transactions.sentences)
+        self.health.report(healthy=not problems, state="; ".join(problems or [state, *notes]))

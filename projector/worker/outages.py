@@ -56,3 +56,19 @@ class Outages:
         if self._open:
             sentences = (f"waiting for {server}: {outage.reason}" for server, outage in self._open.items())
             self._health.report(healthy=False, state="; ".join(sentences))
+
+
+class Brokers:
+    """Logs which brokers cannot be reached while others can. The partitions that they lead get no records."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def look(self, unreachable: str | None) -> None:
+        """`unreachable`: the sentence about the brokers that cannot be reached now, if there are any."""
+        sentences = [unreachable] if unreachable else []
+        if sentences and not self.sentences:
+            log.warning("a broker cannot be reached", extra={"reason": unreachable})
+        elif self.sentences and not sentences:
+            log.info("each broker can be reached again")
+        self.sentences = sentences

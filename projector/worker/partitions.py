@@ -13,6 +13,7 @@ from projector.postgres.connection import Connection, transaction
 from projector.postgres.positions import Claim
 from projector.process.backoff import Backoff
 from projector.worker.database import Database
+from projector.worker.rivals import Rivals
 
 log = logging.getLogger(__name__)
 
@@ -28,10 +29,16 @@ class Partitions:
         self.claimed: set[int] = set()
         """The partitions whose positions may name this member as owner, until `release`."""
         self._consumer = consumer
+        self._rivals = Rivals(consumer.topic, consumer.group_id, self.token)
         self._written: dict[int, int] = {}
         self._claim_at: dict[int, float] = {}
         self._fences = Backoff(2 * heartbeat_seconds)  # at least one heartbeat, which can bring a new assignment
         self._fenced_in_a_row = 0
+
+    @property
+    def rivals(self) -> list[str]:
+        """The sentence about a second group, while its members take positions from this one."""
+        return self._rivals.sentences
 
     @property
     def written(self) -> dict[int, int]:
@@ -79,12 +86,13 @@ class Partitions:
         if lost:
             raise Fenced(f"the positions of partitions {sorted(lost)} were moved, or taken by another member")
 
-    def fenced(self, reason: str) -> None:
+    def fenced(self, error: Fenced, conn: Connection | None = None) -> None:
         """Another member owns what we read: drop it. Before the next claim, wait longer each time.
 
-        After several times in a row, the member leaves the group and joins it again.
+        After several times in a row, the member leaves the group and joins it again. `conn`: to find the other member.
         """
         self._fenced_in_a_row += 1
+        reason = self._rivals.explain(conn, self._consumer.active) or str(error)
         log.warning("fenced", extra={"reason": reason, "in_a_row": self._fenced_in_a_row})
         self._consumer.pause_all()
         self.delay(self._consumer.unclaimed, self._fences.failed())
