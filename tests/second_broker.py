@@ -1,12 +1,14 @@
 """A second broker of a cluster that runs as local processes."""
 
 import signal
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cluster import wait_until
 from kafka import KafkaAdminClient
+from kafka.errors import InvalidReplicationAssignmentError
 
 from testbed.servers.processes import LOG_WARNINGS_ONLY, ServerProcess, java_command, kafka_jars
 from testbed.servers.server import free_port, run_tool
@@ -41,6 +43,26 @@ def second_broker(first: Kafka, folder: Path, *, advertised: str) -> Iterator[No
         yield
     finally:
         server.end()
+
+
+def topic_on_both(first: Kafka) -> str:
+    """Create a topic whose partition 0 is on broker 1 and whose partition 1 is on broker 2; returns its name."""
+    name = f"activity-log-{uuid.uuid4().hex[:12]}"
+    admin = KafkaAdminClient(bootstrap_servers=first.bootstrap_servers)
+
+    def created() -> bool:
+        with suppress(InvalidReplicationAssignmentError):  # the controller does not use a broker that is starting
+            admin.create_topics({name: {"assignments": {0: [1], 1: [2]}}})
+            return True
+        return False
+
+    def leaders() -> set[int]:
+        return {partition["leader_id"] for topic in admin.describe_topics([name]) for partition in topic["partitions"]}
+
+    wait_until(created, "a topic on both brokers")
+    wait_until(lambda: leaders() == {1, 2}, "a leader of each partition")
+    admin.close()
+    return name
 
 
 def _properties(file: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from projector.settings.fields import (
     Settings,
     WorkerSettings,
 )
-from projector.settings.sources import load, refreshed, shown, token_file, unknown_variables
+from projector.settings.sources import load, refreshed, shown, unknown_variables
 from projector.settings.wording import variable
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "load",
     "refreshed",
     "shown",
-    "token_file",
     "unknown_variables",
     "variable",
 ]

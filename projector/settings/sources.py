@@ -70,12 +70,6 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> dict[str, 
     return {name: matches[0] for name, matches in similar.items() if matches}
 
 
-def token_file(environment: Mapping[str, str] = os.environ) -> Path | None:
-    """The file of the OAUTHBEARER token, if there is one. Tokens expire, so each login reads the file again."""
-    name = environment.get(f"{PREFIX}SASL_OAUTH_TOKEN_FILE", "")
-    return Path(name) if name.strip() else None
-
-
 def shown(settings: Settings) -> dict[str, str]:
     """Variable → value. Secrets are masked."""
     values = settings.model_dump(mode="json")

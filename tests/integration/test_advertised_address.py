@@ -7,8 +7,7 @@ from typing import NamedTuple
 import pytest
 from cluster import Cluster, wait_until
 from commands import run_projector
-from second_broker import second_broker
-from topics import create_topic
+from second_broker import second_broker, topic_on_both
 
 from testbed.servers.server import free_port
 from testbed.servers.start import start_kafka
@@ -66,7 +65,7 @@ def test_one_of_two_brokers_is_named(tmp_path: Path, database_url: str) -> None:
         start_kafka(tmp_path, own=True) as first,
         second_broker(first, tmp_path, advertised="kafka-1.kafka.invalid:9092"),
     ):
-        topic = create_topic(first.bootstrap_servers, partitions=2)
+        topic = topic_on_both(first)
         broker = Broker(first.bootstrap_servers, "kafka-1.kafka.invalid:9092", "name not known")
         sentence = broker.sentence.replace("broker 1", "broker 2")
         where = {"database_url": database_url, "bootstrap_servers": first.bootstrap_servers, "topic": topic}

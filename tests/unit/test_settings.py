@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from projector.errors import DatabaseUnavailable, Misconfigured
-from projector.settings import Settings, load, refreshed, shown, token_file, unknown_variables, variable
+from projector.settings import Settings, load, refreshed, shown, unknown_variables, variable
 
 
 @pytest.fixture(autouse=True)
@@ -191,11 +191,6 @@ def test_misspelt_variable_is_found() -> None:
         "",
     )
     assert unknown_variables(environment) == {"PROJECTOR_BOOTSTRAP_SERVER": "PROJECTOR_BOOTSTRAP_SERVERS"}
-
-
-def test_token_file_comes_from_its_variable() -> None:
-    assert token_file({"PROJECTOR_SASL_OAUTH_TOKEN_FILE": "here"}) == Path("here")
-    assert token_file({}) is None
 
 
 def test_every_setting_has_a_description() -> None:
