@@ -1,4 +1,7 @@
-"""Numbers in sentences."""
+"""Numbers, sizes and lengths of time in sentences."""
+
+_SIZES = ("bytes", "kB", "MB", "GB", "TB")
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def plural(number: int, noun: str, many: str | None = None) -> str:
@@ -9,3 +12,19 @@ def plural(number: int, noun: str, many: str | None = None) -> str:
 def counted(number: int, noun: str, many: str | None = None) -> str:
     """The number and the noun: `1 row`, `2,000 rows`."""
     return f"{number:,} {plural(number, noun, many)}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units: 3 d 4 h, 12 min 5 s, 0.4 s."""
+    for (unit, size), (smaller, part) in zip(_UNITS, (*_UNITS[1:], ("s", 1)), strict=True):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} {int(seconds % size // part)} {smaller}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def size(number: float) -> str:
+    """A number of bytes in its largest decimal unit: 1.2 GB."""
+    unit = 0
+    while number >= 1000 and unit < len(_SIZES) - 1:
+        number, unit = number / 1000, unit + 1
+    return f"{number:.0f} {_SIZES[unit]}" if unit == 0 or number >= 100 else f"{number:.1f} {_SIZES[unit]}"

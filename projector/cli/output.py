@@ -10,16 +10,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
-
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
-
-
-def duration(seconds: float) -> str:
-    """A length of time in its two largest units: 3 d 4 h, 12 min 5 s, 0.4 s."""
-    for (unit, size), (smaller, part) in zip(_UNITS, (*_UNITS[1:], ("s", 1)), strict=True):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit} {int(seconds % size // part)} {smaller}"
-    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+from projector.texts import duration
 
 
 def ago(at: datetime | None, now: datetime) -> str:

@@ -7,14 +7,14 @@ from datetime import timedelta
 import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, duration, note, when
+from projector.cli.output import as_json, columns, confirm, note, when
 from projector.postgres import queries
 from projector.postgres.connection import Connection, open_view
 from projector.postgres.parked import ParkedFilter
 from projector.postgres.queries import ParkedEvent, ParkedSummary
 from projector.projection.parked import discard
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import counted, duration
 
 _MAX_COUNT = 100_000
 """The counts of the list end here: to count a million events takes seconds."""

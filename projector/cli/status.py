@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from projector.cli.exit_codes import DONE, FAILED
-from projector.cli.output import ago, as_json, duration
+from projector.cli.output import ago, as_json
 from projector.errors import BrokerUnavailable
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition, TopicState, partitions, topic_state
@@ -19,6 +19,7 @@ from projector.postgres.connection import mapped_errors, open_view
 from projector.postgres.positions import read
 from projector.postgres.queries import Totals
 from projector.settings import Settings
+from projector.texts import duration
 
 
 class StatusReport(NamedTuple):

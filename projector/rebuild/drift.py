@@ -4,7 +4,7 @@ docs/decisions/0006 explains the rules.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -13,8 +13,6 @@ from projector.domain.fold import Parked
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.domain.order import ORDER_COLUMNS, Undecided
 
-CLOCKS_DIFFER_BY = timedelta(minutes=5)
-"""The largest expected difference between the clocks of the platform, its producers and the broker."""
 _STEP_TIMES = frozenset({"last_heartbeat", "updated_at"})
 
 

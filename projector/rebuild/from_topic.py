@@ -6,6 +6,7 @@ from uuid import UUID
 
 from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
+from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.domain.positions import LogRange, require_no_log_gap
 from projector.errors import Misconfigured, ProjectorError
 from projector.kafka.compaction import MissingRecords
@@ -13,7 +14,7 @@ from projector.kafka.reader import TopicReader
 from projector.postgres import positions
 from projector.postgres.connection import Connection
 from projector.rebuild import repair, repeated, shadow
-from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
+from projector.rebuild.drift import Coverage
 from projector.rebuild.source import ShadowProjector
 
 TAIL_RECORDS = 5_000

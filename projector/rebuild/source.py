@@ -9,6 +9,7 @@ from uuid import UUID
 
 from projector.contract.envelope import Record
 from projector.contract.translate import Translation
+from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.domain.fold import TranslatedBatch, TranslatedRecord, translate_batch
 from projector.domain.merge import Merged
 from projector.domain.positions import Fence, Move, log_gap
@@ -19,7 +20,7 @@ from projector.projection.batch import chunks, merged_batches
 from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import PendingBatch
 from projector.rebuild import order, repair
-from projector.rebuild.drift import CLOCKS_DIFFER_BY, Coverage
+from projector.rebuild.drift import Coverage
 from projector.settings import BatchLimits
 
 
