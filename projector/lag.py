@@ -72,10 +72,13 @@ class TopicState(NamedTuple):
     groups: Groups
 
 
-def topic_state(settings: KafkaSettings, positions: Mapping[int, Position], groups: Iterable[str] = ()) -> TopicState:
+def topic_state(
+    settings: KafkaSettings, positions: Mapping[int, Position], groups: Iterable[str] | None = ()
+) -> TopicState:
     """The topic, with what each partition holds beyond its position; all without a position. And these groups and ours.
 
-    Joins no group. Raises BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
+    Joins no group. With None it asks for no group: that request creates the topic of offsets in a new cluster. Raises
+    BrokerUnavailable if Kafka or the topic is not there, Misconfigured if access is refused.
     """
     with open_topic(settings, fetch_bytes=_FETCH_BYTES) as topic:
         ranges, waiting = _ranges(settings, topic)
@@ -88,9 +91,9 @@ def topic_state(settings: KafkaSettings, positions: Mapping[int, Position], grou
         return TopicState(topic.cleanup_policy(), backlog, gaps, described)
 
 
-def _groups(topic: TopicReader, ours: str, others: Iterable[str]) -> Groups:
+def _groups(topic: TopicReader, ours: str, others: Iterable[str] | None) -> Groups:
     described, unknown = {}, {}
-    for group_id in dict.fromkeys((ours, *others)):
+    for group_id in () if others is None else dict.fromkeys((ours, *others)):
         try:
             described[group_id] = topic.group(group_id)
         except ProjectorError as error:
