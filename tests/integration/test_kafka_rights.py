@@ -1,46 +1,24 @@
 """What a Kafka user with few rights sees of an open transaction and of the group."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from commands import CommandResult, run_projector
-from kafka import KafkaAdminClient
-from kafka.admin import ACL, ACLOperation, ACLPermissionType, ResourcePattern, ResourceType
-from secured_kafka import PASSWORD, sasl_options
+from kafka.admin import ACLOperation, ResourceType
+from kafka_acls import allow, settings_of, start_kafka_with_acls
+from secured_kafka import PASSWORD
 from topics import create_topic
 from transactions import open_transaction
 
 from projector.lag import open_transactions
-from projector.settings import KafkaSettings, load
-from testbed.servers.start import Kafka, start_kafka
+from testbed.servers.start import Kafka
 from testbed.workload import Record
-
-AUTHORIZER = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "super.users": "User:ANONYMOUS",
-}
 
 
 @pytest.fixture(scope="module")
 def kafka_with_acls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A broker that lets its plain listener do everything, and the user `projector` nothing."""
-    folder: Path = tmp_path_factory.mktemp("acls")
-    options = {**AUTHORIZER, **sasl_options("sasl")}
-    with start_kafka(folder, options=options, listeners={"SASL": "SASL_PLAINTEXT"}, own=True) as server:
+    with start_kafka_with_acls(tmp_path_factory.mktemp("acls")) as server:
         yield server
-
-
-def settings_of(server: Kafka, topic: str) -> KafkaSettings:
-    login = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "projector"}
-    return load({"bootstrap_servers": server.addresses["SASL"], "topic": topic, "sasl_password": PASSWORD, **login}, {})
-
-
-def allow(server: Kafka, operation: ACLOperation, kind: ResourceType, name: str) -> None:
-    admin = KafkaAdminClient(bootstrap_servers=server.bootstrap_servers)
-    pattern = ResourcePattern(kind, name)
-    admin.create_acls([ACL("User:projector", "*", operation, ACLPermissionType.ALLOW, pattern)])
-    admin.close()
 
 
 def test_only_the_name_needs_a_right_of_its_own(kafka_with_acls: Kafka) -> None:
