@@ -146,6 +146,16 @@ _RECORD = Command(
     ],
 )
 
+_DOCTOR = Command(
+    "doctor",
+    "projector.cli.doctor:doctor",
+    short_help="what must be changed in Postgres, Kafka and the settings; it changes nothing",
+    help="Checks Postgres, Kafka, the change feed and this machine, and prints one line per check with its remedy. It "
+    "only reads, joins no group, and can be used while members run. Exits with 2 if something must be changed, also if "
+    "a server cannot be reached.",
+    params=[json_flag()],
+)
+
 _CONFIG = Command(
     "config",
     "projector.cli.config:config",
@@ -188,6 +198,7 @@ PROJECTOR = Group(
         DEAD_LETTERS,
         PARKED,
         DELETED,
+        _DOCTOR,
         _CONFIG,
         _HEALTH,
     ],

@@ -31,6 +31,7 @@ COMMANDS = [
     ["parked", "list"],
     ["parked", "discard"],
     ["explain"],
+    ["doctor"],
     ["config"],
     ["health"],
 ]

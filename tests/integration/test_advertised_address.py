@@ -7,8 +7,10 @@ from typing import NamedTuple
 import pytest
 from cluster import Cluster, wait_until
 from commands import run_projector
+from doctoring import checks
 from second_broker import second_broker, topic_on_both
 
+from projector.doctor.checks import Level
 from testbed.servers.server import free_port
 from testbed.servers.start import start_kafka
 
@@ -38,6 +40,12 @@ def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     advertised, reason = request.param
     with start_kafka(tmp_path_factory.mktemp("advertised"), own=True, advertised=advertised) as server:
         yield Broker(server.bootstrap_servers, advertised, reason)
+
+
+def test_doctor_names_the_advertised_address(broker: Broker, database_url: str) -> None:
+    found = checks(database_url=database_url, bootstrap_servers=broker.address)
+    assert (found["kafka"].level, found["kafka"].found) == (Level.CHANGE, broker.sentence)
+    assert {"topic", "consumer group"}.isdisjoint(found)
 
 
 @pytest.mark.parametrize("command", ["status", "verify", "explain d-1", "record --out out.jsonl"])
