@@ -68,9 +68,9 @@ class Shutdown:
     def _handle(self, number: int) -> None:
         if self.requested:
             self._end_process(128 + number, "a second signal")
-        log.info("stopping", extra={"signal": signal.Signals(number).name})
         self.requested = True
         self.begin_grace()
+        log.info("stopping", extra={"signal": signal.Signals(number).name})
 
     def _time_out(self) -> None:
         """A server that is frozen never answers, and no exception wakes the thread that waits for it."""

@@ -11,29 +11,36 @@ _lost: list[str] = []
 
 
 class _Stream(io.FileIO):
-    """A stream whose writes never fail: what a command does must not depend on who reads its output."""
+    """A stream whose writes never fail: what a command does must not depend on who reads its output.
+
+    It has no buffer. The handler of a signal writes too, and Python's buffer refuses a write within a write.
+    """
 
     def write(self, data: Any, /) -> int:
-        """Write some of the bytes, and return their number."""
+        """Write all bytes, and return their number."""
+        rest = memoryview(data).cast("B")
+        size = rest.nbytes
         try:
-            while (written := super().write(data)) is None:  # the other end of a pipe made it non-blocking
-                select.select([], [self], [])
-            return written
+            while rest:
+                written = super().write(rest)
+                if written is None:  # the other end of a pipe made it non-blocking
+                    select.select([], [self], [])
+                rest = rest[written or 0 :]
         except OSError as error:
-            return self._failed(error, memoryview(data).nbytes)
-
-    def _failed(self, _: OSError, size: int) -> int:
+            self._failed(error)
         return size
+
+    def _failed(self, _: OSError) -> None:
+        pass
 
 
 class _StandardOutput(_Stream):
     """Remembers the first failure. What comes later goes nowhere."""
 
-    def _failed(self, error: OSError, size: int) -> int:
+    def _failed(self, error: OSError) -> None:
         _lost.append(error.strerror or str(error))
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), self.fileno())
-        return size
 
 
 def take_over() -> None:
@@ -60,7 +67,7 @@ def _replaced(stream: TextIO | None, original: TextIO | None, kind: type[_Stream
     if stream is not original or not isinstance(stream, io.TextIOWrapper):
         return stream  # somebody captures the output
     return io.TextIOWrapper(
-        io.BufferedWriter(kind(stream.fileno(), "w", closefd=False)),
+        kind(stream.fileno(), "w", closefd=False),  # as `python -u` does
         encoding=stream.encoding,
         errors="backslashreplace",
         line_buffering=stream.line_buffering or stream.write_through,
