@@ -144,9 +144,8 @@ class Partition(NamedTuple):
     """The lag of one partition. A value is None if Kafka does not answer or the value does not exist yet.
 
     `lost_records` were deleted from the topic before they were projected: `run` stops there with the remedy. It also
-    stops at any other `gap` between position and topic, such as a topic that was created again: then there is no lag to
-    tell. `end` is
-    the last stable offset. The offsets from there to the high watermark wait behind an open transaction.
+    stops at any other `gap` between position and topic, such as a topic that was created again: the lag is then None.
+    `end` is the last stable offset. The offsets from there to the high watermark wait behind an open transaction.
     """
 
     partition: int

@@ -26,7 +26,7 @@ def configure(*, log_format: str, log_level: str, stream: TextIO | None = None) 
     handler.addFilter(_KafkaFilter(shows_all=log_level == "DEBUG"))
     logging.basicConfig(level=log_level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
-    # Its warnings repeat what the raised error says, when a rollback fails after it.
+    # Its warnings repeat the text of the raised error, when a rollback fails after it.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     # On a busy machine the selector warns about its own slow tasks.
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
@@ -62,7 +62,7 @@ class _KafkaFilter(logging.Filter):
     """Passes few lines of the Kafka client, and each message once per minute.
 
     Our own errors and lines report what failed. The client reports the same with its class names, during an outage
-    twenty times per second. `shows_all`: for somebody who searches a bug in it.
+    twenty times per second. `shows_all`: all lines, to search a bug in it.
     """
 
     def __init__(self, *, shows_all: bool) -> None:

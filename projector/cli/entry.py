@@ -17,7 +17,7 @@ def run(arguments: list[str] | None) -> int:
     streams.take_over()
     code = _code_of(lambda: _run(sys.argv[1:] if arguments is None else arguments))
     if reason := streams.lost_output():
-        _say(f"standard output cannot be written: {reason}")
+        _print_error(f"standard output cannot be written: {reason}")
         return code or FAILED
     return code
 
@@ -32,7 +32,7 @@ def _code_of(command: Callable[[], int]) -> int:
     except Interrupted as error:
         if sys.stderr.isatty():
             sys.stderr.write("\n")  # the terminal has printed ^C
-        _say(str(error))
+        _print_error(str(error))
         return error.code
 
 
@@ -53,7 +53,7 @@ def _usage_error(error: click.UsageError) -> int:
 
 
 def _failed(error: ProjectorError) -> int:
-    _say(str(error))
+    _print_error(str(error))
     if isinstance(error, Misconfigured | LoginRefused):
         return MISCONFIGURED
     if isinstance(error, NothingFound):
@@ -61,5 +61,5 @@ def _failed(error: ProjectorError) -> int:
     return LOG_GAP if isinstance(error, LogGap) else FAILED
 
 
-def _say(sentence: str) -> None:
+def _print_error(sentence: str) -> None:
     sys.stderr.write(f"projector: {sentence}\n")

@@ -11,7 +11,7 @@ def note_open_transactions(settings: KafkaSettings, missed: str) -> None:
     try:
         found = open_transactions(settings)
     except BrokerUnavailable as error:  # the command itself is done, and its exit code stays
-        note(f"Kafka did not tell whether transactions are open: {error}")
+        note(f"it is unknown whether transactions are open: {error}")
         return
     for waiting in found.values():
         note(f"{missed}: {waiting}")

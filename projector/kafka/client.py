@@ -31,7 +31,7 @@ class Client(KafkaNetClient):  # type: ignore[misc]  # the client ships no types
 
     `secrets` returns the arguments that a rotation changes. `unreachable`: broker → why there is no connection
     to it. `last`: the last failure of any connection. `refused`: the last definite answer. `is_starting`: whether it
-    still looks for a first broker; whoever creates it sets this to false.
+    still looks for a first broker; `connection.started` sets it to false.
     """
 
     def __init__(self, secrets: Callable[[], Mapping[str, object]], **configs: Any) -> None:

@@ -20,10 +20,15 @@ from projector.settings import KafkaSettings
 CONNECT_SECONDS = 2.0
 _CLOSE_MS = 5_000
 POLL_MS = 500
-_MAX_IN_A_ROW = 5
 ALL_RECORDS = 2**31 - 1
 FETCH_BYTES = 8 * 1024 * 1024
 """Compressed bytes that one fetch may return for all partitions of a broker. A poll decompresses all of them."""
+_ACCESS_ERRORS = (client_errors.AuthorizationError, client_errors.KafkaConfigurationError)
+_BUGS = (client_errors.IllegalArgumentError, client_errors.IllegalStateError)
+"""The errors of the client that only a bug causes, ours or its own."""
+_MAX_UNEXPECTED = 5
+_unexpected: list[str] = []
+"""The unexpected errors since the last success."""
 
 
 def log_ranges(consumer: Any, topic: str, partitions: Iterable[int]) -> dict[int, LogRange]:
@@ -133,15 +138,6 @@ def arguments(settings: KafkaSettings) -> dict[str, object]:
     }
 
 
-_ACCESS_ERRORS = (client_errors.AuthorizationError, client_errors.KafkaConfigurationError)
-
-
-_BUGS = (client_errors.IllegalArgumentError, client_errors.IllegalStateError)
-"""The client's own errors that only a bug causes, ours or its own."""
-_unexpected: list[str] = []
-"""The unexpected errors since the last success."""
-
-
 def forget_unexpected_errors() -> None:
     """A consumer works: the next unexpected error is the first one."""
     _unexpected.clear()
@@ -173,7 +169,7 @@ def mapped_errors(consumer: Any = None) -> Iterator[None]:
     except Exception as error:
         if not isinstance(error, client_errors.KafkaError | OSError) or isinstance(error, _BUGS):
             _unexpected.append(repr(error))
-            if len(_unexpected) >= _MAX_IN_A_ROW:
+            if len(_unexpected) >= _MAX_UNEXPECTED:
                 raise
         raise BrokerUnavailable(unreachable(consumer) or f"the Kafka client failed: {error!r}") from error
 

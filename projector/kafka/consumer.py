@@ -17,8 +17,8 @@ from projector.errors import BrokerUnavailable, LogGap, Misconfigured
 from projector.kafka import compaction, connection, group
 from projector.kafka.assignment import Assignment
 from projector.kafka.connection import ALL_RECORDS, POLL_MS
-from projector.kafka.patience import Patience
 from projector.kafka.record_batches import Holes, find_holes
+from projector.kafka.refusals import Refusals
 from projector.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class GroupConsumer:
         # Built once: a missing certificate ends the process at its start only, whether or not Kafka answers.
         self._arguments = connection.arguments(settings)
         self.member = group.member_name()
-        self._patience = Patience()
+        self._refusals = Refusals()
         self._assignment = Assignment()
         self._consumer: Any = None
         self._holes = Holes()
@@ -86,7 +86,7 @@ class GroupConsumer:
             log.warning("closing the consumer failed", extra={"error": repr(error)})
 
     def _errors(self) -> AbstractContextManager[None]:
-        return self._patience.errors(self._consumer)
+        return self._refusals.errors(self._consumer)
 
     @property
     def is_open(self) -> bool:
@@ -173,7 +173,7 @@ class GroupConsumer:
             except InconsistentGroupProtocolError as error:
                 raise Misconfigured(group.mismatch(self._consumer, self._settings.group_id)) from error
             connection.require_login(self._consumer)
-        self._patience.worked()
+        self._refusals.worked()
         self._require_same_topic()
         # A rebalance during the poll may have revoked some of the partitions.
         return [self._polled(place, found) for place, found in records.items() if place.partition in self.active]

@@ -67,7 +67,7 @@ def refusal(failure: Failure, configs: Mapping[str, object]) -> str:
                 f"refused: {error.verify_message}"
             )
         case ssl.SSLError() if error.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-            return f"{protocol}: the listener at {address} does not speak TLS. Set its protocol, or another port"
+            return f"{protocol}: the listener at {address} does not use TLS. Set its protocol, or another port"
     return (
         "PROJECTOR_SSL_CERT_FILE, PROJECTOR_SSL_KEY_FILE, PROJECTOR_SSL_KEY_PASSWORD: no TLS connection to "
         f"{address}: {failure.reason}"
@@ -118,7 +118,7 @@ def _client_certificate(configs: Mapping[str, object]) -> str:
 
 
 def _broker_message(error: BaseException) -> str:
-    """What the broker says, without the client's names of the error."""
+    """The message of the broker, without the client's names of the error."""
     return re.sub(r"^(\[Error \d+\] )?(\w+Error: )*", "", str(error))
 
 

@@ -88,10 +88,8 @@ class Group(NamedTuple):
         """The sentence about members that are no projector, if there are any."""
         if not self.is_classic and self.state != _EMPTY:
             return others_sentence(self.group_id, "its members do not use the classic consumer protocol")
-        strangers = [str(member) for member in self.members if not member.is_projector]
-        if not strangers:
-            return None
-        return others_sentence(self.group_id, f"its members include {', '.join(sorted(strangers)[:_NAMED])}")
+        names = sorted(str(member) for member in self.members if not member.is_projector)
+        return others_sentence(self.group_id, f"its members include {', '.join(names[:_NAMED])}") if names else None
 
     def assigned(self, topic: str) -> dict[int, Member]:
         """Partition of the topic → the member that it is assigned to."""
@@ -147,7 +145,7 @@ async def _describe(manager: Any, group_id: str) -> Group:
     (described,) = (await manager.send(DescribeGroupsRequest(groups=[group_id]), node_id=node)).groups
     error = for_code(described.error_code)
     if error is GroupIdNotFoundError:
-        # Also the answer about a group of a newer protocol (KIP-848). Only the message tells the difference.
+        # Also the answer about a group of a newer protocol (KIP-848). Only the message differs.
         if "not a classic group" in (described.error_message or ""):
             return Group(group_id, await _listed_state(manager, node, group_id), "", False, ())
         return Group(group_id, _EMPTY, "", True, ())

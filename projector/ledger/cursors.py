@@ -27,6 +27,6 @@ def require_all_rows(conn: psycopg.Connection[Any]) -> None:
         row = cursor.execute("SELECT row_security_active('delegations'::regclass), current_user").fetchone()
     if row and row[0]:
         raise Misconfigured(
-            f"row-level security of the table delegations applies to the role {row[1]}, so the ledger cannot tell "
-            "whether the row exists: use a role with BYPASSRLS, or the owner of the table"
+            f"row-level security of the table delegations applies to the role {row[1]}, and may hide the "
+            "row: use a role with BYPASSRLS, or the owner of the table"
         )

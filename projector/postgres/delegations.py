@@ -53,7 +53,7 @@ def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
 
 @contextmanager
 def _known_statuses(statuses: Iterable[tuple[str, str]]) -> Iterator[None]:
-    """Raise Unwritable if the block fails since a row has a status of which the projector does not know the rank."""
+    """Raise Unwritable if the block fails because a row has a status without a rank."""
     try:
         yield
     except ValueError:

@@ -155,7 +155,7 @@ def _require_own_session(conn: Session, conninfo: str) -> None:
     the server session that was used last to the next statement. So the pid of `conn` is what a second connection sees.
     """
     own = _pid(conn)
-    # A pooler must give each client a key of its own, to know whose statement a cancel request means.
+    # A pooler must give each client a key of its own: by it, it finds the statement that a cancel request means.
     is_direct = own == conn.info.backend_pid
     for _ in range(1 if is_direct else _ROUNDS_BEHIND_A_POOLER):
         try:

@@ -65,7 +65,7 @@ def _replaced(stream: TextIO | None, original: TextIO | None, kind: type[_Stream
     if stream is None:
         return open(os.devnull, "w", encoding="utf-8")
     if stream is not original or not isinstance(stream, io.TextIOWrapper):
-        return stream  # somebody captures the output
+        return stream  # it was replaced to capture the output
     return io.TextIOWrapper(
         kind(stream.fileno(), "w", closefd=False),  # as `python -u` does
         encoding=stream.encoding,

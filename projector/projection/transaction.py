@@ -4,7 +4,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from projector.contract.envelope import Record
@@ -18,6 +17,7 @@ from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.dead_letters import LetterKey
 from projector.postgres.write_batch import write
 from projector.projection.limits import AdaptiveLimits
+from projector.texts import counted
 
 _TRIES = 10
 
@@ -63,13 +63,13 @@ class PendingBatch:
         until: float = math.inf,
     ) -> None:
         self.records = records
+        self.limits = limits or AdaptiveLimits()
         self.moves = fence.moves if fence else ()
         self.outcomes: Outcomes = Counter()
         self.dead_letters: list[DeadLetter] = []
         self._conn = conn
         self._translated = translated
         self._fence = fence
-        self.limits = limits or AdaptiveLimits()
         self._began_at = time.monotonic()
         self._until = until
         self._slow_read: str | None = None
@@ -77,7 +77,7 @@ class PendingBatch:
         try:
             self._write = send_batch(conn, translated, fence)
         except StatementTimeout as error:
-            self._slow_read = str(error)
+            self._slow_read = str(error)  # `wait` halves the batch
         except (Unwritable, WriteConflict):  # `wait` tries again and handles it
             pass
 
@@ -145,16 +145,15 @@ class PendingBatch:
 
 
 def with_retries(attempt: Callable[[], T], until: float = math.inf) -> T:
-    """Write, and again if another writer changed a row in between."""
-    for _ in range(_TRIES - 1):
-        with suppress(WriteConflict):
+    """Write, and again if another writer changed a row in between: at most ten times, and not after `until`."""
+    tries = 0
+    while True:
+        tries += 1
+        try:
             return attempt()
-        if time.monotonic() > until:
-            break
-    try:
-        return attempt()
-    except WriteConflict as error:
-        raise WriteConflict(f"gave up after {_TRIES} tries: {error}") from error
+        except WriteConflict as error:
+            if tries == _TRIES or time.monotonic() > until:
+                raise WriteConflict(f"gave up after {counted(tries, 'try', 'tries')}: {error}") from error
 
 
 def of_one(places: Sequence[Record | LetterKey], error: StatementTimeout) -> StatementTimeout:

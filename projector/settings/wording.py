@@ -28,9 +28,10 @@ def sentence(error: Mapping[str, Any], sources: Mapping[str, str]) -> str:
     if not error["loc"]:  # a rule between settings, which names them itself
         return str(error["msg"]).removeprefix("Value error, ")
     name = str(error["loc"][0])
+    place = sources.get(name, variable(name))
     expected = _EXPECTED.get(error["type"])
     if expected is None:
-        return f"{sources.get(name, variable(name))}: {str(error['msg']).removeprefix('Value error, ')}"
+        return f"{place}: {str(error['msg']).removeprefix('Value error, ')}"
     context = {key: str(value).replace("'", "").replace(" or ", ", ") for key, value in error.get("ctx", {}).items()}
     found = repr(str(error["input"])[:_MAX_CHARACTERS])
-    return f"{sources.get(name, variable(name))}: {found} {expected.format(**context)}"
+    return f"{place}: {found} {expected.format(**context)}"

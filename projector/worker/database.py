@@ -2,6 +2,7 @@
 
 import random
 import time
+from contextlib import closing
 from uuid import UUID
 
 from projector.errors import DatabaseUnavailable
@@ -74,12 +75,11 @@ class Database:
                 self.close()
             else:
                 return
-        conn = connect(self._settings)
-        with closed_on_error(conn):
+        with closing(connect(self._settings)) as conn:
             _release(conn, token)
-        conn.close()
 
     def close(self) -> None:
+        """Close the session, if there is one."""
         conn, self._conn = self._conn, None
         if conn is not None:
             conn.close()

@@ -246,5 +246,5 @@ class Worker:
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             problems.append("Kafka does not answer the group's commits")
         state = "projecting" if self.consumer.active else "waiting for partitions"
-        notes = (*self.partitions.rivals, *self._brokers.sentences, *self._open_transactions.sentences)
+        notes = (*self.partitions.second_group, *self._brokers.sentences, *self._open_transactions.sentences)
         self.health.report(healthy=not problems, state="; ".join(problems or [state, *notes]))

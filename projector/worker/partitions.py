@@ -13,7 +13,7 @@ from projector.postgres.connection import Connection, transaction
 from projector.postgres.positions import Claim
 from projector.process.backoff import Backoff
 from projector.worker.database import Database
-from projector.worker.rivals import Rivals
+from projector.worker.owners import Owners
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,16 @@ class Partitions:
         self.claimed: set[int] = set()
         """The partitions whose positions may name this member as owner, until `release`."""
         self._consumer = consumer
-        self._rivals = Rivals(consumer.topic, consumer.group_id, self.token)
+        self._owners = Owners(consumer.topic, consumer.group_id, self.token)
         self._written: dict[int, int] = {}
         self._claim_at: dict[int, float] = {}
         self._fences = Backoff(2 * heartbeat_seconds)  # at least one heartbeat, which can bring a new assignment
         self._fenced_in_a_row = 0
 
     @property
-    def rivals(self) -> list[str]:
+    def second_group(self) -> list[str]:
         """The sentence about a second group, while its members take positions from this one."""
-        return self._rivals.sentences
+        return self._owners.sentences
 
     @property
     def written(self) -> dict[int, int]:
@@ -92,7 +92,7 @@ class Partitions:
         After several times in a row, the member leaves the group and joins it again. `conn`: to find the other member.
         """
         self._fenced_in_a_row += 1
-        reason = self._rivals.explain(conn, self._consumer.active) or str(error)
+        reason = self._owners.explain(conn, self._consumer.active) or str(error)
         log.warning("fenced", extra={"reason": reason, "in_a_row": self._fenced_in_a_row})
         self._consumer.pause_all()
         self.delay(self._consumer.unclaimed, self._fences.failed())

@@ -11,4 +11,4 @@ def test_broker_that_does_not_answer_is_named_and_no_error(capsys: pytest.Captur
     out, err = capsys.readouterr()
     assert out == ""
     sentence = "PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: 127.0.0.1:1"
-    assert f"Kafka did not tell whether transactions are open: {sentence}" in err
+    assert f"it is unknown whether transactions are open: {sentence}" in err

@@ -1,4 +1,4 @@
-"""How long a member that has worked waits if Kafka refuses what it accepted before."""
+"""Refusals of Kafka: at the start of a member they are misconfigurations, and later most are outages at first."""
 
 import time
 from collections.abc import Iterator
@@ -10,14 +10,15 @@ from projector.kafka import failures
 from projector.kafka.connection import mapped_errors
 
 LOGIN_SECONDS = 120.0
-"""The file of a rotated secret may be replaced later than the broker learns the new one."""
+"""The file of a rotated secret may be replaced later than the secret in the broker."""
 
 
-class Patience:
-    """Turns the client's errors into ours. A refusal is a misconfiguration at the start, and later an outage at first.
+class Refusals:
+    """Turns the client's errors into ours. Until the first poll that succeeds, each refusal is a misconfiguration.
 
-    A refused login is an outage for two minutes. Any other answer that is not that of a Kafka listener is one for as
-    long as it lasts: a proxy in front of a broker that restarts can answer so. A missing right never is one.
+    After it, a refused login is an outage for two minutes. Any other answer that is not that of a Kafka listener is an
+    outage for as long as it lasts: a proxy in front of a broker that restarts can answer so. A missing right is always
+    a misconfiguration.
     """
 
     def __init__(self) -> None:
@@ -29,7 +30,7 @@ class Patience:
 
     @contextmanager
     def errors(self, consumer: Any = None) -> Iterator[None]:
-        """As `mapped_errors`."""
+        """Turn errors into ours, as `mapped_errors` does. A refusal that may pass is BrokerUnavailable."""
         try:
             with mapped_errors(consumer):
                 yield

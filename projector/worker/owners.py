@@ -1,4 +1,4 @@
-"""Members that took positions from this one: who they are, and whether their group is another."""
+"""The owners of the positions that this member lost: other members of its group, or members of a second group."""
 
 import logging
 import time
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 _REMEMBERED_SECONDS = 60.0
 
 
-class Rivals:
+class Owners:
     """Explains why this member was fenced. A second group stays in the health report for a minute."""
 
     def __init__(self, topic: str, group_id: str, token: UUID) -> None:
@@ -59,5 +59,5 @@ class Rivals:
         members = sorted({owner.member for owner in lost.values() if owner})
         numbers = f"{plural(len(lost), 'partition')} {', '.join(map(str, sorted(lost)))}"
         if members:
-            return f"{numbers}: claimed by {', '.join(members)}, a member of the same group"
+            return f"{numbers}: claimed by {', '.join(members)} of the same group"
         return f"{numbers}: moved by `projector rebuild`, or by hand" if lost else None
