@@ -71,7 +71,7 @@ def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
         yield log.produce(request(0, "a"), request(0, "b")).project()
 
 
-def test_row_with_an_unknown_status_takes_no_neighbour_down(log: Log) -> None:
+def test_row_with_an_unknown_status_stops_no_other_record(log: Log) -> None:
     log.conn.execute("ALTER TABLE delegations DROP CONSTRAINT delegations_status_check")
     log.conn.execute("UPDATE delegations SET status = 'paused' WHERE delegation_id = 'a'")
     log.produce(answer(1, "completed", of="b"), answer(1, "completed", of="a")).project()

@@ -51,7 +51,7 @@ def test_unexpected_error_is_an_outage_four_times() -> None:
         bug()
 
 
-def test_different_unexpected_errors_are_one_row() -> None:
+def test_unexpected_errors_of_all_kinds_are_counted_together() -> None:
     for error in (
         ValueError("one"),
         KeyError("two"),
@@ -65,7 +65,7 @@ def test_different_unexpected_errors_are_one_row() -> None:
         bug()
 
 
-def test_success_ends_the_row() -> None:
+def test_success_begins_the_count_again() -> None:
     for _ in range(3):
         for _ in range(4):
             with pytest.raises(BrokerUnavailable):

@@ -33,8 +33,8 @@ def test_claim_under_another_group_does_not_count() -> None:
     assert unclaimed(TOPIC, {0: claim(0, "a/1", "theirs")}, groups(group(member("a/1", 0)))) == {0: "a/1"}
 
 
-def test_member_of_an_earlier_release_is_not_accused() -> None:
-    """It sends no name, so it may well be the owner."""
+def test_member_of_an_earlier_release_counts_as_having_claimed() -> None:
+    """It sends no name, so it may be the owner."""
     found = groups(group(member(None, 0)))
     assert unclaimed(TOPIC, {0: claim(0, "a/1", None)}, found) == {}
     assert notes(TOPIC, [claim(0, "a/1", None)], found) == []

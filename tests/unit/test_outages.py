@@ -44,7 +44,7 @@ def test_reasons_that_differ_in_numbers_are_one(logged: pytest.LogCaptureFixture
     assert len(logged.records) == 1
 
 
-def test_many_reasons_do_not_flood_the_log(logged: pytest.LogCaptureFixture) -> None:
+def test_number_of_logged_reasons_is_limited(logged: pytest.LogCaptureFixture) -> None:
     begin(Outages(Health(None)), *["x" * n for n in range(1, 100)])
     assert len(logged.records) == 20
 
