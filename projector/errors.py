@@ -35,8 +35,8 @@ class RecordTooSlow(StatementTimeout):
     def __init__(self, topic: str, partition: int, offset: int, reason: str) -> None:
         super().__init__(
             f"Postgres does not write the record at offset {offset} of partition {partition} of topic {topic} within "
-            f"PROJECTOR_STATEMENT_TIMEOUT_MS: find what slows it down (a lock, a trigger, a disk), or raise the "
-            f"setting: {reason}"
+            f"PROJECTOR_STATEMENT_TIMEOUT_MS: {reason}. Find what slows it down (a lock, a trigger, a disk), or raise "
+            "the setting"
         )
         self.topic = topic
         self.partition = partition

@@ -28,7 +28,13 @@ A text in another language is not found. Then the error counts as an outage.
 
 @contextmanager
 def named_errors(setting: UrlSetting, url: str) -> Iterator[None]:
-    """Turn an error of a login into ours. It begins with the setting and names the address, never the password."""
+    """Turn an error of a login into ours. It begins with the setting and names the address, never the password.
+
+    Raises Misconfigured for an address that is no URL of Postgres, DatabaseUnavailable for a login that may succeed
+    later, and LoginRefused for one that Postgres refuses. Other errors of psycopg pass unchanged.
+    """
+    if url != url.encode(errors="ignore").decode():
+        raise Misconfigured(f"{variable(setting)} is not UTF-8: write such a character as %XX")
     scheme = re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE)
     if scheme and scheme[0] not in ("postgresql://", "postgres://"):
         raise Misconfigured(f"{variable(setting)} starts with {scheme[0]}, expected postgresql://")

@@ -4,10 +4,8 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from psycopg import pq
+from psycopg import ProgrammingError, pq
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-from projector.errors import Misconfigured
 
 DEFAULTS = {
     "connect_timeout": "5",
@@ -24,17 +22,15 @@ def conninfo(url: str) -> str:
 
     psycopg itself limits the time of a connection attempt, and it does not read the service file. So the value that
     libpq would take from there is written out. The client encoding is always UTF-8, whatever is set elsewhere: psycopg
-    uses it from the first statement on. Raises psycopg's ProgrammingError for a malformed URL. Raises Misconfigured for
-    one that is not UTF-8, and for a `connect_timeout` that is no number.
+    uses it from the first statement on. Raises psycopg's ProgrammingError for a malformed URL, and for a
+    `connect_timeout` that is no number.
     """
-    if url != url.encode(errors="ignore").decode():
-        raise Misconfigured("the URL of Postgres is not UTF-8: write such a character as %XX")
     given = {name: str(value) for name, value in conninfo_to_dict(url).items()}
     parameters = DEFAULTS | _elsewhere(given) | given
     try:
         int(float(parameters["connect_timeout"]))  # as psycopg reads it
     except (ValueError, OverflowError):
-        raise Misconfigured(
+        raise ProgrammingError(
             f"connect_timeout is {parameters['connect_timeout']!r}, expected a number of seconds: correct the URL, the "
             "service file or PGCONNECT_TIMEOUT"
         ) from None

@@ -62,7 +62,7 @@ def test_variables_of_libpq_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
         ("port=99999 user=u", "PROJECTOR_DATABASE_URL (user u, database u, host of the local socket, port 99999): "),
         (
             "connect_timeout=x user=u",
-            "PROJECTOR_DATABASE_URL (user u, database u, host of the local socket, port 5432):",
+            "PROJECTOR_DATABASE_URL (user u, database u, host of the local socket, port 5432): connect_timeout is",
         ),
         ("sslmode=x user=u", "PROJECTOR_DATABASE_URL (user u, database u, host of the local socket, port 5432): "),
     ],

@@ -51,7 +51,7 @@ def test_another_server_than_kafka_is_a_misconfiguration(
     assert done.code == 2
     assert done.err == (
         f"projector: PROJECTOR_BOOTSTRAP_SERVERS: what answers at {address} is no Kafka. "
-        "PROJECTOR_SECURITY_PROTOCOL=PLAINTEXT\n"
+        "Compare host and port (PROJECTOR_SECURITY_PROTOCOL=PLAINTEXT)\n"
     )
 
 

@@ -43,16 +43,19 @@ def test_value_that_psycopg_cannot_send_is_unwritable(conn: Connection, letter: 
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "sentence"),
     [
-        ["deleted", "restore", NOT_UTF8],
-        ["deleted", "discard", NOT_UTF8, "--yes"],
-        ["parked", "list", "--database-url", f"postgresql://127.0.0.1/{NOT_UTF8}"],
+        (["deleted", "restore", NOT_UTF8], "must be a text in UTF-8"),
+        (["deleted", "discard", NOT_UTF8, "--yes"], "must be a text in UTF-8"),
+        (
+            ["parked", "list", "--database-url", f"postgresql://127.0.0.1/{NOT_UTF8}"],
+            "PROJECTOR_DATABASE_URL is not UTF-8: write such a character as %XX",
+        ),
     ],
 )
-def test_argument_that_is_not_utf8_is_refused(database_url: str, arguments: list[str]) -> None:
+def test_argument_that_is_not_utf8_is_refused(database_url: str, arguments: list[str], sentence: str) -> None:
     done = run_projector(*arguments, database_url=database_url)
-    assert (done.code, done.out, "Traceback" in done.err) == (2, "", False)
+    assert (done.code, done.out, sentence in done.err, "Traceback" in done.err) == (2, "", True, False)
 
 
 def test_name_of_a_recording_need_not_be_utf8(database_url: str, kafka: str, topic: str, tmp_path: Path) -> None:
