@@ -47,7 +47,7 @@ def notes(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> li
         if not ours.is_settled and ours.is_classic:
             found.append(f"group {ours.group_id} is rebalancing: its assignments are unknown for the moment")
     found += other_groups(topic, groups)
-    return found + not_claimed(topic, {each.partition: each for each in positions}, groups)
+    return found + not_claimed(topic, positions, groups)
 
 
 def _unknown(group_id: str, reason: str) -> str:
@@ -71,14 +71,14 @@ def other_groups(topic: str, groups: Groups) -> list[str]:
     return found
 
 
-def unclaimed(topic: str, positions: Mapping[int, PositionDetail], groups: Groups) -> dict[int, str]:
+def unclaimed(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> dict[int, str]:
     """Partition → the member of our group to which it is assigned, of those that this member has not claimed.
 
     A projector of an earlier release does not send its name: whether it has claimed anything is unknown.
     """
     if groups.ours is None or not groups.ours.is_settled:
         return {}
-    claims = {number: (each.member, each.group_id) for number, each in positions.items()}
+    claims = {each.partition: (each.member, each.group_id) for each in positions}
     return {
         partition: str(member)
         for partition, member in groups.ours.assigned(topic).items()
@@ -88,8 +88,8 @@ def unclaimed(topic: str, positions: Mapping[int, PositionDetail], groups: Group
     }
 
 
-def not_claimed(topic: str, positions: Mapping[int, PositionDetail], groups: Groups) -> list[str]:
-    """Sentences about the unclaimed partitions, one per member."""
+def not_claimed(topic: str, positions: Iterable[PositionDetail], groups: Groups) -> list[str]:
+    """Sentences about the partitions that `unclaimed` returns, one per member."""
     by_member: dict[str, list[int]] = defaultdict(list)
     for partition, member in unclaimed(topic, positions, groups).items():
         by_member[member].append(partition)

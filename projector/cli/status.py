@@ -74,7 +74,7 @@ def _query(settings: Settings) -> StatusReport:
         totals,
         groups,
         notes(settings.topic, positions, groups),
-        unclaimed(settings.topic, {each.partition: each for each in positions}, groups),
+        unclaimed(settings.topic, positions, groups),
     )
 
 

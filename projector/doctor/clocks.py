@@ -30,7 +30,7 @@ def clocks(readings: Sequence[Reading], newest_record: float | None) -> Check:
     """Compare the clocks. `newest_record` is the latest timestamp in the topic, in seconds since 1970."""
     found = [_sentence(reading) for reading in readings]
     if not any(reading.server.startswith("Kafka") for reading in readings):
-        found.append("Kafka's clock is unknown (its controller tells it to users that may describe the cluster)")
+        found.append("Kafka's clock is unknown (its controller returns it to users that may describe the cluster)")
     future = 0.0 if newest_record is None else newest_record - time.time()
     if future > _NOTED_SECONDS:
         found.append(f"the newest record is {duration(future)} in the future: the clock of its producer is wrong")

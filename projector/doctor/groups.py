@@ -43,7 +43,7 @@ def _own(settings: Settings, groups: Groups, positions: Iterable[PositionDetail]
             f"members of {name} read another topic: {_names(elsewhere)}",
             "give each topic a group of its own (PROJECTOR_GROUP_ID), so that their members do not wait for each other",
         )
-    if waiting := not_claimed(settings.topic, {each.partition: each for each in positions}, groups):
+    if waiting := not_claimed(settings.topic, positions, groups):
         return note(_GROUP, "; ".join(waiting), "look at the log of this member, if it does not claim within a minute")
     return ok(_GROUP, f"{name} has {counted(len(group.members), 'member')}: {_names(group.members)}")
 

@@ -75,12 +75,12 @@ class Broker:
         return []
 
     def _read_clock(self, cluster: Inspection) -> None:
-        with suppress(ProjectorError):  # the check of the clocks says that it is unknown
+        with suppress(ProjectorError):  # the check of the clocks reports it
             self.clock = Reading("Kafka's controller", *cluster.controller_clock())
 
 
 def _space(usable: int | None) -> Check:
     name = "broker space"
     if usable is None:
-        return note(name, "hint: this Kafka does not tell the free space of its brokers")
+        return note(name, "hint: this Kafka does not return the free space of its brokers")
     return ok(name, f"hint: {size(usable)} are free in the fullest log directory")

@@ -128,7 +128,7 @@ def _defaults(defaults: Sequence[Default], server: Server) -> Check:
 
 
 def _is_odd(default: Default, expected: str) -> bool:
-    """Whether somebody chose another value than that of the projector. Of DateStyle, only the first part matters."""
+    """Whether a default has another value than that of the projector. Of DateStyle, only the first part matters."""
     usual = {value.partition(",")[0].lower() for value in (expected, default.built_in or "")}
     is_usual = default.value.partition(",")[0].lower() in usual
     return not is_usual and (default.name not in _OF_INITDB or default.scope is not None)

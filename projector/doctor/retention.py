@@ -10,7 +10,7 @@ from projector.lag import Backlog, TopicState
 from projector.texts import duration, plural, size
 
 _SOON = 0.1
-"""The share of the retention that is left when somebody must act."""
+"""The share of the retention that is left when a person must act."""
 _SHORT = timedelta(days=1)
 _ADDED_AFTER_MS = 86_400_000
 """Partitions that exist from the beginning get their first records within a day, if callers are many."""
@@ -23,7 +23,7 @@ def log(state: TopicState) -> Check:
         return change(name, "; ".join(state.gaps.values()), LogGap.REMEDY)
     waiting = [str(each.open_transaction) for each in state.backlog.values() if each.open_transaction]
     if waiting:
-        return note(name, "; ".join(waiting), "docs/operating.md, Open transactions, says how to end one")
+        return note(name, "; ".join(waiting), "end one as docs/operating.md describes (Open transactions)")
     return ok(name, "it has every record from the positions on")
 
 

@@ -60,7 +60,10 @@ def refusal(failure: Failure, configs: Mapping[str, object]) -> str:
         case client_errors.InvalidReceiveError() if _is_tls_alert(error):
             return f"{protocol}: the listener at {address} requires TLS. Set SSL or SASL_SSL, or another port"
         case client_errors.InvalidReceiveError():
-            return f"PROJECTOR_BOOTSTRAP_SERVERS: what answers at {address} is no Kafka. Compare host and port ({protocol})"
+            return (
+                f"PROJECTOR_BOOTSTRAP_SERVERS: what answers at {address} is no Kafka. Compare host and port "
+                f"({protocol})"
+            )
         case ssl.SSLCertVerificationError():
             return (
                 f"PROJECTOR_SSL_CA_FILE, PROJECTOR_SSL_CHECK_HOSTNAME: the certificate of the broker at {address} is "

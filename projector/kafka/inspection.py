@@ -21,7 +21,7 @@ CONFIGS = ("cleanup.policy", "retention.ms", "retention.bytes", "message.timesta
 
 
 class Topic(NamedTuple):
-    """The topic's partitions, and what this user may do with it. None: the broker does not tell."""
+    """The topic's partitions, and what this user may do with it. None if the broker does not return it."""
 
     partitions: list[int]
     operations: frozenset[str] | None

@@ -31,7 +31,7 @@ class Server(NamedTuple):
 
 
 class Default(NamedTuple):
-    """The value with which a session of this role in this database begins. `scope` says where it is set, if known."""
+    """The value with which a session of this role in this database begins. `scope`: where it is set, if known."""
 
     name: str
     value: str

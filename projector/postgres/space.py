@@ -1,4 +1,4 @@
-"""What Postgres can tell about space: sizes of tables, dead rows, and the limit of temporary files."""
+"""What Postgres shows of space: sizes of tables, dead rows, and the limit of temporary files."""
 
 from typing import NamedTuple
 

@@ -26,23 +26,23 @@ def groups(*described: Group) -> Groups:
 
 
 def test_claim_of_an_earlier_release_has_no_group_and_counts() -> None:
-    assert unclaimed(TOPIC, {0: claim(0, "a/1", None)}, groups(group(member("a/1", 0)))) == {}
+    assert unclaimed(TOPIC, [claim(0, "a/1", None)], groups(group(member("a/1", 0)))) == {}
 
 
 def test_claim_under_another_group_does_not_count() -> None:
-    assert unclaimed(TOPIC, {0: claim(0, "a/1", "theirs")}, groups(group(member("a/1", 0)))) == {0: "a/1"}
+    assert unclaimed(TOPIC, [claim(0, "a/1", "theirs")], groups(group(member("a/1", 0)))) == {0: "a/1"}
 
 
 def test_member_of_an_earlier_release_counts_as_having_claimed() -> None:
     """It sends no name, so it may be the owner."""
     found = groups(group(member(None, 0)))
-    assert unclaimed(TOPIC, {0: claim(0, "a/1", None)}, found) == {}
+    assert unclaimed(TOPIC, [claim(0, "a/1", None)], found) == {}
     assert notes(TOPIC, [claim(0, "a/1", None)], found) == []
 
 
 def test_member_of_another_application_never_claims() -> None:
     found = groups(group(member(None, 0, client_id="console")))
-    assert unclaimed(TOPIC, {0: claim(0, "a/1")}, found) == {0: "console at 10.0.0.5"}
+    assert unclaimed(TOPIC, [claim(0, "a/1")], found) == {0: "console at 10.0.0.5"}
 
 
 def test_unclaimed_partitions_of_a_member_are_one_sentence() -> None:
