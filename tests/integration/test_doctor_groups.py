@@ -34,7 +34,7 @@ def test_group_without_members_is_a_note(settings: dict[str, Any]) -> None:
     assert (found.level, found.remedy) == (Level.NOTE, "start `projector run`")
 
 
-def test_stranger_in_the_group_must_leave(settings: dict[str, Any], kafka: str, topic: str) -> None:
+def test_other_application_in_the_group_must_leave(settings: dict[str, Any], kafka: str, topic: str) -> None:
     with closing(consumer(kafka, topic, settings["group_id"], client_id="billing")):
         found = check("consumer group", **settings)
     assert found.level is Level.CHANGE
@@ -42,7 +42,7 @@ def test_stranger_in_the_group_must_leave(settings: dict[str, Any], kafka: str, 
     assert str(found.remedy).startswith("Set a group id")
 
 
-def test_group_with_another_strategy_is_somebody_elses(settings: dict[str, Any], kafka: str, topic: str) -> None:
+def test_group_with_another_strategy_must_be_changed(settings: dict[str, Any], kafka: str, topic: str) -> None:
     strategy = (RoundRobinPartitionAssignor,)
     with closing(
         consumer(kafka, topic, settings["group_id"], client_id="projector", partition_assignment_strategy=strategy)
@@ -52,7 +52,7 @@ def test_group_with_another_strategy_is_somebody_elses(settings: dict[str, Any],
     assert "its strategy is roundrobin" in found.found
 
 
-def test_two_groups_on_one_view_must_be_parted(
+def test_second_group_on_one_view_must_be_stopped(
     settings: dict[str, Any], database_url: str, kafka: str, topic: str
 ) -> None:
     assert check("other groups", **settings).level is Level.OK
