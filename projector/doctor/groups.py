@@ -3,14 +3,13 @@
 from collections.abc import Collection, Iterable
 
 from projector.doctor.checks import Check, Checks, change, note, ok
-from projector.kafka.group import Group, Member, others_sentence
+from projector.kafka.group import Assignor, Group, Member, others_sentence
 from projector.kafka.inspection import open_inspection
 from projector.membership import Groups, not_claimed, other_groups
 from projector.postgres.queries import PositionDetail
 from projector.settings import Settings
 from projector.texts import counted
 
-STRATEGY = "range"
 _NOT_LISTED = "not listed"
 _GROUP, _OTHERS = "consumer group", "other groups"
 
@@ -34,7 +33,7 @@ def _own(settings: Settings, groups: Groups, positions: Iterable[PositionDetail]
         return note(_GROUP, f"{name} has no member, or this user may not describe it", "start `projector run`")
     if not group.members:
         return note(_GROUP, f"{name} has no member: nothing is projected", "start `projector run`")
-    if group.protocol not in ("", STRATEGY):
+    if group.protocol not in ("", Assignor.name):
         sentence = others_sentence(name, f"its strategy is {group.protocol}")
         return change(_GROUP, *sentence.split(". ", 1))
     if elsewhere := [member for member in group.members if member.topics and settings.topic not in member.topics]:
