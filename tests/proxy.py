@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, Self
+from urllib.parse import urlsplit
 
 Action = Literal["pass", "cut before", "cut after"]
 _RESET = struct.pack("ii", 1, 0)
@@ -109,3 +110,14 @@ class Proxy:
                     break
         if not connection.drops_bytes:
             connection.cut()
+
+
+def server_of(url: str) -> str:
+    """The server that a URL names, as host:port."""
+    return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def through(proxy: Proxy, url: str) -> str:
+    """The same URL, with the proxy in place of the server."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl()

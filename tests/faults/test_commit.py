@@ -1,10 +1,8 @@
 """A connection that is cut in the call that commits: only the position's row can show whether the commit happened."""
 
-from urllib.parse import urlsplit
-
 import pytest
 from cluster import Cluster, wait_until
-from proxy import Action, Proxy
+from proxy import Action, Proxy, server_of, through
 from repetitions import Repetition
 from under_load import under_load
 
@@ -33,8 +31,8 @@ class Calls:
 def test_unanswered_commit_is_resolved_from_the_position(cluster: Cluster, verdict: Action) -> None:
     """The connection is cut once, before or after the server has received the call."""
     cluster.watch_positions()
-    with Proxy(_server(cluster)) as proxy:
-        member = cluster.start_member(database_url=_through(cluster, proxy))
+    with Proxy(server_of(cluster.database_url)) as proxy:
+        member = cluster.start_member(database_url=through(proxy, cluster.database_url))
         member.wait_for_log("partition claimed", times=3)
         cuts, calls = list[Action](), Calls()
 
@@ -63,8 +61,8 @@ def test_connections_cut_during_commits_lose_and_repeat_nothing(cluster: Cluster
         cuts.append(rng.choice(["cut before", "cut after"]))
         return cuts[-1]
 
-    with Proxy(_server(cluster)) as proxy:
-        cluster.start_member(database_url=_through(cluster, proxy), batch_records="20")
+    with Proxy(server_of(cluster.database_url)) as proxy:
+        cluster.start_member(database_url=through(proxy, cluster.database_url), batch_records="20")
         proxy.decide = cut_sometimes
         with under_load(cluster, Mix(seed=repetition.seed), per_second=500):
             wait_until(lambda: len(cuts) == times, f"{times} cuts", seconds=60 + 5 * times)
@@ -77,12 +75,3 @@ def _all_is_well(cluster: Cluster) -> None:
     cluster.assert_view_equals_log()
     cluster.assert_nothing_dropped()
     cluster.assert_projected_once()
-
-
-def _server(cluster: Cluster) -> str:
-    return urlsplit(cluster.database_url).netloc.rpartition("@")[2]
-
-
-def _through(cluster: Cluster, proxy: Proxy) -> str:
-    parts = urlsplit(cluster.database_url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl()

@@ -4,13 +4,12 @@ import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 from cluster import Cluster, Member, wait_until
 from proxied_kafka import ProxiedKafka
-from proxy import Proxy
+from proxy import Proxy, server_of, through
 from slow_writes import slow_down_inserts
 from under_load import BRIEF_SESSION
 
@@ -22,14 +21,9 @@ NOT_RELEASED = "could not release ownership of the partitions"
 @pytest.fixture
 def proxy(cluster: Cluster) -> Iterator[Proxy]:
     """The way of the members to the shared Postgres."""
-    with Proxy(urlsplit(cluster.database_url).netloc.rpartition("@")[2]) as proxy:
+    with Proxy(server_of(cluster.database_url)) as proxy:
         yield proxy
         cluster.end()
-
-
-def through(cluster: Cluster, proxy: Proxy) -> str:
-    parts = urlsplit(cluster.database_url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl()
 
 
 def claiming(cluster: Cluster, **settings: str) -> Member:
@@ -110,7 +104,7 @@ def says_that_it_could_not(member: Member, *, lines: int = 1) -> None:
 
 
 def test_name_that_stays_during_an_outage_is_logged(cluster: Cluster, proxy: Proxy) -> None:
-    member = claiming(cluster, database_url=through(cluster, proxy))
+    member = claiming(cluster, database_url=through(proxy, cluster.database_url))
     proxy.close()
     member.wait_for_log("waiting for Postgres")
     assert stopped(member) == 0
@@ -119,7 +113,7 @@ def test_name_that_stays_during_an_outage_is_logged(cluster: Cluster, proxy: Pro
 
 
 def test_names_that_stay_are_logged_by_each_member(cluster: Cluster, proxy: Proxy) -> None:
-    parent = cluster.start_member("--members", "2", database_url=through(cluster, proxy))
+    parent = cluster.start_member("--members", "2", database_url=through(proxy, cluster.database_url))
     wait_until(lambda: len(names(cluster) - {None}) == 2, "two owners")
     proxy.close()
     parent.wait_for_log("waiting for Postgres", times=2)

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from cluster import Cluster, Member, wait_until
 from kafka import KafkaAdminClient
-from proxy import Proxy
+from proxy import Proxy, server_of, through
 from short_timeouts import shorten_timeouts
 from under_load import BRIEF_SESSION, under_load
 
@@ -33,14 +33,9 @@ def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 @pytest.fixture
 def proxy(cluster: Cluster) -> Iterator[Proxy]:
     """The way of one member to the shared Postgres."""
-    with Proxy(urlsplit(cluster.database_url).netloc.rpartition("@")[2]) as proxy:
+    with Proxy(server_of(cluster.database_url)) as proxy:
         yield proxy
         cluster.end()
-
-
-def through(cluster: Cluster, proxy: Proxy) -> str:
-    parts = urlsplit(cluster.database_url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{proxy.address}").geturl()
 
 
 def group_size(cluster: Cluster) -> int:
@@ -89,7 +84,7 @@ def test_member_that_loses_postgres_leaves_its_partitions_to_others(
 ) -> None:
     shorten_timeouts(tmp_path, monkeypatch)
     cluster.watch_positions()
-    cut_off = cluster.start_member(database_url=through(cluster, proxy))
+    cut_off = cluster.start_member(database_url=through(proxy, cluster.database_url))
     cut_off.wait_for_log("partition claimed", times=3)
     good = cluster.start_member()
     good.wait_for_log("partition claimed")
@@ -133,7 +128,9 @@ def test_static_member_returns_to_its_group(
 ) -> None:
     """The group keeps its partitions for the session timeout: a static member does not tell that it leaves."""
     shorten_timeouts(tmp_path, monkeypatch)
-    cut_off = cluster.start_member(database_url=through(cluster, proxy), group_instance_id="static", **BRIEF_SESSION)
+    cut_off = cluster.start_member(
+        database_url=through(proxy, cluster.database_url), group_instance_id="static", **BRIEF_SESSION
+    )
     cut_off.wait_for_log("partition claimed", times=3)
     good = cluster.start_member(group_instance_id="other", **BRIEF_SESSION)
     good.wait_for_log("partition claimed")
@@ -147,7 +144,7 @@ def test_static_member_returns_to_its_group(
 
 
 def test_short_outage_keeps_the_member_in_its_group(cluster: Cluster, proxy: Proxy) -> None:
-    member = cluster.start_member(database_url=through(cluster, proxy))
+    member = cluster.start_member(database_url=through(proxy, cluster.database_url))
     member.wait_for_log("partition claimed", times=3)
     proxy.close()
     member.wait_for_log("waiting for Postgres")
