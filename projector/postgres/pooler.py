@@ -213,13 +213,13 @@ def _address(conn: Session) -> str:
 
 def _until(deadline: float, gen: Generator[Any, Any, ValueT]) -> Generator[Any, Any, ValueT]:
     """The same generator of psycopg, ended by TimeoutError. psycopg resumes it several times per second."""
-    wanted = next(gen)
+    ready = None
     while True:
-        ready = yield wanted
-        if not ready and time.monotonic() > deadline:
-            raise TimeoutError
         try:
             wanted = gen.send(ready)
         except StopIteration as ended:
             value: ValueT = ended.value
             return value
+        ready = yield wanted
+        if not ready and time.monotonic() > deadline:
+            raise TimeoutError

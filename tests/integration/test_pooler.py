@@ -1,8 +1,10 @@
 """Connections through a real PgBouncer: a shared server session is refused, a lent one is returned as it was."""
 
 import shutil
+from collections.abc import Generator
 from pathlib import Path
 from time import sleep
+from typing import Any
 
 import psycopg
 import pytest
@@ -206,6 +208,17 @@ def test_close_does_not_wait_for_a_frozen_server(
         conn.close()
         pool.resume()
     assert conn.closed
+
+
+def test_limited_statement_may_end_without_a_wait(database_url: str) -> None:
+    def ended() -> Generator[Any, Any, int]:
+        yield from ()
+        return 5
+
+    with connect(settings(database_url)) as conn:
+        assert isinstance(conn, pooler.Session)
+        with conn.limited(10.0):
+            assert conn.wait(ended()) == 5
 
 
 # --- the test bed
