@@ -1,5 +1,7 @@
 """Numbers, sizes and lengths of time in sentences."""
 
+import math
+
 _SIZES = ("bytes", "kB", "MB", "GB", "TB")
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
@@ -15,7 +17,9 @@ def counted(number: int, noun: str, many: str | None = None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A length of time in its two largest units: 3 d 4 h, 12 min 5 s, 0.4 s."""
+    """A length of time in its two largest units: 3 d 4 h, 12 min 5 s, 0.4 s. Between infinite times it is unknown."""
+    if not math.isfinite(seconds):
+        return "unknown"
     for (unit, size), (smaller, part) in zip(_UNITS, (*_UNITS[1:], ("s", 1)), strict=True):
         if seconds >= size:
             return f"{int(seconds // size)} {unit} {int(seconds % size // part)} {smaller}"

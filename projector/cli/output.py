@@ -1,5 +1,6 @@
 """The output of commands: how values look on a terminal and in JSON, progress, and the question before a deletion."""
 
+import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -41,9 +42,14 @@ def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def as_json(model: NamedTuple) -> dict[str, Any]:
-    """A read model as a JSON object. Instants are in ISO 8601 with an offset."""
-    fields: dict[str, Any] = model._asdict()
-    return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in fields.items()}
+    """A read model as a JSON object. Instants are in ISO 8601 with an offset. An infinite number is null."""
+    return {name: _json_value(value) for name, value in model._asdict().items()}
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def outcomes_as_json(outcomes: Mapping[Outcome, int]) -> dict[str, int]:

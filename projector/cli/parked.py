@@ -87,7 +87,7 @@ def _print(events: list[ParkedEvent], summary: ParkedSummary) -> None:
     if summary.events >= _MAX_COUNT:
         print(f"\nThe oldest {summary.events:,} of the parked events were counted:", end="")
     oldest = duration(summary.oldest_age_seconds or 0)
-    print(f"\n{_counts(summary)}; the oldest is {oldest} old")
+    print(f"\n{_counts(summary)}; the age of the oldest is {oldest}")
 
 
 def _event(event: ParkedEvent) -> str:

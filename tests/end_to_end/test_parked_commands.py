@@ -40,7 +40,7 @@ def test_parked_events_are_listed_with_their_age(waiting: str) -> None:
     done = parked(waiting, "list")
     assert (done.code, done.err) == (0, "")
     assert "4 parked events of 3 delegations " in done.out
-    assert "; the oldest is 3 d " in done.out
+    assert "; the age of the oldest is 3 d " in done.out
     found = parked(waiting, "list", "--json", "--delegation", "d-2").json()
     assert (found["events"], found["parked"][0]["status"]) == (1, "completed")
     assert parked(waiting, "list", "--delegation", "d-1").out == "nothing is parked for delegation d-1\n"
@@ -109,3 +109,14 @@ def test_discard_without_a_selection_is_refused(waiting: str) -> None:
 def test_empty_list_says_that_nothing_is_parked(database_url: str) -> None:
     assert parked(database_url, "list").out == "nothing is parked\n"
     assert parked(database_url, "list", "--limit", "0").code == 2
+
+
+@pytest.mark.parametrize("parked_at", ["-infinity", "infinity"])
+def test_event_with_an_infinite_time_is_listed(waiting: str, parked_at: str) -> None:
+    with psycopg.connect(waiting) as conn:
+        conn.execute("UPDATE projector.parked SET parked_at = %s", [parked_at])
+    done = parked(waiting, "list")
+    assert (done.code, done.err) == (0, "")
+    assert "the age of the oldest is unknown" in done.out
+    found = parked(waiting, "list", "--json").json()
+    assert (found["oldest_age_seconds"], found["parked"][0]["age_seconds"]) == (None, None)
