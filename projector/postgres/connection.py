@@ -12,6 +12,7 @@ from psycopg.adapt import Transformer
 from projector.errors import (
     DatabaseUnavailable,
     Fenced,
+    LoginRefused,
     Misconfigured,
     ProjectorError,
     StatementTimeout,
@@ -50,10 +51,11 @@ def connect(
 
     The timeouts of the settings make sure that a frozen process holds no lock forever. What the URL leaves out comes
     from libpq's own variables (PGHOST, PGUSER, …). A URL that came from a file is read again. Raises
-    DatabaseUnavailable, Misconfigured.
+    DatabaseUnavailable, Misconfigured; for a URL that is another one than at the start, LoginRefused instead.
     """
+    first = getattr(settings, url_setting).get_secret_value()
     url = getattr(refreshed(settings, DatabaseUnavailable), url_setting).get_secret_value()
-    with mapped_errors(), named_errors(url_setting, url):
+    with _replaced_since(first != url), mapped_errors(), named_errors(url_setting, url):
         conn = pooler.connect(conninfo(url))
         with closed_on_error(conn):
             own = {
@@ -78,6 +80,17 @@ def open_view(settings: PostgresSettings, *, synchronous_commit: bool = True) ->
         with mapped_errors():
             session.require_all_rows(conn)
     return conn
+
+
+@contextmanager
+def _replaced_since(is_replaced: bool) -> Iterator[None]:
+    """A URL that was replaced in its file since the start may be half written, or be corrected: as a refused login."""
+    try:
+        yield
+    except Misconfigured as error:
+        if not is_replaced:
+            raise
+        raise LoginRefused(str(error)) from error
 
 
 @contextmanager

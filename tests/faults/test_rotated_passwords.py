@@ -75,6 +75,25 @@ def test_rotated_url_file_is_used_by_the_next_session(cluster: Cluster, login: L
     cluster.assert_view_equals_log()
 
 
+@pytest.mark.parametrize("half", ["postgresql:/", "postgresql://role:half-a-password"])
+def test_url_file_that_is_half_written_is_waited_out(cluster: Cluster, login: Login, tmp_path: Path, half: str) -> None:
+    file = tmp_path / "url"
+    replace(file, login.url(OLD))
+    member = cluster.start_member(database_url="", database_url_file=str(file))
+    cluster.publish(Mix(delegations=20))
+    cluster.wait_until_caught_up()
+    replace(file, half)
+    assert terminate_sessions(cluster) == 1
+    waiting = member.wait_for_log("still waiting for Postgres")
+    assert "PROJECTOR_DATABASE_URL" in waiting["reason"]
+    assert "half-a-password" not in member.text()
+    replace(file, login.url(OLD))
+    member.wait_for_log("Postgres is back")
+    cluster.publish(Mix(delegations=20))
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+
+
 def test_rotated_pgpassfile_is_used_by_the_next_session(
     cluster: Cluster, login: Login, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
