@@ -4,31 +4,18 @@ The offsets of a partition are contiguous. A transaction marker and a record of 
 and are not returned: their batches explain it. An offset in no batch, or in a batch that no longer has its record, is a
 *hole*: compaction removed the record.
 
-This module replaces the step of kafka-python 3.0.12 that unpacks the batches (`Fetcher.PartitionRecords`). Within a
-batch, the library's decoder reads the records.
+This module replaces the step of kafka-python 3.0.12 that unpacks the batches (`Fetcher.PartitionRecords`).
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from itertools import chain
+from typing import Any
 
 from kafka.consumer.fetcher import Fetcher
 from kafka.errors import CorruptRecordError
 
 from projector.domain.positions import LogRange
-
-_OFFSETS_KNOWN = 2
-"""The first version of the batch format whose header has the last offset and the producer."""
-
-
-class FetchedRecord(NamedTuple):
-    """A record of the topic. `timestamp` is in ms since 1970, negative if the record has none."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
+from projector.kafka.record_decoder import OFFSETS_KNOWN, Batch, Decoder, FetchedRecord, split
 
 
 class Holes:
@@ -78,54 +65,64 @@ class _PartitionRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # the 
         self._holes = holes
         super().__init__(*arguments, **more)
 
-    def _unpack_records(self, place: Any, batches: Iterable[Any], *_: object) -> Iterator[FetchedRecord]:
+    def _unpack_records(self, place: Any, response: Any, *_: object) -> Iterator[FetchedRecord]:
         """Overrides the library's generator. `next_fetch_offset` is the first offset of which nothing is known yet."""
-        for batch in batches:
-            self._begin(batch)
-            if not self._is_invisible(batch):
-                yield from self._records(place, batch)
-            if batch.magic >= _OFFSETS_KNOWN:
-                self._miss(batch.next_offset)
+        return chain.from_iterable(self._unpack(response._buffer, Decoder(place.topic, place.partition)))
+
+    def take(self, _: int | None = None) -> list[FetchedRecord]:
+        """Overrides the library's method: returns everything, since `next_fetch_offset` lies between two batches."""
+        records: list[FetchedRecord] = super().take()
+        return records
+
+    def _unpack(self, response: bytes, decoder: Decoder) -> Iterator[list[FetchedRecord]]:
+        """The committed records of each batch. Raises CorruptRecordError."""
+        for batch in split(response):
+            if self.check_crcs and not batch.has_valid_checksum():
+                raise CorruptRecordError(
+                    f"the batch at offset {batch.base_offset} of {self.topic_partition} has a wrong checksum"
+                )
+            self.bytes_read += len(batch.data)
+            yield self._pass(decoder.records(batch)) if batch.magic < OFFSETS_KNOWN else self._read(batch, decoder)
         self.drain()
 
-    def _begin(self, batch: Any) -> None:
-        """Check a batch. Offsets before it are a hole. Raises CorruptRecordError."""
-        if self.check_crcs and not batch.validate_crc():
-            raise CorruptRecordError(
-                f"the batch at offset {batch.base_offset} of {self.topic_partition} has a wrong checksum"
-            )
-        self.bytes_read += batch.size_in_bytes
-        if batch.magic >= _OFFSETS_KNOWN:
-            self.leader_epoch = batch.leader_epoch
-            self._miss(batch.base_offset)
+    def _read(self, batch: Batch, decoder: Decoder) -> list[FetchedRecord]:
+        """The records of a batch. Its offsets without a record, and those before it, are holes."""
+        self.leader_epoch = batch.leader_epoch
+        is_explained = self._is_explained(batch)
+        records = [] if is_explained else decoder.records(batch)
+        end = batch.last_offset + 1
+        self._miss(batch.base_offset)
+        if is_explained:
+            self.next_fetch_offset = max(self.next_fetch_offset, end)
+        records = self._pass(records)
+        self._miss(end)
+        return records
+
+    def _is_explained(self, batch: Batch) -> bool:
+        """Whether a batch has a marker or aborted records: they have offsets and are not returned."""
+        if batch.producer_id >= 0:
+            self._consume_aborted_transactions_up_to(batch.last_offset)
+        if batch.is_control_batch:
+            # It ends the transaction of its producer. Which way is not read: compaction can remove that record.
+            self.aborted_producer_ids.discard(batch.producer_id)
+        return batch.is_control_batch or bool(self._is_batch_aborted(batch))
+
+    def _pass(self, records: list[FetchedRecord]) -> list[FetchedRecord]:
+        """Pass these records, and the holes between them. Returns them without those before the fetched offset."""
+        if records and self.next_fetch_offset == records[0].offset == records[-1].offset - len(records) + 1:
+            self.next_fetch_offset += len(records)
+            return records
+        return [record for record in records if self._pass_one(record.offset)]
+
+    def _pass_one(self, offset: int) -> bool:
+        """Whether the offset was not passed before: a fetch can begin in the middle of a batch."""
+        self._miss(offset)
+        is_new = offset == self.next_fetch_offset
+        self.next_fetch_offset += is_new
+        return is_new
 
     def _miss(self, end: int) -> None:
         """Pass the offsets before `end`, if there are any: they are a hole."""
         if end > self.next_fetch_offset:
             self._holes.add(self.topic_partition, self.next_fetch_offset, end)
             self.next_fetch_offset = end
-
-    def _is_invisible(self, batch: Any) -> bool:
-        """Whether a batch has a marker or aborted records. Its offsets are then explained."""
-        if batch.magic < _OFFSETS_KNOWN:
-            return False
-        if batch.has_producer_id():
-            self._consume_aborted_transactions_up_to(batch.last_offset)
-        if batch.is_control_batch:
-            # It ends the transaction of its producer. Which way is not read: compaction can remove that record.
-            self.aborted_producer_ids.discard(batch.producer_id)
-        if batch.is_control_batch or self._is_batch_aborted(batch):
-            self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
-            return True
-        return False
-
-    def _records(self, place: Any, batch: Any) -> Iterator[FetchedRecord]:
-        topic, partition = place
-        for record in batch:
-            offset = record.offset
-            if offset < self.next_fetch_offset:  # the fetch began in the middle of the batch
-                continue
-            if offset > self.next_fetch_offset:
-                self._miss(offset)
-            self.next_fetch_offset = offset + 1
-            yield FetchedRecord(topic, partition, offset, record.timestamp, record.key, record.value)
