@@ -187,7 +187,7 @@ def _read_plainly(data: bytes) -> Iterator[_Record]:
         timestamp = max_timestamp if attributes & _APPEND_TIME else first_timestamp + time_delta
         yield _Record(base_offset + offset_delta, timestamp, key, value)
     if position != len(data):
-        raise ValueError(f"{len(data) - position} bytes follow the last record")
+        raise ValueError(f"the records end at byte {position} of {len(data)}")
 
 
 def _skip_headers(data: bytes, position: int) -> int:
@@ -208,6 +208,4 @@ def _read_bytes(data: bytes, position: int) -> tuple[bytes | None, int]:
     length, begin = decode_varint(data, position)
     if length < 0:
         return None, begin
-    if begin + length > len(data):
-        raise ValueError(f"a field of {length} bytes reaches beyond the batch")
     return data[begin : begin + length], begin + length

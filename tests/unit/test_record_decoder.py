@@ -156,6 +156,14 @@ def test_batch_with_a_wrong_size_is_corrupt() -> None:
         assert read_by(ours, bytes(damaged)) == "corrupt", size
 
 
+@pytest.mark.parametrize("records", [RECORDS[:2], RECORDS[2:3], []], ids=["headers", "no headers", "no records"])
+def test_batch_ends_with_its_last_record(records: list[Given]) -> None:
+    data = batch_of(records, 10, 12)
+    assert require_equal(sealed(bytearray(data + b"\0"))) == "corrupt"
+    for size in range(HEADER_BYTES, len(data)):
+        assert require_equal(sealed(bytearray(data[:size]))) == "corrupt"
+
+
 def test_each_changed_byte_under_the_checksum_is_found() -> None:
     data = batch_of(RECORDS[:3], 10, 12)
     for place in range(17, len(data)):
