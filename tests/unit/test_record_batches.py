@@ -68,6 +68,11 @@ def test_removed_records_are_holes() -> None:
     assert read.holes == [LogRange(3, 6), LogRange(7, 8), LogRange(9, 12)]
 
 
+def test_removed_end_of_the_last_batch_is_a_hole() -> None:
+    read = unpack(batch([5, 6], last=9), 5)
+    assert (offsets(read), read.next_offset, read.holes) == ([5, 6], 10, [LogRange(7, 10)])
+
+
 def test_emptied_batch_is_a_hole() -> None:
     read = unpack(batch([], base=5, last=9) + batch([10]), 5)
     assert (offsets(read), read.next_offset, read.holes) == ([10], 11, [LogRange(5, 10)])
