@@ -19,7 +19,7 @@ from benchmarks.report import table, write_results
 from benchmarks.stopwatch import Stopwatch
 from projector.contract import translate
 from projector.kafka.consumer import GroupConsumer
-from projector.process.garbage_collector import tune_gc
+from projector.process.memory import tune_memory
 from projector.projection import transaction
 from projector.projection.transaction import PendingBatch
 from projector.settings import load
@@ -98,7 +98,7 @@ def _profile(environment: Environment, url: str, timers: bool) -> Profile:
         }
     )
     member = Worker(settings)
-    tune_gc()
+    tune_memory()
     while not member.consumer.active:
         member.step()
     watch, cpu_before = Stopwatch(REST), time.process_time()

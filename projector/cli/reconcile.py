@@ -13,7 +13,7 @@ from projector.errors import Misconfigured
 from projector.kafka.reader import TopicReader, open_topic
 from projector.postgres.connection import connect, open_view
 from projector.postgres.write_batch import prepare
-from projector.process.garbage_collector import tune_gc
+from projector.process.memory import tune_memory
 from projector.rebuild import shadow
 from projector.rebuild.comparison import Options
 from projector.rebuild.from_activity_logs import FromActivityLogs
@@ -39,7 +39,7 @@ def compare(
     approve: Callable[[DriftReport], object] = lambda plan: None,
 ) -> Result:
     """Compare the view with the source. With `options.repair`, repair the view as `approve` accepts the plan."""
-    tune_gc()
+    tune_memory()
     patient = settings.model_copy(update=_TIMEOUTS)
     with ExitStack() as stack, _progress() as progress:
         view = stack.enter_context(open_view(patient, synchronous_commit=settings.synchronous_commit))

@@ -16,7 +16,7 @@ from projector.errors import (
 from projector.kafka.consumer import GroupConsumer
 from projector.postgres.connection import Connection
 from projector.process.backoff import Backoff
-from projector.process.garbage_collector import tune_gc
+from projector.process.memory import tune_memory
 from projector.process.shutdown import Shutdown
 from projector.projection.batch import Batch
 from projector.projection.limits import AdaptiveLimits
@@ -67,7 +67,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until a signal stops it. Raises LogGap and Misconfigured, which waiting does not repair."""
-        tune_gc()
+        tune_memory()
         log.info("starting", extra={"topic": self.consumer.topic, "member": self.consumer.member})
         state = "stopped"
         with self.shutdown.listening():
