@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, Self
 
-from projector.contract.facts import Heartbeat, Report, Reported, Requested, Status, Verdict
-from projector.contract.translate import Translation
+from projector.contract.facts import Heartbeat, Report, Reported, Requested, Status, Translation, Verdict
 from projector.domain import fold
 from projector.domain.fold import Changes, WorkingSet
 from projector.domain.lifecycle import Delegation, Row, State, Step, evolve

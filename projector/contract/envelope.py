@@ -4,11 +4,12 @@ Marker fields identify the envelope. They are looked for in this order: `activit
 change event), `specversion` (a CloudEvent).
 """
 
-import json
+from contextlib import suppress
 from enum import StrEnum
+from json import JSONEncoder
 from typing import NamedTuple, Protocol, TypeAlias
 
-from pydantic_core import SchemaValidator, ValidationError, core_schema
+import msgspec
 
 from projector.contract import strict_json, wrappings
 from projector.contract.facts import NoEvent
@@ -74,46 +75,8 @@ class Activity(NamedTuple):
 
 TABLE = "activity_logs"
 """The platform's table. A change event of another table is unrelated."""
+_dumps = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _HEARTBEAT_KEYS = {"ts_ms", "ts_us", "ts_ns"}
-
-
-def _keys(**schemas: core_schema.CoreSchema) -> core_schema.CoreSchema:
-    """An object of which only these keys are kept. Other keys are parsed, but no Python objects are made of them."""
-    wanted = {name: core_schema.typed_dict_field(schema, required=False) for name, schema in schemas.items()}
-    return core_schema.typed_dict_schema(wanted, extra_behavior="ignore")
-
-
-_ANY = core_schema.any_schema()
-_ROW_TYPE = _keys(activity_type=_ANY)
-_SOURCE = core_schema.nullable_schema(_keys(table=_ANY))
-_MARKERS = SchemaValidator(
-    _keys(
-        activity_type=_ANY, __deleted=_ANY, op=_ANY, after=_ROW_TYPE, source=_SOURCE, specversion=_ANY, data=_ROW_TYPE
-    )
-)
-_N, _I = b"NI"
-_HEAD_BYTES = 256
-"""The activity type of most rows stands within these first bytes."""
-
-
-def is_unrelated(value: bytes) -> bool:
-    """Whether a value is certainly unrelated. It reads the markers only: half the cost of open_value.
-
-    False means "not certain": `open_value` decides then.
-    """
-    if value.find(b'"delegation"', 0, _HEAD_BYTES) >= 0:
-        return False
-    # The validator would accept NaN and Infinity in the keys that it skips. To search for one letter first is cheap.
-    if (_N in value and b"NaN" in value) or (_I in value and b"Infinity" in value):
-        return False
-    try:
-        activity = _by_marker(_MARKERS.validate_json(value))
-    except (ValidationError, Unreadable):
-        return False
-    if not isinstance(activity, Activity):
-        return activity is NoEvent.UNRELATED
-    activity_type = activity.row.get("activity_type")
-    return isinstance(activity_type, str) and activity_type != "delegation"
 
 
 def open_value(value: bytes | None) -> Activity | NoEvent:
@@ -205,21 +168,23 @@ def _is_connectors_own(value: JsonObject) -> bool:
 
 def is_large(row: JsonObject) -> bool:
     """Whether the texts of the row's columns have more than 1,500 bytes of UTF-8 together."""
-    at_least = 0  # a lower bound in characters: cheap, and enough to recognise most large rows
+    for field in ("request_body", "response_body"):  # most large rows have one long text there
+        body = row.get(field)
+        for text in body.values() if isinstance(body, dict) else (body,):
+            if isinstance(text, str) and len(text) > LARGE_ROW_BYTES:
+                return True
+    size = 0
     for column in row.values():
-        if isinstance(column, dict):
-            for text in column.values():
-                if isinstance(text, str):
-                    at_least += len(text)
-        elif isinstance(column, str):
-            at_least += len(column)
-        if at_least > LARGE_ROW_BYTES:
-            return True
-    return sum(map(_bytes, row.values())) > LARGE_ROW_BYTES
+        if isinstance(column, str):
+            size += len(column) if column.isascii() else len(column.encode(errors="surrogatepass"))
+        elif column is not None:
+            size += _json_bytes(column)
+    return size > LARGE_ROW_BYTES
 
 
-def _bytes(column: object) -> int:
-    if column is None:
-        return 0
-    text = column if isinstance(column, str) else json.dumps(column, ensure_ascii=False, separators=(",", ":"))
-    return len(text) if text.isascii() else len(text.encode(errors="surrogatepass"))
+def _json_bytes(column: object) -> int:
+    """The size as compact JSON. msgspec writes texts like the standard library, but not all numbers."""
+    if isinstance(column, dict) and all(isinstance(text, str) for text in column.values()):
+        with suppress(UnicodeEncodeError):  # a lone surrogate
+            return len(msgspec.json.encode(column))
+    return len(_dumps(column).encode(errors="surrogatepass"))

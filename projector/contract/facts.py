@@ -77,3 +77,19 @@ class Heartbeat(NamedTuple):
 
 Report: TypeAlias = Reported | Verdict | Heartbeat
 """What a record reports about a delegation, apart from its request."""
+
+
+class Translation(NamedTuple):
+    """The facts that one record reports about one delegation.
+
+    `unavailable_row_id` is the id of the activity row if the change feed left out a body that a rule uses. A delegation
+    must have been stored for this row id; it is the one meant if `delegation_id` is empty.
+    `large_row_id` is the id of the activity row if later updates may leave out its bodies. The delegation must be
+    stored for this row id.
+    """
+
+    delegation_id: str
+    request: Requested | None
+    report: Report
+    unavailable_row_id: str | None = None
+    large_row_id: str | None = None

@@ -1,9 +1,8 @@
 """`translate`: from one record to the facts that it reports (events/README.md, section 3)."""
 
 from datetime import datetime
-from typing import NamedTuple
 
-from projector.contract import fields
+from projector.contract import fast, fields
 from projector.contract.envelope import (
     LARGE_ROW_BYTES,
     UNAVAILABLE_VALUE,
@@ -12,7 +11,6 @@ from projector.contract.envelope import (
     JsonObject,
     Record,
     is_large,
-    is_unrelated,
     open_value,
     read_body,
 )
@@ -21,30 +19,15 @@ from projector.contract.facts import (
     FAILED,
     Heartbeat,
     NoEvent,
-    Report,
     Reported,
     Requested,
     Status,
+    Translation,
     Verdict,
 )
+from projector.contract.glimpse import is_unrelated
 from projector.contract.row_status import status_of_row, status_of_verdict
 from projector.contract.unreadable import Unreadable, quoted
-
-
-class Translation(NamedTuple):
-    """The facts that one record reports about one delegation.
-
-    `unavailable_row_id` is the id of the activity row if the change feed left out a body that a rule uses. A delegation
-    must have been stored for this row id; it is the one meant if `delegation_id` is empty.
-    `large_row_id` is the id of the activity row if later updates may leave out its bodies. The delegation must be
-    stored for this row id.
-    """
-
-    delegation_id: str
-    request: Requested | None
-    report: Report
-    unavailable_row_id: str | None = None
-    large_row_id: str | None = None
 
 
 def translate(record: Record) -> Translation | NoEvent:
@@ -52,9 +35,18 @@ def translate(record: Record) -> Translation | NoEvent:
 
     Raises Unreadable if it is a dead letter.
     """
-    if record.value and is_unrelated(record.value):
+    value = record.value
+    if value and is_unrelated(value):
         return NoEvent.UNRELATED
-    activity = open_value(record.value)
+    if value and (ordinary := fast.translate(value)) is not None:
+        return ordinary
+    return translate_completely(record)
+
+
+def translate_completely(record: Record) -> Translation | NoEvent:
+    """Like `translate`, and the only judge of what is unusual."""
+    value = record.value
+    activity = open_value(value)
     if isinstance(activity, NoEvent):
         return activity
     row = activity.row
@@ -67,24 +59,23 @@ def translate(record: Record) -> Translation | NoEvent:
     if translation is None:
         return NoEvent.UNCORRELATED
     # The length of the record is a cheap test. It saves the exact one for most rows.
-    if record.value and len(record.value) > LARGE_ROW_BYTES and is_large(row):
+    if value and len(value) > LARGE_ROW_BYTES and is_large(row):
         return translation._replace(large_row_id=_row_id(row))
     return translation
 
 
 def _translate_row(row: JsonObject, translator: "_RowTranslator") -> Translation | None:
-    match row.get("method"):
-        case "delegate":
-            return translator.delegate(status_of_row(row))
-        case "delegate_result":
-            return translator.result(status_of_row(row))
-        case "heartbeat":
-            return translator.heartbeat()
-        case "verdict":
-            return translator.verdict(status_of_verdict(row))
-        case method:
-            reason = f"unknown method {quoted(method)}: expected delegate, delegate_result, heartbeat or verdict"
-            raise Unreadable(reason, "method")
+    method = row.get("method")
+    if method == "delegate":
+        return translator.delegate(status_of_row(row))
+    if method == "delegate_result":
+        return translator.result(status_of_row(row))
+    if method == "heartbeat":
+        return translator.heartbeat()
+    if method == "verdict":
+        return translator.verdict(status_of_verdict(row))
+    reason = f"unknown method {quoted(method)}: expected delegate, delegate_result, heartbeat or verdict"
+    raise Unreadable(reason, "method")
 
 
 def row_never_seen(field: str | None = None) -> Unreadable:
@@ -114,14 +105,14 @@ class _RowTranslator:
             raise fields.missing("request_body.delegation_id")
         caller = "workspace_id" if row.get("source_id") is None else "source_id"
         created_at = self._created_at()
-        request = Requested(
-            delegation_id=delegation_id,
-            caller_id=fields.required(fields.uuid(row.get(caller), caller), caller),
-            callee_id=fields.required(fields.uuid(row.get("target_id"), "target_id"), "target_id"),
-            task_preview=fields.preview(body.get("task"), "request_body.task") or "",
-            idempotency_key=fields.identifier(_available(row.get("idempotency_key")), "idempotency_key"),
-            deadline=fields.time(body.get("deadline"), "request_body.deadline") or _default_deadline(created_at),
-            created_at=created_at,
+        request = Requested(  # by position, which takes half the time of names
+            delegation_id,
+            fields.required(fields.uuid(row.get(caller), caller), caller),
+            fields.required(fields.uuid(row.get("target_id"), "target_id"), "target_id"),
+            fields.preview(body.get("task"), "request_body.task") or "",
+            fields.identifier(_available(row.get("idempotency_key")), "idempotency_key"),
+            fields.time(body.get("deadline"), "request_body.deadline") or _default_deadline(created_at),
+            created_at,
         )
         # A bare row has no other time: created_at is not parsed twice.
         happened_at = self._happened_at() if self.activity.time is not None or self.activity.is_update else created_at

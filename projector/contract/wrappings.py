@@ -20,9 +20,11 @@ def has_head(value: bytes) -> bool:
 
 def parse(value: bytes) -> dict[str, object] | None:
     """The object in a record's value; None for JSON null. Raises Unreadable if it is not JSON, or another type."""
-    if has_head(value):
+    if value.startswith(b"\0") and has_head(value):
         value = value[HEAD_BYTES:]
     parsed = strict_json.loads(value)
+    if isinstance(parsed, dict):
+        return parsed
     if isinstance(parsed, str):
         parsed = strict_json.loads(parsed)
     if parsed is None or isinstance(parsed, dict):

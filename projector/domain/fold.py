@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract.envelope import Record
-from projector.contract.facts import NoEvent, Report, Requested
-from projector.contract.translate import Translation, row_never_seen, translate
+from projector.contract.facts import NoEvent, Report, Requested, Translation
+from projector.contract.translate import row_never_seen, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation, Row, State, evolve
 from projector.domain.outcomes import Outcome

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from projector.contract import wrappings
 from projector.contract.envelope import Record, read_body
-from projector.contract.translate import Translation, translate
+from projector.contract.facts import Translation
+from projector.contract.translate import translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter
 from projector.explain.search import Match

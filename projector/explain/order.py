@@ -1,6 +1,6 @@
 """Whether the order between partitions can have decided a row."""
 
-from projector.contract.translate import Translation
+from projector.contract.facts import Translation
 from projector.domain.fold import TranslatedRecord
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.domain.order import ORDER_COLUMNS, facts, undecided

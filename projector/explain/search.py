@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple, TypeAlias
 
 from projector.contract.envelope import UNAVAILABLE_VALUE, Activity, Record, open_value
-from projector.contract.facts import NoEvent
-from projector.contract.translate import Translation, row_never_seen, translate
+from projector.contract.facts import NoEvent, Translation
+from projector.contract.translate import row_never_seen, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter, TranslatedBatch, TranslatedRecord, resolve_unavailable
 

@@ -8,9 +8,8 @@ from datetime import datetime
 from typing import NamedTuple, cast
 
 from projector.contract.envelope import Activity, Record, open_value
-from projector.contract.facts import Heartbeat, NoEvent, Verdict
+from projector.contract.facts import Heartbeat, NoEvent, Translation, Verdict
 from projector.contract.fields import recorded_at
-from projector.contract.translate import Translation
 from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter, WorkingSet
 from projector.domain.lifecycle import Delegation, changed_columns

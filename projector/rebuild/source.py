@@ -8,7 +8,7 @@ from typing import Protocol
 from uuid import UUID
 
 from projector.contract.envelope import Record
-from projector.contract.translate import Translation
+from projector.contract.facts import Translation
 from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.domain.fold import TranslatedBatch, TranslatedRecord, translate_batch
 from projector.domain.merge import Merged

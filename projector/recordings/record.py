@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from projector.contract.envelope import Activity, Record, open_value
-from projector.contract.translate import Translation, translate
+from projector.contract.facts import Translation
+from projector.contract.translate import translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
 from projector.errors import Misconfigured, ProjectorError

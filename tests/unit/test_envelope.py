@@ -9,14 +9,15 @@ from builders import dead_letter_of, fold_batches, log, outcome_of, translation_
 from fuzz import damaged_values
 from rows import CALLER, delegate
 
-from projector.contract.envelope import Activity, Envelope, is_unrelated, open_value
+from projector.contract.envelope import Activity, Envelope, open_value
 from projector.contract.facts import Status
+from projector.contract.glimpse import is_unrelated
 from projector.contract.unreadable import Unreadable
 from projector.domain.outcomes import Outcome
 
 ROW = delegate(0)
 NOTES = ["plain", "\ud800"]
-"""Pydantic's parser refuses the second one. Each envelope is read by it and by the standard library's."""
+"""msgspec refuses the second one. Each envelope is read by it and by the parser of the standard library."""
 
 
 def opened(value: Any, note: str = "plain") -> Activity:
@@ -204,14 +205,19 @@ CALL = ROW | {"activity_type": "tool_call"}
         ({"op": "x", "after": CALL}, False),
         ({"op": "c", "after": None}, False),
         ({"op": "c", "after": [CALL]}, False),
-        ({"schema": {}, "payload": CALL}, False),
+        ({"schema": {}, "payload": CALL}, True),
+        ({"schema": {}, "payload": {"op": "r", "after": CALL, "source": {}}}, True),
+        ({"schema": {}, "payload": {"schema": {}, "payload": CALL}}, False),
+        ({"schema": {}, "payload": CALL, "op": "d"}, False),
+        ({"payload": CALL}, False),
         ({"padding": "x" * 300} | ROW, False),
         ({"padding": "x" * 300} | CALL, True),
         (CALL | {"activity_type": 7}, False),
         (CALL | {"activity_type": None}, False),
         ({"op": "c", "after": {"activity_type": ["tool_call"]}}, False),
         ({"status": "BEGIN", "event_count": None}, False),
-        (CALL | {"note": "NaN is not a number"}, False),
+        (CALL | {"note": "NaN is not a number"}, True),
+        (CALL | {"source": "web", "data": "text", "payload": None}, True),
         (7, False),
     ],
 )

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-OTHER_DEPENDENCIES = {"kafka", "pydantic", "pydantic_core", "rich", "zstandard"}
+OTHER_DEPENDENCIES = {"kafka", "msgspec", "pydantic", "pydantic_core", "rich", "zstandard"}
 PRINT_PACKAGES = "import sys, projector.ledger.audit; print(*{name.partition('.')[0] for name in sys.modules})"
 
 

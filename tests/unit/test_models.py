@@ -16,11 +16,20 @@ from strategies import real_values
 
 from projector.contract import fields, models
 from projector.contract.envelope import Activity, open_value
-from projector.contract.facts import DEFAULT_DEADLINE, FAILED, Heartbeat, Reported, Requested, Status, Verdict
+from projector.contract.facts import (
+    DEFAULT_DEADLINE,
+    FAILED,
+    Heartbeat,
+    Reported,
+    Requested,
+    Status,
+    Translation,
+    Verdict,
+)
 from projector.contract.model_types import RowStatus
 from projector.contract.models import DelegationRow, parse_row
 from projector.contract.row_status import STATUS_OF_ROW
-from projector.contract.translate import Translation, translate
+from projector.contract.translate import translate
 from projector.contract.unreadable import Unreadable
 
 EVENTS = Path(__file__).parents[2] / "events"

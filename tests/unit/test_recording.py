@@ -10,7 +10,8 @@ import pytest
 import zstandard
 from rows import CALLER, delegate
 
-from projector.contract.translate import Translation, translate
+from projector.contract.facts import Translation
+from projector.contract.translate import translate
 from projector.contract.unreadable import Unreadable
 from projector.errors import Misconfigured, ProjectorError
 from projector.recordings.file import RecordedRecord, dumps, read_recording, write_recording

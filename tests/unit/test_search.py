@@ -8,8 +8,7 @@ import pytest
 from builders import record
 from rows import CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 
-from projector.contract.facts import Reported
-from projector.contract.translate import Translation
+from projector.contract.facts import Reported, Translation
 from projector.domain.fold import DeadLetter
 from projector.domain.outcomes import Outcome
 from projector.explain.search import Search, spellings

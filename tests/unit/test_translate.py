@@ -11,9 +11,8 @@ import pytest
 from builders import at, dead_letter_of, outcome_of, report_of, request_of, translation_of
 from rows import CALLEE, CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat
 
-from projector.contract.facts import FAILED, Heartbeat, Reported, Requested, Status
+from projector.contract.facts import FAILED, Heartbeat, Reported, Requested, Status, Translation
 from projector.contract.row_status import STATUS_OF_ROW
-from projector.contract.translate import Translation
 from projector.domain.outcomes import Outcome
 
 OTHER = "c3c3c3c3-0000-4000-8000-000000000003"
