@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     command = parts.add_parser("profile", help="time per record and step; `make profile`")
     command.set_defaults(part=profile)
     command.add_argument("--records", type=int, default=300_000)
+    command.add_argument("--debezium", action="store_true", help="records in Debezium's envelope instead of bare rows")
     return parser
 
 

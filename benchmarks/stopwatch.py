@@ -2,7 +2,7 @@
 
 import functools
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ class Stopwatch:
 
     def __init__(self, rest: str, clock: Callable[[], float] = time.perf_counter) -> None:
         self.seconds: defaultdict[str, float] = defaultdict(float)
+        self.calls: Counter[str] = Counter()
         self._clock = clock
         self._rows = [rest]
         self._since = clock()
@@ -31,6 +32,7 @@ class Stopwatch:
         def timing(*arguments: Any, **named: Any) -> Any:
             self._charge()
             self._rows.append(row)
+            self.calls[row] += 1
             result: Any = None
             try:
                 result = timed(*arguments, **named)

@@ -3,10 +3,12 @@
 from types import ModuleType
 
 import pytest
+from builders import record
+from rows import delegate, verdict
 
-from benchmarks.profile import REST, ROWS, time_all
+from benchmarks.profile import COMPLETE, REST, ROWS, time_all, time_translation
 from benchmarks.stopwatch import Stopwatch
-from projector.contract import translate
+from projector.contract import fast, translate
 from projector.kafka.consumer import GroupConsumer
 from projector.projection import transaction
 from projector.worker import loop
@@ -33,6 +35,7 @@ def test_time_is_charged_to_innermost_function() -> None:
     takes(16)
     assert watch.stop() == 31
     assert watch.seconds == {"rest": 24, "outside": 3, "inside": 4}
+    assert watch.calls == {"outside": 1, "inside": 1}
 
 
 def test_failures_and_empty_results_are_charged() -> None:
@@ -60,7 +63,7 @@ def test_failures_and_empty_results_are_charged() -> None:
 
 
 def test_timers_charge_exactly_the_known_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner in (transaction, loop, translate, GroupConsumer, transaction.PendingBatch):
+    for owner in (transaction, loop, fast, translate, GroupConsumer, transaction.PendingBatch):
         for name, value in list(vars(owner).items()):
             if callable(value):
                 monkeypatch.setattr(owner, name, value)  # restored after the test
@@ -73,3 +76,13 @@ def test_timers_charge_exactly_the_known_rows(monkeypatch: pytest.MonkeyPatch) -
 
     time_all(RecordingStopwatch(REST))
     assert charged == set(ROWS)
+
+
+def test_records_that_the_fast_path_refuses_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for owner, name in ((translate, "is_unrelated"), (fast, "translate"), (translate, "translate_completely")):
+        monkeypatch.setattr(owner, name, getattr(owner, name))  # restored after the test
+    watch = Stopwatch(REST)
+    time_translation(watch)
+    for value in (delegate(0), delegate(0) | {"activity_type": "tool_call"}, verdict(1), verdict(1, "failed")):
+        translate.translate(record(value))
+    assert watch.calls == {"unrelated?": 4, "fast translation": 3, COMPLETE: 2}
