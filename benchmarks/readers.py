@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
-from pydantic_core import from_json
 
 from benchmarks.environment import Environment
 from benchmarks.measurement import Measurement, run_in_new_process
@@ -83,7 +83,7 @@ def _parse_all(environment: Environment) -> float:
 
 
 def _parse(value: bytes | None) -> object:
-    return None if value is None else from_json(value)
+    return None if value is None else msgspec.json.decode(value)
 
 
 def _write_each(environment: Environment, url: str, seconds: float) -> float:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 LOAD_BEFORE = [round(each, 2) for each in os.getloadavg()]
-_PACKAGES = ("kafka-python", "psycopg", "pydantic", "pydantic_core")
+_PACKAGES = ("kafka-python", "msgspec", "psycopg", "pydantic", "pydantic_core")
 
 
 def write_results(name: str, results: Mapping[str, Any], servers: Mapping[str, str]) -> None:
