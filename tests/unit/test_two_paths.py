@@ -109,7 +109,10 @@ def test_parsers_agree_on_numbers(number: str) -> None:
     agree(number.encode())
 
 
-@pytest.mark.parametrize("number", ["-0", "-0.0", "1e400", "5e-324", "2e-324", "1E5", "9" * 4_300, "9" * 4_301, "01"])
+EDGE_NUMBERS = ["-0", "-0.0", "1e400", "5e-324", "2e-324", "1E5", "01", "18446744073709551616", "-9223372036854775809"]
+
+
+@pytest.mark.parametrize("number", [*EDGE_NUMBERS, "9" * 4_300, "-" + "9" * 4_300, "9" * 4_301, "-" + "9" * 4_301])
 def test_parsers_agree_on_edge_numbers(number: str) -> None:
     agree(number.encode())
     agree(f'{{"a": [{number}]}}'.encode())
