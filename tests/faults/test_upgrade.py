@@ -88,7 +88,7 @@ def before(tmp_path: Path) -> Path:
     for folder in FOLDERS:
         shutil.copytree(ROOT / folder, tmp_path / "before" / folder, ignore=shutil.ignore_patterns("__pycache__"))
     package = tmp_path / "before" / "projector"
-    replace(package / "contract" / "translate.py", 'case "verdict":', 'case "no such method":')
+    replace(package / "contract" / "translate.py", 'method == "verdict"', 'method == "no such method"')
     replace(package / "postgres" / "write_batch.sql", "PERFORM set_config('projector.reads_verdicts', 'on', true);", "")
     return tmp_path / "before"
 
