@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -36,7 +37,15 @@ class Login:
         self._execute("ALTER ROLE {} PASSWORD {}", password)
 
     def drop(self) -> None:
-        self._execute("DROP ROLE {}")
+        """A session that ended owns its functions until its process has removed them."""
+
+        def is_dropped() -> bool:
+            with suppress(psycopg.errors.DependentObjectsStillExist):
+                self._execute("DROP ROLE {}")
+                return True
+            return False
+
+        wait_until(is_dropped, "the role is dropped")
 
     def _execute(self, statement: str, *passwords: str) -> None:
         with psycopg.connect(self._url, autocommit=True) as conn:

@@ -25,6 +25,7 @@ def settings(database_url: str, kafka: str, topic: str) -> dict[str, Any]:
 def consumer(kafka: str, topic: str, group: str, **arguments: Any) -> Any:
     """A member of the group that has its partitions."""
     joined = KafkaConsumer(topic, bootstrap_servers=kafka, group_id=group, enable_auto_commit=False, **arguments)
+    assert joined.partitions_for_topic(topic)  # else the first assignment can be empty
     wait_until(lambda: joined.poll(timeout_ms=100) is not None and joined.assignment(), "it has its partitions")
     return joined
 
