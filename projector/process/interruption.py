@@ -11,6 +11,8 @@ from typing import Any
 
 _SENTENCES = {signal.SIGINT: "interrupted", signal.SIGTERM: "ended by SIGTERM"}
 _AGAIN_SECONDS = 0.01
+_CLEANUP_SECONDS = 10.0
+"""A cleanup may wait for a server that is frozen: psycopg waits until a query that it cancels has ended."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -33,12 +35,19 @@ def end_at_once() -> None:
 
 @contextmanager
 def interruptible(advice: str = "") -> Iterator[None]:
-    """Within the block the first signal raises Interrupted, so that the work cleans up. The second ends at once."""
+    """Within the block the first signal raises Interrupted, so that the work cleans up.
+
+    The second signal, or a cleanup that takes too long, ends the process at once.
+    """
     arrived: list[Interrupted] = []
+    cleanup = threading.Timer(_CLEANUP_SECONDS, lambda: _end_process(arrived[0]))
+    cleanup.daemon = True
 
     def interrupt(number: int, _: FrameType | None) -> None:
         end_at_once()
         arrived.append(Interrupted(number, advice))
+        if cleanup.ident is None:
+            cleanup.start()
         raise arrived[0]
 
     def again(ignored: "sys.UnraisableHookArgs") -> None:
@@ -62,6 +71,7 @@ def interruptible(advice: str = "") -> Iterator[None]:
         raise
     finally:
         end_at_once()
+        cleanup.cancel()
         sys.unraisablehook = hook
 
 
@@ -72,6 +82,10 @@ def _handle_with(handler: Callable[[int, FrameType | None], Any]) -> None:
 
 
 def _end(number: int, _: FrameType | None) -> None:
+    _end_process(Interrupted(number))
+
+
+def _end_process(error: Interrupted) -> None:
     with suppress(OSError):
-        os.write(2, f"projector: {Interrupted(number)}\n".encode())
-    os._exit(128 + number)
+        os.write(2, f"projector: {error}\n".encode())
+    os._exit(error.code)

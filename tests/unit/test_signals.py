@@ -47,6 +47,12 @@ TWICE = """\
         signal.raise_signal(signal.SIGTERM)
         print("not reached", flush=True)
 """
+CLEANUP_WITHOUT_END = """\
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        time.sleep(60)
+"""
 
 
 def run(work: str, end: str = END) -> tuple[int, str, str]:
@@ -64,6 +70,11 @@ def test_error_of_the_cleanup_is_no_error_of_the_command() -> None:
 
 def test_second_signal_ends_the_process_at_once() -> None:
     assert run(TWICE) == (143, "cleaning up\n", "projector: ended by SIGTERM\n")
+
+
+def test_cleanup_that_takes_too_long_ends_the_process() -> None:
+    short = "from projector.process import interruption\ninterruption._CLEANUP_SECONDS = 0.1\n" + END
+    assert run(CLEANUP_WITHOUT_END, short) == (143, "", "projector: ended by SIGTERM; run it again\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
