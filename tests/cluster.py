@@ -226,6 +226,13 @@ class Cluster:
         assert len(stored) == len(dead_letters)
         assert dict(parked) == expected.parked
 
+    def assert_all_is_well(self) -> None:
+        """Wait until all is projected, and check that nothing is wrong, missing or projected twice."""
+        self.wait_until_caught_up()
+        self.assert_view_equals_log()
+        self.assert_nothing_dropped()
+        self.assert_projected_once()
+
     def assert_outcomes_counted_once(self) -> None:
         """Stop the members, and check that their counters add up to the oracle's; not after a SIGKILL."""
         counted: Counter[str] = Counter()

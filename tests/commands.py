@@ -88,3 +88,15 @@ def _fork_server() -> ForkServer:
     atexit.register(folder.cleanup)
     atexit.register(server.close)
     return server
+
+
+def all_of(terminal: int) -> str:
+    """The output to a terminal, until no process has its other end open."""
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:  # Linux raises it at the end
+        pass
+    os.close(terminal)
+    return shown.decode(errors="replace")

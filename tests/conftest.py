@@ -165,3 +165,14 @@ def _clone(maintenance: Connection, template: str) -> str:
 
 def _drop(maintenance: Connection, database: str) -> None:
     maintenance.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+
+
+@pytest.fixture
+def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A Postgres of the test's own, with the schema. It may be stopped; the machine does not crash, hence no fsync."""
+    with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
+        with psycopg.connect(server.url) as conn:
+            migrations.up(conn)
+        cluster.database_url = server.url
+        yield server
+        cluster.end()

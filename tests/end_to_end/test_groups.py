@@ -3,9 +3,8 @@
 import json
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from commands import CommandResult, run_projector
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from polling import polling
 from topics import create_topic
 
 from projector.kafka.consumer import GroupConsumer
@@ -34,25 +34,6 @@ def words(result: CommandResult) -> str:
 
 
 @contextmanager
-def polling(consumer: Any) -> Iterator[None]:
-    """Poll in a thread, which joins the group and stays in it."""
-    stopping = threading.Event()
-
-    def poll() -> None:
-        while not stopping.is_set():
-            consumer.poll()
-
-    thread = threading.Thread(target=poll)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
-        consumer.close()
-
-
-@contextmanager
 def member_without_claims(cluster: Cluster) -> Iterator[str]:
     """A member that takes its share of the partitions and claims none, as one without a usable database."""
     consumer = GroupConsumer(
@@ -61,7 +42,7 @@ def member_without_claims(cluster: Cluster) -> Iterator[str]:
         )
     )
     consumer.open()
-    with polling(consumer):
+    with closing(consumer), polling(consumer):
         yield consumer.member
 
 
@@ -169,7 +150,7 @@ def foreign_member(cluster: Cluster, topic: str, assignor: Any, client_id: str =
     consumer.subscribe([topic])
     assert consumer.partitions_for_topic(topic)  # else the first assignment can be empty
     wait_until(lambda: (consumer.poll(100), consumer.assignment())[1], "an assignment")
-    with polling(consumer):
+    with closing(consumer), polling(consumer):
         yield
 
 

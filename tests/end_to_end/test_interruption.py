@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import wait_until
-from commands import TIMEOUT_SECONDS, environment
+from commands import TIMEOUT_SECONDS, all_of, environment
 from replaying import replay_letters
 
 from testbed.recording import write_recording
@@ -153,13 +153,8 @@ def ask(database_url: str, typed: bytes) -> tuple[int, str]:
     while b"to continue: " not in shown:
         shown += os.read(terminal, 4096)
     os.write(terminal, typed)
-    try:
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    except OSError:  # Linux raises it at the end
-        pass
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode(errors="replace")
+    screen = shown.decode() + all_of(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), screen
 
 
 @pytest.mark.parametrize(

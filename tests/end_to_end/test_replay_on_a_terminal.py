@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import all_of
 
 from projector.cli.exit_codes import DEAD_LETTERS
 from testbed.recording import write_recording
@@ -25,22 +26,10 @@ def test_progress_bar_completes_apart_from_the_summary(database_url: str, tmp_pa
     settings = {"PROJECTOR_DATABASE_URL": database_url, "TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, **settings})
     os.close(theirs)
-    shown = _all_of(ours)
+    shown = all_of(ours)
     out, _ = process.communicate(timeout=60)
     assert process.returncode == DEAD_LETTERS
     assert "replaying" in shown
     assert "100%" in shown
     assert b"records" in out
     assert b"replaying" not in out
-
-
-def _all_of(terminal: int) -> str:
-    """The output to a terminal, until no process has its other end open."""
-    shown = b""
-    try:
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    except OSError:  # Linux raises it at the end
-        pass
-    os.close(terminal)
-    return shown.decode(errors="replace")

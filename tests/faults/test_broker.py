@@ -18,13 +18,6 @@ def recent(delegations: int = 30, seed: int = 7) -> Mix:
     return Mix(delegations=delegations, seed=seed, start=datetime.now(UTC) - timedelta(hours=2))
 
 
-def all_is_well(cluster: Cluster) -> None:
-    cluster.wait_until_caught_up()
-    cluster.assert_view_equals_log()
-    cluster.assert_nothing_dropped()
-    cluster.assert_projected_once()
-
-
 class Health:
     """The health file of a member."""
 
@@ -52,7 +45,7 @@ def test_broker_killed_and_restarted_under_load_loses_nothing(
             proxied_cluster.wait_until_more_projected_than(proxied_cluster.projected_records() + 200)
             broker.server.kill()
             broker.server.start()
-    all_is_well(proxied_cluster)
+    proxied_cluster.assert_all_is_well()
 
 
 def test_frozen_broker_turns_the_health_report_red(
@@ -76,7 +69,7 @@ def test_frozen_broker_turns_the_health_report_red(
     finally:
         broker.server.resume()
     proxied_cluster.publish(recent(seed=8))
-    all_is_well(proxied_cluster)
+    proxied_cluster.assert_all_is_well()
     health.becomes(True)
     proxied_cluster.assert_outcomes_counted_once()
 
@@ -90,7 +83,7 @@ def test_cut_network_turns_the_health_report_red(
     health.becomes(False)
     broker.proxy.open()
     proxied_cluster.publish(recent(60))
-    all_is_well(proxied_cluster)
+    proxied_cluster.assert_all_is_well()
     health.becomes(True)
     proxied_cluster.assert_outcomes_counted_once()
 
@@ -103,7 +96,7 @@ def test_connections_cut_repeatedly_under_load_lose_nothing(
         for _ in range(repetition.repeats(3, 100)):
             proxied_cluster.wait_until_more_projected_than(proxied_cluster.projected_records())
             broker.proxy.cut()
-    all_is_well(proxied_cluster)
+    proxied_cluster.assert_all_is_well()
     proxied_cluster.assert_outcomes_counted_once()
 
 
@@ -122,7 +115,7 @@ def test_half_open_connections_are_closed_and_replaced(
     proxied_cluster.wait_until_caught_up()
     broker.proxy.make_half_open()
     proxied_cluster.publish(recent(seed=8))
-    all_is_well(proxied_cluster)
+    proxied_cluster.assert_all_is_well()
     proxied_cluster.assert_outcomes_counted_once()
 
 
@@ -132,7 +125,7 @@ def test_slow_line_is_not_treated_as_an_outage(proxied_cluster: Cluster, broker:
     health = Health(tmp_path)
     member = started(proxied_cluster, health)
     proxied_cluster.publish(recent(60))
-    all_is_well(proxied_cluster)
+    proxied_cluster.assert_all_is_well()
     health.becomes(True)
     assert "waiting for" not in member.text()
     proxied_cluster.assert_outcomes_counted_once()

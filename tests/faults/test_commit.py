@@ -47,7 +47,7 @@ def test_unanswered_commit_is_resolved_from_the_position(cluster: Cluster, verdi
         cluster.wait_until_caught_up()
         assert cuts == [verdict]
         member.wait_for_log("Postgres is back")
-        _all_is_well(cluster)
+        cluster.assert_all_is_well()
         cluster.end()
 
 
@@ -66,12 +66,5 @@ def test_connections_cut_during_commits_lose_and_repeat_nothing(cluster: Cluster
         proxy.decide = cut_sometimes
         with under_load(cluster, Mix(seed=repetition.seed), per_second=500):
             wait_until(lambda: len(cuts) == times, f"{times} cuts", seconds=60 + 5 * times)
-        _all_is_well(cluster)
+        cluster.assert_all_is_well()
         cluster.end()
-
-
-def _all_is_well(cluster: Cluster) -> None:
-    cluster.wait_until_caught_up()
-    cluster.assert_view_equals_log()
-    cluster.assert_nothing_dropped()
-    cluster.assert_projected_once()

@@ -53,13 +53,6 @@ def pair(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         cluster.end()
 
 
-def all_is_well(cluster: Cluster) -> None:
-    cluster.wait_until_caught_up()
-    cluster.assert_view_equals_log()
-    cluster.assert_nothing_dropped()
-    cluster.assert_projected_once()
-
-
 def positions(server: Postgres) -> dict[int, int]:
     with psycopg.connect(server.url) as conn:
         return dict(conn.execute("SELECT partition, next_offset FROM projector.positions").fetchall())
@@ -77,7 +70,7 @@ def test_planned_promotions_under_load_lose_nothing(cluster: Cluster, pair: Pair
                 switch_over(primary, standby)
                 assert all(positions(standby)[partition] >= offset for partition, offset in before.items())
                 cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
 
 
 def test_commits_that_the_standby_lacks_are_projected_again(
@@ -98,7 +91,7 @@ def test_commits_that_the_standby_lacks_are_projected_again(
             cluster.wait_until_more_projected_than(sum(had.values()))
             if number < rounds - 1:
                 pair.replace_lost(lost)
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
 
 
 def test_demoted_primary_is_waited_for(cluster: Cluster, pair: Pair, tmp_path: Path) -> None:
@@ -112,7 +105,7 @@ def test_demoted_primary_is_waited_for(cluster: Cluster, pair: Pair, tmp_path: P
         wait_until(lambda: "in a read-only transaction" in health.read_text(), "a report that names the reason")
         switch_over(pair.standby, pair.primary)
         cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
 
 
 def test_member_of_a_standby_waits_for_its_promotion(cluster: Cluster, pair: Pair) -> None:
@@ -123,7 +116,7 @@ def test_member_of_a_standby_waits_for_its_promotion(cluster: Cluster, pair: Pai
     cluster.publish(Mix(delegations=60))
     assert "partition claimed" not in member.text()
     pair.lose_primary()
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
 
 
 def test_old_primary_that_comes_back_splits_the_view(cluster: Cluster, pair: Pair) -> None:
@@ -156,7 +149,7 @@ def test_old_primary_that_comes_back_splits_the_view(cluster: Cluster, pair: Pai
     assert_view_has_its_positions(cluster, old)
     assert_view_has_its_positions(cluster, pair.primary)
     old.stop("immediate")
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     assert first.process.poll() is None
     assert second.process.poll() is None
 

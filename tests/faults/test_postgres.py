@@ -13,27 +13,8 @@ from pausing import LOCKS, POINTS, install_pause, paused_at, terminate_sessions,
 from psycopg import sql
 from under_load import under_load
 
-from projector.postgres import migrations
-from testbed.servers.start import Postgres, start_postgres
+from testbed.servers.start import Postgres
 from testbed.workload import Mix
-
-
-@pytest.fixture
-def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A Postgres of the test's own, with the schema. It may be stopped; the machine does not crash, hence no fsync."""
-    with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
-        with psycopg.connect(server.url) as conn:
-            migrations.up(conn)
-        cluster.database_url = server.url
-        yield server
-        cluster.end()
-
-
-def all_is_well(cluster: Cluster) -> None:
-    cluster.wait_until_caught_up()
-    cluster.assert_view_equals_log()
-    cluster.assert_nothing_dropped()
-    cluster.assert_projected_once()
 
 
 def test_restarts_of_postgres_under_load_lose_nothing(cluster: Cluster, server: Postgres) -> None:
@@ -45,7 +26,7 @@ def test_restarts_of_postgres_under_load_lose_nothing(cluster: Cluster, server: 
         server.restart("immediate")
         cluster.wait_until_more_projected_than(cluster.projected_records() + 300)
         server.restart("fast")
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     cluster.end()
 
 
@@ -56,7 +37,7 @@ def test_session_ended_in_a_batch_is_reopened(cluster: Cluster) -> None:
         for _ in range(3):
             cluster.wait_until_more_projected_than(cluster.projected_records() + 100)
             assert terminate_sessions(cluster) == 1
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     member.wait_for_log("Postgres is back", times=3)
 
 
@@ -73,7 +54,7 @@ def test_session_ended_at_any_point_resumes_from_position(cluster: Cluster, poin
         assert terminate_sessions(cluster) == 1
         assert cluster.projected_records() == before
         assert "terminating connection" in member.wait_for_log("waiting for Postgres")["reason"]
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     cluster.assert_outcomes_counted_once()
 
 
@@ -90,7 +71,7 @@ def test_deadlock_is_retried_and_loses_nothing(cluster: Cluster) -> None:
         wait_until_paused(cluster)
         other.execute("SELECT FROM projector.positions FOR UPDATE")  # returns once Postgres has aborted the member
         assert _deadlocks(other) >= 1  # the retry can meet the same lock before this session has it
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     cluster.assert_outcomes_counted_once()
     assert "waiting for Postgres" not in member.text()
 
@@ -114,7 +95,7 @@ def test_lock_timeout_delays_but_loses_nothing(cluster: Cluster) -> None:
         assert "lock timeout" in member.wait_for_log("waiting for Postgres")["reason"]
         with psycopg.connect(cluster.database_url) as conn:
             assert conn.execute("SELECT count(*) FROM delegations").fetchone() == (0,)
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     cluster.assert_outcomes_counted_once()
 
 
@@ -132,7 +113,7 @@ def test_read_only_database_is_waited_for(cluster: Cluster, tmp_path: Path) -> N
     )
     assert cluster.projected_records() == 0
     _set_read_only(cluster, "off")
-    all_is_well(cluster)
+    cluster.assert_all_is_well()
     wait_until(lambda: '"healthy": true' in health.read_text(), "a green health file")
     cluster.assert_outcomes_counted_once()
 
@@ -157,7 +138,7 @@ def test_full_disk_is_waited_for(cluster: Cluster, server: Postgres, tmp_path: P
         cluster.publish(Mix(delegations=400, seed=8))
         assert "No space left on device" in member.wait_for_log("waiting for Postgres")["reason"]
         filler.unlink()
-        all_is_well(cluster)
+        cluster.assert_all_is_well()
         cluster.assert_outcomes_counted_once()
         cluster.end()
         server.end()

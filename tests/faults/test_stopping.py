@@ -2,17 +2,13 @@
 
 import signal
 import subprocess
-from collections.abc import Iterator
 
-import psycopg
-import pytest
 from cluster import Cluster, Member
 from pausing import install_pause, paused_at, wait_until_paused
 from repetitions import Repetition
 from under_load import BRIEF_SESSION, under_load
 
-from projector.postgres import migrations
-from testbed.servers.start import Postgres, start_postgres
+from testbed.servers.start import Postgres
 from testbed.workload import Mix
 
 GRACE_SECONDS = 30
@@ -55,17 +51,6 @@ def test_second_sigterm_ends_at_once_with_143(cluster: Cluster) -> None:
     cluster.start_member()
     cluster.wait_until_caught_up()
     cluster.assert_view_equals_log()
-
-
-@pytest.fixture
-def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A Postgres of the test's own, with the schema."""
-    with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
-        with psycopg.connect(server.url) as conn:
-            migrations.up(conn)
-        cluster.database_url = server.url
-        yield server
-        cluster.end()
 
 
 def test_sigterm_while_postgres_is_down_ends_with_0(cluster: Cluster, server: Postgres) -> None:

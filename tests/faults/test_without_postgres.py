@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 from cluster import Cluster, Member, wait_until
 from kafka import KafkaAdminClient
@@ -14,20 +13,8 @@ from proxy import Proxy, server_of, through
 from short_timeouts import shorten_timeouts
 from under_load import BRIEF_SESSION, under_load
 
-from projector.postgres import migrations
-from testbed.servers.start import Postgres, start_postgres
+from testbed.servers.start import Postgres
 from testbed.workload import Mix
-
-
-@pytest.fixture
-def server(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A Postgres of the test's own, with the schema."""
-    with start_postgres(tmp_path_factory.mktemp("own"), own=True, options=["fsync=off"]) as server:
-        with psycopg.connect(server.url) as conn:
-            migrations.up(conn)
-        cluster.database_url = server.url
-        yield server
-        cluster.end()
 
 
 @pytest.fixture

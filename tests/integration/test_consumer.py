@@ -1,15 +1,14 @@
 """The group consumer on a real broker: claims, positions, gaps, and the traps of the client."""
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from cluster import wait_until
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaTimeoutError
+from polling import polling
 from reference_cycles import no_reference_cycles
 from topics import create_topic
 
@@ -228,21 +227,3 @@ def rejoin_for_another_topic(leader: GroupConsumer, kafka: str, group: str) -> A
         second_member.close()
         wait_until(lambda: leader.unclaimed == [0, 1, 2], "the leader's partitions")
     raise AssertionError("the leader never rejoined")
-
-
-@contextmanager
-def polling(consumer: GroupConsumer) -> Iterator[None]:
-    """Poll in a thread, as a member does."""
-    stop = threading.Event()
-
-    def poll() -> None:
-        while not stop.is_set():
-            consumer.poll()
-
-    thread = threading.Thread(target=poll)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
