@@ -1,6 +1,7 @@
 """`python -m testbed.demo`: runs the projector on a real Kafka and Postgres, and kills it half-way."""
 
 import argparse
+import logging
 import sys
 
 from rich.console import Console
@@ -14,6 +15,8 @@ def main() -> int:
     It ignores the settings PROJECTOR_…, so it never reaches another database.
     """
     arguments = _parser().parse_args()
+    # A query that Ctrl-C interrupts makes the rollback after it fail, and psycopg warns about that.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
     options = Options(arguments.delegations, arguments.seed, arguments.keep)
     try:
         return 0 if run_demo(options, Console()) else 1

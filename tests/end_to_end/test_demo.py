@@ -75,6 +75,24 @@ def test_ctrl_c_ends_everything_without_a_traceback(postgres: Postgres, kafka: s
     assert demo_databases(postgres) == []
 
 
+def test_ctrl_c_within_a_query_prints_no_warning_of_psycopg(postgres: Postgres) -> None:
+    program = f"""\
+import psycopg, sys
+from testbed.demo import __main__ as demo
+
+def query(*_):
+    with psycopg.connect({postgres.url!r}) as conn:
+        conn.execute("SELECT 1")
+        conn.pgconn.send_query(b"SELECT pg_sleep(1)")
+        raise KeyboardInterrupt
+
+demo.run_demo = query
+sys.exit(demo.main())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "\ndemo: interrupted: everything it started was ended\n")
+
+
 def test_row_edited_meanwhile_is_printed(postgres: Postgres, kafka: str) -> None:
     with demo(postgres, kafka) as running:
         database = read_until(running, "database (projector_demo_[0-9a-f]+)")[1]
