@@ -13,6 +13,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.goals import COLUMNS, Goal
+
 RESULTS = Path(__file__).parent / "results"
 LOAD_BEFORE = [round(each, 2) for each in os.getloadavg()]
 _PACKAGES = ("kafka-python", "msgspec", "psycopg", "pydantic", "pydantic_core")
@@ -47,6 +49,11 @@ def table(console: Console, title: str, columns: Sequence[str], rows: Sequence[S
     for row in rows:
         printed.add_row(*row)
     Console(width=max(console.width, 110)).print(printed)
+
+
+def goals_table(console: Console, goals: Sequence[Goal]) -> None:
+    """Print the goals of a part."""
+    table(console, "goals", COLUMNS, [goal.row for goal in goals])
 
 
 def spread(values: Sequence[float]) -> str:
