@@ -1,13 +1,15 @@
 """`make bench`: measures the projector and its alternatives on this machine; `--help` lists the parts."""
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, memory, rebuilding
+from benchmarks import catching_up, growth, latency, memory, quick, rebuilding
+from benchmarks.measurement import Failed
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
 
@@ -19,7 +21,10 @@ def main() -> None:
     arguments = _parser().parse_args()
     part: Part = arguments.part
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        part(arguments, Console(), Path(folder))
+        try:
+            part(arguments, Console(), Path(folder))
+        except Failed as error:
+            sys.exit(f"FAILED: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--records", type=int, default=300_000)
     command.add_argument("--rows", type=int, nargs="+", default=[0, 100_000, 1_000_000, 10_000_000])
     command.add_argument("--rounds", type=int, default=3)
+    command = parts.add_parser("quick", help="processor time per record, compared with a stored one, in a minute")
+    command.set_defaults(part=quick.main)
+    command.add_argument("--store", action="store_true", help="store it instead")
     command = parts.add_parser("profile", help="time per record and step; `make profile`")
     command.set_defaults(part=profile)
     command.add_argument("--records", type=int, default=300_000)
@@ -61,7 +69,7 @@ def _catching_up(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument(
-        "--naive-seconds", type=float, default=20.0, help="duration of the naive ways; all records would take minutes"
+        "--naive-seconds", type=float, default=10.0, help="duration of the naive ways; all records would take minutes"
     )
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", default=[], help="only contenders whose name contains one of these"

@@ -4,8 +4,9 @@ One table is for the recording, with all alternatives to the projector. The othe
 """
 
 import statistics
+import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,126 +15,147 @@ from rich.console import Console
 
 from benchmarks import quix as quix_streams
 from benchmarks.environment import Environment, Servers, demo_mix, start_servers
+from benchmarks.goals import Goal, ratios
 from benchmarks.jdbc_sink import CONNECT, DEBEZIUM, TASKS, folded, jdbc_sink
-from benchmarks.measurement import Contender, Measurement, NotMeasured
+from benchmarks.measurement import Contender, Measurement, Results, measure
 from benchmarks.projecting import projector_rebuild, projector_run
-from benchmarks.readers import naive, naive_by_poll, parsing, polling
+from benchmarks.readers import librdkafka, naive, naive_by_poll, parsing, polling, source
 from benchmarks.recording import generate
-from benchmarks.report import spread, table, write_results
+from benchmarks.report import goals_table, spread, table, write_results
 
+LIBRDKAFKA = "polling alone, librdkafka"
+SOURCE = "our source, polled alone"
+POLLING = "polling alone, kafka-python"
+QUIX, TWO_QUIX = "Quix Streams, one process", "Quix Streams, two processes"
+JDBC_SINK = f"Debezium JDBC sink, {TASKS} tasks, folded rows"
 NAIVE = "the naive way"
-POLLING = "polling alone"
+ONE, TWO = "projector run", "projector run --members 2"
+REBUILD, ENVELOPES = "projector rebuild", "projector run, Debezium envelopes"
+# Computed from those:
+ONE_CLAIMED, TWO_CLAIMED = (f"{name}, all claimed" for name in (ONE, TWO))
+BEST = "the better of one and two members"
+
+GOALS = (
+    ("one member / Quix Streams, one process", "≥ 1.5", ONE, QUIX),
+    ("best of one and two members / two Quix processes", "≥ 1.2", BEST, TWO_QUIX),
+    (f"best of one and two members / JDBC sink with {TASKS} tasks", "≥ 1.2", BEST, JDBC_SINK),
+    ("two members / one, after every partition is claimed", "≥ 1.2", TWO_CLAIMED, ONE_CLAIMED),
+    ("one member / the naive way", "≥ 18", ONE, NAIVE),
+    ("our source polled alone / librdkafka polled alone", "≥ 0.8", SOURCE, LIBRDKAFKA),
+    ("one member / librdkafka polled alone (0.35 wished)", "≥ 0.30", ONE, LIBRDKAFKA),
+    ("rebuild / one member", "≥ 1.0", REBUILD, ONE),
+    ("Debezium envelopes without schemas / bare rows", "≥ 0.8", ENVELOPES, ONE),
+)
 
 
 def main(arguments: Namespace, console: Console, folder: Path) -> None:
-    """Run the contenders, print their tables, and write the results."""
+    """Run the contenders, print tables and goals, and write the results. Exits if a contender failed."""
     with start_servers(folder) as servers:
+        versions = {**servers.versions, **_VERSIONS}
         environments, contenders = _recorded(servers, arguments, console)
-        measured = _rounds(contenders, arguments, console)
+        recorded = measure(contenders, arguments.rounds, console)
         demo, demo_contenders = _demo(servers, arguments, console)
-        measured_demo = _rounds(demo_contenders, arguments, console)
-        versions = servers.versions
-    _print(console, "the recording", measured, contenders, environments[0])
-    _print(console, "the demo's mix", measured_demo, demo_contenders, demo)
+        mixed = measure(demo_contenders, 1, console)
+    add_computed(recorded)
+    _print(console, "the recording", recorded, environments[0])
+    goals = compare(recorded.rates)
+    goals_table(console, goals)
+    _print(console, "the demo's mix", mixed, demo)
     result = {
         "rounds": arguments.rounds,
         "topics": {environment.topic: _described(environment) for environment in (*environments, demo)},
-        "events_per_second": {"the recording": _as_json(measured), "the demo's mix": _as_json(measured_demo)},
+        "events_per_second": {"the recording": _as_json(recorded), "the demo's mix": _as_json(mixed)},
+        "goals": [goal.json for goal in goals],
     }
-    write_results("catching_up", result, {**versions, **_versions()})
+    write_results("catching_up", result, versions)
+    if failures := recorded.failures + mixed.failures:
+        sys.exit("\n".join(failures))
 
 
 def _recorded(
     servers: Servers, arguments: Namespace, console: Console
-) -> tuple[tuple[Environment, ...], dict[str, Contender]]:
+) -> tuple[tuple[Environment, ...], list[Contender]]:
     count, seconds = arguments.records, arguments.naive_seconds
     bare = servers.publish("bare-rows", generate(count), console)
     debezium = servers.publish("debezium", generate(count, debezium=True), console)
     rows = servers.publish("folded-rows", folded(generate(count)), console)
     contenders = [
+        Contender(LIBRDKAFKA, partial(librdkafka, bare)),
+        Contender(SOURCE, partial(source, bare)),
         Contender(POLLING, partial(polling, bare)),
         Contender("polling and parsing", partial(parsing, bare)),
-        Contender("Quix Streams, one process", partial(quix_streams.quix, bare)),
-        Contender("Quix Streams, two processes", partial(quix_streams.quix, bare, processes=2)),
+        Contender(QUIX, partial(quix_streams.quix, bare)),
+        Contender(TWO_QUIX, partial(quix_streams.quix, bare, processes=2)),
         Contender(NAIVE, partial(naive, bare, seconds=seconds)),
-        Contender("the naive way, a transaction a poll", partial(naive_by_poll, bare, seconds=seconds)),
-        Contender(f"Debezium JDBC sink, {TASKS} tasks, folded rows", partial(jdbc_sink, rows), sees_all=False),
-        Contender("projector run", partial(projector_run, bare)),
-        Contender("projector run --members 2", partial(projector_run, bare, members=2)),
-        Contender("projector rebuild", partial(projector_rebuild, bare)),
-        Contender("projector run, Debezium envelopes", partial(projector_run, debezium)),
+        Contender("the naive way, a transaction a poll", partial(naive_by_poll, bare, seconds=seconds), once=True),
+        Contender(JDBC_SINK, partial(jdbc_sink, rows), sees_all=False),
+        Contender(ONE, partial(projector_run, bare)),
+        Contender(TWO, partial(projector_run, bare, members=2)),
+        Contender(REBUILD, partial(projector_rebuild, bare)),
+        Contender(ENVELOPES, partial(projector_run, debezium)),
     ]
-    return (bare, debezium, rows), {each.name: each for each in contenders}
+    return (bare, debezium, rows), _selected(contenders, arguments)
 
 
-def _demo(servers: Servers, arguments: Namespace, console: Console) -> tuple[Environment, dict[str, Contender]]:
+def _demo(servers: Servers, arguments: Namespace, console: Console) -> tuple[Environment, list[Contender]]:
     environment = servers.publish("demo-mix", demo_mix(arguments.records // 2), console)
-    tenth = servers.publish("demo-mix-tenth", demo_mix(arguments.records // 20), console)
     contenders = [
-        Contender(POLLING, partial(polling, environment)),
+        Contender(LIBRDKAFKA, partial(librdkafka, environment)),
         Contender(NAIVE, partial(naive, environment, seconds=arguments.naive_seconds)),
-        Contender("projector run", partial(projector_run, environment)),
-        Contender("projector rebuild", partial(projector_rebuild, environment)),
-        Contender("projector rebuild, a tenth of the records", partial(projector_rebuild, tenth)),
+        Contender(ONE, partial(projector_run, environment)),
+        Contender(REBUILD, partial(projector_rebuild, environment)),
     ]
-    return environment, {each.name: each for each in contenders}
+    return environment, _selected(contenders, arguments)
 
 
-def _rounds(
-    contenders: dict[str, Contender], arguments: Namespace, console: Console
-) -> dict[str, list[Measurement] | NotMeasured]:
-    """Return the measurements of each contender, or why it could not run."""
-    measured: dict[str, list[Measurement] | NotMeasured] = {name: [] for name in contenders}
-    for number in range(arguments.rounds):
-        for name, contender in contenders.items():
-            before = measured[name]
-            if isinstance(before, NotMeasured) or not _selected(name, arguments):
-                continue
-            try:
-                before.append(contender.run())
-                console.print(f"round {number + 1}: {name}: {before[-1].events_per_second:,.0f} delegation events/s")
-            except NotMeasured as reason:
-                measured[name] = reason
-                console.print(f"{name}: {reason}")
-    return {name: each for name, each in measured.items() if each}
+def _selected(contenders: list[Contender], arguments: Namespace) -> list[Contender]:
+    only = arguments.only or [""]
+    return [each for each in contenders if any(part in each.name for part in only)]
 
 
-def _selected(name: str, arguments: Namespace) -> bool:
-    return not arguments.only or any(part in name for part in arguments.only)
+def add_computed(results: Results) -> None:
+    """Add the lines that are computed from those of one and two members."""
+    for name, line in ((ONE, ONE_CLAIMED), (TWO, TWO_CLAIMED)):
+        rates = [each.after_claims for each in results.measured.get(name, [])]
+        if None in rates:
+            results.drop(line, "not measured: too few records were left, use more --records")
+        elif rates:
+            results.measured[line] = [Measurement(rate) for rate in rates if rate]
+    if ONE in results.measured and TWO in results.measured:
+        pairs = zip(results.measured[ONE], results.measured[TWO], strict=True)
+        results.measured[BEST] = [Measurement(max(each.events_per_second for each in pair)) for pair in pairs]
 
 
-def _print(
-    console: Console,
-    title: str,
-    measured: dict[str, list[Measurement] | NotMeasured],
-    contenders: dict[str, Contender],
-    environment: Environment,
-) -> None:
-    medians = {name: _median(each) for name, each in measured.items() if not isinstance(each, NotMeasured)}
+def compare(rates: Mapping[str, Sequence[float]]) -> list[Goal]:
+    """Judge the goals by the rates of each round."""
+    return [Goal(name, wanted, ratios(rates.get(of, ()), rates.get(to, ()))) for name, wanted, of, to in GOALS]
+
+
+def _print(console: Console, title: str, results: Results, environment: Environment) -> None:
+    medians = {name: statistics.median(rates) for name, rates in results.rates.items()}
+    records_per_event = environment.records / environment.events
     rows: list[Sequence[str]] = []
-    for name, each in measured.items():
-        if isinstance(each, NotMeasured):
-            rows.append([name, "not measured", str(each)])
-            continue
-        median, rates = medians[name], [one.events_per_second for one in each]
-        peaks = [one.peak_mebibytes for one in each if one.peak_mebibytes]
+    for name, measured in results.measured.items():
+        rates = results.rates[name]
+        in_records = [rate * records_per_event for rate in rates] if name != JDBC_SINK else []
+        peaks = [each.peak_mebibytes for each in measured if each.peak_mebibytes]
+        claimed = [each.claimed_after for each in measured if each.claimed_after]
         rows.append(
             [
                 name,
-                f"{median:,.0f}",
-                spread(rates),
-                f"{median * environment.records / environment.events:,.0f}" if contenders[name].sees_all else "",
-                f"{median / medians[NAIVE]:.1f}" if NAIVE in medians else "",
-                f"{median / medians[POLLING]:.0%}" if POLLING in medians else "",
+                f"{statistics.median(in_records):,.0f}" if in_records else "",
+                spread(in_records) if in_records else "",
+                f"{medians[name]:,.0f}",
+                f"{medians[name] / medians[NAIVE]:.1f}" if NAIVE in medians else "",
+                f"{medians[name] / medians[LIBRDKAFKA]:.0%}" if LIBRDKAFKA in medians else "",
                 f"{max(peaks):.0f}" if peaks else "",
+                f"{statistics.median(claimed):.1f}" if claimed else "",
             ]
         )
-    columns = ["contender", "events/s", "spread", "records/s", "times naive", "of polling", "peak MiB"]
+    columns = ["contender", "records/s", "spread", "events/s", "times naive", "of librdkafka", "peak MiB", "claimed s"]
     table(console, f"{title}: {environment.records:,} records, {environment.events:,} delegation events", columns, rows)
-
-
-def _median(measured: list[Measurement]) -> float:
-    return statistics.median(each.events_per_second for each in measured)
+    for name, reason in results.missing.items():
+        console.print(f"{name}: {reason}")
 
 
 def _described(environment: Environment) -> dict[str, float]:
@@ -145,12 +167,8 @@ def _described(environment: Environment) -> dict[str, float]:
     }
 
 
-def _as_json(measured: dict[str, list[Measurement] | NotMeasured]) -> dict[str, Any]:
-    return {
-        name: str(each) if isinstance(each, NotMeasured) else [one._asdict() for one in each]
-        for name, each in measured.items()
-    }
+def _as_json(results: Results) -> dict[str, Any]:
+    return {**{name: [one._asdict() for one in each] for name, each in results.measured.items()}, **results.missing}
 
 
-def _versions() -> dict[str, str]:
-    return {"quixstreams": quix_streams.VERSION, "kafka connect": CONNECT, "debezium jdbc sink": DEBEZIUM}
+_VERSIONS = {"quixstreams": quix_streams.VERSION, "kafka connect": CONNECT, "debezium jdbc sink": DEBEZIUM}

@@ -16,7 +16,7 @@ from kafka import KafkaAdminClient
 from psycopg import sql
 from rich.console import Console
 
-from benchmarks.measurement import NotMeasured
+from benchmarks.measurement import Failed
 from benchmarks.recording import PARTITIONS, Record
 from projector.postgres import migrations
 from testbed.producer import connect
@@ -78,14 +78,23 @@ class Environment(NamedTuple):
         return url
 
     def require_rows(self, url: str) -> None:
-        """Raises NotMeasured unless the contender has written at least one row per delegation.
+        """Raises Failed unless the contender has written at least one row per delegation.
 
         A contender that does not fold can have more rows: for results whose request is beyond the end of the log.
         """
         with psycopg.connect(url) as conn:
             counted = conn.execute("SELECT count(*) FROM public.delegations").fetchone()
         if not counted or counted[0] < self.delegations:
-            raise NotMeasured(f"it wrote {counted and counted[0]:,} rows, expected {self.delegations:,}")
+            raise Failed(f"it wrote {counted and counted[0]:,} rows, expected {self.delegations:,}")
+
+    def view(self, url: str) -> tuple[str, str]:
+        """Return the topic, and a checksum of all rows. Raises Failed as `require_rows` does."""
+        self.require_rows(url)
+        with psycopg.connect(url) as conn:
+            found: Any = conn.execute(
+                "SELECT count(*), md5(string_agg(row::text, '' ORDER BY delegation_id)) FROM public.delegations AS row"
+            ).fetchone()
+        return self.topic, f"{found[0]:,} rows, {found[1]}"
 
     def drop_database(self, url: str) -> None:
         """Drop a database, so that its rows do not slow down the next contender."""

@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient
 
+from benchmarks.claims import CATCH_UP_TIMEOUT_SECONDS
 from benchmarks.environment import Environment
-from benchmarks.measurement import Measurement, NotMeasured
-from benchmarks.projecting import CATCH_UP_TIMEOUT_SECONDS
+from benchmarks.measurement import Failed, Measurement, NotMeasured
 from benchmarks.quix import committed
 from benchmarks.recording import Record
 from projector.domain.fold import WorkingSet, translate_batch
@@ -133,9 +133,9 @@ def _progress(environment: Environment, group: str, worker: ServerProcess, log: 
             if done > points[-1][1]:
                 points.append((time.monotonic(), done))
             elif time.monotonic() - points[-1][0] > 60 or not worker.is_up() or " ERROR " in log.read_text():
-                raise NotMeasured(f"the Debezium JDBC sink stopped at {done:,} rows: {_error(log)}")
+                raise Failed(f"the Debezium JDBC sink stopped at {done:,} rows: {_error(log)}")
             if points[-1][0] - points[0][0] > CATCH_UP_TIMEOUT_SECONDS:
-                raise NotMeasured("the Debezium JDBC sink did not catch up")
+                raise Failed("the Debezium JDBC sink did not catch up")
             time.sleep(0.05)
     return points
 

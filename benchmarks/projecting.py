@@ -10,14 +10,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 
+from benchmarks.claims import claimed_at, rate_after, sample_until, settled
 from benchmarks.environment import Environment
-from benchmarks.measurement import Measurement, NotMeasured
-
-CATCH_UP_TIMEOUT_SECONDS = 1800.0
+from benchmarks.measurement import Failed, Measurement
 
 
 class Command:
@@ -33,6 +31,7 @@ class Command:
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
         self._name, self._log = command[0], log
+        self.started_at = time.time()
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "projector", *command],
@@ -56,7 +55,7 @@ class Command:
         return at
 
     def raise_if_ended(self) -> None:
-        """Raises NotMeasured if the process has ended."""
+        """Raises Failed if the process has ended."""
         if self.process.poll() is not None:
             raise self._failure()
 
@@ -80,10 +79,10 @@ class Command:
         if self.process.wait() != 0:
             raise self._failure()
 
-    def _failure(self) -> NotMeasured:
+    def _failure(self) -> Failed:
         lines = self._log.read_text().strip().splitlines() or ["(empty)"]
         code = self.process.returncode
-        return NotMeasured(f"`projector {self._name}` ended with exit code {code}, last line: {lines[-1]}")
+        return Failed(f"`projector {self._name}` ended with exit code {code}, last line: {lines[-1]}")
 
 
 def peak_mebibytes(pid: int) -> float | None:
@@ -139,11 +138,18 @@ def projector_run(environment: Environment, *, members: int = 1) -> Measurement:
 def catch_up(environment: Environment, url: str, *, members: int = 1) -> Measurement:
     """Project the whole topic into this database, and measure it."""
     with running(environment, url, "--members", str(members)) as member:
-        ended_at = wait_until_projected(url, environment.records, member)
+        samples = sample_until(url, environment.records, member.raise_if_ended)
         began_at = member.logged_at("partition claimed")
         peak = member.end()
     assert began_at is not None
-    return Measurement(environment.events / (ended_at - began_at), peak)
+    measured = Measurement(environment.events / (samples[-1].moved_at - began_at), peak, environment.view(url))
+    if (sample := settled(samples, members)) is None:
+        return measured
+    rate = rate_after(sample, samples[-1])
+    return measured._replace(
+        claimed_after=claimed_at(sample) - member.started_at,
+        after_claims=rate and rate * environment.events / environment.records,
+    )
 
 
 def projector_rebuild(environment: Environment) -> Measurement:
@@ -158,21 +164,11 @@ def projector_rebuild(environment: Environment) -> Measurement:
             peak, ended_at = rebuilding.wait(), time.time()
             began_at = rebuilding.logged_at("folding")
             assert began_at is not None
-            return Measurement(environment.events / (ended_at - began_at), peak)
+            return Measurement(environment.events / (ended_at - began_at), peak, environment.view(url))
     finally:
         environment.drop_database(url)
 
 
 def wait_until_projected(url: str, count: int, member: Command) -> float:
     """Block until `count` records are projected; returns the time of the last commit in seconds since 1970."""
-    deadline = time.monotonic() + CATCH_UP_TIMEOUT_SECONDS
-    with psycopg.connect(url, autocommit=True) as conn:
-        while time.monotonic() < deadline:
-            member.raise_if_ended()
-            total: Any = conn.execute(
-                "SELECT sum(next_offset), extract(epoch FROM max(moved_at)) FROM projector.positions"
-            ).fetchone()
-            if total[0] == count:
-                return float(total[1])
-            time.sleep(0.1)  # not more often: it would slow down what is measured
-    raise NotMeasured(f"`projector run` did not catch up within {CATCH_UP_TIMEOUT_SECONDS:,.0f} s")
+    return sample_until(url, count, member.raise_if_ended)[-1].moved_at

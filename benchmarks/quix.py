@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 from kafka import KafkaAdminClient
 
+from benchmarks.claims import CATCH_UP_TIMEOUT_SECONDS
 from benchmarks.environment import Environment
-from benchmarks.measurement import Measurement, NotMeasured
-from benchmarks.projecting import CATCH_UP_TIMEOUT_SECONDS
+from benchmarks.measurement import Failed, Measurement, NotMeasured
 
 VERSION = "3.28.0"
 COMMIT_EVERY = 20_000
@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 
 def quix(environment: Environment, *, processes: int = 1) -> Measurement:
     """Measure from the first record that a process gets to the end of the last write, less its time without records."""
-    python = _python()
+    python = peers_python()
     url = environment.create_database()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-quix-") as folder:
@@ -80,9 +80,9 @@ def _wait_until_committed(
         while committed(admin, group) < environment.records:
             for worker, log in zip(workers, logs, strict=True):
                 if worker.poll() is not None:
-                    raise NotMeasured(f"Quix Streams ended: {log.read_text()[-300:]}")
+                    raise Failed(f"Quix Streams ended: {log.read_text()[-300:]}")
             if time.monotonic() > deadline:
-                raise NotMeasured("Quix Streams did not catch up")
+                raise Failed("Quix Streams did not catch up")
             time.sleep(0.25)
 
 
@@ -95,7 +95,7 @@ def committed(admin: Any, group: str) -> int:
     return sum(max(place.offset, 0) for place in offsets.values())
 
 
-def _python() -> Path:
+def peers_python() -> Path:
     """Return the interpreter of a virtual environment with Quix Streams, created at first use. Raises NotMeasured.
 
     It has the same build of Python as the benchmark, since builds with profile-guided optimization are much faster.

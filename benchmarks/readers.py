@@ -1,8 +1,11 @@
-"""Contenders with a kafka-python consumer in a loop: polling alone, polling and parsing, the naive way."""
+"""Contenders that only poll, that also parse, and the naive way."""
 
+import json
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -10,8 +13,12 @@ import psycopg
 from kafka import KafkaConsumer, TopicPartition
 
 from benchmarks.environment import Environment
-from benchmarks.measurement import Measurement, run_in_new_process
+from benchmarks.measurement import Failed, Measurement, run_in_new_process
 from benchmarks.naive import write
+from benchmarks.quix import peers_python
+from projector.kafka.consumer import GroupConsumer
+from projector.process.memory import tune_memory
+from projector.settings import Settings, load
 
 _EVERYTHING = 2**31 - 1
 
@@ -19,6 +26,28 @@ _EVERYTHING = 2**31 - 1
 def polling(environment: Environment) -> Measurement:
     """Measure kafka-python's consumer alone: the limit of everything built on it."""
     return Measurement(run_in_new_process(_poll_all, environment) * environment.events / environment.records)
+
+
+def source(environment: Environment) -> Measurement:
+    """Measure the projector's own consumer alone, with its memory tuned as `run` does: first poll to last."""
+    return Measurement(run_in_new_process(_poll_source, environment) * environment.events / environment.records)
+
+
+def librdkafka(environment: Environment) -> Measurement:
+    """Measure confluent-kafka's consumer alone, in the environment of the peers: the physical limit."""
+    settings = {
+        "bootstrap.servers": environment.bootstrap_servers,
+        "group.id": "polling",  # required, and not used
+        "enable.auto.commit": False,
+        "isolation.level": "read_committed",
+        "check.crcs": True,
+    }
+    given = json.dumps([environment.topic, environment.records, settings])
+    command = [str(peers_python()), "-I", str(Path(__file__).with_name("librdkafka_worker.py")), given]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    if ended.returncode:
+        raise Failed(f"librdkafka ended: {ended.stderr[-300:]}")
+    return Measurement(float(ended.stdout) * environment.events / environment.records)
 
 
 def parsing(environment: Environment) -> Measurement:
@@ -69,6 +98,34 @@ def _poll_all(environment: Environment) -> float:
         while count < environment.records:
             count += sum(map(len, source.poll(timeout_ms=500, max_records=_EVERYTHING).values()))
         return count / (time.monotonic() - started)
+
+
+def _poll_source(environment: Environment) -> float:
+    tune_memory()
+    consumer = GroupConsumer(_settings(environment))
+    consumer.open()
+    while not consumer.unclaimed:
+        consumer.poll()
+    held = consumer.log_ranges(consumer.unclaimed)
+    started, count = time.monotonic(), 0
+    for partition, offsets in held.items():
+        consumer.start(partition, offsets.beginning, offsets)
+    while count < environment.records:
+        count += sum(len(each.records) for each in consumer.poll())
+    rate = count / (time.monotonic() - started)
+    consumer.close()
+    return rate
+
+
+def _settings(environment: Environment) -> Settings:
+    return load(
+        {
+            "database_url": environment.postgres_url,
+            "bootstrap_servers": environment.bootstrap_servers,
+            "topic": environment.topic,
+            "group_id": f"polling-{time.time_ns()}",
+        }
+    )
 
 
 def _parse_all(environment: Environment) -> float:

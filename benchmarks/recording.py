@@ -16,7 +16,7 @@ from typing import NamedTuple
 from benchmarks.rows import Row, bare, change
 
 SEED = 5
-RECORDS = 1_000_000
+RECORDS = 300_000
 PARTITIONS = 6
 
 _OPEN_DELEGATIONS = 2_000
