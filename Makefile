@@ -32,7 +32,7 @@ lint: $(INSTALLED) ## check style, types and layers
 faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
 	$(BIN)/python -m pytest tests/faults tests/unit/test_two_readings.py --long -v $(ARGS)
 
-bench: $(INSTALLED) ## measure rates; ARGS=latency, memory, rebuild or growth measures those, ARGS=--help lists options
+bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lists all parts
 	$(BIN)/python -m benchmarks $(ARGS)
 
 profile: $(INSTALLED) ## measure where the time per record goes

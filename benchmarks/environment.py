@@ -92,7 +92,7 @@ class Environment(NamedTuple):
         self.require_rows(url)
         with psycopg.connect(url) as conn:
             found: Any = conn.execute(
-                "SELECT count(*), md5(string_agg(row::text, '' ORDER BY delegation_id)) FROM public.delegations AS row"
+                "SELECT count(*), md5(string_agg(md5(d::text), '' ORDER BY delegation_id)) FROM public.delegations AS d"
             ).fetchone()
         return self.topic, f"{found[0]:,} rows, {found[1]}"
 

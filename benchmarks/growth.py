@@ -15,10 +15,11 @@ from psycopg import sql
 from rich.console import Console
 
 from benchmarks.environment import Environment, start_servers
+from benchmarks.goals import Goal, ratios
 from benchmarks.measurement import Measurement
 from benchmarks.projecting import catch_up
 from benchmarks.recording import generate
-from benchmarks.report import spread, table, write_results
+from benchmarks.report import goals_table, spread, table, write_results
 
 
 def main(arguments: Namespace, console: Console, folder: Path) -> None:
@@ -33,26 +34,28 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
                 url = _copy(environment, template)
                 measured[rows].append(catch_up(environment, url))
                 environment.drop_database(url)
-                console.print(
-                    f"round {number + 1}: {rows:,} rows: {measured[rows][-1].events_per_second:,.0f} events/s"
-                )
-    medians = {
-        rows: statistics.median(each.events_per_second for each in each_size) for rows, each_size in measured.items()
-    }
-    first = medians[arguments.rows[0]]
+                rate = measured[rows][-1].events_per_second
+                console.print(f"round {number + 1}: {rows:,} rows: {rate:,.0f} delegation events/s")
+    rates = {rows: [each.events_per_second for each in measured[rows]] for rows in arguments.rows}
+    few, many = arguments.rows[0], arguments.rows[-1]
+    per_event, median_of_few = environment.records / environment.events, statistics.median(rates[few])
     table_rows = [
         [
             f"{rows:,}",
-            f"{median:,.0f}",
-            spread([each.events_per_second for each in measured[rows]]),
-            f"{median / first:.0%}",
+            f"{statistics.median(each) * per_event:,.0f}",
+            spread([rate * per_event for rate in each]),
+            f"{statistics.median(each):,.0f}",
+            f"{statistics.median(each) / median_of_few:.0%}",
         ]
-        for rows, median in medians.items()
+        for rows, each in rates.items()
     ]
-    columns = ["rows before", "events/s", "spread", f"of {arguments.rows[0]:,} rows"]
+    columns = ["rows before", "records/s", "spread", "events/s", f"of {few:,} rows"]
     table(console, f"catching up on {environment.records:,} records, by rows in the table before", columns, table_rows)
+    goal = Goal(f"with {many:,} rows in the table / with {few:,}", "≥ 0.9", ratios(rates[many], rates[few]))
+    goals_table(console, [goal])
     as_json = {str(rows): [each._asdict() for each in each_size] for rows, each_size in measured.items()}
-    write_results("growth", {"records": environment.records, "rows_before": as_json}, versions)
+    result = {"records": environment.records, "rows_before": as_json, "goals": [goal.json]}
+    write_results("growth", result, versions)
 
 
 def _filled(environment: Environment, rows: int, console: Console) -> str:

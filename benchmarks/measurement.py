@@ -33,11 +33,10 @@ class Measurement(NamedTuple):
 
 
 class Contender(NamedTuple):
-    """One line of the table; `sees_all` if its topic has the unrelated records too, `once` if only in round 1."""
+    """One line of the table; `once` if it runs in the first round only."""
 
     name: str
     run: Callable[[], Measurement]
-    sees_all: bool = True
     once: bool = False
 
 
@@ -72,7 +71,7 @@ def measure(contenders: Sequence[Contender], rounds: int, console: Console) -> R
     """Run the contenders one after the other, in several rounds."""
     results = Results()
     for number in range(rounds):
-        for name, run, _, once in contenders:
+        for name, run, once in contenders:
             if name in results.missing or (once and number):
                 continue
             try:
@@ -80,11 +79,11 @@ def measure(contenders: Sequence[Contender], rounds: int, console: Console) -> R
                 console.print(f"round {number + 1}: {name}: {measured.events_per_second:,.0f} delegation events/s")
             except NotMeasured as reason:
                 results.drop(name, f"not measured: {reason}")
-                console.print(f"{name}: {results.missing[name]}")
+                console.print(f"{name}: {results.missing[name]}", soft_wrap=True)
             except Exception as error:  # also a bug of the benchmark: the others are measured nevertheless
                 results.drop(name, f"FAILED: {error if isinstance(error, Failed) else repr(error)}")
                 results.failures.append(f"{name}: {results.missing[name]}")
-                console.print(results.failures[-1])
+                console.print(results.failures[-1], soft_wrap=True)
     return results
 
 

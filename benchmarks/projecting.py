@@ -130,7 +130,7 @@ def projector_run(environment: Environment, *, members: int = 1) -> Measurement:
     """Measure from the first claim in the log to the last commit, by the server's clock, which is this machine's."""
     url = environment.create_database()
     try:
-        return catch_up(environment, url, members=members)
+        return catch_up(environment, url, members=members)._replace(view=environment.view(url))
     finally:
         environment.drop_database(url)
 
@@ -142,7 +142,7 @@ def catch_up(environment: Environment, url: str, *, members: int = 1) -> Measure
         began_at = member.logged_at("partition claimed")
         peak = member.end()
     assert began_at is not None
-    measured = Measurement(environment.events / (samples[-1].moved_at - began_at), peak, environment.view(url))
+    measured = Measurement(environment.events / (samples[-1].moved_at - began_at), peak)
     if (sample := settled(samples, members)) is None:
         return measured
     rate = rate_after(sample, samples[-1])

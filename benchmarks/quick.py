@@ -43,7 +43,7 @@ def main(arguments: Namespace, console: Console, _: Path) -> None:
     sentence, is_failure = judge(ratio, stored.get(_key()))
     if is_failure:
         sys.exit(sentence)
-    console.print(sentence)
+    console.print(sentence, soft_wrap=True)
 
 
 def judge(ratio: float, stored: float | None) -> tuple[str, bool]:
@@ -74,14 +74,14 @@ def smallest_ratio(
 
 
 def _slice(product: Callable[[], None], loop: Callable[[], None], clock: Callable[[], float]) -> float:
-    times = []
+    ours, loops = [], []
     for _ in range(RUNS):
         began_at = clock()
         product()
         between = clock()
         loop()
-        times.append((between - began_at, clock() - between))
-    ours, loops = zip(*times, strict=True)
+        ours.append(between - began_at)
+        loops.append(clock() - between)
     return statistics.median(ours) / statistics.median(loops)
 
 

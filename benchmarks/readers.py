@@ -25,12 +25,12 @@ _EVERYTHING = 2**31 - 1
 
 def polling(environment: Environment) -> Measurement:
     """Measure kafka-python's consumer alone: the limit of everything built on it."""
-    return Measurement(run_in_new_process(_poll_all, environment) * environment.events / environment.records)
+    return _alone(environment, _poll_all)
 
 
 def source(environment: Environment) -> Measurement:
     """Measure the projector's own consumer alone, with its memory tuned as `run` does: first poll to last."""
-    return Measurement(run_in_new_process(_poll_source, environment) * environment.events / environment.records)
+    return _alone(environment, _poll_source)
 
 
 def librdkafka(environment: Environment) -> Measurement:
@@ -47,12 +47,12 @@ def librdkafka(environment: Environment) -> Measurement:
     ended = subprocess.run(command, capture_output=True, text=True)
     if ended.returncode:
         raise Failed(f"librdkafka ended: {ended.stderr[-300:]}")
-    return Measurement(float(ended.stdout) * environment.events / environment.records)
+    return _measurement(environment, float(ended.stdout))
 
 
 def parsing(environment: Environment) -> Measurement:
     """Measure the consumer and a JSON parser: the limit of one Python process that reads JSON."""
-    return Measurement(run_in_new_process(_parse_all, environment) * environment.events / environment.records)
+    return _alone(environment, _poll_all, True)
 
 
 def naive(environment: Environment, *, seconds: float) -> Measurement:
@@ -65,14 +65,20 @@ def naive_by_poll(environment: Environment, *, seconds: float) -> Measurement:
     return _written(environment, _write_polls, seconds)
 
 
-def _written(environment: Environment, work: Callable[[Environment, str, float], float], seconds: float) -> Measurement:
+def _written(environment: Environment, work: Callable[..., float], seconds: float) -> Measurement:
     url = environment.create_database()
     try:
-        return Measurement(
-            run_in_new_process(work, environment, url, seconds) * environment.events / environment.records
-        )
+        return _alone(environment, work, url, seconds)
     finally:
         environment.drop_database(url)
+
+
+def _alone(environment: Environment, work: Callable[..., float], *arguments: object) -> Measurement:
+    return _measurement(environment, run_in_new_process(work, environment, *arguments))
+
+
+def _measurement(environment: Environment, records_per_second: float) -> Measurement:
+    return Measurement(records_per_second * environment.events / environment.records)
 
 
 @contextmanager
@@ -92,11 +98,15 @@ def open_consumer(environment: Environment) -> Iterator[Any]:
     consumer.close()
 
 
-def _poll_all(environment: Environment) -> float:
-    with open_consumer(environment) as source:
+def _poll_all(environment: Environment, parse: bool = False) -> float:
+    with open_consumer(environment) as consumer:
         started, count = time.monotonic(), 0
         while count < environment.records:
-            count += sum(map(len, source.poll(timeout_ms=500, max_records=_EVERYTHING).values()))
+            for records in consumer.poll(timeout_ms=500, max_records=_EVERYTHING).values():
+                count += len(records)
+                if parse:
+                    for record in records:
+                        _parse(record.value)
         return count / (time.monotonic() - started)
 
 
@@ -128,34 +138,23 @@ def _settings(environment: Environment) -> Settings:
     )
 
 
-def _parse_all(environment: Environment) -> float:
-    with open_consumer(environment) as source:
-        started, count = time.monotonic(), 0
-        while count < environment.records:
-            for records in source.poll(timeout_ms=500, max_records=_EVERYTHING).values():
-                for record in records:
-                    _parse(record.value)
-                count += len(records)
-        return count / (time.monotonic() - started)
-
-
 def _parse(value: bytes | None) -> object:
     return None if value is None else msgspec.json.decode(value)
 
 
 def _write_each(environment: Environment, url: str, seconds: float) -> float:
-    with open_consumer(environment) as source, psycopg.connect(url, autocommit=True) as conn:
+    with open_consumer(environment) as consumer, psycopg.connect(url, autocommit=True) as conn:
         started, count = time.monotonic(), 0
         while count < environment.records and time.monotonic() - started < seconds:
-            count += _write_polled(conn, source.poll(timeout_ms=500))
+            count += _write_polled(conn, consumer.poll(timeout_ms=500))
         return count / (time.monotonic() - started)
 
 
 def _write_polls(environment: Environment, url: str, seconds: float) -> float:
-    with open_consumer(environment) as source, psycopg.connect(url, autocommit=True) as conn:
+    with open_consumer(environment) as consumer, psycopg.connect(url, autocommit=True) as conn:
         started, count = time.monotonic(), 0
         while count < environment.records and time.monotonic() - started < seconds:
-            polled = source.poll(timeout_ms=500)
+            polled = consumer.poll(timeout_ms=500)
             with conn.transaction():
                 count += _write_polled(conn, polled)
         return count / (time.monotonic() - started)

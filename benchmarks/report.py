@@ -45,7 +45,7 @@ def table(console: Console, title: str, columns: Sequence[str], rows: Sequence[S
     """Print a table: names in the first column, figures in the others; a narrow terminal cuts nothing off."""
     printed = Table(title=title, title_justify="left")
     for number, column in enumerate(columns):
-        printed.add_column(column, justify="right" if number else "left", overflow="fold")
+        printed.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=not number)
     for row in rows:
         printed.add_row(*row)
     Console(width=max(console.width, 130)).print(printed)
