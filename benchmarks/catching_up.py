@@ -79,11 +79,11 @@ def _recorded(
     bare = servers.publish("bare-rows", generate(count), console)
     debezium = servers.publish("debezium", generate(count, debezium=True), console)
     rows = servers.publish("folded-rows", folded(generate(count)), console)
-    contenders = [  # those of a goal beside each other
+    contenders = [  # those of one goal are neighbours
+        Contender("polling and parsing", partial(parsing, bare)),
+        Contender(POLLING, partial(polling, bare)),
         Contender(LIBRDKAFKA, partial(librdkafka, bare)),
         Contender(SOURCE, partial(source, bare)),
-        Contender(POLLING, partial(polling, bare)),
-        Contender("polling and parsing", partial(parsing, bare)),
         Contender(NAIVE, partial(naive, bare, seconds=seconds)),
         Contender("the naive way, a transaction a poll", partial(naive_by_poll, bare, seconds=seconds), once=True),
         Contender(ENVELOPES, partial(projector_run, debezium)),
@@ -144,7 +144,7 @@ def _print(console: Console, title: str, results: Results, environment: Environm
             [
                 name,
                 f"{statistics.median(in_records):,.0f}" if in_records else "",
-                spread(in_records) if in_records else "",
+                spread(in_records) if len(in_records) > 1 else "",
                 f"{medians[name]:,.0f}",
                 f"{medians[name] / medians[NAIVE]:.1f}" if NAIVE in medians else "",
                 f"{medians[name] / medians[LIBRDKAFKA]:.0%}" if LIBRDKAFKA in medians else "",

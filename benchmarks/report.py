@@ -48,7 +48,7 @@ def table(console: Console, title: str, columns: Sequence[str], rows: Sequence[S
         printed.add_column(column, justify="right" if number else "left", overflow="fold", no_wrap=not number)
     for row in rows:
         printed.add_row(*row)
-    Console(width=max(console.width, 130)).print(printed)
+    Console(width=max(console.width, 140)).print(printed)
 
 
 def goals_table(console: Console, goals: Sequence[Goal]) -> None:
