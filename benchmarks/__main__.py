@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, memory, quick, rebuilding
+from benchmarks import catching_up, growth, latency, members, memory, quick, rebuilding
 from benchmarks.measurement import Failed
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
@@ -32,14 +32,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(part=catching_up.main)
     _catching_up(parser)
     parts = parser.add_subparsers(metavar="PART", title="other parts (default: catching up)")
-    command = parts.add_parser(
-        "latency", help="time from the producer's send until visible, and of 10,000 records after a start"
-    )
+    command = parts.add_parser("latency", help="time from send to visible, beside Quix Streams and the JDBC sink")
     command.set_defaults(part=latency.main)
     command.add_argument("--rates", type=int, nargs="+", default=[100, 1_000, 5_000], help="events per second")
-    command.add_argument("--seconds", type=float, default=30.0, help="duration of each rate, after a warm-up of 5 s")
+    command.add_argument("--slices", type=int, default=5, help="slices per contender and rate")
+    command.add_argument("--seconds", type=float, default=20.0, help="duration of a slice, after its warm-up")
     command.add_argument("--starts", type=int, default=5, help="number of starts with a backlog of 10,000 records")
-    command = parts.add_parser("memory", help="memory of a member: ten million records, and difficult workloads")
+    command = parts.add_parser("members", help="start of two members, and the join of a third one")
+    command.set_defaults(part=members.main)
+    command.add_argument("--rounds", type=int, default=5)
+    command = parts.add_parser(
+        "memory", help="memory of a member: ten million records, and one million with large ones"
+    )
     command.set_defaults(part=memory.main)
     command.add_argument(
         "--records", type=int, default=10_000_000, help="number of records; the same log is read repeatedly"

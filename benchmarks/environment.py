@@ -45,11 +45,13 @@ class Servers(NamedTuple):
             postgres = str(conn.info.parameter_status("server_version"))
         return {"postgres": postgres, "kafka, unless the environment or Docker had one": KAFKA_VERSION}
 
-    def publish(self, topic: str, log: Iterable[Record], console: Console) -> "Environment":
+    def publish(
+        self, topic: str, log: Iterable[Record], console: Console, *, compression: str | None = None
+    ) -> "Environment":
         """Create a topic with these records; returns it with its counts."""
         create_topic(self.bootstrap_servers, topic)
         started = time.monotonic()
-        count, events, delegations, size = publish(self.bootstrap_servers, topic, log)
+        count, events, delegations, size = publish(self.bootstrap_servers, topic, log, compression=compression)
         seconds = time.monotonic() - started
         mean = size / max(count, 1)
         console.print(f"{topic}: {count:,} records of {mean:,.0f} bytes on average, published in {seconds:.0f} s")
@@ -125,12 +127,14 @@ def create_topic(bootstrap_servers: str, topic: str, partitions: int = PARTITION
     admin.close()
 
 
-def publish(bootstrap_servers: str, topic: str, log: Iterable[Record]) -> tuple[int, int, int, int]:
+def publish(
+    bootstrap_servers: str, topic: str, log: Iterable[Record], *, compression: str | None = None
+) -> tuple[int, int, int, int]:
     """Send records in order, each to its partition; returns counts of records, events, delegations and bytes."""
     unacknowledged: deque[Any] = deque()
     count = events = size = 0
     delegations: set[bytes] = set()
-    with closing(connect(bootstrap_servers)) as producer:
+    with closing(connect(bootstrap_servers, compression=compression)) as producer:
         for record in log:
             sent = producer.send(
                 topic, record.value, record.key, partition=record.partition, timestamp_ms=record.timestamp

@@ -11,7 +11,7 @@ import json
 import signal
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -87,34 +87,38 @@ def _iso(value: Any) -> str:
 
 def jdbc_sink(environment: Environment) -> Measurement:
     """Measure the sink; the topic must have folded rows."""
-    try:
-        java = [
-            java_command(),
-            *_JVM,
-            LOG_WARNINGS_ONLY,
-            "-cp",
-            f"{maven_jars('the JDBC sink', _FOLDER, *ARTIFACTS)}/*",
-        ]
-    except ServerUnavailable as reason:
-        raise NotMeasured(
-            f"the Debezium JDBC sink cannot be started: {' '.join(str(reason).split())[:300]}"
-        ) from reason
     url = environment.create_database()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-connect-") as folder:
-            return _measured(environment, java, url, Path(folder))
+            return _measured(environment, url, Path(folder))
     finally:
         environment.drop_database(url)
 
 
-def _measured(environment: Environment, java: list[str], url: str, folder: Path) -> Measurement:
+def command(
+    environment: Environment, url: str, folder: Path, name: str, settings: Mapping[str, object] | None = None
+) -> list[str]:
+    """Return the command of a worker with this sink; `settings` are of the worker. Raises NotMeasured."""
+    try:
+        jars = maven_jars("the JDBC sink", _FOLDER, *ARTIFACTS)
+        java = [java_command(), *_JVM, LOG_WARNINGS_ONLY, "-cp", f"{jars}/*"]
+    except ServerUnavailable as reason:
+        raise NotMeasured(
+            f"the Debezium JDBC sink cannot be started: {' '.join(str(reason).split())[:300]}"
+        ) from reason
+    files = {
+        folder / "worker.properties": {**_worker(environment, folder), **(settings or {})},
+        folder / "sink.properties": _sink(name, environment, url),
+    }
+    for file, properties in files.items():
+        file.write_text("".join(f"{key}={value}\n" for key, value in properties.items()))
+    return [*java, "org.apache.kafka.connect.cli.ConnectStandalone", *map(str, files)]
+
+
+def _measured(environment: Environment, url: str, folder: Path) -> Measurement:
     name = f"sink-{time.time_ns()}"
-    files = [folder / "worker.properties", folder / "sink.properties"]
-    for file, settings in zip(files, (_worker(environment, folder), _sink(name, environment, url)), strict=True):
-        file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-    command = [*java, "org.apache.kafka.connect.cli.ConnectStandalone", *map(str, files)]
     log = folder / "connect.log"
-    worker = ServerProcess(command, log, keep=False, end_signal=signal.SIGKILL)
+    worker = ServerProcess(command(environment, url, folder, name), log, keep=False, end_signal=signal.SIGKILL)
     worker.start()
     try:
         rate = _steady(_progress(environment, f"connect-{name}", worker, log), environment.records)

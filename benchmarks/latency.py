@@ -1,177 +1,158 @@
 """Latency: the time until an event is visible, under steady load and after a start with a backlog.
 
-Method. The producer is the only one, so it knows the offset of each record. It takes the time just before `send`.
-Another connection reads `projector.positions` every millisecond. A position moves in the transaction that writes the
-rows, so a record is visible once that connection reads a position beyond it. Every record is measured. Both clocks are
-the monotonic clock of this machine. The error is one sample, some 1.5 ms, and always makes the result larger; the table
-has the median time between samples. It also has the time until the broker's acknowledgement (`ack.`), which does not
-depend on the projector. Broker, database, projector, producer and sampler share the machine; the last column is the
-number of cores that the last two used.
+Method. The projector, Quix Streams and the JDBC sink get the same events at the same rate, one after the other in
+slices, each on a new topic and database. A slice starts the contender on a backlog, sends for some seconds to warm up,
+and then measures every event. The producer takes the time just before `send` and at the broker's acknowledgement. One
+connection samples what is visible every millisecond, in the same way for all (`visibility.py`). All clocks are the
+monotonic clock of this machine. The error is one sample and always makes the result larger. Broker, database,
+contender, producer and sampler share the machine.
+
+The interval of a peer is the smallest with which it keeps up. A short slice per candidate finds it.
 """
 
 import multiprocessing
+import statistics
 import time
 from argparse import Namespace
-from contextlib import closing
-from itertools import islice, pairwise
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import psycopg
-from kafka import KafkaProducer
 from rich.console import Console
 
-from benchmarks.environment import Environment, Servers, create_topic, start_servers
+from benchmarks.environment import Servers, start_servers
+from benchmarks.goals import Goal
+from benchmarks.measurement import Failed, NotMeasured
 from benchmarks.projecting import running, wait_until_projected
-from benchmarks.recording import PARTITIONS, Record, generate
-from benchmarks.report import percentile, table, write_results
+from benchmarks.recording import generate
+from benchmarks.report import goals_table, table, write_results
+from benchmarks.slices import Bench, Slice
+from benchmarks.steady import JDBC, PRODUCT, QUIX, Steady
+from benchmarks.visibility import Behind
 
-WARM_UP_SECONDS = 5.0
+CONTENDERS = (PRODUCT, QUIX, JDBC)
 BACKLOG = 10_000
-SAMPLE_EVERY_SECONDS = 0.001
+SEARCH_SECONDS = 8.0
+GOAL_RATE = 1_000
+SENT_AT_LEAST = 0.98
+
+_TITLE = "from the send until visible and acknowledged, in ms; CPU of its own processes; medians of the slices"
+_COLUMNS = ["contender", "events/s", "interval s", "p50", "p99", "ack. p50", "p99", "added p50", "CPU s", "sample", ""]
+_FIGURES = ("p50", "p99", "acknowledged_p50", "acknowledged_p99", "added_p50", "processor_seconds", "sample_interval")
 
 
-class Sent(NamedTuple):
-    """By partition, in order of offsets: when each record was sent and when it was acknowledged, in seconds."""
+class Line:
+    """A contender at a rate: its slices by round, or why there are none."""
 
-    at: list[list[float]]
-    acknowledged: list[list[float]]
-    cores: float = 0.0
+    def __init__(self, contender: Steady, rate: int) -> None:
+        self.contender, self.rate = contender, rate
+        self.interval: float | None = None
+        self.slices: dict[int, Slice] = {}
+        self.problems: list[str] = []
+        self.failure = ""
 
+    def find_interval(self, bench: Bench, seconds: float, console: Console) -> None:
+        """Try the intervals from the smallest on; one that keeps up is taken."""
+        if len(self.contender.intervals) == 1:
+            (self.interval,) = self.contender.intervals
+            return
+        for interval in self.contender.intervals:
+            try:
+                if bench.measure(self.contender, self.rate, interval, min(seconds, SEARCH_SECONDS))["keeps_up"]:
+                    self.interval = interval
+                    return
+            except Behind:
+                pass
+            except Exception as error:  # also a bug of the benchmark: the others are measured nevertheless
+                self._note(str(error) or repr(error), console, error)
+                return
+            console.print(f"{self.name}: does not keep up with an interval of {interval:g} s")
+        self._note("keeps up with none of its intervals", console)
 
-class Sample(NamedTuple):
-    """The time of a sample in seconds, and the positions that had moved since the previous one."""
+    def add_slice(self, number: int, bench: Bench, seconds: float, console: Console) -> None:
+        """Measure one slice; a problem is noted and printed."""
+        if self.interval is None:
+            return
+        try:
+            one = self.slices[number] = bench.measure(self.contender, self.rate, self.interval, seconds)
+        except Exception as error:  # also a bug of the benchmark: the others are measured nevertheless
+            self._note(str(error) or repr(error), console, error)
+            return
+        console.print(f"{self.name}: p50 {one['p50']:,.1f} ms, added {one['added_p50']:,.1f} ms")
+        if not one["keeps_up"]:
+            self._note("its latency grew", console)
+        if one["sent_per_second"] < SENT_AT_LEAST * self.rate:
+            self._note("the producer was too slow", console)
 
-    at: float
-    positions: dict[int, int]
+    def _note(self, problem: str, console: Console, error: Exception | None = None) -> None:
+        """Any error of the projector is a failure; that a peer cannot run or is far behind is none."""
+        self.problems.append(problem)
+        if error and (self.contender is PRODUCT or not isinstance(error, NotMeasured)):
+            self.failure = problem
+        console.print(f"{self.name}: {problem}", style="bold red", markup=False)
+
+    def median(self, figure: str) -> float:
+        return statistics.median(each[figure] for each in self.slices.values())
+
+    def ratios(self, figure: str, to: "Line") -> list[float]:
+        """Divide in each round that both have measured, and in which the other one keeps up."""
+        both = ((self.slices[number], other) for number, other in to.slices.items() if number in self.slices)
+        return [ours[figure] / other[figure] for ours, other in both if other["keeps_up"]]
+
+    @property
+    def name(self) -> str:
+        return f"{self.contender.name}, {self.rate:,} events/s"
+
+    @property
+    def row(self) -> list[str]:
+        interval = "" if self.contender is PRODUCT or self.interval is None else f"{self.interval:g}"
+        figures = [f"{self.median(name):,.1f}" if self.slices else "" for name in _FIGURES]
+        problems = "; ".join(f"{count} × {problem}" for problem, count in Counter(self.problems).items())
+        return [self.contender.name, f"{self.rate:,}", interval, *figures, problems]
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return {"interval": self.interval, "problems": self.problems, "slices": list(self.slices.values())}
 
 
 def main(arguments: Namespace, console: Console, folder: Path) -> None:
-    """Measure both, print two tables, and write the results."""
-    with start_servers(folder) as servers:
-        loads = {rate: _under_load(servers, rate, arguments.seconds) for rate in arguments.rates}
-        versions = servers.versions
+    """Measure, print the tables, and write the results. Raises Failed, after it has measured all."""
+    lines = [Line(contender, rate) for rate in arguments.rates for contender in CONTENDERS]
+    with start_servers(folder) as servers, multiprocessing.get_context("spawn").Pool(1) as sender:
+        bench = Bench(servers, sender)
+        for rate in arguments.rates:
+            here = [line for line in lines if line.rate == rate]
+            for line in here:
+                line.find_interval(bench, arguments.seconds, console)
+            for number in range(arguments.slices):
+                for line in here:
+                    line.add_slice(number, bench, arguments.seconds, console)
         starts = [_after_a_start(servers, number) for number in range(arguments.starts)]
-    rows = [
-        [f"{rate:,} events/s", *(f"{result[name]:,.1f}" for name in ("p50", "p99", "max")), *_measuring(result)]
-        for rate, result in loads.items()
-    ]
-    columns = ["steady load", "p50 ms", "p99", "max", "ack. p50", "p99", "sent/s", "records", "interval ms", "cores"]
-    table(console, "time from the producer's send until visible for another connection", columns, rows)
-    names = ("from the first claim", "from the assignment", "from the start of the process")
-    rows = [[name, *(f"{each[name]:.2f}" for each in starts)] for name in names]
-    columns = [
-        f"seconds until a backlog of {BACKLOG:,} records is visible",
-        *(f"start {n + 1}" for n in range(len(starts))),
-    ]
-    table(console, "after a start", columns, rows)
-    write_results("latency", {"steady_load": loads, "after_a_start": starts}, versions)
+        versions = servers.versions
+    wanted = goals([line for line in lines if line.rate == GOAL_RATE])
+    table(console, _TITLE, _COLUMNS, [line.row for line in lines])
+    goals_table(console, wanted)
+    _print_starts(console, starts)
+    steady = {line.name: line.json for line in lines}
+    results = {"steady_load": steady, "goals": [goal.json for goal in wanted], "after_a_start": starts}
+    write_results("latency", results, versions)
+    if failures := [f"{line.name}: {line.failure}" for line in lines if line.failure]:
+        raise Failed("; ".join(failures))
 
 
-def _measuring(result: dict[str, float]) -> list[str]:
-    acknowledged = [f"{result[f'acknowledged_{name}']:,.1f}" for name in ("p50", "p99")]
-    return [
-        *acknowledged,
-        f"{result['sent_a_second']:,.0f}",
-        f"{result['records']:,.0f}",
-        f"{result['between_looks']:.1f}",
-        f"{result['measuring_cores']:.2f}",
-    ]
-
-
-def _empty_topic(servers: Servers, topic: str, records: int = 0) -> Environment:
-    return Environment(servers.bootstrap_servers, servers.postgres_url, topic, records, 0, 0, 0)
-
-
-def _under_load(servers: Servers, rate: int, seconds: float) -> dict[str, float]:
-    environment = _empty_topic(servers, f"steady-{rate}")
-    create_topic(servers.bootstrap_servers, environment.topic)
-    url = environment.create_database()
-    with running(environment, url) as member, multiprocessing.get_context("spawn").Pool(1) as pool:
-        member.wait_for_log("partition claimed")
-        count = int(rate * (WARM_UP_SECONDS + seconds))
-        sending = pool.apply_async(_send_all, (environment.bootstrap_servers, environment.topic, rate, count))
-        started, cpu_before = time.monotonic(), time.process_time()
-        samples = _sample_until(url, count)
-        cores = (time.process_time() - cpu_before) / (time.monotonic() - started)
-        sent: Sent = sending.get(60)
-    environment.drop_database(url)
-    return {**_summary(sent, samples, WARM_UP_SECONDS), "measuring_cores": sent.cores + cores}
-
-
-def _send_all(bootstrap_servers: str, topic: str, rate: int, count: int) -> Sent:
-    """Send delegation events at this rate, each as soon as it is due, without lingering."""
-    log = list(islice((each for each in generate(count * 3) if b'"delegation"' in (each.value or b"")), count))
-    sent = Sent([[] for _ in range(PARTITIONS)], [[] for _ in range(PARTITIONS)])
-    producer: Any = KafkaProducer(bootstrap_servers=bootstrap_servers, acks="all", enable_idempotence=True, linger_ms=0)
-    with closing(producer):
-        producer.partitions_for(topic)
-        started, cpu_before = time.monotonic(), time.process_time()
-        for number, record in enumerate(log):
-            if (ahead := started + number / rate - time.monotonic()) > 0:
-                time.sleep(ahead)
-            _send(producer, topic, record, sent)
-        producer.flush()
-        return sent._replace(cores=(time.process_time() - cpu_before) / (time.monotonic() - started))
-
-
-def _send(producer: Any, topic: str, record: Record, sent: Sent) -> None:
-    acknowledged = sent.acknowledged[record.partition]
-    sent.at[record.partition].append(time.monotonic())
-    future = producer.send(topic, record.value, record.key, partition=record.partition, timestamp_ms=record.timestamp)
-    future.add_callback(lambda _: acknowledged.append(time.monotonic()))
-
-
-def _sample_until(url: str, count: int) -> list[Sample]:
-    """Sample the positions until `count` records are projected."""
-    samples: list[Sample] = []
-    positions: dict[int, int] = {}
-    with psycopg.connect(url, autocommit=True) as conn:
-        while sum(positions.values()) < count:
-            due = time.monotonic() + SAMPLE_EVERY_SECONDS
-            rows = conn.execute("SELECT partition, next_offset FROM projector.positions", prepare=True).fetchall()
-            moved = {place: offset for place, offset in rows if offset != positions.get(place)}
-            samples.append(Sample(time.monotonic(), moved))
-            positions |= moved
-            time.sleep(max(0.0, due - time.monotonic()))
-    return samples
-
-
-def _summary(sent: Sent, samples: list[Sample], warm_up_seconds: float) -> dict[str, float]:
-    first = min(times[0] for times in sent.at if times)
-    last = max(times[-1] for times in sent.at if times)
-    visible = [_visible_times(place, len(times), samples) for place, times in enumerate(sent.at)]
-    latencies = _sorted_ms(sent.at, visible, since=first + warm_up_seconds)
-    acknowledged = _sorted_ms(sent.at, sent.acknowledged, since=first + warm_up_seconds)
-    between = sorted(1000 * (now.at - before.at) for before, now in pairwise(samples))
-    return {
-        "p50": percentile(latencies, 0.5),
-        "p99": percentile(latencies, 0.99),
-        "max": latencies[-1],
-        "acknowledged_p50": percentile(acknowledged, 0.5),
-        "acknowledged_p99": percentile(acknowledged, 0.99),
-        "records": len(latencies),
-        "sent_a_second": (sum(map(len, sent.at)) - 1) / (last - first),
-        "between_looks": percentile(between, 0.5),
-    }
-
-
-def _sorted_ms(began: list[list[float]], ended: list[list[float]], *, since: float) -> list[float]:
-    """Return the sorted durations in ms of everything that began at `since` or later."""
-    return sorted(
-        1000 * (end - begin)
-        for begins, ends in zip(began, ended, strict=True)
-        for begin, end in zip(begins, ends, strict=True)
-        if begin >= since
+def goals(lines: Sequence[Line]) -> list[Goal]:
+    """Return the goals from the lines of GOAL_RATE; the peer with the smaller median is the better one."""
+    ours, *peers = lines or [Line(contender, GOAL_RATE) for contender in CONTENDERS]
+    quix, _ = peers
+    better = min((peer for peer in peers if peer.slices), key=lambda peer: peer.median("added_p50"), default=quix)
+    wanted = (
+        ("added p50 / the better of the two peers'", "added_p50", better),
+        ("own processor seconds / Quix Streams'", "processor_seconds", quix),
     )
-
-
-def _visible_times(place: int, count: int, samples: list[Sample]) -> list[float]:
-    """Return the time of the first sample that was beyond each record of a partition."""
-    times: list[float] = []
-    for sample in samples:
-        times += [sample.at] * (min(sample.positions.get(place, 0), count) - len(times))
-    return times
+    return [
+        Goal(f"at {GOAL_RATE:,} events/s: {name}", "≤ 0.5", ours.ratios(figure, peer)) for name, figure, peer in wanted
+    ]
 
 
 def _after_a_start(servers: Servers, number: int) -> dict[str, float]:
@@ -189,3 +170,11 @@ def _after_a_start(servers: Servers, number: int) -> dict[str, float]:
         "from the assignment": ended - assigned,
         "from the start of the process": ended - started,
     }
+
+
+def _print_starts(console: Console, starts: Sequence[dict[str, float]]) -> None:
+    if not starts:
+        return
+    rows = [[name, *(f"{each[name]:.2f}" for each in starts)] for name in starts[0]]
+    names = [f"start {number + 1}" for number in range(len(starts))]
+    table(console, "after a start", [f"seconds until a backlog of {BACKLOG:,} records is visible", *names], rows)

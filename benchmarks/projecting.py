@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import psycopg
 
@@ -21,12 +22,14 @@ from benchmarks.measurement import Failed, Measurement
 class Command:
     """A command of the projector as a process, with its JSON log."""
 
-    def __init__(self, command: Sequence[str], environment: Environment, url: str, log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], environment: Environment, url: str, log: Path, group: str | None = None
+    ) -> None:
         settings = {
             "PROJECTOR_DATABASE_URL": url,
             "PROJECTOR_BOOTSTRAP_SERVERS": environment.bootstrap_servers,
             "PROJECTOR_TOPIC": environment.topic,
-            "PROJECTOR_GROUP_ID": f"bench-{time.time_ns()}",
+            "PROJECTOR_GROUP_ID": group or f"bench-{time.time_ns()}",
             "PROJECTOR_LOG_FORMAT": "json",
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
@@ -40,12 +43,16 @@ class Command:
                 stderr=output,
             )
 
+    def logged(self, *messages: str) -> Iterator[tuple[float, dict[str, Any]]]:
+        """Yield each complete log line with one of these messages, and its time in seconds since 1970."""
+        for line in self._log.read_text().splitlines(keepends=True):
+            if line.endswith("\n") and any(f'"message": "{message}"' in line for message in messages):
+                fields = json.loads(line)
+                yield datetime.fromisoformat(fields["time"]).timestamp(), fields
+
     def logged_at(self, message: str) -> float | None:
         """Return the time of the first log line with this message in seconds since 1970, or None."""
-        for line in self._log.read_text().splitlines():
-            if f'"message": "{message}"' in line:
-                return datetime.fromisoformat(json.loads(line)["time"]).timestamp()
-        return None
+        return next((at for at, _ in self.logged(message)), None)
 
     def wait_for_log(self, message: str) -> float:
         """Block until a log line has this message; returns its time in seconds since 1970."""
@@ -114,10 +121,10 @@ def _children(pid: int) -> list[int]:
 
 
 @contextmanager
-def running(environment: Environment, url: str, *arguments: str) -> Iterator[Command]:
+def running(environment: Environment, url: str, *arguments: str, group: str | None = None) -> Iterator[Command]:
     """Run `projector run` for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="bench-log-") as folder:
-        member = Command(["run", *arguments], environment, url, Path(folder) / "log")
+        member = Command(["run", *arguments], environment, url, Path(folder) / "log", group)
         try:
             yield member
         finally:

@@ -26,19 +26,19 @@ _HERE = Path(__file__).parent
 
 def quix(environment: Environment, *, processes: int = 1) -> Measurement:
     """Measure from the first record that a process gets to the end of the last write, less its time without records."""
-    python = peers_python()
+    peers_python()
     url = environment.create_database()
     try:
         with tempfile.TemporaryDirectory(prefix="bench-quix-") as folder:
             logs = [Path(folder) / f"{number}" for number in range(processes)]
-            return _measured(environment, [str(python)], url, logs)
+            return _measured(environment, url, logs)
     finally:
         environment.drop_database(url)
 
 
-def _measured(environment: Environment, python: list[str], url: str, logs: list[Path]) -> Measurement:
+def _measured(environment: Environment, url: str, logs: list[Path]) -> Measurement:
     group = f"quix-{time.time_ns()}"
-    workers = [_started(python, environment, url, group, log) for log in logs]
+    workers = [_started(environment, url, group, log) for log in logs]
     try:
         _wait_until_committed(environment, group, workers, logs)
         written = [json.loads(line) for log in logs for line in log.read_text().splitlines() if line.startswith("{")]
@@ -51,13 +51,28 @@ def _measured(environment: Environment, python: list[str], url: str, logs: list[
     return Measurement(environment.events / seconds)
 
 
-def _started(python: list[str], environment: Environment, url: str, group: str, log: Path) -> subprocess.Popen[bytes]:
+def _started(environment: Environment, url: str, group: str, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("wb") as output:
+        started = command(environment, url, group)
+        return subprocess.Popen(started, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)
+
+
+def command(
+    environment: Environment,
+    url: str,
+    group: str,
+    *,
+    commit_every: int = COMMIT_EVERY,
+    commit_interval: float = 1.0,
+) -> list[str]:
+    """Return the command of one process; it commits after so many records or seconds. Raises NotMeasured."""
     place = urlsplit(url)
     settings = {
         "bootstrap_servers": environment.bootstrap_servers,
         "topic": environment.topic,
         "group": group,
-        "commit_every": COMMIT_EVERY,
+        "commit_every": commit_every,
+        "commit_interval": commit_interval,
         "database": {
             "host": place.hostname,
             "port": place.port,
@@ -66,10 +81,8 @@ def _started(python: list[str], environment: Environment, url: str, group: str, 
             "dbname": place.path.removeprefix("/"),
         },
     }
-    with log.open("wb") as output:
-        # -I: this folder is not on sys.path, so that its modules do not hide modules of Python.
-        command = [*python, "-I", str(_HERE / "quix_worker.py"), json.dumps(settings)]
-        return subprocess.Popen(command, cwd=log.parent, stdout=output, stderr=subprocess.STDOUT)
+    # -I: this folder is not on sys.path, so that its modules do not hide modules of Python.
+    return [str(peers_python()), "-I", str(_HERE / "quix_worker.py"), json.dumps(settings)]
 
 
 def _wait_until_committed(

@@ -62,13 +62,15 @@ def columns(row: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Run until it is killed."""
     settings = json.loads(sys.argv[1])
+    interval = settings["commit_interval"]
     progress = Progress()
     app = Application(
         broker_address=settings["bootstrap_servers"],
         consumer_group=settings["group"],
         auto_offset_reset="earliest",
         commit_every=settings["commit_every"],
-        commit_interval=1.0,
+        commit_interval=interval,
+        consumer_poll_timeout=interval or 1.0,  # an interval does not end before a poll does
         loglevel="WARNING",
     )
     sink = TimedSink(

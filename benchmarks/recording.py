@@ -90,7 +90,7 @@ class _RowGenerator:
     def __init__(self, rng: random.Random, shape: Shape) -> None:
         self._rng = rng
         self._callers = [_uuid(rng) for _ in range(shape.callers)]
-        self._texts = [_random_text(rng, shape) for _ in range(min(_TEXTS, _TEXTS_BYTES // shape.largest))]
+        self._texts = [random_text(rng, shape) for _ in range(min(_TEXTS, _TEXTS_BYTES // shape.largest))]
         self._created = 0
         self._open = [self._new_delegation() for _ in range(_OPEN_DELEGATIONS)]
 
@@ -146,7 +146,7 @@ class _Delegation:
         self.requested_at = ""
 
 
-def _random_text(rng: random.Random, shape: Shape) -> str:
+def random_text(rng: random.Random, shape: Shape) -> str:
     """Return a text as inside the quotes of JSON; its size is uniform in the logarithm."""
     size = math.exp(rng.uniform(math.log(shape.smallest), math.log(shape.largest)))
     words = [rng.choice(_WORDS)]

@@ -58,10 +58,11 @@ def publish(
         return count + _collect(unacknowledged, on_acknowledged, at_most=0)
 
 
-def connect(bootstrap_servers: str) -> Any:
+def connect(bootstrap_servers: str, *, compression: str | None = None) -> Any:
     """Return an idempotent producer that retries for `DELIVERY_TIMEOUT_MS`."""
     return KafkaProducer(
         bootstrap_servers=bootstrap_servers,
+        compression_type=compression,
         acks="all",
         enable_idempotence=True,
         delivery_timeout_ms=DELIVERY_TIMEOUT_MS,
