@@ -124,7 +124,6 @@ def restore(conn: Connection, selected: Selection) -> Iterator[Restored]:
 
 def _put_row_back(conn: Connection, entry: int, delegation_id: str) -> str | None:
     """Insert the row, then apply the events that were parked for it since; return what prevents it."""
-    exclude_requests(conn)
     row = conn.execute(
         "SELECT projector.insert_delegation(content) FROM deleted WHERE id = %(id)s FOR UPDATE", {"id": entry}
     ).fetchone()
@@ -132,6 +131,7 @@ def _put_row_back(conn: Connection, entry: int, delegation_id: str) -> str | Non
         return "another session has put it back or discarded it"
     if not row[0]:
         return _what_prevents(conn, entry, delegation_id)
+    exclude_requests(conn)  # after the row, as a batch does
     _apply_parked(conn, delegation_id)
     return None
 

@@ -90,5 +90,8 @@ def _dead_letter(letter: DeadLetter) -> Sequence[object]:
 
 
 def exclude_requests(conn: Connection) -> None:
-    """Wait until no batch projects a request, and block requests until this transaction ends (decision 0004)."""
+    """Lock parked events until this transaction ends (decision 0004).
+
+    A batch that has parked events, or applied them to a request, has committed or starts again.
+    """
     conn.execute("SELECT pg_advisory_xact_lock(hashtext('delegations projector: parking'))")

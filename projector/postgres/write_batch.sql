@@ -48,15 +48,6 @@ BEGIN
               USING ERRCODE = 'PJ001';
     END IF;
 
-    -- A batch that parks events blocks requests until it ends. A batch with requests blocks parking, but not other
-    -- requests. Without this lock a request and an early result, on two partitions at the same time, would not see
-    -- each other (decision 0004).
-    IF cardinality(parked_topic) > 0 THEN
-        PERFORM pg_advisory_xact_lock(hashtext('delegations projector: parking'));
-    ELSIF cardinality(requested_delegation_id) > 0 THEN
-        PERFORM pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'));
-    END IF;
-
     -- A part without rows touches no table: it waits for no lock and fires no trigger.
     IF cardinality(inserted_delegation_id) > 0 THEN
         INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
@@ -114,6 +105,34 @@ BEGIN
           WHERE known.delegation_id <> excluded.delegation_id;
     END IF;
 
+    IF cardinality(repeated_delegation_id) > 0 THEN
+        INSERT INTO repeated_requests (delegation_id, holder_id, topic, partition, "offset", requested_at)
+        SELECT r.delegation_id, r.holder_id, r.topic, r.partition, r."offset", r.requested_at
+          FROM unnest(repeated_delegation_id, repeated_holder_id, repeated_topic, repeated_partition, repeated_offset,
+                      repeated_requested_at)
+               AS r (delegation_id, holder_id, topic, partition, "offset", requested_at)
+         ORDER BY r.delegation_id
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    IF cardinality(dead_topic) > 0 THEN
+        INSERT INTO dead_letters (topic, partition, "offset", record_at, key, value, reason, field)
+        SELECT d.topic, d.partition, d."offset", d.record_at, d.key, d.value, d.reason, d.field
+          FROM unnest(dead_topic, dead_partition, dead_offset, dead_record_at, dead_key, dead_value, dead_reason,
+                      dead_field) AS d (topic, partition, "offset", record_at, key, value, reason, field)
+        ON CONFLICT DO NOTHING;
+    END IF;
+
+    -- The rows above are written, and not committed. A batch that parks events now blocks requests until it ends. A batch
+    -- with requests blocks parking, but not other requests. So of a request and an early event, on two partitions at the
+    -- same time, the second one sees what the first one wrote (decision 0004). No batch waits for a row of the view after
+    -- this lock, and it takes the lock once: two batches that wanted it shared first and exclusive then would deadlock.
+    IF cardinality(parked_topic) > 0 THEN
+        PERFORM pg_advisory_xact_lock(hashtext('delegations projector: parking'));
+    ELSIF cardinality(requested_delegation_id) > 0 THEN
+        PERFORM pg_advisory_xact_lock_shared(hashtext('delegations projector: parking'));
+    END IF;
+
     IF cardinality(requested_delegation_id) > 0 THEN
         PERFORM set_config('projector.reads_verdicts', 'on', true); -- migration 052 explains it
         DELETE FROM parked WHERE delegation_id = ANY (requested_delegation_id);
@@ -138,24 +157,6 @@ BEGIN
                AS p (topic, partition, "offset", kind, delegation_id, status, at, silent_since, result_preview,
                      error_detail, n)
          ORDER BY p.n
-        ON CONFLICT DO NOTHING;
-    END IF;
-
-    IF cardinality(repeated_delegation_id) > 0 THEN
-        INSERT INTO repeated_requests (delegation_id, holder_id, topic, partition, "offset", requested_at)
-        SELECT r.delegation_id, r.holder_id, r.topic, r.partition, r."offset", r.requested_at
-          FROM unnest(repeated_delegation_id, repeated_holder_id, repeated_topic, repeated_partition, repeated_offset,
-                      repeated_requested_at)
-               AS r (delegation_id, holder_id, topic, partition, "offset", requested_at)
-         ORDER BY r.delegation_id
-        ON CONFLICT DO NOTHING;
-    END IF;
-
-    IF cardinality(dead_topic) > 0 THEN
-        INSERT INTO dead_letters (topic, partition, "offset", record_at, key, value, reason, field)
-        SELECT d.topic, d.partition, d."offset", d.record_at, d.key, d.value, d.reason, d.field
-          FROM unnest(dead_topic, dead_partition, dead_offset, dead_record_at, dead_key, dead_value, dead_reason,
-                      dead_field) AS d (topic, partition, "offset", record_at, key, value, reason, field)
         ON CONFLICT DO NOTHING;
     END IF;
 END
