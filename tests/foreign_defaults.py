@@ -55,6 +55,7 @@ UNUSED = [
     ("client_min_messages", "error"),
     ("constraint_exclusion", "on"),
     ("debug_parallel_query", "on"),
+    ("default_toast_compression", "pglz"),
     ("default_transaction_deferrable", "on"),
     ("enable_indexscan", "off"),
     ("plan_cache_mode", "force_generic_plan"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from builders import log
 from cluster import wait_until
 from foreign_defaults import (
     FOREIGN,
@@ -19,14 +20,16 @@ from foreign_defaults import (
     play_texts,
 )
 from projecting import connected, query
+from rows import delegate
 
 from projector.errors import Misconfigured
 from projector.postgres.connection import Connection, connect, transaction
 from projector.postgres.session import OWN, SETTINGS
+from projector.projection.transaction import project
 from projector.settings import PostgresSettings
 
-PLANNER = ("enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit")
-"""What `write_batch.sql` sets."""
+OF_BATCHES = {"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit", "default_toast_compression"}
+"""What `write_batch.sql` sets; the last one only if the server has lz4."""
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,23 @@ def test_session_sets_what_the_tables_list(url: str) -> None:
     with connected(url) as conn:
         found = query(conn, "SELECT name FROM pg_settings WHERE source = 'session'")
         known = query(conn, "SELECT name FROM pg_settings")
-    assert {*found} == {"application_name", *SETTINGS, *OWN, *PLANNER} & {*known}
+        without_lz4 = set() if "lz4" in _compressions(conn) else {"default_toast_compression"}
+    assert {*found} == {"application_name", *SETTINGS, *OWN, *OF_BATCHES} & {*known} - without_lz4
+
+
+@pytest.mark.parametrize("own", [None, "pglz"])
+def test_tasks_are_compressed_with_lz4_where_the_server_has_it(url: str, own: str | None) -> None:
+    with connected(url) as conn:
+        conn.execute(f"ALTER TABLE delegations ALTER task_preview SET COMPRESSION {own or 'default'}")
+        project(conn, log(delegate(0, request_body={"delegation_id": "d-1", "task": "count to three " * 250})))
+        expected = own or ("lz4" if "lz4" in _compressions(conn) else "pglz")
+        assert query(conn, "SELECT pg_column_compression(task_preview) FROM delegations") == [expected]
+        conn.execute("ALTER TABLE delegations ALTER task_preview SET COMPRESSION default")
+
+
+def _compressions(conn: Connection) -> list[str]:
+    [names] = query(conn, "SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'")
+    return list(names)
 
 
 @pytest.mark.parametrize("name", ["idle_session_timeout", "transaction_timeout"])
