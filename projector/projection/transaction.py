@@ -210,8 +210,9 @@ def _resolve_unavailable(conn: Connection, translated: TranslatedBatch) -> tuple
 
     Also returns the batch's own large rows: activity row id → delegation id.
     """
-    wanted = [each.translation.unavailable_row_id for each in translated.records if each.translation.unavailable_row_id]
-    translated = resolve_unavailable(translated, delegations.read_large_rows(conn, wanted) if wanted else {})
+    wanted = [each.unavailable_row_id for _, each in translated.records if each.unavailable_row_id]
+    if wanted:
+        translated = resolve_unavailable(translated, delegations.read_large_rows(conn, wanted))
     translations = (translation for _, translation in translated.records)
     return translated, {each.large_row_id: each.delegation_id for each in translations if each.large_row_id}
 
