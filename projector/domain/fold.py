@@ -83,17 +83,19 @@ def resolve_unavailable(batch: TranslatedBatch, large_rows: dict[str, str]) -> T
     """
     records: list[TranslatedRecord] = []
     dead_letters = list(batch.dead_letters)
-    for record, translation in batch.records:
+    for each in batch.records:
+        translation = each.translation
         if translation.unavailable_row_id is not None:
             if (delegation_id := large_rows.get(translation.unavailable_row_id)) is None:
                 error = row_never_seen()
-                dead_letters.append(DeadLetter(record, error.reason, error.field))
+                dead_letters.append(DeadLetter(each.record, error.reason, error.field))
                 continue
             if not translation.delegation_id:
                 translation = _with_delegation_id(translation, delegation_id)
+                each = TranslatedRecord(each.record, translation)
         if translation.large_row_id is not None:
             large_rows[translation.large_row_id] = translation.delegation_id
-        records.append(TranslatedRecord(record, translation))
+        records.append(each)
     return TranslatedBatch(records, dead_letters, batch.outcomes)
 
 

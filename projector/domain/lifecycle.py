@@ -6,6 +6,9 @@ from typing import NamedTuple, TypeAlias, assert_never
 from projector.contract.facts import FAILED, IN_FLIGHT, RANK, Heartbeat, Report, Reported, Requested, Status, Verdict
 from projector.domain.outcomes import Outcome
 
+_make = tuple.__new__
+"""Makes a named tuple of all its fields in a third of the time of keywords, and of `_replace`."""
+
 
 class Delegation(NamedTuple):
     """A row of `delegations`, in the table's order of columns."""
@@ -69,21 +72,9 @@ def evolve(before: Row | None, event: Requested | Report) -> Step:
 
 def requested(event: Requested) -> Delegation:
     """The row that a request inserts."""
-    return Delegation(
-        delegation_id=event.delegation_id,
-        caller_id=event.caller_id,
-        callee_id=event.callee_id,
-        task_preview=event.task_preview,
-        status=Status.QUEUED,
-        last_heartbeat=None,
-        deadline=event.deadline,
-        result_preview=None,
-        error_detail=None,
-        retry_count=0,
-        created_at=event.created_at,
-        updated_at=event.created_at,
-        idempotency_key=event.idempotency_key,
-    )
+    delegation_id, caller_id, callee_id, task_preview, idempotency_key, deadline, created_at = event
+    begin = delegation_id, caller_id, callee_id, task_preview, Status.QUEUED, None, deadline
+    return _make(Delegation, (*begin, None, None, 0, created_at, created_at, idempotency_key))
 
 
 def _report(before: Row, event: Reported) -> Step:
@@ -93,13 +84,31 @@ def _report(before: Row, event: Reported) -> Step:
         return Step(before, Outcome.REFUSED)
     if event.status in IN_FLIGHT and RANK[event.status] < RANK[before.status]:
         return Step(before, Outcome.STALE)
-    after = before._replace(
-        status=event.status,
-        updated_at=max(before.updated_at, event.at),
-        result_preview=event.result_preview if event.status is Status.COMPLETED else before.result_preview,
-        error_detail=event.error_detail if event.status in FAILED else before.error_detail,
+    after = _changed(
+        before,
+        event.status,
+        before.last_heartbeat,
+        event.result_preview if event.status is Status.COMPLETED else before.result_preview,
+        event.error_detail if event.status in FAILED else before.error_detail,
+        max(before.updated_at, event.at),
     )
     return Step(after, Outcome.ADVANCED)
+
+
+def _changed(
+    before: Row,
+    status: Status,
+    last_heartbeat: datetime | None,
+    result_preview: str | None,
+    error_detail: str | None,
+    updated_at: datetime,
+) -> Row:
+    """The row with these columns in place of its own."""
+    if isinstance(before, State):
+        return _make(State, (before.delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at))
+    delegation_id, caller, callee, task, _, _, deadline, _, _, retries, created_at, _, key = before
+    begin = delegation_id, caller, callee, task, status, last_heartbeat, deadline
+    return _make(Delegation, (*begin, result_preview, error_detail, retries, created_at, updated_at, key))
 
 
 def _fill(before: Row, event: Reported) -> Step:
@@ -124,4 +133,6 @@ def _heartbeat(before: Row, event: Heartbeat) -> Step:
     last = max(before.last_heartbeat or event.at, event.at)
     if last == before.last_heartbeat and event.at <= before.updated_at:
         return Step(before, Outcome.HEARTBEAT)
-    return Step(before._replace(last_heartbeat=last, updated_at=max(before.updated_at, event.at)), Outcome.HEARTBEAT)
+    updated_at = max(before.updated_at, event.at)
+    after = _changed(before, before.status, last, before.result_preview, before.error_detail, updated_at)
+    return Step(after, Outcome.HEARTBEAT)

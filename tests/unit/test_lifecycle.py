@@ -3,12 +3,12 @@
 import itertools
 
 import pytest
-from builders import at, given, heartbeat, report, request, row
+from builders import at, given, heartbeat, report, request, row, state
 from hypothesis import given as examples
 from hypothesis import strategies as st
 
 from projector.contract.facts import FAILED, IN_FLIGHT, RANK, TERMINAL, Heartbeat, Reported, Requested, Status
-from projector.domain.lifecycle import Delegation, Row, evolve
+from projector.domain.lifecycle import Delegation, Row, State, evolve
 from projector.domain.outcomes import Outcome
 
 # The table of events/README.md, section 4. The product computes it from ranks and sets.
@@ -196,3 +196,15 @@ def test_times_and_terminal_statuses_never_go_back(steps: list[Requested | Repor
 def test_repeated_events_give_the_same_row(steps: list[Requested | Reported | Heartbeat]) -> None:
     once = given(None, request(), *steps, times=1).row
     given(None, request(), *steps, times=3).and_the_row_is(once)
+
+
+@examples(st.lists(events, max_size=8))
+def test_row_that_was_read_changes_like_the_whole_row(steps: list[Requested | Reported | Heartbeat]) -> None:
+    inserted = row(idempotency_key="order-7", retry_count=3)
+    whole: Row | None = inserted
+    read: Row | None = state(inserted)
+    for event in steps:
+        (whole, outcome), (read, outcome_of_read) = evolve(whole, event), evolve(read, event)
+        assert isinstance(read, State)
+        assert outcome_of_read is outcome
+        assert whole == inserted._replace(**read._asdict())
