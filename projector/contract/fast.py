@@ -34,6 +34,9 @@ from projector.contract.unreadable import Unreadable
 _T = TypeVar("_T")
 _NOTHING: JsonObject = {}
 _OPS = ("c", "r", "u")
+_ID_BYTES = fields.ID_BYTES
+_is_usual_time = fields.USUAL_TIME.fullmatch
+_read_time = datetime.fromisoformat
 _make = tuple.__new__
 """Makes a named tuple of all its fields in half the time of its constructor."""
 
@@ -63,7 +66,7 @@ def translate(value: bytes) -> Translation | NoEvent | None:
             return NoEvent.UNRELATED
         translation = _translated(row, updated_at, len(value) <= fields.PREVIEW_BYTES)
         if len(value) > LARGE_ROW_BYTES and is_large(row):
-            return translation._replace(large_row_id=_uuid(row.get("id")))
+            return _make(Translation, (*translation[:-1], _uuid(row.get("id"))))
         return translation
     except _REFUSALS:
         return None
@@ -109,7 +112,7 @@ def _translated(row: JsonObject, updated_at: datetime | None, is_short: bool) ->
     at = updated_at or _time(row.get("created_at"))
     if method == "heartbeat":
         delegation_id = _present(_requested_id(row))
-        return _make(Translation, (delegation_id, None, Heartbeat(delegation_id, at), None, None))
+        return _make(Translation, (delegation_id, None, _make(Heartbeat, (delegation_id, at)), None, None))
     if method != "delegate_result":
         raise _Unusual
     response = _body(row.get("response_body"))
@@ -147,7 +150,8 @@ def _delegate(row: JsonObject, updated_at: datetime | None, is_short: bool) -> T
 
 def _report(row: JsonObject, delegation_id: str, at: datetime, response: JsonObject | None, is_short: bool) -> Reported:
     """`response` is None if the body was not read yet: few statuses use it."""
-    status = STATUS_OF_ROW.get(_text(row.get("status")))
+    column = row.get("status")
+    status = STATUS_OF_ROW.get(column) if type(column) is str else None
     if status is None:
         raise _Unusual
     result = error = None
@@ -172,19 +176,20 @@ def _body(column: object) -> JsonObject:
 
 def _identifier(value: object) -> str | None:
     """A text that needs no check beyond these; None for null and the empty text."""
-    if value is None or value == "":
+    if value is None:
         return None
-    text = _text(value)
-    if len(text) <= fields.ID_BYTES and text.isascii() and "\0" not in text:
-        return text
-    raise _Unusual
+    # The checks of `_text` are written out here and in `_preview`: a call takes longer than they do.
+    if type(value) is not str or value == UNAVAILABLE_VALUE:
+        raise _Unusual
+    if len(value) > _ID_BYTES or not value.isascii() or "\0" in value:
+        raise _Unusual
+    return value or None
 
 
 def _preview(value: object, is_short: bool) -> str | None:
-    if value is None or value == "":
-        return None
-    text = _text(value)
-    return text if is_short and "\0" not in text else fields.preview(text, "")
+    if is_short and type(value) is str and "\0" not in value and value != UNAVAILABLE_VALUE:
+        return value or None
+    return None if value is None else fields.preview(_text(value), "")
 
 
 def _text(value: object) -> str:
@@ -200,8 +205,8 @@ def _uuid(value: object) -> str:
 
 
 def _time(value: object) -> datetime:
-    if type(value) is str and fields.USUAL_TIME.fullmatch(value):
-        return datetime.fromisoformat(value)
+    if type(value) is str and _is_usual_time(value):
+        return _read_time(value)
     return _present(fields.time(value, ""))
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from odd_records import OddRecords
 from recorded import RECORDINGS
-from rows import CALLER, delegate, updated
+from rows import CALLER, UNAVAILABLE_VALUE, delegate, updated
 from strategies import COLUMNS, MADE_VALUES, real_values, tampered, values, wrapped, written
 
 from benchmarks.recording import generate
@@ -49,6 +49,12 @@ def test_rows_with_odd_columns_in_every_envelope(row: dict[str, Any], odd: dict[
     name = data.draw(st.sampled_from(["request_body", "response_body", "summary"]))
     envelope = ENVELOPES[data.draw(st.sampled_from(sorted(ENVELOPES)))]
     agree(written(envelope(row | {name: body} | odd)))
+
+
+@pytest.mark.parametrize("envelope", ENVELOPES)
+def test_each_column_that_a_change_feed_left_out(envelope: str) -> None:
+    for row, column in itertools.product(ROWS, COLUMNS):
+        agree(written(ENVELOPES[envelope](row | {column: UNAVAILABLE_VALUE})))
 
 
 @MANY
