@@ -116,7 +116,7 @@ class Decoder:
         self._partition = partition
         if _compiled is None:
             _log_once()
-        self._zstd = ZstdDecompressor()
+        self._zstd: ZstdDecompressor | None = None
 
     def records(self, batch: Batch) -> list[FetchedRecord]:
         """All records of a batch, in order. Raises CorruptRecordError or UnsupportedCodecError."""
@@ -156,7 +156,8 @@ class Decoder:
         return b"".join((header, self._decompress(codec, records)))
 
     def _decompress(self, codec: int, records: memoryview) -> Any:
-        if codec == _ZSTD:  # the client's function makes a decompressor per batch
+        if codec == _ZSTD:  # the client's function makes a decompressor per batch, which takes longer than a small one
+            self._zstd = self._zstd or ZstdDecompressor()
             return self._zstd.decompressobj(read_across_frames=True).decompress(records)
         if codec not in _CODECS:
             raise UnsupportedCodecError(f"codec {codec} of the batch is unknown")
