@@ -21,10 +21,9 @@ from benchmarks.stopwatch import Stopwatch
 from projector.contract import fast, translate
 from projector.kafka.consumer import GroupConsumer
 from projector.process.memory import tune_memory
-from projector.projection import transaction
+from projector.projection import gathering, transaction
 from projector.projection.transaction import PendingBatch
 from projector.settings import load
-from projector.worker import loop
 from projector.worker.loop import Worker
 
 COMPLETE = "complete translation"
@@ -123,7 +122,7 @@ def time_all(watch: Stopwatch) -> None:
     """Time the functions of a member; raises AttributeError if one of them was renamed."""
     watch.time(GroupConsumer, "poll", "poll", row_if_empty="waiting for records")
     time_translation(watch)
-    watch.time(loop, "translate_batch", "translate")
+    watch.time(gathering, "translate_each", "translate")
     for name in ("_resolve_unavailable", "_read_working_set"):
         watch.time(transaction, name, "read rows")
     watch.time(transaction, "send_batch", "fold")

@@ -21,7 +21,7 @@ from projector.postgres import connection, delegations, positions
 from projector.postgres.connection import Connection
 from projector.postgres.positions import Claim
 from projector.postgres.write_batch import prepare
-from projector.projection.batch import batches
+from projector.projection.batch import by_partition, cut
 from projector.projection.transaction import project
 from projector.rebuild import reconcile, shadow
 from projector.rebuild.comparison import Options
@@ -120,7 +120,7 @@ class Log:
         return self
 
     def write(self, polled: Sequence[Polled]) -> None:
-        for batch in batches(polled, BatchLimits()):
+        for batch in cut(by_partition(polled), BatchLimits()):
             project(self.conn, batch.records, Fence(self._token, batch.moves))
 
     # --- verify and rebuild

@@ -50,6 +50,25 @@ class TranslatedRecord(NamedTuple):
     translation: Translation
 
 
+class Passed(NamedTuple):
+    """A record without an event: its coordinates and how it ends. Its value is not kept."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int | None
+    outcome: Outcome
+
+    @property
+    def record(self) -> "Passed":
+        """The coordinates, as those of the other kinds of `Entry`."""
+        return self
+
+
+Entry = TranslatedRecord | DeadLetter | Passed
+"""A record after its translation. What may still be refused keeps its record whole."""
+
+
 class TranslatedBatch(NamedTuple):
     """A translated batch: records with events in their order, dead letters, and outcomes of the other records."""
 
@@ -58,22 +77,41 @@ class TranslatedBatch(NamedTuple):
     outcomes: Counter[Outcome]
 
 
-def translate_batch(records: Iterable[Record]) -> TranslatedBatch:
-    """Translate a batch. A record that cannot be read becomes a dead letter and does not affect the others."""
-    translated: list[TranslatedRecord] = []
-    dead_letters: list[DeadLetter] = []
-    outcomes: Counter[Outcome] = Counter()
+def translate_each(records: Iterable[Record]) -> list[Entry]:
+    """Translate records. One that cannot be read becomes a dead letter and does not affect the others."""
+    entries: list[Entry] = []
     for record in records:
         try:
             translation = translate(record)
         except Unreadable as error:
-            dead_letters.append(DeadLetter(record, error.reason, error.field))
+            entries.append(DeadLetter(record, error.reason, error.field))
         else:
             if isinstance(translation, Translation):
-                translated.append(TranslatedRecord(record, translation))
+                entries.append(TranslatedRecord(record, translation))
             else:
-                outcomes[_OUTCOMES[translation]] += 1
+                place = record.topic, record.partition, record.offset, record.timestamp
+                entries.append(Passed(*place, _OUTCOMES[translation]))
+    return entries
+
+
+def by_kind(entries: Iterable[Entry]) -> TranslatedBatch:
+    """Sort translated records by their kind."""
+    translated: list[TranslatedRecord] = []
+    dead_letters: list[DeadLetter] = []
+    outcomes: Counter[Outcome] = Counter()
+    for entry in entries:
+        if isinstance(entry, Passed):
+            outcomes[entry.outcome] += 1
+        elif isinstance(entry, TranslatedRecord):
+            translated.append(entry)
+        else:
+            dead_letters.append(entry)
     return TranslatedBatch(translated, dead_letters, outcomes)
+
+
+def translate_batch(records: Iterable[Record]) -> TranslatedBatch:
+    """Translate records, and sort them by their kind."""
+    return by_kind(translate_each(records))
 
 
 def resolve_unavailable(batch: TranslatedBatch, large_rows: dict[str, str]) -> TranslatedBatch:

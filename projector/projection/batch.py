@@ -1,4 +1,4 @@
-"""Batches: records cut into chunks that one transaction can hold, with the moves of the positions they pass."""
+"""Records cut into chunks that one transaction can hold, with the moves of the positions they pass."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
@@ -12,32 +12,33 @@ from projector.projection.limits import Limits
 R = TypeVar("R", bound=Record)
 
 
-class Batch(NamedTuple):
+class Chunk(NamedTuple):
     """Records for one transaction, in the order of each partition, and the moves of the positions."""
 
     records: list[Record]
     moves: list[Move]
 
 
-def batches(polled: Sequence[Polled], limits: Limits) -> Iterator[Batch]:
-    """Cut the polled records of a topic into batches, one partition after the other."""
+def by_partition(polled: Sequence[Polled]) -> Merged:
+    """What a poll returned, one partition after the other."""
     parts = sorted(polled, key=lambda part: part.partition)
-    return merged_batches(Merged([record for part in parts for record in part.records], parts), limits)
+    return Merged([record for part in parts for record in part.records], parts)
 
 
-def merged_batches(merged: Merged, limits: Limits) -> Iterator[Batch]:
-    """Cut records of several partitions into batches, in their order.
+def cut(merged: Merged, limits: Limits, *, records: int = 0, size: int = 0) -> Iterator[Chunk]:
+    """Cut records of several partitions into chunks, in their order.
 
-    The first batch also has the moves of the partitions that advanced without records.
+    The first chunk goes to a transaction that has this number of `records` and this `size` in bytes already: it is
+    smaller, or empty. It also has the moves of the partitions that advanced without records.
     """
     left: dict[int, Polled] = {}
     for part in merged.parts:
         first = left.get(part.partition, part)
         left[part.partition] = first._replace(records=part.records or first.records, next_offset=part.next_offset)
-    for records in chunks(merged.records, limits):
-        yield Batch(records, list(_moves(left, {record.partition: record for record in records})))
+    for chunk in chunks(merged.records, limits, before=records, size=size):
+        yield Chunk(chunk, list(_moves(left, {record.partition: record for record in chunk})))
     if moves := list(_moves(left, {})):
-        yield Batch([], moves)
+        yield Chunk([], moves)
 
 
 def _moves(left: dict[int, Polled], last: Mapping[int, Record]) -> Iterator[Move]:
@@ -58,15 +59,19 @@ def _moves(left: dict[int, Polled], last: Mapping[int, Record]) -> Iterator[Move
             )
 
 
-def chunks(records: Iterable[R], limits: Limits) -> Iterator[list[R]]:
-    """Cut records into lists within the limits of that moment. A single record may be larger than `batch_bytes`."""
+def chunks(records: Iterable[R], limits: Limits, *, before: int = 0, size: int = 0) -> Iterator[list[R]]:
+    """Cut records into lists within the limits of that moment. A single record may be larger than `batch_bytes`.
+
+    The first list follows `before` records of `size` bytes. It is empty if none fits beside them.
+    """
     chunk: list[R] = []
-    size, max_records, max_bytes = 0, limits.batch_records, limits.batch_bytes
+    max_records, max_bytes = limits.batch_records, limits.batch_bytes
     for record in records:
         record_bytes = len(record.value or b"")
-        if chunk and (len(chunk) >= max_records or size + record_bytes > max_bytes):
+        number = before + len(chunk)
+        if number and (number >= max_records or size + record_bytes > max_bytes):
             yield chunk
-            chunk, size, max_records, max_bytes = [], 0, limits.batch_records, limits.batch_bytes
+            chunk, before, size, max_records, max_bytes = [], 0, 0, limits.batch_records, limits.batch_bytes
         chunk.append(record)
         size += record_bytes
     if chunk:

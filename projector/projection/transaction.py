@@ -8,7 +8,16 @@ from typing import NamedTuple, TypeVar
 
 from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
-from projector.domain.fold import DeadLetter, TranslatedBatch, WorkingSet, resolve_unavailable, translate_batch
+from projector.domain.fold import (
+    DeadLetter,
+    Entry,
+    Passed,
+    TranslatedBatch,
+    WorkingSet,
+    by_kind,
+    resolve_unavailable,
+    translate_each,
+)
 from projector.domain.outcomes import Outcome
 from projector.domain.positions import Fence, Move
 from projector.errors import BatchUnfinished, RecordTooSlow, StatementTimeout, Unwritable, WriteConflict
@@ -40,7 +49,7 @@ def project(
     record is too slow, DatabaseUnavailable if Postgres is unavailable, or if other writers change the rows too often.
     What was not written before that is not written at all.
     """
-    return PendingBatch(conn, records, translate_batch(records), fence, limits=limits).wait()
+    return PendingBatch(conn, translate_each(records), fence, limits=limits).wait()
 
 
 class PendingBatch:
@@ -55,27 +64,26 @@ class PendingBatch:
     def __init__(
         self,
         conn: Connection,
-        records: Sequence[Record],
-        translated: TranslatedBatch,
+        entries: Sequence[Entry],
         fence: Fence | None = None,
         *,
         limits: AdaptiveLimits | None = None,
         until: float = math.inf,
     ) -> None:
-        self.records = records
+        self.entries = entries
         self.limits = limits or AdaptiveLimits()
         self.moves = fence.moves if fence else ()
         self.outcomes: Outcomes = Counter()
         self.dead_letters: list[DeadLetter] = []
         self._conn = conn
-        self._translated = translated
+        self._translated = by_kind(entries)
         self._fence = fence
         self._began_at = time.monotonic()
         self._until = until
         self._slow_read: str | None = None
         self._write: PendingWrite | None = None
         try:
-            self._write = send_batch(conn, translated, fence)
+            self._write = send_batch(conn, self._translated, fence)
         except StatementTimeout as error:
             self._slow_read = str(error)  # `wait` halves the batch
         except (Unwritable, WriteConflict):  # `wait` tries again and handles it
@@ -93,16 +101,16 @@ class PendingBatch:
         except Unwritable as error:
             self._split(error)
         except WriteConflict:
-            if len(self.records) < 2:
+            if len(self.entries) < 2:
                 raise
             self._halve("other writers change its rows")  # fewer rows mean fewer other writers of the same rows
         except StatementTimeout as error:
-            if len(self.records) < 2:
-                raise of_one(self.records, error) from error
-            self.limits.too_slow(len(self.records), str(error))
+            if len(self.entries) < 2:
+                raise of_one([entry.record for entry in self.entries], error) from error
+            self.limits.too_slow(len(self.entries), str(error))
             self._halve(str(error))
         else:
-            self.limits.written(len(self.records))
+            self.limits.written(len(self.entries))
         return self.outcomes
 
     def _attempt(self) -> None:
@@ -116,27 +124,29 @@ class PendingBatch:
 
     def _split(self, error: Unwritable) -> None:
         """Halve the batch until the record that Postgres refuses is alone. Keep that one as a dead letter."""
-        if len(self.records) > 1:
+        if len(self.entries) > 1:
             self._halve(str(error))
-        elif self.records:
-            self._write_part((), refused(self.records, str(error)), self._fence)
-        else:
+            return
+        records = [entry.record for entry in self.entries if not isinstance(entry, Passed)]
+        if not records:
             raise error
+        self._translated = refused(records, str(error))
+        with_retries(self._attempt, self._until)
 
     def _halve(self, reason: str) -> None:
         """Write the first half, and the rest in parts as large as the limits allow by then."""
-        rest, fence, size = self.records, self._fence, len(self.records) // 2
+        rest, fence, size = self.entries, self._fence, len(self.entries) // 2
         while rest:
             if time.monotonic() > self._until:
-                self.limits.too_slow(len(self.records), reason)
-                raise BatchUnfinished(f"a batch of {len(self.records)} records needs more time: {reason}")
+                self.limits.too_slow(len(self.entries), reason)
+                raise BatchUnfinished(f"a batch of {len(self.entries)} records needs more time: {reason}")
             head, rest = rest[:size], rest[size:]
             first, fence = _split_fence(fence, head) if fence and rest else (fence, None)
-            self._write_part(head, translate_batch(head), first)
+            self._write_part(head, first)
             size = self.limits.batch_records
 
-    def _write_part(self, records: Sequence[Record], translated: TranslatedBatch, fence: Fence | None) -> None:
-        part = PendingBatch(self._conn, records, translated, fence, limits=self.limits, until=self._until)
+    def _write_part(self, entries: Sequence[Entry], fence: Fence | None) -> None:
+        part = PendingBatch(self._conn, entries, fence, limits=self.limits, until=self._until)
         try:
             part.wait()
         finally:
@@ -156,14 +166,14 @@ def with_retries(attempt: Callable[[], T], until: float = math.inf) -> T:
                 raise WriteConflict(f"gave up after {counted(tries, 'try', 'tries')}: {error}") from error
 
 
-def of_one(places: Sequence[Record | LetterKey], error: StatementTimeout) -> StatementTimeout:
+def of_one(places: Sequence[Record | Passed | LetterKey], error: StatementTimeout) -> StatementTimeout:
     """The error for a batch that cannot be halved. It has one record, or it only moves positions."""
     return next((RecordTooSlow(each.topic, each.partition, each.offset, str(error)) for each in places), error)
 
 
-def _split_fence(fence: Fence, head: Sequence[Record]) -> tuple[Fence, Fence]:
+def _split_fence(fence: Fence, head: Sequence[Entry]) -> tuple[Fence, Fence]:
     """The fence for `head`, and the fence for the records after it."""
-    reached = {(record.topic, record.partition): record for record in head}
+    reached = {(entry.record.topic, entry.record.partition): entry.record for entry in head}
     first, second = [], []
     for move in fence.moves:
         last = reached.get((move.topic, move.partition))

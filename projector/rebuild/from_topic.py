@@ -191,7 +191,7 @@ class FromTopic:
         for merged in self.topic.read_merged(ranges, before=before, silent_seconds=silent_seconds):
             if self._missing.note(merged.parts):
                 shadow.store_holes(into.conn, self._missing.ends)
-            into.project_merged(merged)
+            into.add(merged)
 
 
 def _shifted(at: datetime, by: timedelta) -> datetime:

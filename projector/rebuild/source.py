@@ -1,22 +1,21 @@
 """What a rebuild needs of its source (`RebuildSource`), and how it folds records into the shadow."""
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from projector.contract.envelope import Record
-from projector.contract.facts import Translation
 from projector.domain.clocks import CLOCKS_DIFFER_BY
-from projector.domain.fold import TranslatedBatch, TranslatedRecord, translate_batch
+from projector.domain.fold import DeadLetter, Entry, TranslatedRecord, by_kind, translate_each
 from projector.domain.merge import Merged
 from projector.domain.positions import Fence, Move, log_gap
 from projector.kafka.reader import TopicReader
 from projector.postgres import delegations, positions
 from projector.postgres.connection import Connection
-from projector.projection.batch import chunks, merged_batches
+from projector.projection.batch import chunks
+from projector.projection.gathering import Batch, Gathering
 from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import PendingBatch
 from projector.rebuild import order, repair
@@ -42,6 +41,7 @@ class ShadowProjector:
         progress: Callable[[int, int], object] = lambda done, total: None,
     ) -> None:
         self._conn = conn
+        self._gathering = Gathering()
         self._pending: PendingBatch | None = None
         self.token = token
         self.limits = AdaptiveLimits(limits)
@@ -57,37 +57,41 @@ class ShadowProjector:
 
     @property
     def conn(self) -> Connection:
-        """The connection to the shadow, after the pending batch is written: until then it must not be used."""
+        """The connection to the shadow, after all batches are written: until then it must not be used."""
         self.finish()
         return self._conn
 
     def finish(self) -> None:
-        """Wait until the pending batch is written."""
+        """Write all records that were added, and wait for that. After an error, they are to be read again."""
+        for batch in self._gathering.take():
+            self.project(batch)
         pending, self._pending = self._pending, None
         if pending is not None:
-            pending.wait()
+            try:
+                pending.wait()
+            except BaseException:
+                self._gathering = Gathering()
+                raise
 
-    def project(self, records: Sequence[Record], moves: Sequence[Move]) -> None:
-        """Project a batch and move the shadow's positions. The batch is written after the next `finish`."""
-        read = len(records)
-        batch = translate_batch(records)
+    def add(self, merged: Merged) -> None:
+        """Project records, in merged order. They are written after the next `finish` at the latest."""
+        for batch in self._gathering.add(merged, self.limits):
+            self.project(batch)
+
+    def project(self, batch: Batch) -> None:
+        """Project a batch and move the shadow's positions, after the pending batch is written."""
+        entries = batch.entries
         if self.reads_order:
-            order.add_facts(self.conn, batch)
+            order.add_facts(self.conn, by_kind(entries))
         if self.sample is not None:
-            self.unreadable += len(batch.dead_letters)
-            kept = [each for each in batch.records if _may_change_sample(each.translation, self.sample)]
-            batch = TranslatedBatch(kept, [], Counter())
-            records = [each.record for each in batch.records]
-        self._pending = PendingBatch(self.conn, records, batch, Fence(self.token, moves), limits=self.limits)
+            self.unreadable += sum(isinstance(each, DeadLetter) for each in entries)
+            entries = [each for each in entries if _may_change(self.sample, each)]
+        fence = Fence(self.token, batch.moves)
+        self._pending = PendingBatch(self.conn, entries, fence, limits=batch.limits)
         if self.touched is not None:
-            self.touched.update(self._ids(batch.records))
-        self.records += read
+            self.touched.update(self._ids(each for each in entries if isinstance(each, TranslatedRecord)))
+        self.records += len(batch.entries)
         self._progress(self.records, self.total)
-
-    def project_merged(self, merged: Merged) -> None:
-        """Project the records of a poll, in merged order."""
-        for batch in merged_batches(merged, self.limits):
-            self.project(batch.records, batch.moves)
 
     def _ids(self, records: Iterable[TranslatedRecord]) -> set[str]:
         """The delegations that these records are about. Large rows are read after the pending batch is written."""
@@ -99,8 +103,11 @@ class ShadowProjector:
         return {each for each in ids if self.sample is None or self.sample(each)}
 
 
-def _may_change_sample(event: Translation, sample: Callable[[str], bool]) -> bool:
-    """Whether an event may change a delegation of the sample."""
+def _may_change(sample: Callable[[str], bool], entry: Entry) -> bool:
+    """Whether a record may change a delegation of the sample."""
+    if not isinstance(entry, TranslatedRecord):
+        return False
+    event = entry.translation
     if not event.delegation_id or event.large_row_id:  # an update without its body may be about any large row
         return True
     if sample(event.delegation_id):
@@ -209,7 +216,7 @@ def _ms_before(at: datetime, span: timedelta) -> int:
 def fold_lines(into: ShadowProjector, topic: str, lines: Iterable[Record], done: int) -> None:
     """Fold records without offsets. The shadow's position is the number of records, and it is at `done` now."""
     for piece in chunks(lines, into.limits):
-        into.project(piece, [Move(topic, 0, done, done + len(piece))])
+        into.project(Batch(translate_each(piece), [Move(topic, 0, done, done + len(piece))], into.limits))
         done += len(piece)
 
 

@@ -3,7 +3,6 @@
 import logging
 import time
 
-from projector.domain.fold import translate_batch
 from projector.domain.positions import Fence, Polled
 from projector.errors import (
     BatchUnfinished,
@@ -18,16 +17,15 @@ from projector.postgres.connection import Connection
 from projector.process.backoff import Backoff
 from projector.process.memory import tune_memory
 from projector.process.shutdown import Shutdown
-from projector.projection.batch import Batch
-from projector.projection.limits import AdaptiveLimits
+from projector.projection.gathering import Batch
 from projector.projection.transaction import Outcomes, PendingBatch
 from projector.settings import Settings
+from projector.worker.batches import Batches
 from projector.worker.database import Database
 from projector.worker.health import Health, StallDetector, Summary
 from projector.worker.open_transactions import OpenTransactions
 from projector.worker.outages import Brokers, Outages
 from projector.worker.partitions import Partitions
-from projector.worker.slow_records import SlowRecords
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +49,7 @@ class Worker:
         self._stalls = StallDetector(settings.stalled_after_seconds)
         self._open_transactions = OpenTransactions(settings)
         self._brokers = Brokers()
-        self._slow_records = SlowRecords()
-        self._limits = AdaptiveLimits(settings)
+        self._batches = Batches(self.consumer, settings)
         self._database = Database(settings)
         self._kafka = Backoff()
         self._pending: PendingBatch | None = None
@@ -103,7 +100,7 @@ class Worker:
             self._outages.begin("Kafka", error)
         except RecordTooSlow as error:
             self._drop_polled()
-            self.partitions.delay([error.partition], self._slow_records.add(error, self._limits))
+            self.partitions.delay([error.partition], self._batches.slow_records.add(error, self._batches.limits))
         except DatabaseUnavailable as error:
             self._drop_polled()
             self._database.lost()
@@ -154,7 +151,7 @@ class Worker:
     # --- one round in the group
 
     def _poll(self) -> None:
-        polled = self.consumer.poll(wait=self._pending is None)
+        polled = self.consumer.poll(wait=not self._batches.is_growing and self._pending is None)
         if time.monotonic() >= self._tick_at:
             polled += self.consumer.advanced_without_records()
         self._outages.end("Kafka")
@@ -170,22 +167,21 @@ class Worker:
     def _project(self, conn: Connection, polled: list[Polled]) -> None:
         until = time.monotonic() + self._poll_within_seconds
         self._summary.missing.note(polled)
-        for batch, limits in self._slow_records.batches(polled, self._limits):
+        for batch in self._batches.add(polled):
             if self.shutdown.requested:
                 return
             if time.monotonic() > until:
                 # The database is slow. The rest is read again, after a poll that keeps us in the group.
                 self.consumer.pause_all()
                 return
-            self._send(conn, batch, limits, until)
+            self._send(conn, batch, until)
 
-    def _send(self, conn: Connection, batch: Batch, limits: AdaptiveLimits, until: float) -> None:
-        translated = translate_batch(batch.records)
+    def _send(self, conn: Connection, batch: Batch, until: float) -> None:
         self._finish_pending()
         self._claim_and_tick(conn)
         fence = Fence(self.partitions.token, batch.moves)
-        self._pending = PendingBatch(conn, batch.records, translated, fence, limits=limits, until=until)
-        if len(batch.records) < _READ_AHEAD_RECORDS:
+        self._pending = PendingBatch(conn, batch.entries, fence, limits=batch.limits, until=until)
+        if len(batch.entries) < _READ_AHEAD_RECORDS:
             self._finish_pending()
 
     def _finish_pending(self) -> None:
@@ -199,7 +195,7 @@ class Worker:
             self._summary.outcomes.update(pending.outcomes)
             self._summary.dead_letters.log(pending.dead_letters)
             if pending.seconds > self._poll_within_seconds:
-                pending.limits.too_slow(len(pending.records), f"a batch took {pending.seconds:.0f} seconds")
+                pending.limits.too_slow(len(pending.entries), f"a batch took {pending.seconds:.0f} seconds")
         self.partitions.wrote(pending.moves)
         self._database.wrote()
 
@@ -207,6 +203,7 @@ class Worker:
         """Drop what was polled and is not written. The next claim reads from the position what is."""
         self.consumer.pause_all()
         self._stalls.reset()
+        self._batches.drop()
         self._pending = None
 
     def _claim_and_tick(self, conn: Connection) -> None:
@@ -240,9 +237,9 @@ class Worker:
                 raise BrokerUnavailable(f"partition {partition} makes no progress at offset {offset} of {held.end}")
 
     def _report(self) -> None:
-        self._slow_records.note_positions(self.partitions.written)
+        self._batches.slow_records.note_positions(self.partitions.written)
         assigned = {*self.consumer.active, *self.consumer.unclaimed}
-        problems = self._slow_records.sentences(assigned)
+        problems = self._batches.slow_records.sentences(assigned)
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             problems.append("Kafka does not answer the group's commits")
         state = "projecting" if self.consumer.active else "waiting for partitions"

@@ -7,7 +7,6 @@ from typing import NamedTuple
 from projector.domain.positions import Polled
 from projector.errors import RecordTooSlow
 from projector.process.backoff import Backoff
-from projector.projection.batch import Batch, batches
 from projector.projection.limits import AdaptiveLimits
 
 log = logging.getLogger(__name__)
@@ -37,14 +36,12 @@ class SlowRecords:
         log.warning("a record is too slow, its partition waits", extra={**fields, "next_try_seconds": round(seconds)})
         return seconds
 
-    def batches(self, polled: Sequence[Polled], limits: AdaptiveLimits) -> Iterator[tuple[Batch, AdaptiveLimits]]:
-        """Cut the polled records into batches. A partition with a slow record comes last, with that record alone."""
-        for batch in batches([part for part in polled if part.partition not in self._found], limits):
-            yield batch, limits
+    def apart(self, polled: Sequence[Polled], limits: AdaptiveLimits) -> Iterator[tuple[list[Polled], AdaptiveLimits]]:
+        """What was polled, with the limits of its batches. A partition with a slow record comes last, by itself."""
+        yield [part for part in polled if part.partition not in self._found], limits
         for part in polled:
             if slow := self._found.get(part.partition):
-                for batch in batches([part], slow.limits):
-                    yield batch, slow.limits
+                yield [part], slow.limits
 
     def note_positions(self, positions: Mapping[int, int]) -> None:
         """Forget the records that these positions (partition → next offset) have passed, of whichever member."""

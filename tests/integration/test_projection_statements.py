@@ -9,7 +9,7 @@ from cluster import wait_until
 from projecting import claim_partition, connected, fence, position, query, view_rows
 from rows import answer, delegate
 
-from projector.domain.fold import translate_batch
+from projector.domain.fold import translate_each
 from projector.errors import Fenced
 from projector.postgres import write_batch
 from projector.postgres.connection import Connection
@@ -75,7 +75,7 @@ def test_fenced_batch_does_not_wait_for_parking(
 
 def test_batch_is_committed_before_wait_is_called(session: Connection, database_url: str) -> None:
     records = log(delegate(0), b"garbage", answer(2, "completed", of="d-9"))
-    pending = PendingBatch(session, records, translate_batch(records), fence(claim_partition(session), (0, 0, 3)))
+    pending = PendingBatch(session, translate_each(records), fence(claim_partition(session), (0, 0, 3)))
     with connected(database_url) as other:
         wait_until(lambda: position(other) == 3, "the position of the batch")
         assert len(view_rows(other)) == 1
@@ -85,7 +85,7 @@ def test_batch_is_committed_before_wait_is_called(session: Connection, database_
 def test_refused_batch_is_split_when_wait_is_called(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_one CHECK (delegation_id <> 'd-1')")
     records = log(delegate(0), delegate(1, request_body={"delegation_id": "d-2", "task": "count"}))
-    pending = PendingBatch(session, records, translate_batch(records), fence(claim_partition(session), (0, 0, 2)))
+    pending = PendingBatch(session, translate_each(records), fence(claim_partition(session), (0, 0, 2)))
     assert pending.wait() == {"inserted": 1, "dead_letter": 1}
     [reason] = query(session, "SELECT reason FROM dead_letters")
     assert "no_one" in reason

@@ -10,8 +10,9 @@ from reconciling import At, Log, change, plant, request
 from rows import UNAVAILABLE_VALUE, answer, heartbeat, updated
 
 from projector.contract.envelope import Record
-from projector.domain.fold import TranslatedBatch, translate_batch
+from projector.domain.fold import Entry, translate_each
 from projector.domain.positions import LogRange
+from projector.projection import gathering
 from projector.rebuild import candidates, source
 from projector.rebuild.drift import Classification
 from projector.rebuild.from_recordings import FromRecordings
@@ -164,11 +165,12 @@ def test_later_records_do_not_widen_the_sample(many: Log) -> None:
 def test_sample_translates_each_record_once(many: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     translated: list[int] = []
 
-    def counted(records: Sequence[Record]) -> TranslatedBatch:
+    def counted(records: Sequence[Record]) -> list[Entry]:
         translated.append(len(records))
-        return translate_batch(records)
+        return translate_each(records)
 
-    monkeypatch.setattr(source, "translate_batch", counted)
+    for owner in (source, gathering):
+        monkeypatch.setattr(owner, "translate_each", counted)
     tail = [answer(20, "completed", of=f"s-{n:02}") for n in range(100)]
     report = many.reconcile(sample=20, progress=At(lambda: many.produce(*tail).project(), "checking again")).report
     assert sum(translated) == report.totals.records == 307

@@ -15,7 +15,7 @@ from rows import CALLER, answer, delegate
 from slow_writes import slow_down_inserts, slow_down_row, speed_up
 from stored_dead_letters import letter, remaining, request, statuses, store
 
-from projector.domain.fold import translate_batch
+from projector.domain.fold import translate_each
 from projector.errors import BatchUnfinished, RecordTooSlow, StatementTimeout
 from projector.postgres import connection, delegations, write_batch
 from projector.postgres.connection import Connection
@@ -88,7 +88,7 @@ def test_batch_whose_reads_are_slow_is_halved(session: Connection, monkeypatch: 
 def test_single_slow_record_is_named_and_kept(session: Connection, database_url: str) -> None:
     slow_down_row(database_url, "d-2")
     token, batch = claim_partition(session), requests(4)
-    pending = PendingBatch(session, batch, translate_batch(batch), fence(token, (0, 0, 4)))
+    pending = PendingBatch(session, translate_each(batch), fence(token, (0, 0, 4)))
     with pytest.raises(RecordTooSlow) as raised:
         pending.wait()
     sentence = "offset 2 of partition 0 of topic activity-log within PROJECTOR_STATEMENT_TIMEOUT_MS"
@@ -104,7 +104,7 @@ def test_member_polls_before_a_batch_is_halved_for_long(session: Connection, dat
     slow_down_inserts(database_url, of_more_than=WRITABLE)
     token, batch, limits = claim_partition(session), requests(), AdaptiveLimits()
     pending = PendingBatch(
-        session, batch, translate_batch(batch), fence(token, (0, 0, RECORDS)), limits=limits, until=time.monotonic()
+        session, translate_each(batch), fence(token, (0, 0, RECORDS)), limits=limits, until=time.monotonic()
     )
     with pytest.raises(BatchUnfinished, match="20 records"):
         pending.wait()

@@ -8,7 +8,7 @@ from builders import log, record
 from projecting import claim_partition, connected, dead_letters, fence, query
 from rows import delegate, heartbeat
 
-from projector.domain.fold import translate_batch
+from projector.domain.fold import translate_each
 from projector.domain.positions import Fence
 from projector.errors import Fenced, Unavailable
 from projector.postgres.connection import Connection
@@ -24,7 +24,7 @@ def session(database_url: str) -> Iterator[Connection]:
 
 
 def pending(conn: Connection, *records: RecordedRecord, fence: Fence | None = None) -> PendingBatch:
-    return PendingBatch(conn, records, translate_batch(records), fence)
+    return PendingBatch(conn, translate_each(records), fence)
 
 
 def request(number: int, task: str = "fine") -> dict[str, object]:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from projector.domain.positions import Move, Polled
-from projector.projection.batch import Batch, batches
+from projector.projection import batch as cutting
+from projector.projection.batch import Chunk, by_partition
 from projector.recordings.file import RecordedRecord
 from projector.settings import BatchLimits
 
@@ -21,8 +22,8 @@ def polled(partition: int, start: int, *offsets: int, next_offset: int | None = 
     return Polled("activity-log", partition, start, [record(partition, offset, size) for offset in offsets], end)
 
 
-def cut(*parts: Polled, max_records: int = 100, max_bytes: int = 100) -> list[Batch]:
-    return list(batches(parts, BatchLimits(batch_records=max_records, batch_bytes=max_bytes)))
+def cut(*parts: Polled, max_records: int = 100, max_bytes: int = 100) -> list[Chunk]:
+    return list(cutting.cut(by_partition(parts), BatchLimits(batch_records=max_records, batch_bytes=max_bytes)))
 
 
 def move(partition: int, start: int, next_offset: int, second: int | None = None) -> Move:

@@ -10,8 +10,7 @@ from benchmarks.profile import COMPLETE, REST, ROWS, time_all, time_translation
 from benchmarks.stopwatch import Stopwatch
 from projector.contract import fast, translate
 from projector.kafka.consumer import GroupConsumer
-from projector.projection import transaction
-from projector.worker import loop
+from projector.projection import gathering, transaction
 
 
 def test_time_is_charged_to_innermost_function() -> None:
@@ -63,7 +62,7 @@ def test_failures_and_empty_results_are_charged() -> None:
 
 
 def test_timers_charge_exactly_the_known_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    for owner in (transaction, loop, fast, translate, GroupConsumer, transaction.PendingBatch):
+    for owner in (transaction, gathering, fast, translate, GroupConsumer, transaction.PendingBatch):
         for name, value in list(vars(owner).items()):
             if callable(value):
                 monkeypatch.setattr(owner, name, value)  # restored after the test

@@ -21,19 +21,20 @@ def polled(partition: int, *offsets: int) -> Polled:
     return Polled("activity-log", partition, offsets[0], records, offsets[-1] + 1)
 
 
-def cut(slow: SlowRecords, *parts: Polled) -> list[list[tuple[int, int]]]:
-    return [[(record.partition, record.offset) for record in batch.records] for batch, _ in slow.batches(parts, LIMITS)]
+def apart(slow: SlowRecords, *parts: Polled) -> list[tuple[list[Polled], int]]:
+    return [(found, limits.batch_records) for found, limits in slow.apart(parts, LIMITS)]
 
 
 def test_slow_record_comes_last_and_alone() -> None:
     slow = SlowRecords()
     slow.add(too_slow(), LIMITS)
-    found = cut(slow, polled(0, 3, 4), polled(1, 7, 8, 9), polled(2, 5))
-    assert found == [[(0, 3), (0, 4), (2, 5)], [(1, 7)], [(1, 8)], [(1, 9)]]
+    parts = polled(0, 3, 4), polled(1, 7, 8, 9), polled(2, 5)
+    assert apart(slow, *parts) == [([parts[0], parts[2]], 100), ([parts[1]], 1)]
 
 
-def test_batches_are_as_before_without_slow_records() -> None:
-    assert cut(SlowRecords(), polled(0, 3), polled(1, 7, 8)) == [[(0, 3), (1, 7), (1, 8)]]
+def test_nothing_is_apart_without_slow_records() -> None:
+    parts = polled(0, 3), polled(1, 7, 8)
+    assert apart(SlowRecords(), *parts) == [([*parts], 100)]
 
 
 def test_same_record_waits_longer_each_time() -> None:
