@@ -10,7 +10,7 @@ from projector.worker.loop import Worker
 from testbed.workload import Mix
 
 
-def new_worker(cluster: Cluster) -> Worker:
+def new_worker(cluster: Cluster, **own: object) -> Worker:
     settings = load(
         {
             "database_url": cluster.database_url,
@@ -18,6 +18,7 @@ def new_worker(cluster: Cluster) -> Worker:
             "topic": cluster.topic,
             "group_id": f"group-{cluster.topic}",
             "heartbeat_interval_ms": 100,
+            **own,
         }
     )
     return Worker(settings.model_copy(update={"stalled_after_seconds": 1}))

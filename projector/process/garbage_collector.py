@@ -2,7 +2,7 @@
 
 import gc
 
-_ALLOCATIONS = 50_000
+_ALLOCATIONS = 500_000
 
 
 def tune_gc() -> None:

@@ -16,6 +16,8 @@ class Chunk(NamedTuple):
     """Records for one transaction, in the order of each partition, and the moves of the positions."""
 
     records: list[Record]
+    size: int
+    """Bytes of values."""
     moves: list[Move]
 
 
@@ -35,10 +37,10 @@ def cut(merged: Merged, limits: Limits, *, records: int = 0, size: int = 0) -> I
     for part in merged.parts:
         first = left.get(part.partition, part)
         left[part.partition] = first._replace(records=part.records or first.records, next_offset=part.next_offset)
-    for chunk in chunks(merged.records, limits, before=records, size=size):
-        yield Chunk(chunk, list(_moves(left, {record.partition: record for record in chunk})))
+    for chunk, added in _sized(merged.records, limits, records, size):
+        yield Chunk(chunk, added, list(_moves(left, {record.partition: record for record in chunk})))
     if moves := list(_moves(left, {})):
-        yield Chunk([], moves)
+        yield Chunk([], 0, moves)
 
 
 def _moves(left: dict[int, Polled], last: Mapping[int, Record]) -> Iterator[Move]:
@@ -59,20 +61,21 @@ def _moves(left: dict[int, Polled], last: Mapping[int, Record]) -> Iterator[Move
             )
 
 
-def chunks(records: Iterable[R], limits: Limits, *, before: int = 0, size: int = 0) -> Iterator[list[R]]:
-    """Cut records into lists within the limits of that moment. A single record may be larger than `batch_bytes`.
+def chunks(records: Iterable[R], limits: Limits) -> Iterator[list[R]]:
+    """Cut records into lists within the limits of that moment. A single record may be larger than `batch_bytes`."""
+    return (chunk for chunk, _ in _sized(records, limits))
 
-    The first list follows `before` records of `size` bytes. It is empty if none fits beside them.
-    """
+
+def _sized(records: Iterable[R], limits: Limits, before: int = 0, size: int = 0) -> Iterator[tuple[list[R], int]]:
+    """Cut records into lists with their sizes in bytes. The first list follows `before` records of `size` bytes."""
     chunk: list[R] = []
-    max_records, max_bytes = limits.batch_records, limits.batch_bytes
+    begin, room, end = size, limits.batch_records - before, limits.batch_bytes
     for record in records:
         record_bytes = len(record.value or b"")
-        number = before + len(chunk)
-        if number and (number >= max_records or size + record_bytes > max_bytes):
-            yield chunk
-            chunk, before, size, max_records, max_bytes = [], 0, 0, limits.batch_records, limits.batch_bytes
+        if (len(chunk) >= room or size + record_bytes > end) and (chunk or before):
+            yield chunk, size - begin
+            chunk, before, begin, size, room, end = [], 0, 0, 0, limits.batch_records, limits.batch_bytes
         chunk.append(record)
         size += record_bytes
     if chunk:
-        yield chunk
+        yield chunk, size - begin

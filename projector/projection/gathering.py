@@ -53,7 +53,7 @@ class Gathering:
                 self._began_at = time.monotonic()
             is_first = False
             self._entries += translate_each(chunk.records)
-            self._bytes += sum(len(record.value or b"") for record in chunk.records)
+            self._bytes += chunk.size
             for move in chunk.moves:
                 before = self._moves.get(move.partition, move)
                 record_at = move.record_at or before.record_at

@@ -27,7 +27,7 @@ class Batches:
 
     @property
     def is_growing(self) -> bool:
-        """Whether records wait for those of the next poll, which must come at once."""
+        """Whether records wait for those of the next poll, which follow at once."""
         return bool(self._gathering)
 
     def drop(self) -> None:

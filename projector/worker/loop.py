@@ -151,7 +151,7 @@ class Worker:
     # --- one round in the group
 
     def _poll(self) -> None:
-        polled = self.consumer.poll(wait=not self._batches.is_growing and self._pending is None)
+        polled = self.consumer.poll(wait=self._pending is None or self._batches.is_growing)
         if time.monotonic() >= self._tick_at:
             polled += self.consumer.advanced_without_records()
         self._outages.end("Kafka")
