@@ -132,8 +132,8 @@ class PostgresSettings(Group):
 class BatchLimits(Group):
     """How much one transaction projects at most. A single record may be larger than `batch_bytes`."""
 
-    batch_records: Number = Field(5_000, ge=1, description="maximum number of records per transaction")
-    batch_bytes: Number = Field(8 * _KIBI * _KIBI, ge=1, description="maximum bytes of values per transaction")
+    batch_records: Number = Field(20_000, ge=1, description="maximum number of records per transaction")
+    batch_bytes: Number = Field(16 * _KIBI * _KIBI, ge=1, description="maximum bytes of values per transaction")
 
 
 class WorkerSettings(BatchLimits):

@@ -172,7 +172,7 @@ def test_config_masks_every_secret(tmp_path: Path) -> None:
     assert "word" not in "".join(shown.values())
     assert shown["PROJECTOR_SASL_PASSWORD"] == "**********"
     assert shown["PROJECTOR_SASL_USERNAME"] == "me"
-    assert shown["PROJECTOR_BATCH_RECORDS"] == "5000"
+    assert shown["PROJECTOR_BATCH_RECORDS"] == "20000"
 
 
 def test_flag_wins_over_the_variable() -> None:

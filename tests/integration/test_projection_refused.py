@@ -9,11 +9,16 @@ from projecting import claim_partition, connected, dead_letters, expected_rows, 
 from rows import Columns, answer, delegate, heartbeat
 
 from projector.domain.outcomes import Outcome
-from projector.domain.positions import Fence, Move
+from projector.domain.positions import Fence, Move, Polled
 from projector.errors import Fenced, Unwritable
 from projector.postgres.connection import Connection
-from projector.projection.transaction import project
+from projector.projection.batch import by_partition
+from projector.projection.gathering import Gathering
+from projector.projection.limits import AdaptiveLimits
+from projector.projection.transaction import PendingBatch, project
 from projector.recordings.file import RecordedRecord
+
+UNRELATED = {"activity_type": "llm_call"}
 
 
 @pytest.fixture
@@ -105,6 +110,21 @@ def test_halved_batch_moves_every_position(session: Connection) -> None:
     assert sorted(query(session, "SELECT partition, next_offset, record_at FROM positions")) == [
         (move.partition, move.next_offset, move.record_at) for move in moves
     ]
+
+
+def test_refused_record_in_a_batch_of_several_polls_keeps_its_value(session: Connection) -> None:
+    token, gathering, limits = claim_partition(session), Gathering(), AdaptiveLimits()
+    records = forbidden_at(2, 21, of=30)
+    records = [record(UNRELATED, n) if n % 3 == 0 else each for n, each in enumerate(records)]
+    for start in range(0, 30, 7):
+        found = records[start : start + 7]
+        polled = Polled("activity-log", 0, start, found, start + len(found))
+        assert list(gathering.add(by_partition([polled]), limits)) == []
+    [batch] = gathering.take()
+    outcomes = PendingBatch(session, batch.entries, Fence(token, batch.moves)).wait()
+    assert outcomes == {"inserted": 19, "unrelated": 10, "dead_letter": 1}
+    assert [(offset, value) for _, _, offset, _, value in dead_letters(session)] == [(2, records[2].value)]
+    assert position(session) == 30
 
 
 def test_fenced_batch_writes_no_dead_letter(session: Connection) -> None:

@@ -1,10 +1,17 @@
 """`verify` and `rebuild` of several partitions: the order of their timestamps decides, also after an interruption."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from reconciling import At, Log, request
 from rows import Columns, answer
+
+from projector.domain.fold import Entry
+from projector.domain.positions import Polled
+from projector.postgres.connection import Connection
+from projector.projection.transaction import PendingBatch
+from projector.rebuild import source
 
 RECORDS: list[tuple[int, Columns]] = [
     (0, request(0, "a")),
@@ -29,6 +36,32 @@ def test_partitions_are_folded_in_the_order_of_their_timestamps(log: Log) -> Non
     assert log.statuses() == {"a": "failed", "b": "completed"}
     assert log.reconcile(batch=2).report.classified == {}
     assert log.rebuild() is None
+
+
+def test_many_polls_are_folded_in_one_batch(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    for n in range(20):
+        log.produce(request(10 + n, f"d-{n}"), answer(11 + n, "completed", of=f"d-{n}"), partition=n % 3)
+    log.project()
+    polls: list[list[Polled]] = []
+    sizes: list[int] = []
+    monkeypatch.setattr(log.topic, "_partition_bytes", 1)  # the broker returns one batch of the producer
+    poll = log.topic._poll
+
+    def counted(*arguments: Any) -> list[Polled]:
+        polls.append(poll(*arguments))
+        return polls[-1]
+
+    monkeypatch.setattr(log.topic, "_poll", counted)
+
+    class Counted(PendingBatch):
+        def __init__(self, conn: Connection, entries: Sequence[Entry], *others: Any, **named: Any) -> None:
+            sizes.append(len(entries))
+            super().__init__(conn, entries, *others, **named)
+
+    monkeypatch.setattr(source, "PendingBatch", Counted)
+    assert log.verify() == {}
+    assert len(polls) > 5
+    assert sizes == [46]
 
 
 @pytest.mark.parametrize("records", range(1, len(RECORDS)))

@@ -100,6 +100,19 @@ def test_single_slow_record_is_named_and_kept(session: Connection, database_url:
     assert view_rows(session) == expected_rows(batch)
 
 
+def test_records_without_events_count_in_the_part_that_passes_them(session: Connection, database_url: str) -> None:
+    slow_down_row(database_url, "d-2")
+    unrelated = {"activity_type": "llm_call"}
+    batch = log(*[value for each in requests(4) for value in (unrelated, each.value, unrelated)])
+    token = claim_partition(session)
+    pending = PendingBatch(session, translate_each(batch), fence(token, (0, 0, 12)))
+    with pytest.raises(RecordTooSlow, match="offset 7"):
+        pending.wait()
+    assert (position(session), pending.outcomes) == (7, {"inserted": 2, "unrelated": 5})
+    speed_up(database_url)
+    assert project(session, batch[7:], fence(token, (0, 7, 12))) == {"inserted": 2, "unrelated": 3}
+
+
 def test_member_polls_before_a_batch_is_halved_for_long(session: Connection, database_url: str) -> None:
     slow_down_inserts(database_url, of_more_than=WRITABLE)
     token, batch, limits = claim_partition(session), requests(), AdaptiveLimits()

@@ -33,7 +33,8 @@ def polled(partition: int, start: int, *values: object, skipped: int = 0) -> Pol
 
 
 def gathered(polls: Sequence[Sequence[Polled]], limits: AdaptiveLimits) -> list[Batch]:
-    gathering, batches = Gathering(), []
+    gathering = Gathering()
+    batches: list[Batch] = []
     for parts in polls:
         batches += gathering.add(by_partition(parts), limits)
     return [*batches, *gathering.take()]
