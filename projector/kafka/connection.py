@@ -21,7 +21,7 @@ CONNECT_SECONDS = 2.0
 _CLOSE_MS = 5_000
 POLL_MS = 500
 ALL_RECORDS = 2**31 - 1
-FETCH_BYTES = 8 * 1024 * 1024
+FETCH_BYTES = 4 * 1024 * 1024
 """Compressed bytes that one fetch may return for all partitions of a broker. A poll decompresses all of them."""
 _ACCESS_ERRORS = (client_errors.AuthorizationError, client_errors.KafkaConfigurationError)
 _BUGS = (client_errors.IllegalArgumentError, client_errors.IllegalStateError)
