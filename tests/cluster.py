@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,7 +49,7 @@ class Member:
     def __init__(self, arguments: Sequence[str], environment: dict[str, str], log: Path) -> None:
         self._log = log
         with log.open("ab") as output:
-            self.process = start(["run", *arguments], {**os.environ, **environment}, stderr=output)
+            self.process = start(["run", *arguments], environment, stderr=output)
 
     def lines(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.text().splitlines() if line.startswith("{")]
@@ -119,7 +119,14 @@ class Cluster:
 
     def start_member(self, *arguments: str, **environment: str) -> Member:
         """Start `projector run` with these arguments and settings (without their prefix)."""
-        settings = {
+        member = Member(arguments, self.settings(**environment), self._folder / f"member-{len(self._members)}.log")
+        self._members.append(member)
+        return member
+
+    def settings(self, **environment: str) -> dict[str, str]:
+        """Return the environment of a member, with these settings (without their prefix) besides."""
+        return {
+            **os.environ,
             **SHORT_TIMEOUTS,
             "PROJECTOR_DATABASE_URL": self.database_url,
             "PROJECTOR_BOOTSTRAP_SERVERS": self.bootstrap_servers,
@@ -128,9 +135,6 @@ class Cluster:
             "PROJECTOR_LOG_FORMAT": "json",
             **{f"PROJECTOR_{name.upper()}": value for name, value in environment.items()},
         }
-        member = Member(arguments, settings, self._folder / f"member-{len(self._members)}.log")
-        self._members.append(member)
-        return member
 
     def publish(self, mix: Mix | Iterable[Record], *, per_second: float | None = None) -> None:
         """Publish these records, or those of a simulated platform, and wait until all of them are acknowledged."""
@@ -189,11 +193,8 @@ class Cluster:
 
     def committed_offsets(self) -> dict[int, int]:
         """The group's committed offsets: partition → offset."""
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)
-        try:
+        with closing(KafkaAdminClient(bootstrap_servers=self.bootstrap_servers)) as admin:
             offsets = admin.list_group_offsets({f"group-{self.topic}": None})[f"group-{self.topic}"]
-        finally:
-            admin.close()
         return {place.partition: offset.offset for place, offset in offsets.items()}
 
     def wait_until_caught_up(self) -> None:

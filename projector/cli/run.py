@@ -1,6 +1,7 @@
 """`projector run`: one member of the consumer group, or several of them on one machine."""
 
 from projector.cli.exit_codes import DONE
+from projector.process.barrier import Barrier
 from projector.settings import Settings
 from projector.worker.loop import Worker
 from projector.worker.supervisor import member_file, run_members
@@ -10,11 +11,18 @@ def run(settings: Settings, members: int) -> int:
     """Run one member or several until a signal stops them."""
     if members == 1:
         return _run_member(settings)
-    return run_members(members, lambda number: _run_member(_of_member(settings, number)), settings.health_file)
+
+    def member(number: int, barrier: Barrier) -> int:
+        return _run_member(_of_member(settings, number), barrier)
+
+    return run_members(members, member, settings.health_file)
 
 
-def _run_member(settings: Settings) -> int:
-    Worker(settings).run()
+def _run_member(settings: Settings, barrier: Barrier | None = None) -> int:
+    worker = Worker(settings)
+    if barrier:
+        worker.consumer.before_first_join = lambda: barrier.wait(lambda: worker.shutdown.requested)
+    worker.run()
     return DONE
 
 

@@ -5,7 +5,7 @@ Decision 0002 explains the recipe and lists the client's traps T1 to T7.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -14,7 +14,7 @@ from kafka.errors import InconsistentGroupProtocolError, KafkaError, OffsetOutOf
 
 from projector.domain.positions import LogRange, Polled, Position, require_no_log_gap
 from projector.errors import BrokerUnavailable, LogGap, Misconfigured
-from projector.kafka import compaction, connection, group
+from projector.kafka import compaction, connection, group, rebalance
 from projector.kafka.assignment import Assignment
 from projector.kafka.connection import ALL_RECORDS, POLL_MS
 from projector.kafka.record_batches import Holes, find_holes
@@ -41,6 +41,7 @@ class GroupConsumer:
         # Built once: a missing certificate ends the process at its start only, whether or not Kafka answers.
         self._arguments = connection.arguments(settings)
         self.member = group.member_name()
+        self.before_first_join: Callable[[], object] = lambda: None
         self._refusals = Refusals()
         self._assignment = Assignment()
         self._consumer: Any = None
@@ -61,6 +62,7 @@ class GroupConsumer:
         with self._errors():
             self._holes = find_holes(self._consumer)
             self._assignment.consumer = self._consumer
+            rebalance.prepare(self._consumer)
             self._consumer.subscribe([self.topic], listener=self._assignment)
             partitions = self._consumer.partitions_for_topic(self.topic)
         if not partitions:
@@ -72,6 +74,8 @@ class GroupConsumer:
                 compaction.warn_if_compacted(self._consumer, self.topic)
                 if others := group.others(self._consumer, self._settings.group_id):
                     raise Misconfigured(others)
+                rebalance.find_coordinator(self._consumer)
+            self.before_first_join()
             self._is_checked = True
 
     def close(self) -> None:
@@ -155,18 +159,21 @@ class GroupConsumer:
     # --- reading
 
     def poll(self, *, wait: bool = True) -> list[Polled]:
-        """Everything that has arrived, per partition. Empty if nothing has, also after the `wait`.
+        """Everything that has arrived, per partition. Empty if nothing has, also after the `wait`, or in a rebalance.
 
         Raises LogGap if a position is no longer in the topic or the topic was created again. Raises BrokerUnavailable
         if the consumer is broken: then close and open it.
         """
         is_idle = self._assignment.unclaimed or not self._assignment.active
-        timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
+        timeout_ms: float = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
         with self._errors():
-            self._resume_rejoin()
             try:
-                # All records, so that none stays in the client's buffer: trap T1.
-                records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
+                if rebalance.join(self._consumer, timeout_ms):
+                    records = {}
+                else:
+                    timeout_ms = min(timeout_ms, rebalance.heartbeat_answer_ms(self._consumer))
+                    # All records, so that none stays in the client's buffer: trap T1.
+                    records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])
                 return []
@@ -187,11 +194,6 @@ class GroupConsumer:
     def _require_same_topic(self) -> None:
         if self._topic_id and (now := self.topic_id) and now != self._topic_id:
             raise LogGap(f"topic {self.topic} was deleted and created again: its id was {self._topic_id}, and is {now}")
-
-    def _resume_rejoin(self) -> None:
-        """Request a rejoin that has begun again: client 3.0.12 forgets it if its reason disappears (decision 0002)."""
-        if self._consumer._coordinator.rejoining:
-            self._consumer._coordinator.request_rejoin()
 
     def advanced_without_records(self) -> list[Polled]:
         """Partitions whose position moved past markers and compacted offsets without a record."""

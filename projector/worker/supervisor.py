@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from projector.errors import ProjectorError
+from projector.process.barrier import Barrier
 from projector.process.shutdown import on_stop
 from projector.worker.health import Health, check, require_replaceable
 
@@ -22,8 +23,10 @@ _TICK_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 
 
-def run_members(count: int, member: Callable[[int], int], health_file: Path | None) -> int:
-    """Run `member` (its number, from 1 → exit code) in `count` processes. Returns the first exit code that is not 0.
+def run_members(count: int, member: Callable[[int, Barrier], int], health_file: Path | None) -> int:
+    """Run `member` (its number, from 1, and the barrier of all → exit code) in `count` processes.
+
+    Returns the first exit code that is not 0.
 
     Call it before the process has a thread or a connection, since it forks. In a member's process the function returns
     or raises what `member` does. In the parent it raises ProjectorError if a signal ended a member. It raises
@@ -31,15 +34,17 @@ def run_members(count: int, member: Callable[[int], int], health_file: Path | No
     """
     if health_file:
         _delete_reports(health_file, count)
+    barrier = Barrier()
     read_end, write_end = os.pipe()
     pids: dict[int, int] = {}
     for number in range(1, count + 1):
         if (pid := os.fork()) == 0:
             os.close(write_end)
             _stop_with_parent(read_end)
-            return member(number)
+            return member(number, barrier)
         pids[pid] = number
     os.close(read_end)
+    barrier.leave()
     log.info("members started", extra={"pids": list(pids)})
     return _Parent(pids, health_file).run()
 

@@ -82,12 +82,39 @@ def test_killed_parent_leaves_no_member(cluster: Cluster) -> None:
     assert [line["message"] for line in parent.lines()].count("stopped") == 2
 
 
+def test_sigterm_ends_members_that_wait_for_each_other(cluster: Cluster) -> None:
+    """Member 3 never comes, and the others would wait for a thousand seconds."""
+    script = """
+import sys, time
+from projector.cli import run
+from projector.process import barrier
+from projector.worker import supervisor
+barrier._SECONDS, run_one, wait = 1000, run._run_member, barrier.Barrier.wait
+def announced(self, is_stopping):
+    print("waiting", flush=True)
+    wait(self, is_stopping)
+def member(settings, at):
+    barrier.Barrier.wait = announced
+    return run_one(settings, at) if settings.group_instance_id != "me-3" else time.sleep(1000)
+run._run_member = member
+from projector.cli.main import main
+sys.exit(main(["run", "--members", "3"]))
+"""
+    settings = cluster.settings(group_instance_id="me")
+    with subprocess.Popen([sys.executable, "-c", script], env=settings, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        assert [parent.stdout.readline() for _ in range(2)] == [b"waiting\n"] * 2
+        parent.terminate()
+        assert parent.wait(timeout=50) == 0
+    assert owners(cluster) == set()
+
+
 def test_signal_to_an_ending_member_keeps_the_exit_code() -> None:
     """The member does not handle signals: it has ended its work, or has not started it."""
     script = """
 import sys, time
 from projector.worker.supervisor import run_members
-sys.exit(run_members(2, lambda number: 4 if number == 1 else time.sleep(60), None))
+sys.exit(run_members(2, lambda number, _: 4 if number == 1 else time.sleep(60), None))
 """
     assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 4
 

@@ -208,6 +208,28 @@ def test_rejoin_is_completed_after_its_reason_disappears(kafka: str, topic: str)
     leader.close()
 
 
+def test_second_member_that_joins_soon_needs_no_regular_heartbeat(kafka: str, topic: str) -> None:
+    """The regular heartbeats are further apart than this test waits."""
+    settings = KafkaSettings(
+        bootstrap_servers=kafka,
+        topic=topic,
+        group_id=f"group-{topic}",
+        heartbeat_interval_ms=300_000,
+        session_timeout_ms=1_000_000,
+        max_poll_interval_ms=1_000_000,
+    )
+    first, second = GroupConsumer(settings), GroupConsumer(settings)
+    first.open()
+    assigned(first)
+    with polling(first):
+        second.open()
+        with polling(second):
+            wait_until(lambda: first.unclaimed and second.unclaimed, "two shares")
+    assert sorted(first.unclaimed + second.unclaimed) == [0, 1, 2]
+    first.close()
+    second.close()
+
+
 def rejoin_for_another_topic(leader: GroupConsumer, kafka: str, group: str) -> Any:
     """A second member with a topic of its own, for which the leader rejoins. It does not poll, so the rejoin waits.
 

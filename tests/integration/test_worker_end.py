@@ -10,7 +10,7 @@ from pausing import terminate_sessions
 from stepping import names, new_worker, step_for_ever, step_to_the_end, step_until_writing
 
 from projector.errors import Fenced
-from projector.kafka import connection
+from projector.kafka import connection, rebalance
 from projector.process import backoff
 from projector.worker.loop import Worker
 from testbed.workload import Mix
@@ -38,7 +38,7 @@ def test_bug_of_ours_ends_the_worker_and_keeps_the_positions(
         raise AttributeError("a bug")
 
     with monkeypatch.context() as broken:
-        broken.setattr(member.consumer, "_resume_rejoin", bug)
+        broken.setattr(rebalance, "join", bug)
         with pytest.raises(AttributeError, match="a bug"):
             step_for_ever(member)
         assert len(connection._unexpected) == 5

@@ -1,0 +1,67 @@
+"""The barrier of processes that start together: pipes and real processes."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_SCRIPT = """
+import os, signal, sys, time
+from pathlib import Path
+from projector.process.barrier import Barrier
+from projector.worker.supervisor import run_members
+
+folder = Path(sys.argv[1])
+
+def come(number, barrier):
+    (folder / f"here-{number}").touch()
+    barrier.wait(lambda: False)
+    (folder / f"gone-{number}").write_text(" ".join(sorted(each.name for each in folder.glob("here-*"))))
+    return 0
+
+def member(number, barrier):
+"""
+
+
+def run(folder: Path, member: str) -> int:
+    """Run three members with this body; returns the exit code."""
+    body = "\n".join(f"    {line}" for line in member.splitlines())
+    script = f"{_SCRIPT}{body}\nsys.exit(run_members(3, member, None))"
+    return subprocess.run([sys.executable, "-c", script, str(folder)], timeout=50, check=False).returncode
+
+
+def others_seen(folder: Path) -> list[str]:
+    return [path.read_text() for path in sorted(folder.glob("gone-*"))]
+
+
+def test_nobody_goes_before_all_are_here(tmp_path: Path) -> None:
+    assert run(tmp_path, "time.sleep(0.3 * (number - 1))\nreturn come(number, barrier)") == 0
+    assert others_seen(tmp_path) == ["here-1 here-2 here-3"] * 3
+
+
+def test_one_that_never_comes_does_not_hold_the_others_back(tmp_path: Path) -> None:
+    """The third one ends only when the others have gone."""
+    member = """
+if number < 3:
+    return come(number, barrier)
+while len(list(folder.glob("gone-*"))) < 2:
+    time.sleep(0.02)
+return 0
+"""
+    assert run(tmp_path, member) == 0
+    assert others_seen(tmp_path) == ["here-1 here-2"] * 2
+
+
+def test_signal_ends_the_waiting(tmp_path: Path) -> None:
+    """Nobody else comes, and the stop flag is set: the barrier is passed, also by who never waited for it."""
+    member = """
+if number == 1:
+    barrier.wait(lambda: True)
+    barrier.wait(lambda: False)  # the second call does not wait
+    (folder / "gone-1").touch()
+    return 0
+barrier.leave()
+while not (folder / "gone-1").exists():
+    time.sleep(0.02)
+return 0
+"""
+    assert run(tmp_path, member) == 0
