@@ -165,14 +165,12 @@ class GroupConsumer:
         if the consumer is broken: then close and open it.
         """
         is_idle = self._assignment.unclaimed or not self._assignment.active
-        timeout_ms: float = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
+        timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
         with self._errors():
             try:
                 if rebalance.join(self._consumer, timeout_ms):
                     records = {}
-                else:
-                    timeout_ms = min(timeout_ms, rebalance.heartbeat_answer_ms(self._consumer))
-                    # All records, so that none stays in the client's buffer: trap T1.
+                else:  # all records, so that none stays in the client's buffer: trap T1
                     records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])

@@ -6,7 +6,6 @@ from typing import Any
 from kafka.coordinator.heartbeat import Heartbeat
 
 _FIRST_SECONDS = 0.1
-_ANSWER_MS = 20
 _COORDINATOR_MS = 1_000
 
 
@@ -42,7 +41,7 @@ def find_coordinator(consumer: Any) -> None:
     consumer._coordinator.ensure_coordinator_ready(timeout_ms=_COORDINATOR_MS)
 
 
-def join(consumer: Any, timeout_ms: float) -> bool:
+def join(consumer: Any, timeout_ms: int) -> bool:
     """Take part in a rebalance, for at most this time. Returns False if there is none, so that records can be fetched.
 
     The client's own poll would wait on after the rebalance, although no partition is claimed then. It also forgets a
@@ -55,8 +54,3 @@ def join(consumer: Any, timeout_ms: float) -> bool:
         return False
     coordinator.poll(timeout_ms=timeout_ms)
     return True
-
-
-def heartbeat_answer_ms(consumer: Any) -> float:
-    """Milliseconds until the next heartbeat is answered: a poll that waits longer notices a rebalance too late."""
-    return float(consumer._coordinator.time_to_next_heartbeat()) * 1000 + _ANSWER_MS

@@ -136,7 +136,7 @@ class Worker:
             return False
         self.partitions.require_owned(conn)  # the session may be lost since its last use
         self.consumer.open()
-        return True
+        return not self.shutdown.requested
 
     def _leave(self) -> None:
         self.consumer.close()

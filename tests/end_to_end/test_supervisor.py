@@ -85,7 +85,7 @@ def test_killed_parent_leaves_no_member(cluster: Cluster) -> None:
 def test_sigterm_ends_members_that_wait_for_each_other(cluster: Cluster) -> None:
     """Member 3 never comes, and the others would wait for a thousand seconds."""
     script = """
-import sys, time
+import signal, sys, time
 from projector.cli import run
 from projector.process import barrier
 from projector.worker import supervisor
@@ -94,19 +94,25 @@ def announced(self, is_stopping):
     print("waiting", flush=True)
     wait(self, is_stopping)
 def member(settings, at):
+    if settings.group_instance_id == "me-3":
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(1000)
     barrier.Barrier.wait = announced
-    return run_one(settings, at) if settings.group_instance_id != "me-3" else time.sleep(1000)
+    return run_one(settings, at)
 run._run_member = member
 from projector.cli.main import main
 sys.exit(main(["run", "--members", "3"]))
 """
     settings = cluster.settings(group_instance_id="me")
-    with subprocess.Popen([sys.executable, "-c", script], env=settings, stdout=subprocess.PIPE) as parent:
+    command, pipe = [sys.executable, "-c", script], subprocess.PIPE
+    with subprocess.Popen(command, env=settings, stdout=pipe, stderr=pipe) as parent:
         assert parent.stdout
         assert [parent.stdout.readline() for _ in range(2)] == [b"waiting\n"] * 2
         parent.terminate()
-        assert parent.wait(timeout=50) == 0
-    assert owners(cluster) == set()
+        _, log = parent.communicate(timeout=50)
+    assert parent.returncode == 0
+    assert b'"stopped"' in log
+    assert b"partitions assigned" not in log
 
 
 def test_signal_to_an_ending_member_keeps_the_exit_code() -> None:
