@@ -26,6 +26,20 @@ def member(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker
     member.stop()
 
 
+def test_member_that_stops_before_its_first_poll_does_not_join(member: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The signal comes while it waits for the other members of its command."""
+
+    def poll(**_: object) -> None:
+        raise AssertionError("a poll joins the group")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(member.consumer, "poll", poll)
+        member.consumer.before_first_join = lambda: setattr(member.shutdown, "requested", True)
+        member.step()
+    assert member.consumer.is_open
+    assert member.shutdown.requested
+
+
 def test_bug_of_ours_ends_the_worker_and_keeps_the_positions(
     member: Worker, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,12 +51,12 @@ return 0
     assert others_seen(tmp_path) == ["here-1 here-2"] * 2
 
 
-def test_signal_ends_the_waiting(tmp_path: Path) -> None:
-    """Nobody else comes, and the stop flag is set: the barrier is passed, also by who never waited for it."""
+def test_one_that_stops_does_not_wait(tmp_path: Path) -> None:
+    """Nor does the second call."""
     member = """
 if number == 1:
     barrier.wait(lambda: True)
-    barrier.wait(lambda: False)  # the second call does not wait
+    barrier.wait(lambda: False)
     (folder / "gone-1").touch()
     return 0
 barrier.leave()
@@ -65,3 +65,16 @@ while not (folder / "gone-1").exists():
 return 0
 """
     assert run(tmp_path, member) == 0
+
+
+def test_one_that_is_killed_does_not_hold_the_others_back() -> None:
+    script = """
+import os, signal
+from projector.process import barrier
+barrier._SECONDS = 1000
+together = barrier.Barrier()
+if os.fork() == 0:
+    os.kill(os.getpid(), signal.SIGKILL)
+together.wait(lambda: False)
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=50, check=False).returncode == 0
