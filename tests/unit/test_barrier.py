@@ -12,11 +12,18 @@ from projector.worker.supervisor import run_members
 
 folder = Path(sys.argv[1])
 
-def come(number, barrier):
+def wait_until_gone(count):
+    while len(list(folder.glob("gone-*"))) < count:
+        time.sleep(0.02)
+    return 0
+
+def come(number, barrier, count=3):
     (folder / f"here-{number}").touch()
     barrier.wait(lambda: False)
-    (folder / f"gone-{number}").write_text(" ".join(sorted(each.name for each in folder.glob("here-*"))))
-    return 0
+    here = " ".join(sorted(each.name for each in folder.glob("here-*")))
+    (folder / f"new-{number}").write_text(here)
+    (folder / f"new-{number}").rename(folder / f"gone-{number}")
+    return wait_until_gone(count)  # the end of one member stops the others
 
 def member(number, barrier):
 """
@@ -42,10 +49,8 @@ def test_one_that_never_comes_does_not_hold_the_others_back(tmp_path: Path) -> N
     """The third one ends only when the others have gone."""
     member = """
 if number < 3:
-    return come(number, barrier)
-while len(list(folder.glob("gone-*"))) < 2:
-    time.sleep(0.02)
-return 0
+    return come(number, barrier, 2)
+return wait_until_gone(2)
 """
     assert run(tmp_path, member) == 0
     assert others_seen(tmp_path) == ["here-1 here-2"] * 2
@@ -60,9 +65,7 @@ if number == 1:
     (folder / "gone-1").touch()
     return 0
 barrier.leave()
-while not (folder / "gone-1").exists():
-    time.sleep(0.02)
-return 0
+return wait_until_gone(1)
 """
     assert run(tmp_path, member) == 0
 
