@@ -1,10 +1,9 @@
 """The fold: a batch of records, applied in order to the rows that they touch. No SQL, no Kafka, no clock."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from projector.contract.envelope import Record
 from projector.contract.facts import NoEvent, Report, Requested, Translation
@@ -66,8 +65,8 @@ class Passed(NamedTuple):
         return self
 
 
-_passed: Callable[[tuple[object, ...]], Passed] = partial(tuple.__new__, Passed)
-"""Half as slow as the class itself, which checks its arguments in Python."""
+_make: Any = tuple.__new__
+"""Makes a named tuple of all its fields in half the time of its constructor."""
 
 Entry = TranslatedRecord | DeadLetter | Passed
 """A record after its translation. What may still be refused keeps its record whole."""
@@ -89,12 +88,12 @@ def translate_each(records: Iterable[Record]) -> list[Entry]:
             translation = translate(record)
         except Unreadable as error:
             entries.append(DeadLetter(record, error.reason, error.field))
+            continue
+        if type(translation) is Translation:
+            entries.append(_make(TranslatedRecord, (record, translation)))
         else:
-            if isinstance(translation, Translation):
-                entries.append(TranslatedRecord(record, translation))
-            else:
-                place = record.topic, record.partition, record.offset, record.timestamp
-                entries.append(_passed((*place, translation)))
+            place = record.topic, record.partition, record.offset, record.timestamp, translation
+            entries.append(_make(Passed, place))
     return entries
 
 
