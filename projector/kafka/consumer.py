@@ -47,6 +47,7 @@ class GroupConsumer:
         self._consumer: Any = None
         self._holes = Holes()
         self._topic_id: str | None = None
+        self._has_fetched = False
         self._is_checked = False
         self._commits_fail_since: float | None = None
 
@@ -57,6 +58,7 @@ class GroupConsumer:
         connection.require_reachable(self._settings.bootstrap_servers)
         self._assignment = Assignment()
         self._topic_id = None
+        self._has_fetched = False
         with self._errors():
             self._consumer = connection.consumer(self._arguments, self._settings)
         with self._errors():
@@ -103,7 +105,6 @@ class GroupConsumer:
 
     @property
     def topic_id(self) -> str | None:
-        """Kafka's id of the topic now."""
         with self._errors():
             return connection.topic_id(self._consumer, self.topic)
 
@@ -166,19 +167,21 @@ class GroupConsumer:
         """
         is_idle = self._assignment.unclaimed or not self._assignment.active
         timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
+        records: dict[TopicPartition, list[Any]] = {}
         with self._errors():
             try:
-                if rebalance.join(self._consumer, timeout_ms):
-                    records = {}
-                else:  # all records, so that none stays in the client's buffer: trap T1
+                if not rebalance.join(self._consumer, timeout_ms):
+                    # All records, so that none stays in the client's buffer: trap T1.
                     records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
+                    self._has_fetched = True
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])
                 return []
             except InconsistentGroupProtocolError as error:
                 raise Misconfigured(group.mismatch(self._consumer, self._settings.group_id)) from error
             connection.require_login(self._consumer)
-        self._refusals.worked()
+        if self._has_fetched:
+            self._refusals.worked()
         self._require_same_topic()
         # A rebalance during the poll may have revoked some of the partitions.
         return [self._polled(place, found) for place, found in records.items() if place.partition in self.active]
@@ -211,9 +214,9 @@ class GroupConsumer:
     def note_success(self) -> bool:
         """Forget the unexpected errors before this if the consumer works: it reads a partition, or has joined without.
 
-        Call it after all that is due was done. Returns whether the consumer works.
+        Call it after all that is due was done. A poll that only takes part in a rebalance proves nothing.
         """
-        works = bool(self.active) or (not self.unclaimed and (self.generation or 0) > 0)
+        works = self._has_fetched and (bool(self.active) or (not self.unclaimed and (self.generation or 0) > 0))
         if works:
             connection.forget_unexpected_errors()
         return works
