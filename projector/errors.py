@@ -29,6 +29,10 @@ class StatementTimeout(DatabaseUnavailable):
     """A statement took longer than it may: write fewer records at once. Another statement: as its base class."""
 
 
+class TooManyParked(StatementTimeout):
+    """The requests of a batch have more parked events than fit in memory: write fewer records at once."""
+
+
 class RecordTooSlow(StatementTimeout):
     """Postgres cannot write a single record in time: leave its partition for a while, and continue with the others."""
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from projector.contract.facts import Heartbeat, Report, Reported, Status, Verdict
 from projector.domain.fold import Parked, RepeatedRequest
 from projector.domain.lifecycle import Delegation, State
-from projector.errors import Unwritable
+from projector.errors import TooManyParked, Unwritable
 from projector.postgres.connection import Connection
 
 
@@ -79,15 +79,17 @@ def read_holders(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tupl
     return {(caller, key): holder for caller, key, holder in rows}
 
 
-def read_parked(conn: Connection, ids: Sequence[str]) -> list[Parked]:
-    """The events parked for these delegations, in the order of parking."""
+def read_parked(conn: Connection, ids: Sequence[str], *, most: int | None = None) -> list[Parked]:
+    """The events parked for these delegations, in the order of parking. Raises TooManyParked if there are more."""
     rows = conn.execute(
         """
         SELECT topic, partition, "offset", kind, delegation_id, status, at, silent_since, result_preview, error_detail
-          FROM parked WHERE delegation_id = ANY(%(ids)b) ORDER BY seq
+          FROM (SELECT * FROM parked WHERE delegation_id = ANY(%(ids)b) LIMIT %(most)s + 1) AS found ORDER BY seq
         """,
-        {"ids": ids},
-    )
+        {"ids": ids, "most": most},
+    ).fetchall()
+    if most is not None and len(rows) > most:
+        raise TooManyParked(f"its delegations have more than {most:,} parked events")
     return [Parked._make((*row[:3], _parked_event(*row[3:]))) for row in rows]
 
 

@@ -29,6 +29,8 @@ from projector.projection.limits import AdaptiveLimits
 from projector.texts import counted
 
 _TRIES = 10
+_MOST_PARKED = 50_000
+"""The most parked events that the requests of one batch apply, to bound its memory. One delegation may have more."""
 
 Outcomes = Counter[Outcome]
 
@@ -234,9 +236,11 @@ def _read_working_set(conn: Connection, translated: TranslatedBatch) -> tuple[Wo
     stored = delegations.read_states(conn, ids) if ids else []
     versions = {each.state.delegation_id: each.version for each in stored}
     keys = list({(request.caller_id, request.idempotency_key) for request in requests if request.idempotency_key})
+    requested = list({request.delegation_id for request in requests})
+    most = _MOST_PARKED if len(requested) > 1 else None
     working_set = WorkingSet(
         (each.state for each in stored),
         delegations.read_holders(conn, keys) if keys else {},
-        delegations.read_parked(conn, [request.delegation_id for request in requests]) if requests else (),
+        delegations.read_parked(conn, requested, most=most) if requested else (),
     )
     return working_set, versions
