@@ -38,9 +38,10 @@ class SlowRecords:
 
     def apart(self, polled: Sequence[Polled], limits: AdaptiveLimits) -> Iterator[tuple[list[Polled], AdaptiveLimits]]:
         """What was polled, with the limits of its batches. A partition with a slow record comes last, by itself."""
-        yield [part for part in polled if part.partition not in self._found], limits
+        found = dict(self._found)  # a record may be passed while the batches before it are written
+        yield [part for part in polled if part.partition not in found], limits
         for part in polled:
-            if slow := self._found.get(part.partition):
+            if slow := found.get(part.partition):
                 yield [part], slow.limits
 
     def note_positions(self, positions: Mapping[int, int]) -> None:

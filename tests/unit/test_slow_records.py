@@ -37,6 +37,17 @@ def test_nothing_is_apart_without_slow_records() -> None:
     assert apart(SlowRecords(), *parts) == [([*parts], 100)]
 
 
+def test_partition_whose_record_is_passed_meanwhile_is_not_left_out() -> None:
+    """The first batches are written, and positions noted, before the last ones are made."""
+    slow = SlowRecords()
+    slow.add(too_slow(), LIMITS)
+    parts, found = [polled(0, 3), polled(1, 8)], []
+    for some, _ in slow.apart(parts, LIMITS):
+        found += some
+        slow.note_positions({1: 8})
+    assert found == parts
+
+
 def test_same_record_waits_longer_each_time() -> None:
     slow = SlowRecords()
     delays = [slow.add(too_slow(), LIMITS) for _ in range(9)]
