@@ -124,8 +124,13 @@ def restore(conn: Connection, selected: Selection) -> Iterator[Restored]:
 
 def _put_row_back(conn: Connection, entry: int, delegation_id: str) -> str | None:
     """Insert the row, then apply the events that were parked for it since; return what prevents it."""
+    # The entry is locked first: in one SELECT, Postgres would insert before it waits for another session's discard.
     row = conn.execute(
-        "SELECT projector.insert_delegation(content) FROM deleted WHERE id = %(id)s FOR UPDATE", {"id": entry}
+        """
+        WITH kept AS MATERIALIZED (SELECT content FROM deleted WHERE id = %(id)s FOR UPDATE)
+        SELECT projector.insert_delegation(content) FROM kept
+        """,
+        {"id": entry},
     ).fetchone()
     if row is None:
         return "another session has put it back or discarded it"

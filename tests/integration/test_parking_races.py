@@ -146,7 +146,8 @@ def test_batch_that_waits_for_a_row_does_not_block_requests(
     assert race(database_url, batch, release=request_and_release) == [{"advanced": 1, "parked": 1}]
 
 
-def test_restored_row_and_its_request_do_not_deadlock(database_url: str, session: Connection) -> None:
+def keep_as_deleted(session: Connection) -> None:
+    """Project the request, and delete its row as a rebuild does."""
     project(session, log(REQUEST))
     session.execute(
         "INSERT INTO deleted (run_id, source, kind, delegation_id, content) "
@@ -154,14 +155,27 @@ def test_restored_row_and_its_request_do_not_deadlock(database_url: str, session
     )
     session.execute("DELETE FROM delegations")
 
-    def restore(conn: Connection) -> object:
-        conn.execute("SET search_path TO projector, public")
-        write_batch.prepare(conn)
-        return [each.problem for each in deleted.restore(conn, deleted.Selection())]
 
+def restore(conn: Connection) -> object:
+    conn.execute("SET search_path TO projector, public")
+    write_batch.prepare(conn)
+    return [each.problem for each in deleted.restore(conn, deleted.Selection())]
+
+
+def test_restored_row_and_its_request_do_not_deadlock(database_url: str, session: Connection) -> None:
+    keep_as_deleted(session)
     batch = racing_batch(log(REQUEST))
     outcomes = overtake(database_url, batch, restore, point="after the rows")
     assert outcomes == [{"inserted": 1}, ["a row with its id exists"]]
+
+
+def test_row_that_is_discarded_during_its_restore_does_not_come_back(
+    database_url: str, session: Connection, other: Connection
+) -> None:
+    keep_as_deleted(session)
+    deleted.discard(other, deleted.Selection())
+    assert race(database_url, restore, release=other.commit) == [["another session has put it back or discarded it"]]
+    assert query(session, "SELECT * FROM delegations") == []
 
 
 def test_writer_that_takes_the_lock_before_the_rows_is_waited_for(
