@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from projector.domain.positions import Polled
+from projector.errors import BrokerUnavailable
 from projector.kafka.consumer import GroupConsumer
 from projector.projection.batch import by_partition
 from projector.projection.gathering import Batch, Gathering
@@ -24,15 +25,38 @@ class Batches:
         self.slow_records = SlowRecords()
         self._consumer = consumer
         self._gathering = Gathering()
+        self._error: BrokerUnavailable | None = None
 
     @property
     def is_growing(self) -> bool:
         """Whether records wait for those of the next poll, which follow at once."""
         return bool(self._gathering)
 
+    def poll(self, *, wait: bool) -> list[Polled]:
+        """Everything that has arrived. It waits for that while a batch grows, too.
+
+        If that fails while a batch grows, it returns nothing, so that the batch is written. The next call raises the
+        error. Otherwise a poll that fails after each first one would keep everything from being written.
+        """
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+        try:
+            return self._consumer.poll(wait=wait or self.is_growing)
+        except BrokerUnavailable as failed:
+            if not self.is_growing:
+                raise
+            self._error = failed
+            return []
+
     def drop(self) -> None:
         """Drop what was gathered."""
         self._gathering = Gathering()
+
+    def closed(self) -> None:
+        """Drop all that comes from this consumer."""
+        self.drop()
+        self._error = None
 
     def add(self, polled: Sequence[Polled]) -> Iterator[Batch]:
         """Gather what was polled, and yield the batches that are due. Without a backlog, these have all records."""

@@ -140,6 +140,7 @@ class Worker:
 
     def _leave(self) -> None:
         self.consumer.close()
+        self._batches.closed()
         self._stalls.reset()
 
     def _connect(self) -> Connection | None:
@@ -151,7 +152,7 @@ class Worker:
     # --- one round in the group
 
     def _poll(self) -> None:
-        polled = self.consumer.poll(wait=self._pending is None or self._batches.is_growing)
+        polled = self._batches.poll(wait=self._pending is None)
         if time.monotonic() >= self._tick_at:
             polled += self.consumer.advanced_without_records()
         self._outages.end("Kafka")

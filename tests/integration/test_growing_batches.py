@@ -10,6 +10,7 @@ from kafka import TopicPartition
 from stepping import new_worker, step_to_the_end
 
 from projector.domain.positions import Polled
+from projector.errors import BrokerUnavailable
 from projector.kafka.consumer import GroupConsumer
 from projector.kafka.reader import open_topic
 from projector.projection.transaction import PendingBatch
@@ -144,6 +145,37 @@ def test_outage_of_kafka_while_a_batch_grows(cluster: Cluster, monkeypatch: pyte
     with catching_up(cluster, monkeypatch) as member:
         step_until_growing(member, cluster)
         member.consumer._consumer._fetcher = None  # as a defect of the library would
+        step_to_the_end(member, cluster)
+    assert member.outcomes.total() == len(cluster.acknowledged)
+    cluster.assert_projected_once()
+    cluster.assert_view_equals_log()
+
+
+def test_what_was_read_is_written_before_the_consumer_is_given_up(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each poll after the first records fails, as at a damaged batch."""
+    cluster.watch_positions()
+    with catching_up(cluster, monkeypatch) as member:
+        step_until_growing(member, cluster)
+        read = sum(member.consumer.active.values())
+        poll = GroupConsumer.poll
+
+        def fail_after_records(self: GroupConsumer, *, wait: bool = True) -> list[Polled]:
+            if any(self.active.values()):
+                raise BrokerUnavailable("a damaged batch")
+            return poll(self, wait=wait)
+
+        monkeypatch.setattr(GroupConsumer, "poll", fail_after_records)
+
+        def is_written() -> bool:
+            member.step()
+            return cluster.projected_records() >= read
+
+        wait_until(is_written, "what was read is written")
+        member.step()
+        assert not member.consumer.is_open
+        monkeypatch.setattr(GroupConsumer, "poll", poll)
         step_to_the_end(member, cluster)
     assert member.outcomes.total() == len(cluster.acknowledged)
     cluster.assert_projected_once()
