@@ -7,10 +7,12 @@ from uuid import UUID
 
 from projector.domain.fold import Changes
 from projector.domain.lifecycle import evolve
-from projector.errors import Unwritable
+from projector.errors import Unwritable, WriteConflict
 from projector.postgres import delegations
 from projector.postgres.connection import Connection, transaction
 from projector.postgres.write_batch import exclude_requests, write
+
+_TRIES = 3
 
 
 class Selection(NamedTuple):
@@ -111,15 +113,25 @@ def restore(conn: Connection, selected: Selection) -> Iterator[Restored]:
             _parameters(selected),
         )
         for entry, kind, delegation_id in entries:
-            put_back = _put_row_back if kind == "row" else _park_again
-            try:
-                with transaction(conn):
-                    problem = put_back(conn, entry, delegation_id)
-                    if problem is None:
-                        conn.execute("DELETE FROM deleted WHERE id = %(id)s", {"id": entry})
-            except Unwritable as error:
-                problem = str(error)
-            yield Restored(kind, delegation_id, problem)
+            yield Restored(kind, delegation_id, _put_back(conn, entry, kind, delegation_id))
+
+
+def _put_back(conn: Connection, entry: int, kind: str, delegation_id: str) -> str | None:
+    """Put an entry back; return what prevents it. A repair that writes the same row can be a deadlock (0004)."""
+    put_back = _put_row_back if kind == "row" else _park_again
+    problem: str | None = None
+    for _ in range(_TRIES):
+        try:
+            with transaction(conn):
+                problem = put_back(conn, entry, delegation_id)
+                if problem is None:
+                    conn.execute("DELETE FROM deleted WHERE id = %(id)s", {"id": entry})
+            return problem
+        except WriteConflict as error:
+            problem = str(error)
+        except Unwritable as error:
+            return str(error)
+    return problem
 
 
 def _put_row_back(conn: Connection, entry: int, delegation_id: str) -> str | None:

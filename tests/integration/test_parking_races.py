@@ -169,6 +169,19 @@ def test_restored_row_and_its_request_do_not_deadlock(database_url: str, session
     assert outcomes == [{"inserted": 1}, ["a row with its id exists"]]
 
 
+def test_restored_row_that_a_repair_writes_too(database_url: str, session: Connection, other: Connection) -> None:
+    """A repair takes the lock before the rows. Postgres ends the deadlock, and the entry is tried again."""
+    keep_as_deleted(session)
+    other.execute("SET deadlock_timeout = '100s'")
+    write_batch.exclude_requests(other)
+
+    def insert_too() -> None:
+        other.execute("SELECT projector.insert_delegation(content) FROM deleted")
+        other.commit()
+
+    assert race(database_url, restore, release=insert_too) == [["a row with its id exists"]]
+
+
 def test_row_that_is_discarded_during_its_restore_does_not_come_back(
     database_url: str, session: Connection, other: Connection
 ) -> None:
