@@ -15,6 +15,7 @@ from projector.kafka.consumer import GroupConsumer
 from projector.kafka.reader import open_topic
 from projector.projection.transaction import PendingBatch
 from projector.worker import batches, loop
+from projector.worker.health import StallDetector
 from projector.worker.loop import Worker
 from testbed.workload import Mix
 
@@ -115,6 +116,7 @@ def test_second_member_joins_while_a_batch_grows(
     cluster.watch_positions()
     with catching_up(cluster, monkeypatch) as member:
         step_until_growing(member, cluster)
+        member._stalls = StallDetector(60)  # it does not step while the second one starts
         second = cluster.start_member()
         with open_topic(member.settings) as topic:
             wait_until(lambda: not topic.group(member.settings.group_id).is_settled, "a rebalance")
