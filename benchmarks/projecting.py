@@ -17,6 +17,7 @@ import psycopg
 from benchmarks.claims import claimed_at, rate_after, sample_until, settled
 from benchmarks.environment import Environment
 from benchmarks.measurement import Failed, Measurement
+from benchmarks.processor import children
 
 
 class Command:
@@ -97,7 +98,7 @@ def peak_mebibytes(pid: int) -> float | None:
 
     Not `ru_maxrss`: a new process inherits it from its parent.
     """
-    return max((peak for each in (pid, *_children(pid)) if (peak := _memory(each, "VmHWM"))), default=None)
+    return max((peak for each in (pid, *children(pid)) if (peak := _memory(each, "VmHWM"))), default=None)
 
 
 def resident_mebibytes(pid: int) -> float | None:
@@ -111,13 +112,6 @@ def _memory(pid: int, name: str) -> float | None:
     except OSError:
         return None
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(name)), None)
-
-
-def _children(pid: int) -> list[int]:
-    try:
-        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
 
 
 @contextmanager
