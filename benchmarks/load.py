@@ -62,7 +62,7 @@ class Event(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """When each event after the backlog it was sent and acknowledged, in seconds; `cores` that sending took."""
+    """When each event after the backlog was sent and acknowledged, in seconds; `cores` that sending took."""
 
     at: list[float]
     acknowledged: list[float]

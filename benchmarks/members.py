@@ -4,7 +4,7 @@ A start lasts from the start of the process `projector run --members 2` to the l
 both members own some, and nothing changes during two heartbeat intervals. A join is under a light load. A partition
 belongs to nobody from the old owner's log line "partitions revoked" to the next "partition claimed" of any member. The
 longest such time counts. So does the longest time between two moves of one partition's position in Postgres, which also
-has the time that the members do not log; the load alone makes it LOAD_PER_SECOND / 6 moves per second.
+contains what the members do not log. The load alone moves each of the six positions ten times per second.
 """
 
 import statistics
@@ -112,7 +112,7 @@ def longest_gap(times: Sequence[float]) -> float:
 
 
 def _settled(conn: psycopg.Connection[Any], running: Sequence[Command], *, members: int) -> float:
-    """Wait until so many members own all partitions and no claim is younger than two heartbeat intervals.
+    """Wait until `members` members own all partitions, and no claim is younger than two heartbeat intervals.
 
     Returns the longest time between two moves of a position meanwhile. Raises Failed.
     """

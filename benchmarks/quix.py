@@ -65,7 +65,7 @@ def command(
     commit_every: int = COMMIT_EVERY,
     commit_interval: float = 1.0,
 ) -> list[str]:
-    """Return the command of one process; it commits after so many records or seconds. Raises NotMeasured."""
+    """Return the command of one process: `commit_every` in records, `commit_interval` in s. Raises NotMeasured."""
     place = urlsplit(url)
     settings = {
         "bootstrap_servers": environment.bootstrap_servers,

@@ -16,7 +16,7 @@ from benchmarks.steady import Steady
 from benchmarks.visibility import INDEX, Sampler, summary, visible_times
 
 BACKLOG = 2_000, 20_000
-"""A contender catches up on 20 s of events after its start, and on so many at least and at most. Java compiles then."""
+"""The least and the most events before the slice. A contender catches up on 20 s of events, while Java compiles."""
 WARM_UP_SECONDS = 3.0
 START_TIMEOUT_SECONDS = 60.0
 BEHIND_SECONDS = 30.0

@@ -31,7 +31,8 @@ class GroupConsumer:
 
     A partition is *unclaimed* (assigned and paused) or *active* (read). Not thread-safe. Every method may raise
     BrokerUnavailable, except `close`. The constructor raises Misconfigured if a certificate's file does not exist.
-    `open` and `poll` raise Misconfigured if the group belongs to another application.
+    `open` and `poll` raise Misconfigured if the group belongs to another application. `open` calls
+    `before_first_join` once, when nothing but the join is left.
     """
 
     def __init__(self, settings: KafkaSettings) -> None:
@@ -57,8 +58,7 @@ class GroupConsumer:
         """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
         connection.require_reachable(self._settings.bootstrap_servers)
         self._assignment = Assignment()
-        self._topic_id = None
-        self._has_fetched = False
+        self._topic_id, self._has_fetched = None, False
         with self._errors():
             self._consumer = connection.consumer(self._arguments, self._settings)
         with self._errors():
@@ -84,10 +84,9 @@ class GroupConsumer:
         """Leave the group, if the broker answers in time."""
         consumer, self._consumer = self._consumer, None
         self._assignment = Assignment()
-        if consumer is None:
-            return
         try:
-            connection.close(consumer)
+            if consumer is not None:
+                connection.close(consumer)
         except Exception as error:  # no error may keep the process from leaving
             log.warning("closing the consumer failed", extra={"error": repr(error)})
 
@@ -105,6 +104,7 @@ class GroupConsumer:
 
     @property
     def topic_id(self) -> str | None:
+        """Kafka's id of the topic now."""
         with self._errors():
             return connection.topic_id(self._consumer, self.topic)
 

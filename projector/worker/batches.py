@@ -12,7 +12,7 @@ from projector.settings import BatchLimits
 from projector.worker.slow_records import SlowRecords
 
 _BACKLOG_RECORDS = 500
-"""With fewer records to come, a batch does not wait for them. An open transaction may hold back so many."""
+"""A batch waits only if at least this number of records follows. An open transaction may hold back fewer than that."""
 _MOST_SECONDS = 1.0
 """The longest time for which a batch waits for further records."""
 
