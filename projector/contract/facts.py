@@ -4,6 +4,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
+make = tuple.__new__
+"""Makes a named tuple of all its fields in order. The constructor takes twice as long, with keywords three times."""
+
 
 class Status(StrEnum):
     """The status of a delegation. events/README.md, section 4, defines their order."""
