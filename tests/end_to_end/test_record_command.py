@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cluster import wait_until
-from commands import environment, run_projector
+from commands import all_of, environment, run_projector
 from kafka import KafkaProducer
 from rows import CALLER, answer, delegate
 
@@ -189,14 +189,8 @@ def test_progress_bar_is_shown_on_a_terminal(kafka: str, filled: str, tmp_path: 
     settings = environment({"bootstrap_servers": kafka, "topic": filled}) | {"TERM": "xterm", "COLUMNS": "100"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=theirs, env=settings)
     os.close(theirs)
-    shown = b""
-    try:
-        while chunk := os.read(ours, 4096):
-            shown += chunk
-    except OSError:  # Linux raises it at the end
-        pass
-    os.close(ours)
+    shown = all_of(ours)
     out, _ = process.communicate(timeout=60)
-    assert b"recording" in shown
-    assert b"100%" in shown
+    assert "recording" in shown
+    assert "100%" in shown
     assert out.startswith(b"recorded 3 of 3 records")
