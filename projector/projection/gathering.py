@@ -75,5 +75,3 @@ class Gathering:
         if dropped:
             self._entries = [entry for entry in self._entries if entry.record.partition not in dropped]
             self._moves = {each: move for each, move in self._moves.items() if each not in dropped}
-            if not self:
-                self._begin()
