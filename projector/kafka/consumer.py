@@ -17,7 +17,7 @@ from projector.errors import BrokerUnavailable, LogGap, Misconfigured
 from projector.kafka import compaction, connection, group, rebalance
 from projector.kafka.assignment import Assignment
 from projector.kafka.connection import ALL_RECORDS, POLL_MS
-from projector.kafka.record_batches import Holes, find_holes
+from projector.kafka.record_batches import Holes, collect, find_holes
 from projector.kafka.refusals import Refusals
 from projector.settings import KafkaSettings
 
@@ -48,7 +48,7 @@ class GroupConsumer:
         self._consumer: Any = None
         self._holes = Holes()
         self._topic_id: str | None = None
-        self._has_fetched = False
+        self._received: int | None = None  # by the last fetch
         self._is_checked = False
         self._commits_fail_since: float | None = None
 
@@ -58,7 +58,7 @@ class GroupConsumer:
         """Join the group. Raises BrokerUnavailable if no broker or no topic is there yet, Misconfigured if refused."""
         connection.require_reachable(self._settings.bootstrap_servers)
         self._assignment = Assignment()
-        self._topic_id, self._has_fetched = None, False
+        self._topic_id = self._received = None
         with self._errors():
             self._consumer = connection.consumer(self._arguments, self._settings)
         with self._errors():
@@ -166,21 +166,21 @@ class GroupConsumer:
         if the consumer is broken: then close and open it.
         """
         is_idle = self._assignment.unclaimed or not self._assignment.active
-        timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else POLL_MS
+        timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else collect(self._consumer, self._received or 0)
         records: dict[TopicPartition, list[Any]] = {}
         with self._errors():
             try:
                 if not rebalance.join(self._consumer, timeout_ms):
                     # All records, so that none stays in the client's buffer: trap T1.
                     records = self._consumer.poll(timeout_ms=timeout_ms, max_records=ALL_RECORDS)
-                    self._has_fetched = True
+                    self._received = sum(map(len, records.values()))
             except OffsetOutOfRangeError as error:
                 self._require_in_range(error.args[0])
                 return []
             except InconsistentGroupProtocolError as error:
                 raise Misconfigured(group.mismatch(self._consumer, self._settings.group_id)) from error
             connection.require_login(self._consumer)
-        if self._has_fetched:
+        if self._received is not None:
             self._refusals.worked()
         self._require_same_topic()
         # A rebalance during the poll may have revoked some of the partitions.
@@ -216,8 +216,8 @@ class GroupConsumer:
 
         Call it after all that is due was done. A poll that only takes part in a rebalance proves nothing.
         """
-        works = self._has_fetched and (bool(self.active) or (not self.unclaimed and (self.generation or 0) > 0))
-        if works:
+        has_joined = not self.unclaimed and (self.generation or 0) > 0
+        if works := self._received is not None and (bool(self.active) or has_joined):
             connection.forget_unexpected_errors()
         return works
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,6 +97,26 @@ def test_empty_poll_leaves_no_reference_cycle(consumer: GroupConsumer) -> None:
     with no_reference_cycles(KafkaTimeoutError):
         for wait in (False, True, True, True):
             assert consumer.poll(wait=wait) == []
+
+
+def test_brokers_collect_records_only_after_a_poll_that_returned_several(
+    consumer: GroupConsumer, producer: Any, topic: str
+) -> None:
+    fill(producer, topic)
+    assigned(consumer)
+    start_all(consumer, {})
+    polls: list[tuple[int, int]] = []
+    config = consumer._consumer._fetcher.config
+
+    def poll_until_nothing_follows() -> bool:
+        records = sum(len(polled.records) for polled in consumer.poll())
+        polls.append((records, config["fetch_max_wait_ms"]))
+        return sum(records for records, _ in polls) == RECORDS and records == 0
+
+    wait_until(poll_until_nothing_follows, "every record, and an empty poll")
+    consumer.poll()
+    polls.append((0, config["fetch_max_wait_ms"]))
+    assert {(before >= 3, wait) for (before, _), (_, wait) in pairwise(polls)} == {(True, 2), (False, 500)}
 
 
 def test_repeated_pauses_lose_no_record(consumer: GroupConsumer, producer: Any, topic: str) -> None:
