@@ -20,7 +20,7 @@ from projector.kafka.connection import POLL_MS
 from projector.kafka.record_decoder import OFFSETS_KNOWN, Batch, Decoder, FetchedRecord, split
 
 _STEADY_RECORDS = 3
-_COLLECT = {"fetch_min_bytes": 64 * 1024, "fetch_max_wait_ms": 2}
+_COLLECT = {"fetch_min_bytes": 64 * 1024, "fetch_max_wait_ms": 1}
 _AT_ONCE = {name: KafkaConsumer.DEFAULT_CONFIG[name] for name in _COLLECT}
 _STEADY_POLL_MS = 10
 
@@ -64,7 +64,7 @@ def limit_partition_fetch(consumer: Any, size: int) -> None:
 
 
 def collect(consumer: Any, polled: int) -> int:
-    """Let brokers collect records for 2 ms before they answer, if the last poll returned several of them.
+    """Let brokers collect records for 1 ms before they answer, if the last poll returned several of them.
 
     A fetch and a transaction cost about as much for one record as for twenty. A record after a pause does not wait.
     Returns for how long (ms) the next poll may wait.
