@@ -1,4 +1,4 @@
--- For the push of results (docs/pushing.md): since when results are pushed, the ends that records reported, and one reply
+-- For the push of results (docs/pushing-batch.md): since when results are pushed, the ends that records reported, and one reply
 -- per delegation. Nothing is written into these tables while the push is off.
 
 CREATE TABLE projector.push (
@@ -49,8 +49,9 @@ CREATE INDEX outbox_next_attempt ON projector.outbox (next_attempt_at) WHERE end
 CREATE INDEX outbox_given_up ON projector.outbox (given_up_at) WHERE given_up_at IS NOT NULL;
 
 -- A member of an earlier release would move a position past an end without queueing its reply. It is fenced instead,
--- and waits until a member of this release takes the partition. A member of this release says so once per session.
-CREATE FUNCTION projector.require_push() RETURNS trigger LANGUAGE plpgsql AS $$
+-- and waits until a member of this release takes the partition. A member of this release says so once per session. The
+-- function has the rights of its owner: the role of the earlier member may have none on the tables of this migration.
+CREATE FUNCTION projector.require_push() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = '' AS $$
 BEGIN
     IF EXISTS (SELECT FROM projector.push p WHERE p.topic = NEW.topic) THEN
         RAISE 'results of topic % are pushed, and this release of the projector cannot do that: upgrade this process',

@@ -1,9 +1,10 @@
-"""Since when the results of a topic are pushed (docs/pushing.md), and what ended since without a reply."""
+"""Since when the results of a topic are pushed (docs/pushing-batch.md), and what ended since without a reply."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.postgres import positions
 from projector.postgres.connection import Connection, mapped_errors, transaction
 
@@ -53,10 +54,12 @@ def count_without_reply(conn: Connection, topic: str) -> int:
     with mapped_errors():
         [(count,)] = conn.execute(
             """
-            SELECT count(*) FROM push p JOIN delegations d ON d.updated_at >= p.switched_on_at - interval '5 minutes'
+            SELECT count(*) FROM push p CROSS JOIN delegations d
              WHERE p.topic = %(topic)s AND d.status IN ('completed', 'failed', 'stuck')
+               AND (d.updated_at >= p.switched_on_at - %(clocks_differ_by)s
+                    OR EXISTS (SELECT FROM ends e WHERE e.delegation_id = d.delegation_id))
                AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
             """,
-            {"topic": topic},
+            {"topic": topic, "clocks_differ_by": CLOCKS_DIFFER_BY},
         ).fetchall()
     return int(count)
