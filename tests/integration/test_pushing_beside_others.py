@@ -66,7 +66,7 @@ def test_relay_that_holds_a_reply_stops_no_batch(
     other.execute(statement)
     session.execute("SET lock_timeout = '200ms'")
     again = [*values, record(answer(2, "completed"), 2)]
-    assert project(session, again, push=True) == {"duplicate": 3}
+    assert project(session, again, push=True) == {"refused": 1, "duplicate": 2}
     other.rollback()
     assert (len(ends(session)), len(outbox(session))) == (2, 1)
 

@@ -1,5 +1,6 @@
 """Push off: a batch is the one of a release without it, and touches none of its tables."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,13 @@ from rows import CALLEE, answer, delegate, heartbeat, verdict
 from projector.postgres import connection, write_batch
 from projector.postgres.connection import Connection
 from projector.projection.transaction import project
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Connection]:
+    with pushing(database_url) as conn:
+        yield conn
+
 
 TABLES = ("push", "push_from", "ends", "outbox")
 
