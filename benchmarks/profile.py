@@ -21,7 +21,7 @@ from benchmarks.stopwatch import Stopwatch
 from projector.contract import fast, translate
 from projector.kafka.consumer import GroupConsumer
 from projector.process.memory import tune_memory
-from projector.projection import gathering, transaction
+from projector.projection import gathering, sending, transaction
 from projector.projection.transaction import PendingBatch
 from projector.settings import load
 from projector.worker.loop import Worker
@@ -124,9 +124,9 @@ def time_all(watch: Stopwatch) -> None:
     time_translation(watch)
     watch.time(gathering, "translate_each", "translate")
     for name in ("_resolve_unavailable", "_read_working_set"):
-        watch.time(transaction, name, "read rows")
+        watch.time(sending, name, "read rows")
     watch.time(transaction, "send_batch", "fold")
-    watch.time(transaction, "write", "send")
+    watch.time(sending, "write", "send")
     watch.time(PendingBatch, "wait", "await")
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Self
 
 from projector.contract.facts import Heartbeat, Report, Reported, Requested, Status, Translation, Verdict
 from projector.domain import fold
+from projector.domain.ends import End, Ends
 from projector.domain.fold import Changes, WorkingSet
 from projector.domain.lifecycle import Delegation, Row, State, Step, evolve
 from projector.domain.outcomes import Outcome
@@ -108,13 +109,16 @@ class InMemoryView:
         self.large_rows: dict[str, str] = {}
         self.repeated: dict[str, fold.RepeatedRequest] = {}
         self.dead_letters: list[fold.DeadLetter] = []
+        self.ends: list[End] = []
 
     def project(self, batch: Iterable[RecordedRecord]) -> list[Outcome]:
         """Fold one batch; returns the outcomes of the delegation events in order, then those of the other records."""
         translated = fold.resolve_unavailable(fold.translate_batch(batch), self.large_rows)
         self.dead_letters += translated.dead_letters
         view = WorkingSet(map(state, self.rows.values()), self._holders(), self.parked.values())
-        outcomes = [view.apply(record, translation) for record, translation in translated.records]
+        ends = Ends(view)
+        outcomes = [ends.apply(record, translation) for record, translation in translated.records]
+        self.ends += ends.found
         self._write(view.changes())
         return outcomes + list(translated.outcomes.elements()) + [Outcome.DEAD_LETTER] * len(translated.dead_letters)
 

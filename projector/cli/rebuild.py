@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import confirm
+from projector.cli.output import confirm, note
 from projector.cli.reconcile import TOPIC, compare
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
+from projector.postgres.connection import open_view
+from projector.postgres.push import count_without_reply
 from projector.rebuild.comparison import Options
 from projector.rebuild.drift import DriftKind
 from projector.rebuild.reconcile import Result
@@ -46,7 +48,20 @@ def rebuild(
         print(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run))
     if list(source) == [TOPIC]:
         note_open_transactions(settings, "not compared")
+    if not dry_run:
+        _note_without_reply(settings)
     return _exit_code(result)
+
+
+def _note_without_reply(settings: Settings) -> None:
+    """A rebuild queues no reply. Print how many delegations have none, and the command that queues them."""
+    with open_view(settings.model_copy(update={"statement_timeout_ms": 0})) as conn:
+        count = count_without_reply(conn, settings.topic)
+    if count:
+        note(
+            f"{counted(count, 'delegation')} ended since results are pushed and have no reply in the outbox: "
+            "`projector push missing --send` queues them"
+        )
 
 
 def _checked_id(text: str) -> str:

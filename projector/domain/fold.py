@@ -220,6 +220,10 @@ class WorkingSet:
             self.rows[event.delegation_id] = step.after
         return step.outcome
 
+    def parked(self, delegation_id: str) -> list[Parked]:
+        """The events that a request of this delegation applies, in the order in which they were parked."""
+        return [*self._parked_before.get(delegation_id, ()), *self._parked_here.get(delegation_id, ())]
+
     def _apply_parked(self, delegation_id: str) -> None:
         """Apply the parked events, in the order in which they were parked."""
         self._requested.append(delegation_id)

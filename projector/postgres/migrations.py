@@ -79,6 +79,8 @@ def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
     with _transaction(conn):
         versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
+        if 55 in versions:
+            counts |= _rows_of_push(conn)
         if 53 in versions:
             counts["projector.deleted"] = _scalar(conn, "SELECT count(*) FROM projector.deleted")
         if 52 in versions:
@@ -230,6 +232,15 @@ def _own_rows(conn: Connection[Any]) -> dict[str, int]:
         UNION ALL SELECT 'projector.parked', count(*) FROM projector.parked
         UNION ALL SELECT 'projector.dead_letters', count(*) FROM projector.dead_letters
         UNION ALL SELECT 'projector.large_rows', count(*) FROM projector.large_rows""")
+    return dict(counts)
+
+
+def _rows_of_push(conn: Connection[Any]) -> dict[str, int]:
+    counts = conn.cursor(row_factory=tuple_row).execute("""
+        SELECT 'projector.push', count(*) FROM projector.push
+        UNION ALL SELECT 'projector.push_from', count(*) FROM projector.push_from
+        UNION ALL SELECT 'projector.ends', count(*) FROM projector.ends
+        UNION ALL SELECT 'projector.outbox', count(*) FROM projector.outbox""")
     return dict(counts)
 
 

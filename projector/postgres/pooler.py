@@ -112,6 +112,8 @@ class Session(psycopg.Connection[tuple[Any, ...]]):
             SELECT set_config(name, settings->>name, false) FROM pg_settings, noted
              WHERE source = 'session' AND setting IS DISTINCT FROM settings->>name
             UNION ALL
+            SELECT set_config('projector.knows_push', '', false)
+            UNION ALL
             SELECT set_config('projector.found', '', false)
             """,
             prepare=False,

@@ -109,7 +109,18 @@ def lock(conn: Connection, topic: str) -> dict[int, int]:
 
 
 def reset(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: str | None) -> None:
-    """Set positions (partition → next offset), and fence every batch that was read before."""
+    """Set positions (partition → next offset), and fence every batch that was read before.
+
+    The push of a topic that was created again counts from its beginning: the offsets that it had stored are gone.
+    """
+    conn.execute(
+        """
+        DELETE FROM push_from
+         WHERE topic = %(topic)s
+           AND EXISTS (SELECT FROM positions p WHERE p.topic = %(topic)s AND p.topic_id <> %(topic_id)s)
+        """,
+        {"topic": topic, "topic_id": topic_id},
+    )
     conn.execute(
         """
         UPDATE positions p

@@ -3,6 +3,8 @@
 The server takes the first lock when it has the whole call, so a process that freezes while it sends blocks none. Each
 statement of the function sees what others committed before it began, under the locks of the statements before it. Each
 connection creates the function for itself, so two releases never share one (decision 0007).
+
+A batch with ends is a call of two functions, `write_batch` first. Without ends the call is the one without a push.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -11,16 +13,32 @@ from itertools import groupby
 
 from projector.contract.facts import Heartbeat, Report, Reported, Verdict
 from projector.contract.fields import recorded_at
+from projector.domain.ends import End
 from projector.domain.fold import Changes, DeadLetter, Parked
 from projector.domain.positions import Fence
 from projector.postgres.connection import Connection, mapped_errors, oid, send
 
 _FUNCTION = resources.files(__package__).joinpath("write_batch.sql").read_text()
+_ENDS_FUNCTION = resources.files(__package__).joinpath("write_ends.sql").read_text()
 _NOT_WRITTEN = resources.files(__package__).joinpath("not_written.sql").read_text()
-_SIGNATURE = _FUNCTION.partition("pg_temp.write_batch(")[2].partition(") RETURNS")[0]
-_PARAMETERS = [tuple(parameter.split()) for parameter in _SIGNATURE.split(",")]
+
+
+def _parameters(function: str, name: str) -> list[tuple[str, ...]]:
+    """The names and types of its parameters."""
+    signature = function.partition(f"pg_temp.{name}(")[2].partition(") RETURNS")[0]
+    return [tuple(parameter.split()) for parameter in signature.split(",")]
+
+
+_PARAMETERS = _parameters(_FUNCTION, "write_batch")
+_ENDS_PARAMETERS = _parameters(_ENDS_FUNCTION, "write_ends")
 _TYPES = [oid(type_name) for _, type_name in _PARAMETERS]
-_CALL = f"SELECT pg_temp.write_batch({', '.join(f'${n}' for n in range(1, len(_PARAMETERS) + 1))})"
+_ENDS_TYPES = [oid(type_name) for _, type_name in _ENDS_PARAMETERS]
+_PLACES = [f"${n}" for n in range(1, len(_PARAMETERS) + len(_ENDS_PARAMETERS) + 1)]
+_WRITE_BATCH = f"pg_temp.write_batch({', '.join(_PLACES[: len(_PARAMETERS)])})"
+_WRITE_ENDS = f"pg_temp.write_ends({', '.join(_PLACES[len(_PARAMETERS) :])})"
+_CALL = f"SELECT {_WRITE_BATCH}"
+_CALL_WITH_ENDS = f"SELECT {_WRITE_ENDS} FROM {_WRITE_BATCH}"  # noqa: S608 - both are made of constants
+"""FROM is evaluated first: the fence, and the rows that the ends are about."""
 _WIDTHS = {
     part: len(list(columns))
     for part, columns in groupby(name.partition("_")[0] for name, type_name in _PARAMETERS if type_name.endswith("[]"))
@@ -28,11 +46,17 @@ _WIDTHS = {
 """Part → number of its columns, in the order of the signature."""
 
 
-def prepare(conn: Connection) -> None:
-    """Create the connection's functions, and make every statement find rows by key, however many there are."""
+def prepare(conn: Connection, *, push: bool = False) -> None:
+    """Create the connection's functions, and make every statement find rows by key, however many there are.
+
+    `push`: the connection may write ends. Every connection says that it could: migration 055 explains it.
+    """
     with mapped_errors():
         conn.execute(_NOT_WRITTEN)
         conn.execute(_FUNCTION)
+        conn.execute("SELECT set_config('projector.knows_push', 'on', false)")
+        if push:
+            conn.execute(_ENDS_FUNCTION)
 
 
 def write(
@@ -43,10 +67,12 @@ def write(
     dead_letters: Iterable[DeadLetter] = (),
     large_rows: Mapping[str, str] | None = None,
     fence: Fence | None = None,
+    ends: Sequence[End] = (),
 ) -> Callable[[], None]:
     """Send a batch, to be written if the fence's positions can be moved. The returned function waits for the end.
 
     `versions`: delegation id → the version of its row that was read. `large_rows`: activity row id → delegation id.
+    `ends` need a connection that was prepared for the push.
     Waiting raises Fenced if another process owns one of the positions now. It raises WriteConflict if another writer
     inserted or changed a row, took an idempotency key, or parked an event in between. In both cases nothing is written.
     """
@@ -61,7 +87,10 @@ def write(
         "dead": list(map(_dead_letter, dead_letters)),
     }
     columns = (column for part, width in _WIDTHS.items() for column in _columns(rows[part], width))
-    return send(conn, _CALL, _TYPES, [fence and fence.token, changes.unparked, *columns])
+    values = [fence and fence.token, changes.unparked, *columns]
+    if not ends:
+        return send(conn, _CALL, _TYPES, values)
+    return send(conn, _CALL_WITH_ENDS, _TYPES + _ENDS_TYPES, [*values, *_columns(ends, len(_ENDS_TYPES))])
 
 
 def _columns(rows: Collection[Sequence[object]], width: int) -> Iterator[list[object]]:

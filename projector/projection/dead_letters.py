@@ -9,7 +9,8 @@ from projector.postgres import dead_letters
 from projector.postgres.connection import Connection, transaction
 from projector.postgres.dead_letters import BEFORE_ALL, Filter, LetterKey, StoredDeadLetter
 from projector.projection.limits import AdaptiveLimits, Limits
-from projector.projection.transaction import Outcomes, of_one, refused, send_batch, with_retries
+from projector.projection.sending import send_batch
+from projector.projection.transaction import Outcomes, of_one, refused, with_retries
 from projector.settings import BatchLimits
 
 
@@ -18,48 +19,51 @@ def retry(
     wanted: Filter,
     limits: BatchLimits,
     *,
+    push: bool = False,
     progress: Callable[[int], object] = lambda records: None,
 ) -> Outcomes:
     """Project dead letters again, by topic, partition and offset. Returns how they ended.
 
     `progress` gets the number of records so far. Several retries at once are safe. After an interruption run it again:
     each chunk is one transaction, in which a dead letter is projected and deleted, or kept with its new reason. Raises
-    DatabaseUnavailable and RecordTooSlow as `project` does.
+    DatabaseUnavailable and RecordTooSlow as `project` does. `push`: as in `send_batch`.
     """
     outcomes: Outcomes = Counter()
     adaptive = AdaptiveLimits(limits)
     for places in _chunks(conn, wanted, adaptive):
-        outcomes += project_dead_letters(conn, places, adaptive)
+        outcomes += project_dead_letters(conn, places, adaptive, push=push)
         progress(outcomes.total())
     return outcomes
 
 
-def project_dead_letters(conn: Connection, places: Sequence[LetterKey], limits: AdaptiveLimits) -> Outcomes:
+def project_dead_letters(
+    conn: Connection, places: Sequence[LetterKey], limits: AdaptiveLimits, *, push: bool = False
+) -> Outcomes:
     """Project dead letters again. In the same transaction each is deleted, or kept with its new reason.
 
     No position moves. Dead letters that are no longer there are not counted. Raises as `project`.
     """
     try:
-        outcomes = with_retries(lambda: _write(conn, places, translate_batch))
+        outcomes = with_retries(lambda: _write(conn, places, translate_batch, push=push))
     except Unwritable as error:
         if len(places) > 1:
-            return _halve(conn, places, limits)
+            return _halve(conn, places, limits, push=push)
         reason = str(error)
-        return with_retries(lambda: _write(conn, places, lambda letters: refused(letters, reason)))
+        return with_retries(lambda: _write(conn, places, lambda letters: refused(letters, reason), push=push))
     except StatementTimeout as error:
         if len(places) < 2:
             raise of_one(places, error) from error
         limits.too_slow(len(places), str(error))
-        return _halve(conn, places, limits)
+        return _halve(conn, places, limits, push=push)
     limits.written(len(places))
     return outcomes
 
 
-def _halve(conn: Connection, places: Sequence[LetterKey], limits: AdaptiveLimits) -> Outcomes:
+def _halve(conn: Connection, places: Sequence[LetterKey], limits: AdaptiveLimits, *, push: bool) -> Outcomes:
     """Project the first half, and the rest in parts as large as the limits allow by then."""
     outcomes, size = Outcomes(), len(places) // 2
     while places:
-        outcomes += project_dead_letters(conn, places[:size], limits)
+        outcomes += project_dead_letters(conn, places[:size], limits, push=push)
         places, size = places[size:], limits.batch_records
     return outcomes
 
@@ -68,10 +72,12 @@ def _write(
     conn: Connection,
     places: Sequence[LetterKey],
     translated: Callable[[Sequence[StoredDeadLetter]], TranslatedBatch],
+    *,
+    push: bool,
 ) -> Outcomes:
     with transaction(conn):
         letters = dead_letters.take(conn, places)
-        write = send_batch(conn, translated(letters), None)
+        write = send_batch(conn, translated(letters), None, push=push)
         write.wait()
         dead_letters.record_retry(conn, letters, write.dead_letters)
         return write.outcomes

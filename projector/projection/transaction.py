@@ -4,33 +4,21 @@ import math
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from projector.contract.envelope import Record
 from projector.contract.fields import recorded_at
-from projector.domain.fold import (
-    DeadLetter,
-    Entry,
-    Passed,
-    TranslatedBatch,
-    WorkingSet,
-    by_kind,
-    resolve_unavailable,
-    translate_each,
-)
+from projector.domain.fold import DeadLetter, Entry, Passed, TranslatedBatch, by_kind, translate_each
 from projector.domain.outcomes import Outcome
 from projector.domain.positions import Fence, Move
 from projector.errors import BatchUnfinished, RecordTooSlow, StatementTimeout, Unwritable, WriteConflict
-from projector.postgres import delegations
-from projector.postgres.connection import Connection, mapped_errors
+from projector.postgres.connection import Connection
 from projector.postgres.dead_letters import LetterKey
-from projector.postgres.write_batch import write
 from projector.projection.limits import AdaptiveLimits
+from projector.projection.sending import PendingWrite, send_batch
 from projector.texts import counted
 
 _TRIES = 10
-_MOST_PARKED = 50_000
-"""The most parked events that the requests of one batch apply, to bound its memory. One delegation may have more."""
 
 Outcomes = Counter[Outcome]
 
@@ -43,15 +31,16 @@ def project(
     fence: Fence | None = None,
     *,
     limits: AdaptiveLimits | None = None,
+    push: bool = False,
 ) -> Outcomes:
     """Project a batch and move the fence's positions. Returns how the records ended; the counts add up to them.
 
     Without a fence (a replay, a retried dead letter) no position moves. A batch that is too slow is halved, and
     `limits` then allow fewer records. Raises Fenced if another process owns a position now, RecordTooSlow if a single
     record is too slow, DatabaseUnavailable if Postgres is unavailable, or if other writers change the rows too often.
-    What was not written before that is not written at all.
+    What was not written before that is not written at all. `push`: as in `send_batch`.
     """
-    return PendingBatch(conn, translate_each(records), fence, limits=limits).wait()
+    return PendingBatch(conn, translate_each(records), fence, limits=limits, push=push).wait()
 
 
 class PendingBatch:
@@ -71,6 +60,7 @@ class PendingBatch:
         *,
         limits: AdaptiveLimits | None = None,
         until: float = math.inf,
+        push: bool = False,
     ) -> None:
         self.entries = entries
         self.limits = limits or AdaptiveLimits()
@@ -82,10 +72,11 @@ class PendingBatch:
         self._fence = fence
         self._began_at = time.monotonic()
         self._until = until
+        self._push = push
         self._slow_read: str | None = None
         self._write: PendingWrite | None = None
         try:
-            self._write = send_batch(conn, self._translated, fence)
+            self._write = self._send()
         except StatementTimeout as error:
             self._slow_read = str(error)  # `wait` halves the batch
         except (Unwritable, WriteConflict):  # `wait` tries again and handles it
@@ -115,11 +106,14 @@ class PendingBatch:
             self.limits.written(len(self.entries))
         return self.outcomes
 
+    def _send(self) -> PendingWrite:
+        return send_batch(self._conn, self._translated, self._fence, push=self._push)
+
     def _attempt(self) -> None:
         slow_read, self._slow_read = self._slow_read, None
         if slow_read is not None:
             raise StatementTimeout(slow_read)
-        write, self._write = self._write or send_batch(self._conn, self._translated, self._fence), None
+        write, self._write = self._write or self._send(), None
         write.wait()
         self.outcomes += write.outcomes
         self.dead_letters += write.dead_letters
@@ -148,7 +142,7 @@ class PendingBatch:
             size = self.limits.batch_records
 
     def _write_part(self, entries: Sequence[Entry], fence: Fence | None) -> None:
-        part = PendingBatch(self._conn, entries, fence, limits=self.limits, until=self._until)
+        part = PendingBatch(self._conn, entries, fence, limits=self.limits, until=self._until, push=self._push)
         try:
             part.wait()
         finally:
@@ -192,55 +186,3 @@ def _split_fence(fence: Fence, head: Sequence[Entry]) -> tuple[Fence, Fence]:
 def refused(records: Sequence[Record], reason: str) -> TranslatedBatch:
     """A batch of dead letters."""
     return TranslatedBatch([], [DeadLetter(record, reason, None) for record in records], Counter())
-
-
-class PendingWrite(NamedTuple):
-    """A batch that was sent: how its records end if it is written, and a function that waits for that."""
-
-    outcomes: Outcomes
-    dead_letters: Sequence[DeadLetter]
-    wait: Callable[[], None]
-
-
-def send_batch(conn: Connection, translated: TranslatedBatch, fence: Fence | None) -> PendingWrite:
-    """Read the rows that the batch touches, without locks. Fold it. Send what changes."""
-    with mapped_errors():
-        translated, large_rows = _resolve_unavailable(conn, translated)
-        working_set, versions = _read_working_set(conn, translated)
-    outcomes = Counter(translated.outcomes)
-    for record, translation in translated.records:
-        outcomes[working_set.apply(record, translation)] += 1
-    dead = translated.dead_letters
-    if dead:
-        outcomes[Outcome.DEAD_LETTER] += len(dead)
-    wait = write(conn, working_set.changes(), versions, dead_letters=dead, large_rows=large_rows, fence=fence)
-    return PendingWrite(outcomes, dead, wait)
-
-
-def _resolve_unavailable(conn: Connection, translated: TranslatedBatch) -> tuple[TranslatedBatch, dict[str, str]]:
-    """Find the delegations of bodies that were left out.
-
-    Also returns the batch's own large rows: activity row id → delegation id.
-    """
-    wanted = [each.unavailable_row_id for _, each in translated.records if each.unavailable_row_id]
-    if wanted:
-        translated = resolve_unavailable(translated, delegations.read_large_rows(conn, wanted))
-    translations = (translation for _, translation in translated.records)
-    return translated, {each.large_row_id: each.delegation_id for each in translations if each.large_row_id}
-
-
-def _read_working_set(conn: Connection, translated: TranslatedBatch) -> tuple[WorkingSet, dict[str, str]]:
-    """The rows that the batch touches, and their versions: delegation id → version."""
-    ids = list({translation.delegation_id for _, translation in translated.records})
-    requests = [translation.request for _, translation in translated.records if translation.request]
-    stored = delegations.read_states(conn, ids) if ids else []
-    versions = {each.state.delegation_id: each.version for each in stored}
-    keys = list({(request.caller_id, request.idempotency_key) for request in requests if request.idempotency_key})
-    requested = list({request.delegation_id for request in requests})
-    most = _MOST_PARKED if len(requested) > 1 else None
-    working_set = WorkingSet(
-        (each.state for each in stored),
-        delegations.read_holders(conn, keys) if keys else {},
-        delegations.read_parked(conn, requested, most=most) if requested else (),
-    )
-    return working_set, versions

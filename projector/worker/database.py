@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from contextlib import closing
 from uuid import UUID
 
@@ -21,8 +22,9 @@ _LONGEST_OUTAGE = 1.5
 class Database:
     """One session. It is *usable* if the schema is the right one and a batch can be written with it."""
 
-    def __init__(self, settings: PostgresSettings) -> None:
+    def __init__(self, settings: PostgresSettings, prepare: Callable[[Connection], object] = prepare) -> None:
         self._settings = settings
+        self._prepare = prepare
         self._conn: Connection | None = None
         self._retry = Backoff()
         self._away_since: float | None = None
@@ -36,7 +38,7 @@ class Database:
         if self._conn is None and not self._retry.seconds_left:
             conn = open_view(self._settings, synchronous_commit=self._settings.synchronous_commit)
             with closed_on_error(conn):
-                prepare(conn)
+                self._prepare(conn)
             self._conn = conn
             self._away_since = None
         return self._conn

@@ -26,6 +26,7 @@ from projector.worker.health import Health, StallDetector, Summary
 from projector.worker.open_transactions import OpenTransactions
 from projector.worker.outages import Brokers, Outages
 from projector.worker.partitions import Partitions
+from projector.worker.push import Push
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ class Worker:
         self._open_transactions = OpenTransactions(settings)
         self._brokers = Brokers()
         self._batches = Batches(self.consumer, settings)
-        self._database = Database(settings)
+        self._database = Database(settings, Push(settings).prepare)
         self._kafka = Backoff()
         self._pending: PendingBatch | None = None
         self._tick_at = 0.0
@@ -180,8 +181,8 @@ class Worker:
     def _send(self, conn: Connection, batch: Batch, until: float) -> None:
         self._finish_pending()
         self._claim_and_tick(conn)
-        fence = Fence(self.partitions.token, batch.moves)
-        self._pending = PendingBatch(conn, batch.entries, fence, limits=batch.limits, until=until)
+        fence, push = Fence(self.partitions.token, batch.moves), self.settings.pushes
+        self._pending = PendingBatch(conn, batch.entries, fence, limits=batch.limits, until=until, push=push)
         if len(batch.entries) < _READ_AHEAD_RECORDS:
             self._finish_pending()
 

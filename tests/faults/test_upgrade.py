@@ -128,3 +128,43 @@ def test_member_that_reads_no_verdicts_never_applies_one(
         statuses = conn.execute("SELECT delegation_id, status FROM delegations ORDER BY 1").fetchall()
     assert statuses == [("d-1", "stuck"), ("d-2", "stuck")]
     cluster.assert_view_equals_log()
+
+
+@pytest.fixture
+def before_push(tmp_path: Path) -> Path:
+    """The folder of a release that pushes no results, as the one before migration 055."""
+    for folder in FOLDERS:
+        shutil.copytree(ROOT / folder, tmp_path / "before" / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    statement = """conn.execute("SELECT set_config('projector.knows_push', 'on', false)")"""
+    replace(tmp_path / "before" / "projector" / "postgres" / "write_batch.py", statement, "")
+    return tmp_path / "before"
+
+
+def test_member_that_cannot_push_passes_no_end(
+    cluster: Cluster, before_push: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.publish(Mix(delegations=20))
+    with release(monkeypatch, before_push):
+        old = cluster.start_member()
+        cluster.wait_until_caught_up()
+    with psycopg.connect(cluster.database_url) as conn:
+        conn.execute("INSERT INTO projector.push VALUES (%s, '2000-01-01')", [cluster.topic])
+        conn.execute("INSERT INTO projector.push_from SELECT topic, partition, next_offset FROM projector.positions")
+    before = cluster.positions()
+    cluster.publish(Mix(delegations=60, seed=8))
+    assert "are pushed, and this release of the projector cannot do that" in old.wait_for_log("fenced")["reason"]
+    assert cluster.positions() == before
+    cluster.start_member(result_push="inbox")
+    assert old.signal(signal.SIGTERM).exit_code() == 0
+    cluster.wait_until_caught_up()
+    cluster.assert_view_equals_log()
+    with psycopg.connect(cluster.database_url) as conn:
+        untold = conn.execute(
+            """
+            SELECT e.delegation_id FROM projector.ends e JOIN delegations d USING (delegation_id, status)
+             WHERE NOT EXISTS (SELECT FROM projector.outbox o WHERE o.delegation_id = e.delegation_id)
+            """
+        ).fetchall()
+        queued = conn.execute("SELECT count(*) FROM projector.outbox").fetchall()
+    assert untold == []
+    assert queued[0][0] > 20

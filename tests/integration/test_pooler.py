@@ -178,6 +178,16 @@ def test_close_restores_the_server_session(tmp_path: Path, database_url: str, en
         assert states(pool.url, 2) == before
 
 
+def test_next_client_of_the_session_does_not_know_the_push(tmp_path: Path, database_url: str) -> None:
+    """It may be a member of an earlier release, which must be fenced (migration 055)."""
+    with pooled(tmp_path, database_url, "session", 2) as pool:
+        with connect(settings(pool.url)) as conn:
+            prepare(conn)
+        with psycopg.connect(pool.url) as first, psycopg.connect(pool.url) as second:
+            known = [each.execute("SELECT current_setting('projector.knows_push', true)") for each in (first, second)]
+            assert {each.fetchall()[0][0] for each in known} <= {None, ""}
+
+
 def test_close_after_an_error_restores_the_server_session(tmp_path: Path, database_url: str) -> None:
     with pooled(tmp_path, database_url, "session", 2) as pool:
         mark(pool.url, 2)

@@ -15,7 +15,7 @@ from projector.domain.positions import Fence
 from projector.errors import DatabaseUnavailable, WriteConflict
 from projector.ledger import rows
 from projector.postgres.connection import Connection
-from projector.projection import transaction
+from projector.projection import sending, transaction
 from projector.projection.transaction import Outcomes, project
 
 FIVE = 5
@@ -136,12 +136,12 @@ def test_claim_fences_a_waiting_batch(database_url: str, session: Connection, ot
 def test_conflicting_batch_is_halved_until_it_is_written(
     session: Connection, monkeypatch: pytest.MonkeyPatch, writable: int
 ) -> None:
-    send = transaction.send_batch
+    send = sending.send_batch
 
-    def conflicting(conn: Connection, batch: TranslatedBatch, fence: Fence | None) -> object:
+    def conflicting(conn: Connection, batch: TranslatedBatch, fence: Fence | None, *, push: bool) -> object:
         if len(batch.records) > writable:
             raise WriteConflict("a delegation was changed by another writer")
-        return send(conn, batch, fence)
+        return send(conn, batch, fence, push=push)
 
     monkeypatch.setattr(transaction, "send_batch", conflicting)
     events = log(*[delegate(n, request_body={"delegation_id": f"d-{n}", "task": "count"}) for n in range(8)])
@@ -152,7 +152,7 @@ def test_conflicting_batch_is_halved_until_it_is_written(
 
 
 def test_record_with_endless_conflicts_is_no_dead_letter(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    def conflicting(*_: object) -> Outcomes:
+    def conflicting(*_: object, **__: object) -> Outcomes:
         raise WriteConflict("a delegation was changed by another writer")
 
     token = claim_partition(session)

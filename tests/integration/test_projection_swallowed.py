@@ -14,7 +14,7 @@ from projector.errors import ProjectorError, WriteConflict
 from projector.postgres import write_batch
 from projector.postgres.connection import Connection
 from projector.postgres.dead_letters import Filter
-from projector.projection import dead_letters, transaction
+from projector.projection import dead_letters, sending
 from projector.projection.transaction import project
 from projector.settings import BatchLimits
 
@@ -231,7 +231,7 @@ def test_row_that_another_writer_changes_at_each_try_is_no_dead_letter(
 
             return wait_and_change
 
-        monkeypatch.setattr(transaction, "write", write)
+        monkeypatch.setattr(sending, "write", write)
         with pytest.raises(WriteConflict, match="gave up after 10 tries: a delegation was"):
             project(session, log(*values))
     assert query(session, "SELECT count(*) FROM dead_letters") == [0]

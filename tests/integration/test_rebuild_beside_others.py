@@ -18,7 +18,7 @@ from rows import answer, heartbeat
 from projector.errors import Fenced
 from projector.postgres import write_batch
 from projector.postgres.connection import Connection
-from projector.projection import transaction
+from projector.projection import sending
 from projector.rebuild import repair
 from projector.rebuild.from_topic import FromTopic
 from projector.rebuild.reconcile import Progress
@@ -47,7 +47,7 @@ def before_its_write(monkeypatch: pytest.MonkeyPatch, member: Connection, act: C
             calls.append(act())
         return real(conn, *arguments, **named)
 
-    monkeypatch.setattr(transaction, "write", late)
+    monkeypatch.setattr(sending, "write", late)
 
 
 def test_batch_read_before_a_repair_is_fenced(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:

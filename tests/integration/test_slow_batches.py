@@ -20,7 +20,7 @@ from projector.errors import BatchUnfinished, RecordTooSlow, StatementTimeout
 from projector.postgres import connection, delegations, write_batch
 from projector.postgres.connection import Connection
 from projector.postgres.dead_letters import Filter
-from projector.projection import dead_letters, transaction
+from projector.projection import dead_letters, sending
 from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import PendingBatch, project
 from projector.recordings.file import RecordedRecord
@@ -89,7 +89,7 @@ def test_batch_with_too_many_parked_events_is_halved(session: Connection, monkey
     """A single delegation may have more of them."""
     early = log(*[answer(n, "in_progress", of=f"d-{d}") for d in range(RECORDS) for n in range(WRITABLE)])
     assert project(session, early) == {"parked": WRITABLE * RECORDS}
-    monkeypatch.setattr(transaction, "_MOST_PARKED", WRITABLE - 1)
+    monkeypatch.setattr(sending, "_MOST_PARKED", WRITABLE - 1)
     token, limits = claim_partition(session), AdaptiveLimits()
     assert project(session, requests(), fence(token, (0, 0, RECORDS)), limits=limits) == {"inserted": RECORDS}
     assert query(session, "SELECT status, count(*) FROM delegations GROUP BY 1") == [("in_progress", RECORDS)]

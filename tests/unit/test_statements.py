@@ -8,6 +8,7 @@ import pytest
 
 import projector
 from projector.contract.facts import Reported, Verdict
+from projector.domain.ends import End
 from projector.domain.fold import RepeatedRequest
 from projector.domain.lifecycle import Delegation, State
 from projector.domain.positions import Move
@@ -18,7 +19,7 @@ RUN_SQL = {"execute": 0, "executemany": 0, "copy": 0, "send": 1}
 ALLOWED = {
     "migrations.py": {"migration.up", "migration.down", "recreate"},
     "pooler.py": {"statement"},  # DEALLOCATE takes no parameter: the server quotes the names, by format()
-    "write_batch.py": {"_NOT_WRITTEN", "_FUNCTION", "_CALL"},
+    "write_batch.py": {"_NOT_WRITTEN", "_FUNCTION", "_ENDS_FUNCTION", "_CALL", "_CALL_WITH_ENDS"},
 }
 
 
@@ -81,7 +82,7 @@ def test_every_statement_is_a_constant() -> None:
 
 
 def test_arrays_of_a_batch_have_the_columns_of_its_rows() -> None:
-    """Python passes the columns by position, so their order must be that of the signature in write_batch.sql."""
+    """Python passes the columns by position, so their order must be that of the signature in the SQL."""
     rows = {
         "moved": Move._fields,
         "inserted": Delegation._fields,
@@ -92,3 +93,4 @@ def test_arrays_of_a_batch_have_the_columns_of_its_rows() -> None:
     names = [name for name, _ in write_batch._PARAMETERS]
     for part, fields in rows.items():
         assert [name for name in names if name.startswith(f"{part}_")] == [f"{part}_{field}" for field in fields]
+    assert [name for name, _ in write_batch._ENDS_PARAMETERS] == [f"end_{field}" for field in End._fields]

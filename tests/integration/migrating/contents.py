@@ -4,7 +4,10 @@ from psycopg import Connection, sql
 
 from projector.postgres.migration_files import Migration
 
-ALL = ["049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted", "054_group_of_claims"]
+ALL = [
+    *("049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted", "054_group_of_claims"),
+    "055_push",
+]
 OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
 """The tables of 050, each with one row of `FILL`."""
 
@@ -24,7 +27,12 @@ FILL_LATER = """
         VALUES ('t', 0, 5, 'd9', 'verdict', 'stuck', now(), now());
     INSERT INTO projector.repeated_requests VALUES ('d8', 'd1', 't', 0, 6, now());
     INSERT INTO projector.deleted (run_id, source, kind, delegation_id, content)
-        VALUES (gen_random_uuid(), 'topic t', 'row', 'd7', '{}')
+        VALUES (gen_random_uuid(), 'topic t', 'row', 'd7', '{}');
+    INSERT INTO projector.push VALUES ('t');
+    INSERT INTO projector.push_from VALUES ('t', 0, 7);
+    INSERT INTO projector.ends VALUES ('d1', 't', 0, 8, 'report', 'failed', NULL, false, now());
+    INSERT INTO projector.outbox (delegation_id, event_id, due_at, next_attempt_at)
+        VALUES ('d1', gen_random_uuid(), now(), now())
 """
 """A parked verdict, and one row in each table of later migrations."""
 

@@ -7,7 +7,7 @@ import pytest
 from psycopg import Connection, errors
 
 from migrating.catalog import columns
-from projector.contract.facts import FAILED, IN_FLIGHT, Status
+from projector.contract.facts import FAILED, IN_FLIGHT, TERMINAL, Status
 from projector.postgres.migration_files import available
 
 INSERT = """
@@ -70,7 +70,7 @@ def test_states_in_sql_are_those_of_the_lifecycle() -> None:
         for migration in available()
         for states in re.findall(r"status IN \(([^)]*)\)", migration.up.decode())
     )
-    assert lists == {FAILED: 1, IN_FLIGHT: 1, frozenset(Status): 2}
+    assert lists == {FAILED: 1, IN_FLIGHT: 1, TERMINAL: 1, frozenset(Status): 2}
 
 
 def test_unknown_status_is_refused(migrated: Connection) -> None:
@@ -92,15 +92,20 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
     ).fetchall()
     parked = "seq topic partition offset delegation_id kind status at result_preview error_detail parked_at"
     parked += " silent_since"
+    outbox = "delegation_id event_id queued_at due_at next_attempt_at attempts ended_as sent_at given_up_at last_error"
     assert tables == [
         ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
         ("deleted", "id run_id deleted_at source kind delegation_id content"),
+        ("ends", "delegation_id topic partition offset kind status row_id has_text at"),
         ("large_rows", "row_id delegation_id"),
+        ("outbox", outbox),
         ("parked", parked),
         (
             "positions",
             "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at group_id",
         ),
+        ("push", "topic switched_on_at"),
+        ("push_from", "topic partition next_offset"),
         ("repeated_requests", "delegation_id holder_id topic partition offset requested_at"),
     ]
 

@@ -1,0 +1,37 @@
+"""Whether a member queues the results of the delegations that end (docs/pushing-batch.md)."""
+
+import logging
+
+from projector.postgres.connection import Connection
+from projector.postgres.push import is_on, switch_on
+from projector.postgres.write_batch import prepare
+from projector.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Push:
+    """Prepares the sessions of a member. The first one with the setting switches the push of the topic on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._pushes = settings.pushes
+        self._topic = settings.topic
+        self._has_warned = False
+
+    def prepare(self, conn: Connection) -> None:
+        """Prepare a session for batches. Raises DatabaseUnavailable."""
+        prepare(conn, push=self._pushes)
+        if self._pushes:
+            self._switch_on(conn)
+        elif not self._has_warned and is_on(conn, self._topic):
+            self._has_warned = True
+            log.warning(
+                "results of this topic are pushed, and this member queues none of them, because PROJECTOR_RESULT_PUSH "
+                "is off: `projector push missing` lists them",
+                extra={"topic": self._topic},
+            )
+
+    def _switch_on(self, conn: Connection) -> None:
+        since = switch_on(conn, self._topic)
+        if since.is_new:
+            log.info("results are pushed from now on", extra={"topic": self._topic, "since": since.at.isoformat()})
