@@ -1,4 +1,4 @@
--- For the push of results (docs/push.md): since when results are pushed, the ends that records reported, and one reply
+-- For the push of results (docs/pushing.md): since when results are pushed, the ends that records reported, and one reply
 -- per delegation. Nothing is written into these tables while the push is off.
 
 CREATE TABLE projector.push (
@@ -14,7 +14,8 @@ CREATE TABLE projector.push_from (
     PRIMARY KEY (topic, partition)
 );
 
--- Every terminal report and verdict that was read since, whatever its outcome was.
+-- Every terminal report and verdict that was read since, whatever its outcome was. The coordinates alone would not tell
+-- it from another one: a topic that was created again starts at 0.
 CREATE TABLE projector.ends (
     delegation_id TEXT NOT NULL,
     topic         TEXT NOT NULL,
@@ -25,9 +26,9 @@ CREATE TABLE projector.ends (
     row_id        UUID,              -- the activity row, which has the whole text
     has_text      BOOLEAN NOT NULL,
     at            TIMESTAMPTZ NOT NULL,
-    PRIMARY KEY (topic, partition, "offset")
+    PRIMARY KEY (delegation_id, topic, partition, "offset"),
+    CHECK (kind = 'verdict' OR status <> 'stuck')
 );
-CREATE INDEX ends_delegation ON projector.ends (delegation_id);
 
 -- One reply per delegation, ever: the row also proves that it was told, so it outlives the reply.
 CREATE TABLE projector.outbox (
@@ -41,9 +42,8 @@ CREATE TABLE projector.outbox (
     sent_at         TIMESTAMPTZ,          -- by us or by the platform
     given_up_at     TIMESTAMPTZ,          -- given up, expired or discarded
     last_error      TEXT,
-    CHECK ((ended_as IS NULL) = (sent_at IS NULL AND given_up_at IS NULL)),
-    CHECK ((ended_as IN ('sent', 'told_by_platform')) IS NOT DISTINCT FROM (sent_at IS NOT NULL)
-           OR ended_as IS NULL)
+    CHECK ((sent_at IS NOT NULL) = (coalesce(ended_as, '') IN ('sent', 'told_by_platform'))),
+    CHECK ((given_up_at IS NOT NULL) = (coalesce(ended_as, '') IN ('given_up', 'expired', 'discarded')))
 );
 CREATE INDEX outbox_next_attempt ON projector.outbox (next_attempt_at) WHERE ended_as IS NULL;
 CREATE INDEX outbox_given_up ON projector.outbox (given_up_at) WHERE given_up_at IS NOT NULL;

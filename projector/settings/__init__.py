@@ -8,6 +8,7 @@ from projector.settings.fields import (
     Settings,
     WorkerSettings,
 )
+from projector.settings.push import PushSettings
 from projector.settings.sources import load, refreshed, shown, unknown_variables
 from projector.settings.wording import variable
 
@@ -16,6 +17,7 @@ __all__ = [
     "KafkaSettings",
     "LogSettings",
     "PostgresSettings",
+    "PushSettings",
     "Settings",
     "WorkerSettings",
     "load",

@@ -1,0 +1,62 @@
+"""Since when the results of a topic are pushed (docs/pushing.md), and what ended since without a reply."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from projector.postgres import positions
+from projector.postgres.connection import Connection, mapped_errors, transaction
+
+
+class PushedSince(NamedTuple):
+    """Where the push of a topic begins: the database's time, and partition → the first offset that counts.
+
+    A partition without an entry counts from 0. `is_new`: this call has switched the push on.
+    """
+
+    at: datetime
+    offsets: Mapping[int, int]
+    is_new: bool
+
+
+def switch_on(conn: Connection, topic: str) -> PushedSince:
+    """Switch the push of a topic on, if it is off: store the positions of this moment, and the database's time.
+
+    Of several callers at once, one stores them. Raises DatabaseUnavailable, also if a batch holds the positions for
+    longer than the lock timeout.
+    """
+    place = {"topic": topic}
+    with transaction(conn):
+        is_new = conn.execute("INSERT INTO push (topic) VALUES (%(topic)s) ON CONFLICT DO NOTHING", place).rowcount == 1
+        if is_new:
+            positions.lock(conn, topic)  # a batch that is written now is before this moment or after it, not both
+            conn.execute(
+                """
+                INSERT INTO push_from (topic, partition, next_offset)
+                SELECT topic, partition, next_offset FROM positions WHERE topic = %(topic)s
+                """,
+                place,
+            )
+        [(at,)] = conn.execute("SELECT switched_on_at FROM push WHERE topic = %(topic)s", place).fetchall()
+        offsets = conn.execute("SELECT partition, next_offset FROM push_from WHERE topic = %(topic)s", place)
+        return PushedSince(at, dict(offsets.fetchall()), is_new)
+
+
+def is_on(conn: Connection, topic: str) -> bool:
+    """Whether the push of a topic is switched on in this database, by whatever process."""
+    with mapped_errors():
+        return bool(conn.execute("SELECT FROM push WHERE topic = %(topic)s", {"topic": topic}).rowcount)
+
+
+def count_without_reply(conn: Connection, topic: str) -> int:
+    """How many delegations ended since the push of a topic was switched on, and have no row in the outbox."""
+    with mapped_errors():
+        [(count,)] = conn.execute(
+            """
+            SELECT count(*) FROM push p JOIN delegations d ON d.updated_at >= p.switched_on_at - interval '5 minutes'
+             WHERE p.topic = %(topic)s AND d.status IN ('completed', 'failed', 'stuck')
+               AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
+            """,
+            {"topic": topic},
+        ).fetchall()
+    return int(count)
