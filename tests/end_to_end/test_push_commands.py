@@ -9,7 +9,7 @@ import pytest
 from activity_table import SEARCH_PATH
 from cluster import wait_until
 from commands import CommandResult, environment, run_projector, start
-from pushing import Pushing, ago, create_inbox
+from relaying import Relaying, ago, create_inbox
 
 LINE = {"sent", "told_by_platform", "given_up", "expired", "retried_later", "due_later", "seconds"}
 
@@ -21,35 +21,37 @@ def url(database_url: str) -> str:
 
 
 @pytest.fixture
-def pushing(url: str) -> Iterator[Pushing]:
+def relaying(url: str) -> Iterator[Relaying]:
     with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Pushing(conn)
+        yield Relaying(conn)
 
 
 @pytest.fixture
-def replies(pushing: Pushing) -> Pushing:
+def replies(relaying: Relaying) -> Relaying:
     """One reply in each state: `due`, `later`, `sent`, `given-up`, `expired`."""
     for name in ("due", "sent", "given-up", "expired"):
-        pushing.answered(name)
-    pushing.delegation("later", "stuck", error_detail="silent")
-    pushing.end("later", "stuck", kind="verdict", text="silent")
-    pushing.queue("later", due=ago(-3600))
-    pushing.conn.execute(
+        relaying.answered(name)
+    relaying.delegation("later", "stuck", error_detail="silent")
+    relaying.end("later", "stuck", kind="verdict", text="silent")
+    relaying.queue("later", due=ago(-3600))
+    relaying.conn.execute(
         """
         UPDATE outbox SET ended_as = 'sent', sent_at = now() WHERE delegation_id = 'sent';
         UPDATE outbox SET ended_as = 'given_up', given_up_at = now(), last_error = 'no such workspace'
          WHERE delegation_id = 'given-up';
-        UPDATE outbox SET ended_as = 'expired', given_up_at = now() - interval '2 days' WHERE delegation_id = 'expired'
+        UPDATE outbox SET ended_as = 'expired', given_up_at = now() - interval '2 days',
+               queued_at = now() - interval '3 days', due_at = now() - interval '3 days'
+         WHERE delegation_id = 'expired'
         """
     )
-    return pushing
+    return relaying
 
 
 def push(url: str, *arguments: str, **settings: str) -> CommandResult:
     return run_projector("push", *arguments, database_url=url, **{"result_push": "inbox"} | settings)
 
 
-def test_once_sends_what_is_due_and_ends_with_one_line(url: str, replies: Pushing) -> None:
+def test_once_sends_what_is_due_and_ends_with_one_line(url: str, replies: Relaying) -> None:
     done = push(url, "--once", "--json")
     assert (done.code, done.err.count("\n")) == (0, 1), done.err
     line: dict[str, Any] = done.json()
@@ -74,7 +76,7 @@ def test_json_without_once_is_a_usage_error(url: str) -> None:
     assert push(url, "nosuch").code == 2
 
 
-def test_relay_sends_until_it_is_stopped(url: str, replies: Pushing) -> None:
+def test_relay_sends_until_it_is_stopped(url: str, replies: Relaying) -> None:
     process = start(["push"], environment({"database_url": url, "result_push": "inbox"}))
     try:
         wait_until(lambda: set(replies.inbox()) == {"due"}, "the first reply")
@@ -88,7 +90,7 @@ def test_relay_sends_until_it_is_stopped(url: str, replies: Pushing) -> None:
             process.wait()
 
 
-def test_relay_waits_for_postgres(url: str, replies: Pushing) -> None:
+def test_relay_waits_for_postgres(url: str, replies: Relaying) -> None:
     """It ends neither with its session nor while the table is away."""
     process = start(["push"], environment({"database_url": url, "result_push": "inbox"}))
     try:
@@ -110,7 +112,7 @@ def test_relay_waits_for_postgres(url: str, replies: Pushing) -> None:
 # --- operators
 
 
-def test_replies_that_were_not_sent_are_listed(url: str, replies: Pushing) -> None:
+def test_replies_that_were_not_sent_are_listed(url: str, replies: Relaying) -> None:
     done = push(url, "list")
     assert done.code == 0
     assert [line.split()[0] for line in done.out.splitlines()[1:5]] == ["due", "given_up", "expired", "due"]
@@ -122,7 +124,7 @@ def test_replies_that_were_not_sent_are_listed(url: str, replies: Pushing) -> No
     assert found["oldest_due_seconds"] >= 0
 
 
-def test_one_reply_is_shown_with_what_it_says(url: str, replies: Pushing) -> None:
+def test_one_reply_is_shown_with_what_it_says(url: str, replies: Relaying) -> None:
     shown = push(url, "show", "given-up", "--json").json()
     assert (shown["state"], shown["last_error"]) == ("given_up", "no such workspace")
     assert (shown["says"]["status"], shown["says"]["preview"]) == ("completed", "done")
@@ -132,14 +134,14 @@ def test_one_reply_is_shown_with_what_it_says(url: str, replies: Pushing) -> Non
     assert (done.code, done.err) == (6, "projector: there is no reply about delegation nosuch\n")
 
 
-def test_retry_makes_replies_due(url: str, replies: Pushing) -> None:
+def test_retry_makes_replies_due(url: str, replies: Relaying) -> None:
     done = push(url, "retry", "--state", "expired", "--state", "given_up")
     assert (done.code, done.out) == (0, "2 replies due now\n")
     assert push(url, "--once", "--json").json()["sent"] == 3
     assert set(replies.inbox()) == {"due", "given-up", "expired"}
 
 
-def test_retry_of_a_reply_that_was_sent_is_refused(url: str, replies: Pushing) -> None:
+def test_retry_of_a_reply_that_was_sent_is_refused(url: str, replies: Relaying) -> None:
     done = push(url, "retry", "sent", "later")
     assert (done.code, done.out) == (6, "1 reply due now\n")
     assert done.err == "projector: there is no reply to retry about delegation sent\n"
@@ -148,7 +150,7 @@ def test_retry_of_a_reply_that_was_sent_is_refused(url: str, replies: Pushing) -
     assert replies.states()["sent"] == "sent"
 
 
-def test_discarded_reply_is_never_sent(url: str, replies: Pushing) -> None:
+def test_discarded_reply_is_never_sent(url: str, replies: Relaying) -> None:
     refused = push(url, "discard", "due")
     assert (refused.code, refused.out) == (1, "")
     assert "this would discard 1 reply, which are then never sent: add --yes to do it" in refused.err
@@ -160,11 +162,11 @@ def test_discarded_reply_is_never_sent(url: str, replies: Pushing) -> None:
     assert push(url, "--once", "--json").json()["sent"] == 1
 
 
-def test_missing_replies_are_listed_and_queued(url: str, pushing: Pushing) -> None:
+def test_missing_replies_are_listed_and_queued(url: str, relaying: Relaying) -> None:
     never = push(url, "missing")
     assert (never.code, "never switched on" in never.err) == (6, True)
     assert push(url, "--once").code == 0
-    pushing.delegation("d-1", "completed", result_preview="three")
+    relaying.delegation("d-1", "completed", result_preview="three")
     assert "no reply queued  d-1" in push(url, "missing").out
     found = push(url, "missing", "--json").json()
     assert (found["total"], found["queued"], found["never_queued"][0]["delegation_id"]) == (1, None, "d-1")
@@ -174,7 +176,7 @@ def test_missing_replies_are_listed_and_queued(url: str, pushing: Pushing) -> No
     assert push(url, "missing").out == "0 replies missing\n"
 
 
-def test_prune_refuses_what_may_be_read_again(url: str, replies: Pushing, kafka: str, topic: str) -> None:
+def test_prune_refuses_what_may_be_read_again(url: str, replies: Relaying, kafka: str, topic: str) -> None:
     own = {"bootstrap_servers": kafka, "topic": topic}
     done = push(url, "prune", **own)
     assert (done.code, "keeps its records for ever" in done.err) == (2, True)

@@ -11,7 +11,7 @@ from activity_table import SEARCH_PATH
 from cluster import wait_until
 from commands import Process, environment, run_projector, start
 from kafka import KafkaConsumer, TopicPartition
-from pushing import Pushing, create_inbox
+from relaying import Relaying, create_inbox
 from topics import create_topic
 
 from projector.domain.reply import reply_id
@@ -40,27 +40,27 @@ def settings(request: pytest.FixtureRequest, database_url: str, empty_url: str, 
 
 
 @pytest.fixture
-def pushing(settings: dict[str, str]) -> Iterator[Pushing]:
+def relaying(settings: dict[str, str]) -> Iterator[Relaying]:
     activity_url = settings.get("activity_database_url", settings["database_url"])
     with (
         psycopg.connect(settings["database_url"], options=SEARCH_PATH, autocommit=True) as conn,
         psycopg.connect(activity_url, autocommit=True) as activity,
     ):
-        pushing = Pushing(conn, activity)
+        relaying = Relaying(conn, activity)
         for number in range(REPLIES):
-            pushing.answered(f"d-{number}")
+            relaying.answered(f"d-{number}")
         conn.execute(IN_MARK.encode())
-        yield pushing
+        yield relaying
 
 
 @contextmanager
-def halted(pushing: Pushing, settings: dict[str, str]) -> Iterator[tuple[Process, psycopg.Connection[Any]]]:
+def halted(relaying: Relaying, settings: dict[str, str]) -> Iterator[tuple[Process, psycopg.Connection[Any]]]:
     """A relay that has sent its replies and waits in the mark, until the yielded connection commits."""
     with psycopg.connect(settings["database_url"]) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(4716)")
         process = start(["push", "--once"], environment(settings))
         try:
-            wait_until(lambda: waiting(pushing), "a relay in the mark")
+            wait_until(lambda: waiting(relaying), "a relay in the mark")
             yield process, holder
         finally:
             holder.commit()
@@ -70,14 +70,14 @@ def halted(pushing: Pushing, settings: dict[str, str]) -> Iterator[tuple[Process
                 process.wait()
 
 
-def waiting(pushing: Pushing) -> list[Any]:
-    return pushing.conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()
+def waiting(relaying: Relaying) -> list[Any]:
+    return relaying.conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()
 
 
-def told(pushing: Pushing, settings: dict[str, str]) -> set[str]:
+def told(relaying: Relaying, settings: dict[str, str]) -> set[str]:
     """The ids that callers see; fails if an inbox has one twice."""
     if settings["result_push"] == "inbox":
-        return {str(row["id"]) for row in pushing.inbox().values()}
+        return {str(row["id"]) for row in relaying.inbox().values()}
     consumer = KafkaConsumer(bootstrap_servers=settings["bootstrap_servers"], enable_auto_commit=False)
     places = [TopicPartition(settings["push_topic"], number) for number in range(3)]
     consumer.assign(places)
@@ -93,36 +93,36 @@ def told(pushing: Pushing, settings: dict[str, str]) -> set[str]:
 EVERYONE = {str(reply_id(f"d-{number}")) for number in range(REPLIES)}
 
 
-def test_relay_killed_before_the_mark_tells_everyone_once(pushing: Pushing, settings: dict[str, str]) -> None:
-    with halted(pushing, settings) as (process, _):
+def test_relay_killed_before_the_mark_tells_everyone_once(relaying: Relaying, settings: dict[str, str]) -> None:
+    with halted(relaying, settings) as (process, _):
         process.send_signal(signal.SIGKILL)
         process.wait()
-    wait_until(lambda: not open_transactions(pushing), "the server notices that its client is gone")
+    wait_until(lambda: not open_transactions(relaying), "the server notices that its client is gone")
     is_one_transaction = settings["result_push"] == "inbox" and "activity_database_url" not in settings
-    assert told(pushing, settings) == (set() if is_one_transaction else EVERYONE)
-    assert set(pushing.states().values()) == {None}
+    assert told(relaying, settings) == (set() if is_one_transaction else EVERYONE)
+    assert set(relaying.states().values()) == {None}
     done = run_projector("push", "--once", "--json", **settings)
     assert (done.code, done.json()["sent"]) == (0, REPLIES)
-    assert told(pushing, settings) == EVERYONE
-    assert set(pushing.states().values()) == {"sent"}
+    assert told(relaying, settings) == EVERYONE
+    assert set(relaying.states().values()) == {"sent"}
 
 
-def test_frozen_relay_keeps_its_replies_until_its_session_ends(pushing: Pushing, settings: dict[str, str]) -> None:
+def test_frozen_relay_keeps_its_replies_until_its_session_ends(relaying: Relaying, settings: dict[str, str]) -> None:
     """Another relay passes over them, and sends them after Postgres has ended the frozen one's session."""
     own = settings | {"idle_in_transaction_timeout_ms": "3000"}
-    with halted(pushing, own) as (process, holder):
+    with halted(relaying, own) as (process, holder):
         process.send_signal(signal.SIGSTOP)
         assert run_projector("push", "--once", "--json", **settings).json()["sent"] == 0
         holder.commit()
-        wait_until(lambda: not open_transactions(pushing), "Postgres ends the session of the frozen relay")
+        wait_until(lambda: not open_transactions(relaying), "Postgres ends the session of the frozen relay")
         assert run_projector("push", "--once", "--json", **settings).json()["sent"] == REPLIES
         process.send_signal(signal.SIGCONT)
         assert process.wait(30) == 0, "it looks its replies up"
-    assert told(pushing, settings) == EVERYONE
+    assert told(relaying, settings) == EVERYONE
 
 
-def open_transactions(pushing: Pushing) -> list[Any]:
-    return pushing.conn.execute(
+def open_transactions(relaying: Relaying) -> list[Any]:
+    return relaying.conn.execute(
         """
         SELECT FROM pg_stat_activity
          WHERE application_name = 'projector' AND datname = current_database() AND xact_start IS NOT NULL

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from activity_table import SEARCH_PATH
 from projecting import connected
-from pushing import Pushing, ago, create_inbox, passed, push, push_settings
+from relaying import Relaying, ago, create_inbox, passed, push, push_settings
 from topics import create_topic
 
 from projector.domain.reply import reply_id
@@ -33,9 +33,9 @@ def session(url: str) -> Iterator[Connection]:
 
 
 @pytest.fixture
-def pushing(url: str) -> Iterator[Pushing]:
+def relaying(url: str) -> Iterator[Relaying]:
     with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Pushing(conn)
+        yield Relaying(conn)
 
 
 def find(url: str, session: Connection, *only: str) -> Missing:
@@ -54,51 +54,51 @@ def test_push_that_was_never_on_is_named(url: str, session: Connection) -> None:
         find(url, session)
 
 
-def test_end_without_a_reply_is_found_and_queued(url: str, session: Connection, pushing: Pushing) -> None:
+def test_end_without_a_reply_is_found_and_queued(url: str, session: Connection, relaying: Relaying) -> None:
     assert push(url) == passed()  # switches it on
     for number in range(1200):  # more than one chunk
-        pushing.delegation(f"d-{number}", "completed", result_preview="done")
-    pushing.delegation("in-flight", "in_progress")
-    pushing.answered("queued")
+        relaying.delegation(f"d-{number}", "completed", result_preview="done")
+    relaying.delegation("in-flight", "in_progress")
+    relaying.answered("queued")
     found = find(url, session)
     assert (len(found.never_queued), found.not_in_inbox) == (1200, [])
     assert missing.queue(session, found) == 1200
-    assert pushing.reply("d-7")["event_id"] == reply_id("d-7")
+    assert relaying.reply("d-7")["event_id"] == reply_id("d-7")
     assert missing.queue(session, found) == 0
     assert push(url) == passed(sent=1201)
     assert names(find(url, session)) == ([], [])
 
 
-def test_end_from_before_the_push_is_not_missing(url: str, session: Connection, pushing: Pushing) -> None:
+def test_end_from_before_the_push_is_not_missing(url: str, session: Connection, relaying: Relaying) -> None:
     assert push(url) == passed()
     for name in ("old", "old-but-read"):
-        pushing.delegation(name, "completed")
-    pushing.conn.execute("UPDATE delegations SET updated_at = now() - interval '1 hour'")
-    pushing.end("old-but-read", "completed", text="the time alone excludes it")
+        relaying.delegation(name, "completed")
+    relaying.conn.execute("UPDATE delegations SET updated_at = now() - interval '1 hour'")
+    relaying.end("old-but-read", "completed", text="the time alone excludes it")
     assert names(find(url, session)) == (["old-but-read"], [])
 
 
-def test_reply_that_left_the_inbox_is_found_and_sent_again(url: str, session: Connection, pushing: Pushing) -> None:
+def test_reply_that_left_the_inbox_is_found_and_sent_again(url: str, session: Connection, relaying: Relaying) -> None:
     for name in ("d-1", "d-2"):
-        pushing.answered(name)
+        relaying.answered(name)
     assert push(url) == passed(sent=2)
     assert names(find(url, session)) == ([], [])
-    pushing.conn.execute("DELETE FROM activity_logs WHERE id = %s", [reply_id("d-1")])
+    relaying.conn.execute("DELETE FROM activity_logs WHERE id = %s", [reply_id("d-1")])
     found = find(url, session)
     assert names(found) == ([], ["d-1"])
     assert names(find(url, session, "d-2")) == ([], [])
     assert missing.queue(session, found) == 1
     assert push(url) == passed(sent=1)
-    assert set(pushing.inbox()) == {"d-1", "d-2"}
+    assert set(relaying.inbox()) == {"d-1", "d-2"}
 
 
 def test_inbox_in_another_database_is_compared(
-    database_url: str, empty_url: str, session: Connection, pushing: Pushing
+    database_url: str, empty_url: str, session: Connection, relaying: Relaying
 ) -> None:
     create_inbox(empty_url)
     own = {"activity_database_url": empty_url}
     with psycopg.connect(empty_url, autocommit=True) as activity:
-        other = Pushing(pushing.conn, activity)
+        other = Relaying(relaying.conn, activity)
         other.answered("d-1")
         assert push(database_url, **own) == passed(sent=1)
         assert missing.find(session, push_settings(database_url, **own), None).total == 0
@@ -109,20 +109,20 @@ def test_inbox_in_another_database_is_compared(
 # --- old replies
 
 
-def sent_long_ago(pushing: Pushing, url: str) -> None:
+def sent_long_ago(relaying: Relaying, url: str) -> None:
     """Send three replies: two of 100 days ago, of which one was given up since, and one of now."""
     for name in ("old", "given-up", "new"):
-        pushing.answered(name)
+        relaying.answered(name)
     assert push(url).sent == 3
-    pushing.conn.execute(
+    relaying.conn.execute(
         """
         UPDATE outbox SET sent_at = now() - interval '100 days' WHERE delegation_id = 'old';
         UPDATE outbox SET sent_at = NULL, given_up_at = now() - interval '100 days', ended_as = 'given_up'
          WHERE delegation_id = 'given-up'
         """
     )
-    pushing.delegation("excluded", "completed")
-    pushing.end("excluded", "completed", at=ago(100 * 86_400))
+    relaying.delegation("excluded", "completed")
+    relaying.end("excluded", "completed", at=ago(100 * 86_400))
 
 
 def with_retention(kafka: str, days: int, url: str, **own: Any) -> Any:
@@ -130,11 +130,11 @@ def with_retention(kafka: str, days: int, url: str, **own: Any) -> Any:
     return push_settings(url, bootstrap_servers=kafka, topic=topic, **own)
 
 
-def test_old_replies_are_deleted_with_their_ends(url: str, session: Connection, pushing: Pushing, kafka: str) -> None:
-    sent_long_ago(pushing, url)
+def test_old_replies_are_deleted_with_their_ends(url: str, session: Connection, relaying: Relaying, kafka: str) -> None:
+    sent_long_ago(relaying, url)
     assert prune.prune(session, with_retention(kafka, 7, url), timedelta(days=90)) == (1, 1)
-    assert set(pushing.states()) == {"given-up", "new"}
-    left = pushing.conn.execute("SELECT delegation_id FROM ends ORDER BY 1").fetchall()
+    assert set(relaying.states()) == {"given-up", "new"}
+    left = relaying.conn.execute("SELECT delegation_id FROM ends ORDER BY 1").fetchall()
     assert left == [("given-up",), ("new",)]
 
 
@@ -147,18 +147,20 @@ def test_old_replies_are_deleted_with_their_ends(url: str, session: Connection, 
     ],
 )
 def test_replies_that_may_be_read_again_are_kept(
-    url: str, session: Connection, pushing: Pushing, kafka: str, days: int, age: timedelta, reason: str
+    url: str, session: Connection, relaying: Relaying, kafka: str, days: int, age: timedelta, reason: str
 ) -> None:
-    sent_long_ago(pushing, url)
+    sent_long_ago(relaying, url)
     with pytest.raises(Misconfigured, match=reason):
         prune.prune(session, with_retention(kafka, days, url), age)
-    assert len(pushing.states()) == 3
+    assert len(relaying.states()) == 3
 
 
-def test_replies_are_kept_as_long_as_activity_rows(url: str, session: Connection, pushing: Pushing, kafka: str) -> None:
+def test_replies_are_kept_as_long_as_activity_rows(
+    url: str, session: Connection, relaying: Relaying, kafka: str
+) -> None:
     """A new snapshot of the change feed would read the row again."""
-    sent_long_ago(pushing, url)
-    pushing.conn.execute("UPDATE activity_logs SET created_at = now() - interval '91 days'")
+    sent_long_ago(relaying, url)
+    relaying.conn.execute("UPDATE activity_logs SET created_at = now() - interval '91 days'")
     with pytest.raises(Misconfigured, match="the age of the oldest row of activity_logs"):
         prune.prune(session, with_retention(kafka, 7, url), timedelta(days=90))
-    assert len(pushing.states()) == 3
+    assert len(relaying.states()) == 3

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from activity_table import SEARCH_PATH
 from kafka import KafkaConsumer, TopicPartition
-from pushing import TOPIC, Pushing, ago, create_inbox, passed, push, push_settings
+from relaying import TOPIC, Relaying, ago, create_inbox, passed, push, push_settings
 from rows import CALLEE, CALLER
 from topics import create_topic
 
@@ -26,9 +26,9 @@ def url(database_url: str) -> str:
 
 
 @pytest.fixture
-def pushing(url: str) -> Iterator[Pushing]:
+def relaying(url: str) -> Iterator[Relaying]:
     with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Pushing(conn)
+        yield Relaying(conn)
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def headers(record: Any) -> dict[str, str]:
     return {name: value.decode() for name, value in record.headers}
 
 
-def test_reply_is_a_record_with_its_id_in_a_header(url: str, pushing: Pushing, own: dict[str, Any]) -> None:
-    pushing.answered("d-1", "three")
+def test_reply_is_a_record_with_its_id_in_a_header(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+    relaying.answered("d-1", "three")
     assert push(url, **own) == passed(sent=1)
     (record,) = records(own)
     assert record.key.decode() == CALLER
@@ -66,42 +66,42 @@ def test_reply_is_a_record_with_its_id_in_a_header(url: str, pushing: Pushing, o
     row = json.loads(record.value)
     assert (row["workspace_id"], row["target_id"], row["status"]) == (CALLER, CALLEE, "ok")
     assert row["response_body"] == {"text": "three", "delegation_id": "d-1"}
-    assert pushing.inbox() == {}
+    assert relaying.inbox() == {}
 
 
-def test_trace_of_the_end_is_passed_on(url: str, pushing: Pushing, own: dict[str, Any]) -> None:
-    pushing.answered("d-1")
-    pushing.conn.execute("ALTER TABLE ends ADD COLUMN IF NOT EXISTS traceparent TEXT")
-    pushing.conn.execute("UPDATE ends SET traceparent = '00-trace-01'")
+def test_trace_of_the_end_is_passed_on(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+    relaying.answered("d-1")
+    relaying.conn.execute("ALTER TABLE ends ADD COLUMN IF NOT EXISTS traceparent TEXT")
+    relaying.conn.execute("UPDATE ends SET traceparent = '00-trace-01'")
     assert push(url, **own).sent == 1
     assert headers(records(own)[0])["traceparent"] == "00-trace-01"
 
 
-def test_whole_text_is_sent(url: str, pushing: Pushing, own: dict[str, Any]) -> None:
-    pushing.answered("d-1", "word " * 200_000)
+def test_whole_text_is_sent(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+    relaying.answered("d-1", "word " * 200_000)
     assert push(url, **own).sent == 1
     assert json.loads(records(own)[0].value)["response_body"]["text"] == "word " * 200_000
 
 
 def test_preview_is_sent_where_there_is_no_activity_table(database_url: str, own: dict[str, Any]) -> None:
     with psycopg.connect(database_url, options=SEARCH_PATH, autocommit=True) as conn:
-        pushing = Pushing(conn)
-        pushing.delegation("d-1", "failed", error_detail="no mon…")
-        pushing.end("d-1", "failed", text="no money", is_gone=True)
-        pushing.queue("d-1")
+        relaying = Relaying(conn)
+        relaying.delegation("d-1", "failed", error_detail="no mon…")
+        relaying.end("d-1", "failed", text="no money", is_gone=True)
+        relaying.queue("d-1")
         assert push(database_url, **own) == passed(sent=1)
     row = json.loads(records(own)[0].value)
     assert (row["status"], row["error_detail"]) == ("error", "no mon…")
     assert row["response_body"] == {"text": "no mon…", "delegation_id": "d-1", "truncated": True}
 
 
-def test_distinct_ids_are_the_ends(url: str, pushing: Pushing, own: dict[str, Any]) -> None:
+def test_distinct_ids_are_the_ends(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     """Acceptance 11, small: the relay ends between the acknowledgement and the mark, then another one sends."""
     for number in range(120):
-        pushing.answered(f"d-{number}")
+        relaying.answered(f"d-{number}")
 
     def killed(conn: Connection, marks: object) -> None:
-        pushing.conn.execute("SELECT pg_terminate_backend(%s)", [conn.info.backend_pid])
+        relaying.conn.execute("SELECT pg_terminate_backend(%s)", [conn.info.backend_pid])
         conn.execute("SELECT 1")
 
     with pytest.MonkeyPatch.context() as patch:
@@ -114,20 +114,20 @@ def test_distinct_ids_are_the_ends(url: str, pushing: Pushing, own: dict[str, An
     assert {headers(each)["ce_id"] for each in found} == {str(reply_id(f"d-{n}")) for n in range(120)}
 
 
-def test_record_that_kafka_refuses_is_given_up(url: str, pushing: Pushing, own: dict[str, Any], kafka: str) -> None:
+def test_record_that_kafka_refuses_is_given_up(url: str, relaying: Relaying, own: dict[str, Any], kafka: str) -> None:
     own["push_topic"] = create_topic(kafka, config={"max.message.bytes": "2000"})
-    pushing.answered("large", "".join(map(str, range(20_000))), due=ago(100))
-    pushing.answered("small")
+    relaying.answered("large", "".join(map(str, range(20_000))), due=ago(100))
+    relaying.answered("small")
     assert push(url, **own) == passed(sent=1, given_up=1)
-    assert "Kafka refuses it" in pushing.reply("large")["last_error"]
+    assert "Kafka refuses it" in relaying.reply("large")["last_error"]
 
 
-def test_topic_that_does_not_exist_is_named(url: str, pushing: Pushing, own: dict[str, Any]) -> None:
-    pushing.answered("d-1")
+def test_topic_that_does_not_exist_is_named(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+    relaying.answered("d-1")
     own["push_topic"] = f"no-{own['push_topic']}"
     with pytest.raises(BrokerUnavailable, match=f"topic {own['push_topic']} does not exist"):
         push(url, **own, idle_in_transaction_timeout_ms=1000)
-    assert pushing.reply("d-1")["attempts"] == 0
+    assert relaying.reply("d-1")["attempts"] == 0
 
 
 def test_topic_of_the_activity_log_is_refused(url: str, own: dict[str, Any]) -> None:
@@ -135,10 +135,10 @@ def test_topic_of_the_activity_log_is_refused(url: str, own: dict[str, Any]) -> 
         push(url, **own | {"push_topic": TOPIC})
 
 
-def test_kafka_that_is_away_uses_up_no_try(url: str, pushing: Pushing, own: dict[str, Any]) -> None:
-    pushing.answered("d-1")
+def test_kafka_that_is_away_uses_up_no_try(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+    relaying.answered("d-1")
     relay = Relay(push_settings(url, **own | {"bootstrap_servers": "localhost:1"}))
     with pytest.raises(BrokerUnavailable):
         relay.send_due()
     relay.close()
-    assert pushing.reply("d-1")["attempts"] == 0
+    assert relaying.reply("d-1")["attempts"] == 0

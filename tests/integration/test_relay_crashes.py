@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from activity_table import SEARCH_PATH
 from cluster import wait_until
-from pushing import Pushing, create_inbox, passed, push, push_settings
+from relaying import Relaying, create_inbox, passed, push, push_settings
 
 from projector.errors import DatabaseUnavailable
 from projector.postgres import outbox
@@ -35,74 +35,74 @@ def activity_url(request: pytest.FixtureRequest, database_url: str, empty_url: s
 
 
 @pytest.fixture
-def pushing(database_url: str, activity_url: str) -> Iterator[Pushing]:
+def relaying(database_url: str, activity_url: str) -> Iterator[Relaying]:
     with (
         psycopg.connect(database_url, options=SEARCH_PATH, autocommit=True) as conn,
         psycopg.connect(activity_url, autocommit=True) as activity,
     ):
-        yield Pushing(conn, activity)
+        yield Relaying(conn, activity)
 
 
-def waiting_for_a_lock(pushing: Pushing) -> list[Any]:
-    return pushing.conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()
+def waiting_for_a_lock(relaying: Relaying) -> list[Any]:
+    return relaying.conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()
 
 
-def kill_in_mark(pushing: Pushing, patch: pytest.MonkeyPatch) -> None:
+def kill_in_mark(relaying: Relaying, patch: pytest.MonkeyPatch) -> None:
     """End the session of the relay between the insert and the mark."""
 
     def killed(conn: psycopg.Connection[Any], marks: object) -> None:
-        pushing.conn.execute("SELECT pg_terminate_backend(%s)", [conn.info.backend_pid])
+        relaying.conn.execute("SELECT pg_terminate_backend(%s)", [conn.info.backend_pid])
         conn.execute("SELECT 1")
 
     patch.setattr(outbox, "mark", killed)
 
 
 def test_relay_that_ends_before_the_mark_tells_once(
-    database_url: str, activity_url: str, pushing: Pushing, monkeypatch: pytest.MonkeyPatch
+    database_url: str, activity_url: str, relaying: Relaying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In one database the insert is rolled back too. In two it is there, and the next try finds it by its id."""
-    pushing.answered("d-1")
+    relaying.answered("d-1")
     with monkeypatch.context() as patch:
-        kill_in_mark(pushing, patch)
+        kill_in_mark(relaying, patch)
         with pytest.raises(DatabaseUnavailable):
             push(database_url, activity_database_url=activity_url)
-    assert len(pushing.inbox()) == (activity_url != database_url)
-    assert pushing.states() == {"d-1": None}
+    assert len(relaying.inbox()) == (activity_url != database_url)
+    assert relaying.states() == {"d-1": None}
     assert push(database_url, activity_database_url=activity_url) == passed(sent=1)
-    assert pushing.texts() == {"d-1": "done"}
+    assert relaying.texts() == {"d-1": "done"}
 
 
-def test_error_in_another_database_is_that_of_its_row(database_url: str, activity_url: str, pushing: Pushing) -> None:
-    pushing.answered("d-1")
-    pushing.delegation("gone", "completed", caller="c1c1c1c1-0000-4000-8000-00000000dead")
-    pushing.queue("gone")
+def test_error_in_another_database_is_that_of_its_row(database_url: str, activity_url: str, relaying: Relaying) -> None:
+    relaying.answered("d-1")
+    relaying.delegation("gone", "completed", caller="c1c1c1c1-0000-4000-8000-00000000dead")
+    relaying.queue("gone")
     found = push(database_url, activity_database_url=activity_url)
     assert found == passed(sent=1, given_up=1)
-    assert set(pushing.inbox()) == {"d-1"}
+    assert set(relaying.inbox()) == {"d-1"}
 
 
 @pytest.mark.parametrize("activity_url", ["two databases"], indirect=True)
 @pytest.mark.parametrize("is_committed", [True, False])
 def test_batch_whose_commit_is_not_answered_is_looked_up(
-    database_url: str, activity_url: str, pushing: Pushing, is_committed: bool
+    database_url: str, activity_url: str, relaying: Relaying, is_committed: bool
 ) -> None:
     """The commit waits. Then the client loses its connection and the server commits, or the server ends the session."""
-    pushing.answered("d-1")
-    pushing.conn.execute(IN_COMMIT.encode())
+    relaying.answered("d-1")
+    relaying.conn.execute(IN_COMMIT.encode())
     lost = Relay(push_settings(database_url, activity_database_url=activity_url))
     with psycopg.connect(database_url) as holder, ThreadPoolExecutor(1) as thread:
         holder.execute("SELECT pg_advisory_xact_lock(4715)")
         done = thread.submit(lost.send_due)
-        wait_until(lambda: waiting_for_a_lock(pushing), "the commit waits")
+        wait_until(lambda: waiting_for_a_lock(relaying), "the commit waits")
         assert lost._conn is not None
         if is_committed:
             with socket.socket(fileno=os.dup(lost._conn.fileno())) as connection:
                 connection.shutdown(socket.SHUT_RDWR)
         else:
-            pushing.conn.execute("SELECT pg_terminate_backend(%s)", [lost._conn.info.backend_pid])
+            relaying.conn.execute("SELECT pg_terminate_backend(%s)", [lost._conn.info.backend_pid])
         holder.commit()
         found = done.result(timeout=30)._replace(seconds=0)
     lost.close()
     assert found == passed(sent=1)
-    assert pushing.states() == {"d-1": "sent"}
-    assert pushing.texts() == {"d-1": "done"}
+    assert relaying.states() == {"d-1": "sent"}
+    assert relaying.texts() == {"d-1": "done"}

@@ -120,6 +120,7 @@ def test_reply_has_the_preview_of_its_own_end_only() -> None:
     assert reply_to(view_row(STUCK), [verdict()]).preview == "an error"
     late = reply_to(view_row(STUCK), [verdict(), report(COMPLETED)])
     assert (late.status, late.preview, late.has_text) == (COMPLETED, None, True)
+    assert reply_to(view_row(STUCK), [verdict(), report(FAILED)]).preview is None
 
 
 def test_reply_without_an_end_is_what_the_view_has() -> None:

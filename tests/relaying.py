@@ -38,7 +38,7 @@ def create_inbox(url: str) -> None:
         conn.execute("INSERT INTO workspaces VALUES (%s), (%s)", [CALLER, OTHER_CALLER])
 
 
-class Pushing:
+class Relaying:
     """The tables of one database. `conn` is in autocommit; `activity` is where `activity_logs` is."""
 
     def __init__(self, conn: Connection, activity: Connection | None = None) -> None:
