@@ -1,4 +1,4 @@
--- For the push of results (docs/pushing-batch.md): since when results are pushed, the ends that records reported, and one reply
+-- For the push of results (docs/pushing.md): since when results are pushed, the ends that records reported, and one reply
 -- per delegation. Nothing is written into these tables while the push is off.
 
 CREATE TABLE projector.push (

@@ -1,4 +1,4 @@
-"""Since when the results of a topic are pushed (docs/pushing-batch.md), and what ended since without a reply."""
+"""Since when the results of a topic are pushed (docs/pushing.md), and what ended since without a reply."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The settings of the push of results (docs/pushing-batch.md)."""
+"""The settings of the push of results (docs/pushing.md)."""
 
 from typing import Annotated, Literal
 
