@@ -9,6 +9,7 @@ from projector.settings.fields import (
     WorkerSettings,
 )
 from projector.settings.sources import load, refreshed, shown, unknown_variables
+from projector.settings.sweep import SweepSettings
 from projector.settings.wording import variable
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "LogSettings",
     "PostgresSettings",
     "Settings",
+    "SweepSettings",
     "WorkerSettings",
     "load",
     "refreshed",

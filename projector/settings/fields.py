@@ -7,35 +7,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    SecretStr,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from projector.settings.group import LOWER, UPPER, Group, Number
+from projector.settings.sweep import SweepSettings
 from projector.settings.wording import variable
 
 _KIBI = 1024
 _MIN_REDACT_KEY = 16
-
-Number = Annotated[int, Field(le=2**31 - 1)]
-"""The numbers of Postgres' settings and of the Kafka protocol have 32 bits."""
-_UPPER = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
-_LOWER = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
-
-
-class Group(BaseModel):
-    """Settings that belong together."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    _files: dict[str, Path] = PrivateAttr(default_factory=dict)
-    """Setting → the file that its value came from."""
 
 
 class KafkaSettings(Group):
@@ -46,10 +25,10 @@ class KafkaSettings(Group):
     group_id: str = Field("delegations-projector", min_length=1, description="the consumer group of all replicas")
     group_instance_id: str | None = Field(None, description="name of a static member, unique per replica")
 
-    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], _UPPER] = Field(
+    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], UPPER] = Field(
         "PLAINTEXT", description="security protocol of the connection to Kafka"
     )
-    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], _UPPER] | None = Field(
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"], UPPER] | None = Field(
         None, description="how to log in to Kafka, with SASL_PLAINTEXT or SASL_SSL"
     )
     sasl_username: str | None = Field(None, description="for PLAIN and SCRAM")
@@ -161,13 +140,13 @@ class WorkerSettings(BatchLimits):
 class LogSettings(Group):
     """The format and the level of log lines."""
 
-    log_format: Annotated[Literal["human", "json"], _LOWER] = Field("human", description="format of the log lines")
-    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], _UPPER] = Field(
+    log_format: Annotated[Literal["human", "json"], LOWER] = Field("human", description="format of the log lines")
+    log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER] = Field(
         "INFO", description="lowest level that is logged"
     )
 
 
-class Settings(LogSettings, WorkerSettings, PostgresSettings, KafkaSettings):
+class Settings(LogSettings, WorkerSettings, SweepSettings, PostgresSettings, KafkaSettings):
     """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
 
     rebuild_grace_seconds: Number = Field(

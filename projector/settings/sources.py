@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from pydantic import SecretStr, ValidationError
 
 from projector.errors import Misconfigured, Unavailable
-from projector.settings.fields import Group, Settings
+from projector.settings.fields import Settings
+from projector.settings.group import Group
 from projector.settings.wording import PREFIX, sentence, variable
 
 _SIMILAR = 0.85
