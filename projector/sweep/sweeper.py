@@ -9,7 +9,7 @@ from uuid import UUID
 
 from projector.contract.facts import Status
 from projector.domain.overdue import InFlight, Rule, Verdict
-from projector.errors import ProjectorError
+from projector.errors import DatabaseUnavailable, ProjectorError
 from projector.kafka.producer import Producer
 from projector.postgres import sweep_access, sweep_locks
 from projector.postgres.connection import Connection, connect, open_view
@@ -74,8 +74,14 @@ class Sweeper:
         try:
             return self._pass(view, truth)
         finally:
-            if not view.closed:
-                sweep_locks.unlock_pass(view)
+            self._unlock(view)
+
+    def _unlock(self, view: Connection) -> None:
+        """A lost session has lost its lock too."""
+        try:
+            sweep_locks.unlock_pass(view)
+        except DatabaseUnavailable:
+            self.close()
 
     def _pass(self, view: Connection, truth: Sink) -> Report:
         if sentence := behind.behind(view, self._settings, self._tick):

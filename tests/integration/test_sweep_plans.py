@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from cluster import wait_until
 from plans import plans
 from projecting import connected
 from roles import plain_role
@@ -111,6 +112,16 @@ def test_one_pass_at_a_time_and_one_per_interval(it: Platform) -> None:
         assert sweep_locks.try_interval(it.conn, 1_000_000)
         assert not sweep_locks.try_interval(other, 1_000_000)
     assert sweep_locks.try_pass(it.conn)
+
+
+def test_session_that_is_idle_in_a_pass_loses_the_lock(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a frozen process is idle for so long."""
+    monkeypatch.setattr(sweep_locks, "FROZEN_AFTER_MS", 100)
+    with connected(it.url) as frozen:
+        assert sweep_locks.try_pass(frozen)
+        wait_until(lambda: sweep_locks.try_pass(it.conn), "the lock of a frozen sweeper")
+        with pytest.raises(DatabaseUnavailable):
+            sweep_locks.unlock_pass(frozen)
 
 
 def test_outage_of_the_table_is_named_as_such() -> None:
