@@ -18,3 +18,7 @@ CREATE TABLE activity_logs (
     tool_trace      JSONB,
     created_at      TIMESTAMPTZ DEFAULT now()
 );
+
+-- What `projector sweep` reads each minute. The platform has them already.
+CREATE INDEX ON activity_logs (workspace_id, activity_type, created_at DESC);
+CREATE INDEX ON activity_logs (created_at);

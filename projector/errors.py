@@ -21,6 +21,10 @@ class LoginRefused(DatabaseUnavailable):
     """Postgres refuses the login: `run` waits, since an administrator may repair it; other commands exit with 2."""
 
 
+class TruthAway(DatabaseUnavailable):
+    """The platform's table cannot be asked: judge nobody, since the view alone does not decide."""
+
+
 class WriteConflict(DatabaseUnavailable):
     """Another writer changed a row between our read and our write: roll back and repeat the batch."""
 

@@ -17,7 +17,7 @@ SEARCH_PATH = "-c search_path=projector,public -c TimeZone=UTC"
 
 
 def create_activity_table(url: str) -> None:
-    """Create the table of events/README.md, section 2."""
+    """Create the table of events/README.md, section 2, with the indexes that the sweeper needs."""
     with psycopg.connect(url) as conn:
         conn.execute(
             """
@@ -26,7 +26,9 @@ def create_activity_table(url: str) -> None:
                 target_id uuid, method text, summary text, request_body jsonb, response_body jsonb, duration_ms int,
                 status text, error_detail text, idempotency_key text, tool_trace jsonb,
                 created_at timestamptz NOT NULL DEFAULT now()
-            )
+            );
+            CREATE INDEX activity_logs_workspace ON activity_logs (workspace_id, activity_type, created_at DESC);
+            CREATE INDEX activity_logs_created ON activity_logs (created_at)
             """
         )
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from projector.cli.operations import SWEEP
 from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
 from projector.cli.push_commands import PUSH
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
@@ -35,7 +36,9 @@ _RUN = Command(
             "number of members to run on this machine, each in its own process (1)",
             type=COUNT,
             default=1,
-        )
+        ),
+        flag("--with-sweep", "also run `projector sweep`, in a process of its own"),
+        flag("--with-push", "also run `projector push`, in a process of its own"),
     ],
 )
 
@@ -200,6 +203,7 @@ PROJECTOR = Group(
         PARKED,
         DELETED,
         PUSH,
+        SWEEP,
         _DOCTOR,
         _CONFIG,
         _HEALTH,

@@ -22,6 +22,7 @@ class ReportJson(NamedTuple):
     ahead: int
     pending_events: int
     order_not_told: int
+    verdict_not_told: int
     not_remembered: int
     kinds: dict[str, int]
     columns: dict[str, int]
@@ -42,6 +43,7 @@ def report_json(report: DriftReport) -> dict[str, Any]:
             ahead=report.classified[Classification.AHEAD],
             pending_events=report.classified[Classification.PENDING_EVENT],
             order_not_told=report.classified[Classification.ORDER_NOT_TOLD],
+            verdict_not_told=report.classified[Classification.VERDICT_NOT_TOLD],
             not_remembered=report.not_remembered,
             kinds={str(kind): report.kinds[kind] for kind in DriftKind},
             columns=dict(report.columns.most_common()),
@@ -73,6 +75,8 @@ _OTHER_TEXTS = {
     Classification.PENDING_EVENT: "pending event: in the view, young, and not in the source yet; not repaired",
     Classification.ORDER_NOT_TOLD: "order not told: the records are in several partitions, and the source does not "
     "have the order between them; not repaired",
+    Classification.VERDICT_NOT_TOLD: "verdict not told: the source does not show whether a verdict or another event "
+    "came first; not repaired",
 }
 _MAX_WIDTH = 60
 
@@ -118,6 +122,7 @@ def not_proved(report: DriftReport) -> str:
         (classified[Classification.AHEAD], "row", " ahead of the source"),
         (classified[Classification.PENDING_EVENT], "pending event", ""),
         (classified[Classification.ORDER_NOT_TOLD], "delegation", " whose order is not told"),
+        (classified[Classification.VERDICT_NOT_TOLD], "delegation", " with a verdict whose place is not told"),
     ]
     left_out = [counted(count, noun) + which for count, noun, which in parts if count]
     return f". This is not proved for {', '.join(left_out)}" if left_out else ""

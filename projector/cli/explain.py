@@ -170,7 +170,8 @@ def _print_entries(report: Explanation) -> None:
 
 
 def _said(entry: Entry) -> str:
-    return entry.said + (f", silent since {when(entry.silent_since)}" if entry.silent_since else "")
+    evidence = f", silent since {when(entry.silent_since)}" if entry.silent_since else ""
+    return entry.said + evidence + (f" ({entry.rests_on})" if entry.rests_on else "")
 
 
 def _outcome(entry: Entry) -> str:

@@ -67,6 +67,7 @@ def _open_source(settings: Settings, names: list[str], options: Options, stack: 
     # A repair moves the positions to agree with what it writes.
     topic = _open_topic(settings, stack) if options.repair else None
     if names == [ACTIVITY_LOGS]:
+        _require_verdicts_in_table(settings, options)
         elsewhere = settings.activity_database_url.get_secret_value()
         platform = connect(settings, url_setting="activity_database_url" if elsewhere else "database_url")
         return FromActivityLogs(stack.enter_context(platform), topic)
@@ -75,6 +76,15 @@ def _open_source(settings: Settings, names: list[str], options: Options, stack: 
         if not path.is_file():
             raise Misconfigured(f"--from {path}: there is no such file; name {TOPIC}, {ACTIVITY_LOGS} or recordings")
     return FromRecordings(paths, topic)
+
+
+def _require_verdicts_in_table(settings: Settings, options: Options) -> None:
+    """Raise Misconfigured if a repair would lose verdicts: with this sink they are in the topic alone."""
+    if options.repair and settings.sweep_sink == TOPIC:
+        raise Misconfigured(
+            "PROJECTOR_SWEEP_SINK=topic: verdicts are in the topic and not in the table activity_logs, so a rebuild "
+            "from it would lose them. Use `projector rebuild` from the topic"
+        )
 
 
 def _open_topic(settings: Settings, stack: ExitStack) -> TopicReader:

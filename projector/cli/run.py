@@ -1,21 +1,28 @@
-"""`projector run`: one member of the consumer group, or several of them on one machine."""
+"""`projector run`: one member of the consumer group or several of them on one machine, and what runs beside them."""
+
+import pkgutil
+from collections.abc import Callable
 
 from projector.cli.exit_codes import DONE
 from projector.process.barrier import Barrier
 from projector.settings import Settings
 from projector.worker.loop import Worker
-from projector.worker.supervisor import member_file, run_members
+from projector.worker.supervisor import child_file, run_members
+
+_LOOPS = {"sweeper": "projector.sweep.loop:run", "push": "projector.push.relay:run"}
+"""Name of the process → its function: settings → exit code. It is imported in that process only."""
 
 
-def run(settings: Settings, members: int) -> int:
-    """Run one member or several until a signal stops them."""
-    if members == 1:
+def run(settings: Settings, members: int, with_sweep: bool, with_push: bool) -> int:
+    """Run one member or several, and the loops beside them, until a signal stops them."""
+    names = [name for name, wanted in (("sweeper", with_sweep), ("push", with_push)) if wanted]
+    if members == 1 and not names:
         return _run_member(settings)
 
     def member(number: int, barrier: Barrier) -> int:
         return _run_member(_of_member(settings, number), barrier)
 
-    return run_members(members, member, settings.health_file)
+    return run_members(members, member, settings.health_file, {name: _beside(settings, name) for name in names})
 
 
 def _run_member(settings: Settings, barrier: Barrier | None = None) -> int:
@@ -26,11 +33,24 @@ def _run_member(settings: Settings, barrier: Barrier | None = None) -> int:
     return DONE
 
 
+def _beside(settings: Settings, name: str) -> Callable[[], int]:
+    def work() -> int:
+        code: int = pkgutil.resolve_name(_LOOPS[name])(_with_health_file(settings, name))
+        return code
+
+    return work
+
+
 def _of_member(settings: Settings, number: int) -> Settings:
     """The settings with a health file and a static member name that no other member uses."""
-    own: dict[str, object] = {}
-    if settings.health_file:
-        own["health_file"] = member_file(settings.health_file, number)
+    settings = _with_health_file(settings, f"member {number}")
     if settings.group_instance_id:
-        own["group_instance_id"] = f"{settings.group_instance_id}-{number}"
-    return settings.model_copy(update=own)
+        return settings.model_copy(update={"group_instance_id": f"{settings.group_instance_id}-{number}"})
+    return settings
+
+
+def _with_health_file(settings: Settings, name: str) -> Settings:
+    """The settings with the health file of one process."""
+    if settings.health_file is None:
+        return settings
+    return settings.model_copy(update={"health_file": child_file(settings.health_file, name)})

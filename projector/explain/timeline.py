@@ -3,6 +3,7 @@
 The fold is the projector's own fold. Here it sees only the records that the search found.
 """
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
@@ -41,6 +42,8 @@ class Entry(NamedTuple):
     happened_at: datetime | None
     silent_since: datetime | None
     """The evidence of a verdict: the last sign of life that the sweeper knew."""
+    rests_on: str | None
+    """What else the sweeper noted in a verdict: its rule, the deadline, the threshold, when it judged."""
     outcome: Outcome
     sentence: str
     changes: list[Change]
@@ -118,6 +121,7 @@ class _TimelineBuilder:
             delegation_id=meaning.delegation_id if isinstance(meaning, Translation) else None,
             happened_at=meaning.report.at if isinstance(meaning, Translation) else None,
             silent_since=_evidence(meaning),
+            rests_on=_rests_on(activity, meaning),
             outcome=outcome,
             sentence=self._sentence(meaning, outcome, before, after),
             changes=_changes(before, after),
@@ -171,6 +175,28 @@ def _open(record: Record) -> Activity | None:
 def _evidence(meaning: Meaning) -> datetime | None:
     report = meaning.report if isinstance(meaning, Translation) else None
     return report.silent_since if isinstance(report, Verdict) else None
+
+
+_NOTED = {
+    "rule": "rule {}",
+    "deadline": "deadline {}",
+    "threshold_seconds": "threshold {} s",
+    "judged_at": "judged at {}",
+}
+
+
+def _rests_on(activity: Activity | None, meaning: Meaning) -> str | None:
+    """What the body of a verdict notes, apart from its evidence. It decides nothing, so it may hold anything."""
+    if activity is None or not isinstance(meaning, Translation) or not isinstance(meaning.report, Verdict):
+        return None
+    body = activity.row.get("request_body")
+    try:
+        noted = json.loads(body) if isinstance(body, str) else body
+    except ValueError:
+        return None
+    if not isinstance(noted, dict):
+        return None
+    return ", ".join(text.format(noted[name]) for name, text in _NOTED.items() if noted.get(name) is not None) or None
 
 
 def _method_and_status(activity: Activity | None, meaning: Meaning) -> str:

@@ -39,13 +39,16 @@ class Producer:
     After BrokerUnavailable, close it: some of the records may be sent all the same.
     """
 
-    def __init__(self, settings: KafkaSettings, topic: str, seconds: float) -> None:
-        """`seconds`: how long an acknowledgement may take. Raises BrokerUnavailable, Misconfigured."""
+    def __init__(self, settings: KafkaSettings, topic: str, seconds: float, *, idempotent: bool = False) -> None:
+        """`seconds`: how long an acknowledgement may take. Raises BrokerUnavailable, Misconfigured.
+
+        `idempotent`: the client sends no record twice, but fails all of them if Kafka refuses one.
+        """
         connection.require_reachable(settings.bootstrap_servers)
         self._topic = topic
         self._seconds = seconds
         with mapped_errors():
-            self._client = connection.started(KafkaProducer, _arguments(settings, seconds), settings)
+            self._client = connection.started(KafkaProducer, _arguments(settings, seconds, idempotent), settings)
             try:
                 self._client.partitions_for(topic)
             except client_errors.KafkaTimeoutError as error:
@@ -78,13 +81,12 @@ class Producer:
             self._client.close(timeout=_CLOSE_SECONDS)
 
 
-def _arguments(settings: KafkaSettings, seconds: float) -> dict[str, object]:
+def _arguments(settings: KafkaSettings, seconds: float, idempotent: bool) -> dict[str, object]:
     timeout_ms = max(1, int(seconds * 1000))
     return {
         "bootstrap_servers": settings.bootstrap_servers,
         "client_id": "projector",
-        # The idempotent producer of this client fails all its records if Kafka refuses one of them.
-        "enable_idempotence": False,
+        "enable_idempotence": idempotent,
         "max_in_flight_requests_per_connection": 1,
         "acks": -1,
         "compression_type": "gzip",

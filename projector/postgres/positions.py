@@ -1,6 +1,7 @@
 """The stored positions: how far each partition is projected, and which member owns it."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import NamedTuple
 from uuid import UUID
 
@@ -136,3 +137,11 @@ def reset(conn: Connection, topic: str, offsets: Mapping[int, int], topic_id: st
 def topics(conn: Connection) -> set[str]:
     """The topics with positions."""
     return {row[0] for row in conn.execute("SELECT DISTINCT topic FROM positions")}
+
+
+def moved_topics(conn: Connection, within: timedelta) -> set[str]:
+    """The topics of which a position moved within this time."""
+    rows = conn.execute(
+        "SELECT DISTINCT topic FROM positions WHERE moved_at > clock_timestamp() - %(within)s", {"within": within}
+    )
+    return {row[0] for row in rows}

@@ -132,7 +132,14 @@ def _compare_at_one_position(job: Job, coverage: Coverage, task: Task) -> tuple[
 def _compare(job: Job, coverage: Coverage, task: Task) -> DriftReport:
     """Compare the candidates. Raises _OrderUnread or PlanOutdated."""
     ordered = job.source.has_total_order
-    comparison = Comparison(job.view, job.projector.conn, coverage, job.options, has_total_order=ordered)
+    comparison = Comparison(
+        job.view,
+        job.projector.conn,
+        coverage,
+        job.options,
+        has_total_order=ordered,
+        verdicts=job.projector.verdicts or {},
+    )
     report = comparison.compare(DriftReport(job.source.name), task)
     if order.has_unread_groups(job.projector.conn):
         raise _OrderUnread

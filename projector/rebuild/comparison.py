@@ -1,10 +1,11 @@
 """The comparison of view and shadow at one position: which candidates differ, and which differences are drift."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from typing import NamedTuple, cast
 
+from projector.contract.facts import Status
 from projector.domain.fold import Changes, Parked
 from projector.domain.lifecycle import Delegation, State, evolve
 from projector.domain.order import Undecided
@@ -13,6 +14,7 @@ from projector.postgres.connection import Connection
 from projector.postgres.write_batch import write
 from projector.rebuild import candidates, order, shadow
 from projector.rebuild.drift import (
+    NOT_TOLD,
     Classification,
     Coverage,
     Difference,
@@ -21,6 +23,7 @@ from projector.rebuild.drift import (
     difference,
     may_depend_on_order,
     split_by_order,
+    split_by_verdict,
 )
 from projector.rebuild.report import DriftReport
 
@@ -58,11 +61,19 @@ class Comparison:
     """Compares a view and a shadow that do not change meanwhile, over one connection to each."""
 
     def __init__(
-        self, view: Connection, shadow_conn: Connection, coverage: Coverage, options: Options, *, has_total_order: bool
+        self,
+        view: Connection,
+        shadow_conn: Connection,
+        coverage: Coverage,
+        options: Options,
+        *,
+        has_total_order: bool,
+        verdicts: Mapping[str, Collection[Status]],
     ) -> None:
         self._view, self._shadow = view, shadow_conn
         self._coverage, self._options = coverage, options
         self._has_total_order = has_total_order
+        self._verdicts = verdicts
         self._young_since = shadow.now(view) - options.grace if options.grace else None
         self.is_planned = True
         """Whether every deletion was in the plan; known after `compare`."""
@@ -85,10 +96,10 @@ class Comparison:
         return report
 
     def _prepare_repair(self, ids: list[str], drift: list[Difference], meanings: "_Meanings") -> None:
-        """Keep only the drift among the candidates, without the columns that the order decided."""
+        """Keep only the drift among the candidates, without the columns that the order or a verdict decided."""
         drifted = {each.delegation_id for each in drift}
         candidates.clear(self._view, [each for each in ids if each not in drifted])
-        excused = {each.delegation_id for each, meaning in meanings if meaning is Classification.ORDER_NOT_TOLD}
+        excused = {each.delegation_id for each, meaning in meanings if meaning in NOT_TOLD}
         if kept := list(drifted & excused):
             order.keep_columns(self._view, kept)
 
@@ -110,7 +121,8 @@ class Comparison:
         return [
             part
             for each, meaning in meanings
-            for part in split_by_order(each, meaning, undecided.get(each.delegation_id, Undecided()))
+            for by_order in split_by_order(each, meaning, undecided.get(each.delegation_id, Undecided()))
+            for part in split_by_verdict(*by_order)
         ]
 
     def _undecided(self, differences: Sequence[Difference]) -> dict[str, Undecided]:
@@ -132,7 +144,13 @@ class Comparison:
         view, log = _rows(self._view, ids), _rows(self._shadow, ids)
         parked_in_view, parked_by_log = self._parked(self._view, ids), self._parked(self._shadow, ids)
         sides = {
-            each: Sides(view.get(each), log.get(each), parked_in_view.get(each, ()), parked_by_log.get(each, ()))
+            each: Sides(
+                view.get(each),
+                log.get(each),
+                parked_in_view.get(each, ()),
+                parked_by_log.get(each, ()),
+                frozenset(self._verdicts.get(each, ())),
+            )
             for each in ids
         }
         return [found for each in ids if (found := difference(each, sides[each], self._coverage))]

@@ -8,12 +8,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from projector.contract.facts import TERMINAL
+from projector.contract.facts import TERMINAL, Status
 from projector.domain.fold import Parked
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.domain.order import ORDER_COLUMNS, Undecided
 
 _STEP_TIMES = frozenset({"last_heartbeat", "updated_at"})
+_ENDING = frozenset({"status", "result_preview", "error_detail"})
 
 
 class DriftKind(StrEnum):
@@ -33,6 +34,11 @@ class Classification(StrEnum):
     AHEAD = "ahead"
     PENDING_EVENT = "pending event"
     ORDER_NOT_TOLD = "order not told"
+    VERDICT_NOT_TOLD = "verdict not told"
+
+
+NOT_TOLD = frozenset({Classification.ORDER_NOT_TOLD, Classification.VERDICT_NOT_TOLD})
+"""What the source does not decide. It is never written."""
 
 
 class Coverage(NamedTuple):
@@ -57,12 +63,16 @@ class Coverage(NamedTuple):
 
 
 class Sides(NamedTuple):
-    """A delegation in the view and in the log, with the events that each of them has parked for it."""
+    """A delegation in the view and in the log, with the events that each of them has parked for it.
+
+    `verdicts`: the statuses of its verdicts in a source without steps, which does not show what came before a verdict.
+    """
 
     view: Delegation | None
     log: Delegation | None
     parked_in_view: Sequence[Parked] = ()
     parked_by_log: Sequence[Parked] = ()
+    verdicts: frozenset[Status] = frozenset()
 
 
 class Difference(NamedTuple):
@@ -94,7 +104,7 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
     """How the sides differ, or None where they are equal."""
     view, log = sides.view, sides.log
     if view is not None and log is not None:
-        ignored = _ignored_columns(view, log, coverage)
+        ignored = _ignored_columns(sides, view, log, coverage)
         columns = tuple(name for name in changed_columns(view, log) if name not in ignored)
         if columns:
             return Difference(delegation_id, DriftKind.DIFFERS, columns, sides)
@@ -107,12 +117,29 @@ def difference(delegation_id: str, sides: Sides, coverage: Coverage) -> Differen
     return None
 
 
-def _ignored_columns(view: Delegation, log: Delegation, coverage: Coverage) -> frozenset[str]:
+def _ignored_columns(sides: Sides, view: Delegation, log: Delegation, coverage: Coverage) -> frozenset[str]:
     """The columns that a source without steps cannot prove wrong."""
     if coverage.steps:
         return frozenset()
-    both_ended = view.status in TERMINAL and log.status in TERMINAL
-    return ORDER_COLUMNS if both_ended and view.status is not log.status else _STEP_TIMES
+    both_ended = view.status in TERMINAL and log.status in TERMINAL and view.status is not log.status
+    return ORDER_COLUMNS if both_ended and not _open_to_verdict(sides) else _STEP_TIMES
+
+
+def _open_to_verdict(sides: Sides) -> frozenset[str]:
+    """The columns that a verdict may have decided on one side only, where it came before or after another event."""
+    view, log = sides.view, sides.log
+    if view is None or log is None:
+        return frozenset()
+    if view.status is log.status:
+        return frozenset({"error_detail"}) if view.status in sides.verdicts else frozenset()
+    return frozenset() if sides.verdicts.isdisjoint((view.status, log.status)) else _ENDING
+
+
+def split_by_verdict(found: Difference, meaning: Classification) -> list[tuple[Difference, Classification]]:
+    """The difference in parts: what a verdict may have decided, and the others with `meaning`."""
+    if found.kind is not DriftKind.DIFFERS or meaning is not Classification.DRIFT:
+        return [(found, meaning)]
+    return _split(found, meaning, _open_to_verdict(found.sides), Classification.VERDICT_NOT_TOLD)
 
 
 def classify(
@@ -190,8 +217,14 @@ def split_by_order(
     if found.kind is not DriftKind.DIFFERS:
         return [(found, Classification.ORDER_NOT_TOLD if undecided.presence else meaning)]
     open_columns = ORDER_COLUMNS if undecided.columns else frozenset[str]()
+    return _split(found, meaning, open_columns, Classification.ORDER_NOT_TOLD)
+
+
+def _split(
+    found: Difference, meaning: Classification, open_columns: frozenset[str], open_meaning: Classification
+) -> list[tuple[Difference, Classification]]:
     parts = (
-        (tuple(name for name in found.columns if name in open_columns), Classification.ORDER_NOT_TOLD),
+        (tuple(name for name in found.columns if name in open_columns), open_meaning),
         (tuple(name for name in found.columns if name not in open_columns), meaning),
     )
     return [(found._replace(columns=columns), part) for columns, part in parts if columns]

@@ -46,6 +46,7 @@ class FromActivityLogs(WithoutOffsets):
     def fold(self, view: Connection, into: ShadowProjector) -> None:
         if self._at is not None:
             return
+        into.verdicts = {}
         with _snapshot(self.conn) as at:
             into.total = _count(self.conn)
             fold_lines(into, TABLE, _read(self.conn), 0)
@@ -82,21 +83,24 @@ def _count(conn: Connection) -> int:
 
 
 def _read(conn: Connection) -> Iterator[RecordedRecord]:
-    """The rows about delegations, oldest first, as records whose value is the row; in the caller's snapshot."""
+    """The rows about delegations, oldest first, as records whose value is the row; in the caller's snapshot.
+
+    Verdicts come last: the table does not show when a row got its status, so an answer wins over a verdict.
+    """
     with conn.cursor(name="activity_rows") as cursor:
         cursor.itersize = _FETCH_ROWS
         if _has_seq(conn):
             cursor.execute(
                 """
                 SELECT row_to_json(a)::text FROM activity_logs a
-                 WHERE activity_type = 'delegation' ORDER BY created_at, seq
+                 WHERE activity_type = 'delegation' ORDER BY method IS NOT DISTINCT FROM 'verdict', created_at, seq
                 """
             )
         else:
             cursor.execute(
                 """
                 SELECT row_to_json(a)::text FROM activity_logs a
-                 WHERE activity_type = 'delegation' ORDER BY created_at, id
+                 WHERE activity_type = 'delegation' ORDER BY method IS NOT DISTINCT FROM 'verdict', created_at, id
                 """
             )
         for number, (row,) in enumerate(cursor):

@@ -8,8 +8,10 @@ from uuid import UUID
 
 from projector.contract.envelope import Record
 from projector.contract.fields import storable
+from projector.domain.fold import translate_each
 from projector.kafka.reader import TopicReader
 from projector.postgres.connection import Connection
+from projector.projection.batch import chunks
 from projector.rebuild import shadow
 from projector.rebuild.drift import Coverage
 from projector.rebuild.source import ShadowProjector, WithoutOffsets, fold_lines, rewind
@@ -46,8 +48,13 @@ class FromRecordings(WithoutOffsets):
         return Coverage(proves_absence=False, is_log=False, steps=not self._exports), 0
 
     def fold(self, view: Connection, into: ShadowProjector) -> None:
+        if self._exports:
+            into.verdicts = {}
         for path in self.paths:
             done = shadow.positions(into.conn, _name(path))[0]
+            if self._exports:  # an interrupted run has folded the first lines
+                for piece in chunks(islice(read_recording(path), done), into.limits):
+                    into.note_verdicts(translate_each(piece))
             fold_lines(into, _name(path), islice(read_recording(path), done, None), done)
         into.finish()
         self._until = shadow.latest_change(view)

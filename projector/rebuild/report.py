@@ -3,11 +3,11 @@
 from collections import Counter
 from typing import NamedTuple
 
-from projector.rebuild.drift import Classification, Difference, DriftKind
+from projector.rebuild.drift import NOT_TOLD, Classification, Difference, DriftKind
 
 EXAMPLES = 5
 """How many differences of each kind a report shows."""
-_SHOWN = frozenset({Classification.DRIFT, Classification.PENDING_EVENT, Classification.ORDER_NOT_TOLD})
+_SHOWN = NOT_TOLD | {Classification.DRIFT, Classification.PENDING_EVENT}
 """What is shown with examples."""
 
 

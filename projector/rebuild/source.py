@@ -7,6 +7,7 @@ from typing import Protocol
 from uuid import UUID
 
 from projector.contract.envelope import Record
+from projector.contract.facts import Status, Verdict
 from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.domain.fold import DeadLetter, Entry, TranslatedRecord, by_kind, translate_each
 from projector.domain.merge import Merged
@@ -51,6 +52,8 @@ class ShadowProjector:
         self.touched: set[str] | None = None
         self.unreadable = 0
         """Records that could not be read, of those that the shadow does not keep as dead letters."""
+        self.verdicts: dict[str, set[Status]] | None = None
+        """Once it is a dict, it collects the statuses of the verdicts about each delegation."""
         self.reads_order = False
         """Whether `order.add_facts` gets every further record."""
         self._progress = progress
@@ -86,12 +89,21 @@ class ShadowProjector:
         if self.sample is not None:
             self.unreadable += sum(isinstance(each, DeadLetter) for each in entries)
             entries = [each for each in entries if _may_change(self.sample, each)]
+        self.note_verdicts(entries)
         fence = Fence(self.token, batch.moves)
         self._pending = PendingBatch(self.conn, entries, fence, limits=batch.limits)
         if self.touched is not None:
             self.touched.update(self._ids(each for each in entries if isinstance(each, TranslatedRecord)))
         self.records += len(batch.entries)
         self._progress(self.records, self.total)
+
+    def note_verdicts(self, entries: Iterable[Entry]) -> None:
+        """Collect the verdicts among these records, if they are wanted."""
+        if (verdicts := self.verdicts) is None:
+            return
+        for each in entries:
+            if isinstance(each, TranslatedRecord) and isinstance(verdict := each.translation.report, Verdict):
+                verdicts.setdefault(verdict.delegation_id, set()).add(verdict.status)
 
     def _ids(self, records: Iterable[TranslatedRecord]) -> set[str]:
         """The delegations that these records are about. Large rows are read after the pending batch is written."""

@@ -10,6 +10,7 @@ from projector.settings.fields import (
 )
 from projector.settings.push import PushSettings
 from projector.settings.sources import load, refreshed, shown, unknown_variables
+from projector.settings.sweep import SweepSettings
 from projector.settings.wording import variable
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "PostgresSettings",
     "PushSettings",
     "Settings",
+    "SweepSettings",
     "WorkerSettings",
     "load",
     "refreshed",

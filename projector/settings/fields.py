@@ -11,6 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from projector.settings.group import LOWER, UPPER, Group, Number
 from projector.settings.push import PushSettings
+from projector.settings.sweep import SweepSettings
 from projector.settings.wording import variable
 
 _KIBI = 1024
@@ -146,7 +147,7 @@ class LogSettings(Group):
     )
 
 
-class Settings(LogSettings, WorkerSettings, PushSettings, PostgresSettings, KafkaSettings):
+class Settings(LogSettings, WorkerSettings, SweepSettings, PushSettings, PostgresSettings, KafkaSettings):
     """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
 
     rebuild_grace_seconds: Number = Field(

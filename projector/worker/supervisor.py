@@ -1,4 +1,6 @@
-"""Several members on one machine: a parent starts them, passes signals on, and stops all when one ends.
+"""Several members on one machine, and what runs beside them: a parent starts them and passes signals on.
+
+It stops all when one of them ends.
 
 It restarts nothing. The service manager that started the parent does that, as for a single member.
 """
@@ -8,9 +10,11 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 from projector.errors import ProjectorError
 from projector.process.barrier import Barrier
@@ -23,40 +27,53 @@ _TICK_SECONDS = 0.2
 _REPORT_SECONDS = 1.0
 
 
-def run_members(count: int, member: Callable[[int, Barrier], int], health_file: Path | None) -> int:
+def run_members(
+    count: int,
+    member: Callable[[int, Barrier], int],
+    health_file: Path | None,
+    beside: Mapping[str, Callable[[], int]] = MappingProxyType({}),
+) -> int:
     """Run `member` (its number, from 1, and the barrier of all → exit code) in `count` processes.
 
-    Returns the first exit code that is not 0.
+    Each function of `beside` (name → function) gets a process of its own too. Returns the first exit code that is not
+    0.
 
-    Call it before the process has a thread or a connection, since it forks. In a member's process the function returns
-    or raises what `member` does. In the parent it raises ProjectorError if a signal ended a member. It raises
+    Call it before the process has a thread or a connection, since it forks. In the process of a function it returns or
+    raises what the function does. In the parent it raises ProjectorError if a signal ended a process. It raises
     Misconfigured if a health file would replace something else than a report.
     """
-    if health_file:
-        _delete_reports(health_file, count)
     barrier = Barrier()
+    works: dict[str, Callable[[], int]] = {f"member {n}": partial(member, n, barrier) for n in range(1, count + 1)}
+    works |= {name: partial(_outside, barrier, work) for name, work in beside.items()}
+    reports = {name: child_file(health_file, name) for name in works} if health_file else {}
+    if health_file:
+        _delete_reports(health_file, list(reports.values()))
     read_end, write_end = os.pipe()
-    pids: dict[int, int] = {}
-    for number in range(1, count + 1):
+    pids: dict[int, str] = {}
+    for name, work in works.items():
         if (pid := os.fork()) == 0:
             os.close(write_end)
             _stop_with_parent(read_end)
-            return member(number, barrier)
-        pids[pid] = number
+            return work()
+        pids[pid] = name
     os.close(read_end)
     barrier.leave()
     log.info("members started", extra={"pids": list(pids)})
-    return _Parent(pids, health_file).run()
+    return _Parent(pids, health_file, reports).run()
 
 
-def member_file(health_file: Path, number: int) -> Path:
-    """The health file of one member, which the parent reads."""
-    return health_file.with_name(f"{health_file.name}.{number}")
+def _outside(barrier: Barrier, work: Callable[[], int]) -> int:
+    barrier.leave()
+    return work()
 
 
-def _delete_reports(health_file: Path, count: int) -> None:
+def child_file(health_file: Path, name: str) -> Path:
+    """The health file of one process, which the parent reads: `….1` of member 1, `….sweeper` of the sweeper."""
+    return health_file.with_name(f"{health_file.name}.{name.removeprefix('member ')}")
+
+
+def _delete_reports(health_file: Path, reports: Sequence[Path]) -> None:
     """Delete the reports of an earlier run. Nothing is deleted if one of the files is no report."""
-    reports = [member_file(health_file, number) for number in range(1, count + 1)]
     for path in (health_file, *reports):
         require_replaceable(path)
     for path in reports:
@@ -79,12 +96,11 @@ def _stop_with_parent(pipe: int) -> None:
 
 
 class _Parent:
-    """Waits for the members. `pids`: process id → number of the member."""
+    """Waits for the processes. `pids`: process id → name. `reports`: name → health file."""
 
-    def __init__(self, pids: dict[int, int], health_file: Path | None) -> None:
+    def __init__(self, pids: dict[int, str], health_file: Path | None, reports: Mapping[str, Path]) -> None:
         self._pids = pids
-        self._numbers = list(pids.values())
-        self._health_file = health_file
+        self._reports = reports
         self._health = Health(health_file)
         self._report_at = 0.0
         self._stopping = False
@@ -113,28 +129,28 @@ class _Parent:
 
     def _ended(self, pid: int, code: int) -> None:
         """A negative code is the signal that ended the process."""
-        number = self._pids.pop(pid, None)
-        if number is None:
+        name = self._pids.pop(pid, None)
+        if name is None:
             return  # process 1 of a container inherits orphans of others
         self._codes.append(max(code, 0))
         # Our own SIGTERM can reach a member before it handles signals.
         if code < 0 and not (self._stopping and code == -signal.SIGTERM):
-            ended = f"member {number} (process {pid}) was ended by {signal.Signals(-code).name}"
+            ended = f"{name} (process {pid}) was ended by {signal.Signals(-code).name}"
             self._failure = self._failure or f"{ended}; the others were stopped"
         if not self._stopping:
-            log.error("a member ended, the others are stopped", extra={"number": number, "pid": pid, "code": code})
+            log.error("a member ended, the others are stopped", extra={"member": name, "pid": pid, "code": code})
             self._pass_on(signal.SIGTERM)
 
     def _report(self) -> None:
-        """The parent is healthy while all members are."""
-        if self._health_file is None or time.monotonic() < self._report_at:
+        """The parent is healthy while all its processes are."""
+        if not self._reports or time.monotonic() < self._report_at:
             return
         self._report_at = time.monotonic() + _REPORT_SECONDS
         states = []
-        for number in self._numbers:
+        for name, file in self._reports.items():
             try:
-                states.append(check(member_file(self._health_file, number)))
+                states.append(check(file))
             except ProjectorError as error:
-                self._health.report(healthy=False, state=f"member {number}: {error}")
+                self._health.report(healthy=False, state=f"{name}: {error}")
                 return
         self._health.report(healthy=True, state=states[0] if len(set(states)) == 1 else "; ".join(states))

@@ -31,6 +31,7 @@ COMMANDS = [
     ["parked", "list"],
     ["parked", "discard"],
     ["explain"],
+    ["sweep"],
     ["doctor"],
     ["config"],
     ["health"],

@@ -1,0 +1,27 @@
+"""The commands that act on the view's delegations, declared as in commands.py."""
+
+import click
+
+from projector.cli.options import Command, flag, json_flag
+
+SWEEP = Command(
+    "sweep",
+    "projector.cli.sweep:sweep",
+    if_interrupted="run it again: what is written already is not written twice",
+    short_help="find delegations that are silent or past their deadline, and write verdicts about them",
+    help="Reads the view every PROJECTOR_SWEEP_INTERVAL_SECONDS, asks the platform's table about each candidate, and "
+    "writes verdicts there as activity rows. It never writes the view: the change feed and the projector do. Several "
+    "at once are harmless. Exits with 0 also if a pass was skipped, and with 1 if the table cannot be asked or the "
+    "role may not insert.",
+    params=[
+        flag("--once", "make one pass, and end"),
+        flag("--dry-run", "print what the next pass would write, and write nothing"),
+        flag("--anyway", "with --once or --dry-run: write stuck verdicts also if they are unusually many"),
+        click.Option(
+            ["--sink", "--sweep-sink", "sweep_sink"],
+            metavar="SINK",
+            help="where verdicts are written: activity-logs (the platform's table) or topic [PROJECTOR_SWEEP_SINK]",
+        ),
+        json_flag("end each pass with one line of JSON"),
+    ],
+)

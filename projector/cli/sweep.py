@@ -1,0 +1,100 @@
+"""`projector sweep`: one pass, or a pass per interval; and what the next pass would write."""
+
+import json
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from projector.cli.exit_codes import DONE, FAILED
+from projector.cli.output import escape, note, when
+from projector.domain.overdue import Rule, Verdict
+from projector.errors import Misconfigured, TruthAway
+from projector.settings import Settings
+from projector.sweep import loop
+from projector.sweep.one_pass import Mode
+from projector.sweep.report import Report, Skipped
+from projector.sweep.sweeper import Sweeper
+from projector.texts import counted, duration
+
+_WIDTH = 240
+"""Of a table that is no terminal's: wide enough to leave each row on one line."""
+
+
+def sweep(
+    settings: Settings, once: bool, dry_run: bool, anyway: bool, sweep_sink: str | None, json_output: bool
+) -> int:
+    """Make one pass, or sweep until a signal. `sweep_sink` is in the settings too."""
+    if anyway and not (once or dry_run):
+        raise Misconfigured("--anyway is for one pass that a person has looked at: add --once or --dry-run")
+    if not once and not dry_run:
+        return loop.run(settings, _print_line if json_output else lambda report: None)
+    report, code = _one_pass(settings, Mode(writes=not dry_run, anyway=anyway))
+    if json_output:
+        for sentence in report.sentences:
+            note(sentence)
+        print(json.dumps(report.as_json(dry_run=dry_run)))
+    else:
+        _print_report(report, dry_run=dry_run)
+    return code
+
+
+def _one_pass(settings: Settings, mode: Mode) -> tuple[Report, int]:
+    with Sweeper(settings, mode) as sweeper:
+        try:
+            report, code = sweeper.sweep(), DONE
+        except TruthAway as error:
+            report, code = Report().skip(Skipped.TRUTH_AWAY, str(error)), FAILED
+        for sentence in sweeper.notes:
+            note(sentence)
+    return report, code
+
+
+def _print_line(report: Report) -> None:
+    print(json.dumps(report.as_json()), flush=True)
+
+
+# --- for people
+
+
+def _print_report(report: Report, *, dry_run: bool) -> None:
+    if dry_run:
+        _print_unwritten(report)
+    elif report.judged_at:
+        print(report)
+    for row in report.future_rows:
+        place = f"{escape(row.delegation_id)} ({row.caller_id} → {row.callee_id})"
+        print(f"dated in the future, so only its deadline ends it: {place}, {when(row.updated_at)}")
+    if report.is_capped:
+        print("more deadlines may have passed than a pass writes (PROJECTOR_SWEEP_MAX_FAILED): the next one continues")
+    for sentence in report.sentences:
+        print(escape(sentence))
+
+
+def _print_unwritten(report: Report) -> None:
+    if not report.unwritten:
+        if report.judged_at:
+            print(f"the next pass writes nothing ({counted(report.candidates, 'candidate')})")
+        return
+    table = Table("delegation", "caller → callee", "silent for", "last sign (UTC)", "deadline (UTC)", "rule", box=None)
+    for each in report.unwritten:
+        table.add_row(*(Text(cell, overflow="fold") for cell in _cells(each, report)))
+    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    print(
+        f"the next pass writes {counted(len(report.unwritten), 'verdict')}; nothing was written, because of --dry-run"
+    )
+
+
+def _cells(verdict: Verdict, report: Report) -> tuple[str, ...]:
+    row = verdict.row
+    silent = (report.judged_at - row.updated_at).total_seconds() if report.judged_at else 0.0
+    rule = f"{verdict.rule}, failed" if verdict.rule is Rule.DEADLINE else f"{verdict.rule}, stuck"
+    return (
+        escape(row.delegation_id),
+        f"{row.caller_id} → {row.callee_id}",
+        duration(max(silent, 0.0)),
+        when(row.updated_at),
+        when(row.deadline),
+        rule,
+    )

@@ -1,0 +1,111 @@
+"""The loop of `projector sweep`: a pass per interval until a signal. It waits out every outage."""
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from projector.errors import Misconfigured, ProjectorError
+from projector.process.shutdown import Shutdown
+from projector.settings import Settings
+from projector.sweep.one_pass import Mode
+from projector.sweep.report import Report, Skipped
+from projector.sweep.sweeper import Sweeper
+from projector.worker.health import Health
+
+log = logging.getLogger(__name__)
+
+_REPORT_SECONDS = 1.0
+_UNCONFIRMED_SECONDS = 600
+_TROUBLE = frozenset({Skipped.BEHIND, Skipped.BRAKED, Skipped.NO_ACTIVITY})
+"""What a person must look at."""
+
+
+class _Stopped(Exception):
+    """A signal came in the middle of a pass. The next pass of any sweeper does what is left."""
+
+
+def run(settings: Settings, on_report: Callable[[Report], object] = lambda report: None) -> int:
+    """Sweep until a signal. Returns the exit code 0. Raises Misconfigured, which waiting does not repair."""
+    return _Loop(settings, on_report).run()
+
+
+class _Loop:
+    def __init__(self, settings: Settings, on_report: Callable[[Report], object]) -> None:
+        self._settings, self._on_report = settings, on_report
+        self._shutdown = Shutdown(settings.stop_within_seconds)
+        self._health = Health(settings.health_file)
+        self._state, self._is_healthy = "sweeping", True
+        self._reported_at = 0.0
+
+    def run(self) -> int:
+        log.info("sweeper starting", extra={"interval_seconds": self._settings.sweep_interval_seconds})
+        state = "stopped"
+        with self._shutdown.listening(), Sweeper(self._settings, Mode(), self._tick) as sweeper:
+            try:
+                while not self._shutdown.requested:
+                    self._one_interval(sweeper)
+            except Exception as error:
+                state = f"stopped: {error}"
+                raise
+            finally:
+                self._shutdown.begin_grace()
+                self._health.report(healthy=False, state=state)
+        self._shutdown.completed()
+        log.info("sweeper stopped")
+        return 0
+
+    def _one_interval(self, sweeper: Sweeper) -> None:
+        next_at = time.monotonic() + self._settings.sweep_interval_seconds
+        try:
+            self._note(sweeper.sweep(once_per_interval=True), sweeper)
+        except _Stopped:
+            return
+        except Misconfigured:
+            raise
+        except ProjectorError as error:
+            self._state, self._is_healthy = f"no pass: {error}", False
+            log.warning("no pass", extra={"reason": str(error)})
+        while not self._shutdown.requested and time.monotonic() < next_at:
+            self._report()
+            self._shutdown.sleep(min(_REPORT_SECONDS, next_at - time.monotonic()))
+
+    def _note(self, report: Report, sweeper: Sweeper) -> None:
+        for sentence in sweeper.notes:
+            log.warning("the sweeper reads whole tables", extra={"reason": sentence})
+        sweeper.notes = []
+        self._state, self._is_healthy = "sweeping", True
+        if report.skipped is Skipped.LOCKED:
+            log.debug("no pass", extra={"reason": report.sentences[0]})
+            return
+        if report.skipped in _TROUBLE:
+            self._state = "; ".join(report.sentences)
+        self._on_report(report)
+        _log(report)
+
+    def _tick(self) -> None:
+        if self._shutdown.requested:
+            raise _Stopped
+        self._report()
+
+    def _report(self) -> None:
+        if time.monotonic() - self._reported_at >= _REPORT_SECONDS:
+            self._reported_at = time.monotonic()
+            self._health.report(healthy=self._is_healthy, state=self._state)
+
+
+def _log(report: Report) -> None:
+    unconfirmed = _age_seconds(report.repeated_since, report.judged_at)
+    fields = {**report.as_json(), "unconfirmed_seconds": round(unconfirmed)}
+    log.log(logging.WARNING if report.skipped else logging.INFO, "swept", extra=fields)
+    for sentence in report.sentences:
+        log.warning("not all was judged", extra={"reason": sentence})
+    if unconfirmed > _UNCONFIRMED_SECONDS:
+        log.warning(
+            "verdicts are not projected: the change feed loses them, or stands still",
+            extra={"verdicts": report.repeated, "oldest_seconds": round(unconfirmed)},
+        )
+
+
+def _age_seconds(since: datetime | None, now: datetime | None) -> float:
+    return (now - since).total_seconds() if since and now else 0.0

@@ -1,0 +1,124 @@
+"""A sweeper: its sessions with both databases, and its passes."""
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Self
+from uuid import UUID
+
+from projector.contract.facts import Status
+from projector.domain.overdue import InFlight, Rule, Verdict
+from projector.errors import DatabaseUnavailable, ProjectorError
+from projector.kafka.producer import Producer
+from projector.postgres import sweep_access, sweep_locks
+from projector.postgres.connection import Connection, connect, open_view
+from projector.settings import Settings
+from projector.sweep import behind, sink
+from projector.sweep.one_pass import Mode, Pass
+from projector.sweep.report import Report, Skipped
+from projector.sweep.sink import Sink
+
+_ACKNOWLEDGED_WITHIN_SECONDS = 20.0
+_NOBODY = str(UUID(int=0))
+
+
+class Sweeper:
+    """Makes passes. Sessions are opened at the first pass, and again after an outage. Not thread-safe.
+
+    `tick` is called every few seconds at most while a pass works, and may raise an error to end it.
+    """
+
+    def __init__(self, settings: Settings, mode: Mode, tick: Callable[[], None] = lambda: None) -> None:
+        self._settings, self._mode, self._tick = settings, mode, tick
+        self._opened = ExitStack()
+        self._sessions: tuple[Connection, Sink] | None = None
+        self.notes: list[str] = []
+        """What was found when the sessions were opened: sentences for a person."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the sessions. Their advisory locks end with them."""
+        self._sessions = None
+        self._opened.close()
+
+    def sweep(self, *, once_per_interval: bool = False) -> Report:
+        """Make a pass, unless another sweeper is in one; with `once_per_interval` also unless one has just made it.
+
+        Raises TruthAway, DatabaseUnavailable and BrokerUnavailable, ProjectorError if a right is missing, and
+        Misconfigured. The next call opens new sessions.
+        """
+        started = time.monotonic()
+        try:
+            view, truth = self._sessions or self._open()
+            report = self._locked_pass(view, truth, once_per_interval=once_per_interval)
+        except ProjectorError:
+            self.close()
+            raise
+        report.seconds = time.monotonic() - started
+        return report
+
+    def _locked_pass(self, view: Connection, truth: Sink, *, once_per_interval: bool) -> Report:
+        if not self._mode.writes:
+            return self._pass(view, truth)
+        interval = self._settings.sweep_interval_seconds
+        if once_per_interval and not sweep_locks.try_interval(view, interval):
+            return Report().skip(Skipped.LOCKED, "another sweeper has made the pass of this interval")
+        if not sweep_locks.try_pass(view):
+            return Report().skip(Skipped.LOCKED, "another sweeper is in its pass")
+        try:
+            return self._pass(view, truth)
+        finally:
+            self._unlock(view)
+
+    def _unlock(self, view: Connection) -> None:
+        """A lost session has lost its lock too."""
+        try:
+            sweep_locks.unlock_pass(view)
+        except DatabaseUnavailable:
+            self.close()
+
+    def _pass(self, view: Connection, truth: Sink) -> Report:
+        if sentence := behind.behind(view, self._settings, self._tick):
+            return Report().skip(Skipped.BEHIND, f"the view is behind the topic: {sentence}")
+        return Pass(view, truth, self._settings, self._mode, self._tick).run()
+
+    def _open(self) -> tuple[Connection, Sink]:
+        self.notes = []
+        settings = self._settings
+        if settings.sweep_sink == "topic":
+            view = self._opened.enter_context(open_view(settings))
+            producer = Producer(settings, settings.topic, _ACKNOWLEDGED_WITHIN_SECONDS, idempotent=True)
+            self._opened.callback(producer.close)
+            self._sessions = view, sink.Topic(view, producer)
+        else:
+            platform = self._open_truth()
+            self._sessions = self._opened.enter_context(open_view(settings)), sink.ActivityLogs(platform)
+        return self._sessions
+
+    def _open_truth(self) -> Connection:
+        elsewhere = self._settings.activity_database_url.get_secret_value()
+        with sink.truth():
+            platform = self._opened.enter_context(
+                connect(self._settings, url_setting="activity_database_url" if elsewhere else "database_url")
+            )
+            sweep_access.require_access(platform, writes=self._mode.writes)
+            self.notes += _missing_indexes(platform, self._settings)
+        return platform
+
+
+def _missing_indexes(platform: Connection, settings: Settings) -> list[str]:
+    now = sink.ActivityLogs(platform).now()
+    row = InFlight("", _NOBODY, _NOBODY, now, now, now, now)
+    probe = Verdict(UUID(int=0), row, Rule.SILENCE, Status.STUCK, now, "{}", "")
+    threshold = timedelta(seconds=settings.stuck_after_seconds)
+    return [
+        f"activity_logs has no index that begins with ({columns}), so each pass reads the whole table: "
+        f"CREATE INDEX CONCURRENTLY ON activity_logs ({columns});"
+        for columns in sweep_access.missing_indexes(platform, probe, now=now, threshold=threshold)
+    ]

@@ -1,0 +1,265 @@
+"""`projector sweep` as a process, with a real Kafka and a real Postgres: lines, sentences and exit codes."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cluster import Cluster, wait_until
+from commands import CommandResult, run_projector
+from kafka import KafkaProducer
+from psycopg.conninfo import make_conninfo
+from roles import plain_role
+from rows import CALLER
+from sweeping import Platform, platform
+
+from projector.postgres import sweep_locks
+from testbed.servers.server import free_port
+
+
+class Feed:
+    """A platform whose rows reach the topic, and members that project them."""
+
+    def __init__(self, it: Platform, cluster: Cluster) -> None:
+        self.it, self.cluster = it, cluster
+        self.fed: set[str] = set()
+
+    def settings(self, **others: str) -> dict[str, str]:
+        own = {"database_url": self.it.url, "bootstrap_servers": self.cluster.bootstrap_servers}
+        return {**own, "topic": self.cluster.topic, **others}
+
+    def sweep(self, *arguments: str, **others: str) -> CommandResult:
+        return run_projector("sweep", *arguments, **self.settings(**others))
+
+    def once(self, *arguments: str, code: int = 0, **others: str) -> Any:
+        """The line of a pass; seconds aside."""
+        done = self.sweep("--once", "--json", *arguments, **others)
+        assert done.code == code, done.err
+        line = done.json()
+        assert line.pop("seconds") >= 0
+        return line
+
+    def feed(self) -> int:
+        """Send the rows of the table that were not sent yet, in their order; the table's key is the workspace."""
+        rows = self.it.conn.execute(
+            "SELECT id::text, workspace_id::text, to_jsonb(a)::text FROM activity_logs a ORDER BY created_at, id"
+        ).fetchall()
+        new = [row for row in rows if row[0] not in self.fed]
+        with closing(KafkaProducer(bootstrap_servers=self.cluster.bootstrap_servers)) as producer:
+            for row_id, workspace, value in new:
+                at = int(datetime.fromisoformat(json.loads(value)["created_at"]).timestamp() * 1000)
+                producer.send(self.cluster.topic, value.encode(), workspace.encode(), timestamp_ms=at)
+                self.fed.add(row_id)
+        return len(new)
+
+    def project(self) -> None:
+        """Feed the topic, and wait until everything is projected."""
+        self.feed()
+        wait_until(lambda: self.cluster.projected_records() == len(self.fed), "all records projected")
+
+
+@pytest.fixture
+def feed(cluster: Cluster, database_url: str) -> Iterator[Feed]:
+    with platform(database_url) as it:
+        yield Feed(it, cluster)
+
+
+LINE = {
+    "candidates": 0,
+    "verdicts": {"stuck": 0, "failed": 0},
+    "repeated": 0,
+    "spared": 0,
+    "unknown": 0,
+    "future": 0,
+    "held": 0,
+    "skipped": None,
+}
+
+
+def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive().write(it.request("silent"), it.beat("silent"), it.request("late", due=1))
+    it.write(it.request("alive"), it.beat("alive", 1), it.request("done"), it.answer("done"))
+    feed.cluster.start_member()
+    feed.project()
+    would = feed.once("--dry-run").pop("would_write")
+    assert would == [
+        {"delegation_id": "late", "rule": "deadline", "status": "failed", "deadline": it.at(1)},
+        {"delegation_id": "silent", "rule": "silence", "status": "stuck", "silent_since": it.at(20)},
+    ]
+    assert feed.once() == LINE | {"candidates": 2, "verdicts": {"stuck": 1, "failed": 1}}
+    assert feed.once() == LINE | {"candidates": 2, "repeated": 2}
+    feed.project()
+    assert it.statuses() == {"alive": "queued", "done": "completed", "late": "failed", "silent": "stuck"}
+    assert feed.once() == LINE
+    assert run_projector("verify", **feed.settings()).code == 0
+    assert run_projector("verify", "--from", "activity-logs", **feed.settings()).code == 0
+    explained = run_projector("explain", "silent", **feed.settings()).out
+    assert "verdict, stuck, silent since" in explained
+    assert "(rule silence, threshold 600 s, judged at " in explained
+    report = run_projector("explain", "late", "--json", **feed.settings()).json()
+    assert f"rule deadline, deadline {it.at(1)}, threshold 30 s" in report["records"][-1]["rests_on"]
+
+
+def test_pass_is_skipped_while_the_view_is_behind(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive().write(it.request(), it.beat())
+    member = feed.cluster.start_member()
+    feed.project()
+    member.kill()
+    it.write(it.request("another", 1))
+    feed.feed()
+    done = feed.sweep("--once", "--json")
+    assert (done.code, done.json()["skipped"]) == (0, "behind")
+    assert "the view is behind the topic: partition" in done.err
+    assert it.verdicts() == []
+    feed.cluster.start_member()
+    assert feed.once() == LINE | {"candidates": 1, "verdicts": {"stuck": 1, "failed": 0}}
+
+
+def test_feed_that_stands_still_marks_nobody(feed: Feed) -> None:
+    """The view is at the end of the topic, and lacks the beats of the last minutes."""
+    it = feed.it
+    it.is_alive().write(it.request(), it.beat())
+    feed.cluster.start_member()
+    feed.project()
+    it.write(it.beat(minutes=1))
+    assert feed.once() == LINE | {"candidates": 1, "spared": 1}
+
+
+def test_table_for_people_lists_what_the_next_pass_writes(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive().both(it.request("silent"), it.beat("silent"), it.request("late", due=1))
+    done = feed.sweep("--dry-run")
+    assert (done.code, done.err) == (0, "")
+    heading, late, silent, end = done.out.splitlines()
+    assert heading.split("  ")[0].strip() == "delegation"
+    assert all(title in heading for title in ("caller → callee", "silent for", "last sign", "deadline", "rule"))
+    assert late.strip().startswith("late")
+    assert late.strip().endswith("deadline, failed")
+    assert f"{CALLER} → " in silent
+    assert "20 min" in silent
+    assert end == "the next pass writes 2 verdicts; nothing was written, because of --dry-run"
+    assert feed.sweep("--once").out.startswith("2 candidates: 2 verdicts written (1 stuck, 1 failed), 0 repeated")
+    assert feed.sweep("--dry-run").out == "the next pass writes nothing (2 candidates)\n"
+
+
+def test_brake_is_a_sentence_and_exit_code_0(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive()
+    for n in range(10):
+        it.both(it.request(f"d-{n}"), it.beat(f"d-{n}", 20 if n < 6 else 1))
+    done = feed.sweep("--once", sweep_brake_minimum="2")
+    assert done.code == 0
+    assert "braked: 6 delegations would be stuck, more than 5 of the 10 in flight" in done.out
+    assert it.verdicts() == []
+    assert feed.once("--anyway", sweep_brake_minimum="2")["verdicts"] == {"stuck": 6, "failed": 0}
+
+
+def test_anyway_is_for_one_pass_only(feed: Feed) -> None:
+    done = feed.sweep("--anyway")
+    assert (done.code, done.out) == (2, "")
+    assert "add --once or --dry-run" in done.err
+
+
+def test_table_that_is_away_is_exit_code_1(feed: Feed) -> None:
+    nowhere = make_conninfo(feed.it.url, host="127.0.0.1", port=free_port())
+    done = feed.sweep("--once", "--json", activity_database_url=nowhere)
+    assert done.code == 1
+    assert done.json() == LINE | {"skipped": "truth_away", "seconds": done.json()["seconds"]}
+    assert "the database of activity_logs: PROJECTOR_ACTIVITY_DATABASE_URL" in done.err
+
+
+def test_missing_right_is_exit_code_1_with_the_grant(feed: Feed) -> None:
+    with plain_role(feed.it.url) as url:
+        done = feed.sweep("--once", activity_database_url=url)
+        assert (done.code, done.out) == (1, "")
+        assert "lacks SELECT, INSERT on public.activity_logs: GRANT SELECT, INSERT ON" in done.err
+
+
+def test_missing_index_is_named_and_the_pass_is_made(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive().both(it.request(), it.beat())
+    it.conn.execute("DROP INDEX activity_logs_workspace")
+    done = feed.sweep("--once", "--json")
+    assert (done.code, done.json()["verdicts"]["stuck"]) == (0, 1)
+    assert "activity_logs has no index that begins with (workspace_id, activity_type, created_at DESC)" in done.err
+
+
+def test_pass_of_another_sweeper_locks(feed: Feed) -> None:
+    assert sweep_locks.try_pass(feed.it.conn)
+    assert feed.once() == LINE | {"skipped": "locked"}
+    assert "would_write" in feed.once("--dry-run")
+
+
+def test_table_in_another_database_decides(feed: Feed, empty_url: str) -> None:
+    it = feed.it
+    it.is_alive().both(it.request(), it.beat())
+    with platform(empty_url, has_view=False) as elsewhere:
+        elsewhere.start = it.start
+        elsewhere.is_alive()
+        assert feed.once(activity_database_url=empty_url) == LINE | {"candidates": 1, "unknown": 1}
+        elsewhere.write(it.request())
+        line = feed.once(activity_database_url=empty_url)
+        assert line == LINE | {"candidates": 1, "verdicts": {"stuck": 1, "failed": 0}}
+        assert elsewhere.told() == {"d-1": "stuck"}
+        assert it.verdicts() == []
+
+
+def test_topic_as_sink_ends_in_the_view(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive().write(it.request("silent"), it.beat("silent"), it.request("late", due=3))
+    it.write(it.request("alive"), it.beat("alive", 1))
+    feed.cluster.start_member()
+    feed.project()
+    assert feed.once("--sink", "topic") == LINE | {"candidates": 2, "verdicts": {"stuck": 1, "failed": 1}}
+    wait_until(lambda: set(it.statuses().values()) == {"queued", "stuck", "failed"}, "both verdicts projected")
+    assert it.verdicts() == []
+    assert feed.once("--sink", "topic") == LINE
+    assert run_projector("verify", **feed.settings()).code == 0
+
+
+def test_settle_time_delays_the_judgement_of_the_topic(feed: Feed) -> None:
+    it = feed.it
+    it.both(it.request(), it.beat(minutes=10.5), it.request("alive"), it.beat("alive", 1))
+    assert feed.once("--sink", "topic") == LINE
+    assert feed.once("--sink", "topic", sweep_settle_seconds="0")["verdicts"]["stuck"] == 1
+
+
+# --- the loop
+
+
+def test_loop_sweeps_until_sigterm(feed: Feed, tmp_path: Path) -> None:
+    it = feed.it
+    it.is_alive()
+    health = tmp_path / "health"
+    parent = feed.cluster.start_member(
+        "--with-sweep", sweep_interval_seconds="1", health_file=str(health), stop_within_seconds="30"
+    )
+    processes = parent.wait_for_log("members started")["pids"]
+    assert len(processes) == 2
+    it.write(it.request("silent"), it.beat("silent"), it.request("late", due=1))
+    feed.feed()
+    wait_until(lambda: set(it.told()) == {"silent", "late"}, f"two verdicts in:\n{parent.text()[-3000:]}")
+    feed.feed()
+    wait_until(lambda: it.statuses() == {"late": "failed", "silent": "stuck"}, "both verdicts projected")
+    wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a healthy report")
+    assert run_projector("health", health_file=f"{health}.sweeper").out == "sweeping\n"
+    assert parent.signal(signal.SIGTERM).exit_code() == 0
+    messages = [line["message"] for line in parent.lines()]
+    assert messages.count("stopped") == messages.count("sweeper stopped") == 1
+
+
+def test_killed_sweeper_stops_the_member(feed: Feed) -> None:
+    parent = feed.cluster.start_member("--with-sweep", "--members", "2")
+    _, _, sweeper = parent.wait_for_log("members started")["pids"]
+    parent.wait_for_log("partitions assigned", times=2)
+    parent.wait_for_log("sweeper starting")
+    os.kill(sweeper, signal.SIGKILL)
+    assert parent.exit_code() == 1
+    assert f"sweeper (process {sweeper}) was ended by SIGKILL; the others were stopped" in parent.text()

@@ -1,0 +1,131 @@
+"""Which indexes the sweeper's statements read, which rights it needs, and its advisory locks."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from cluster import wait_until
+from plans import plans
+from projecting import connected
+from roles import plain_role
+from sweeping import Platform, platform
+
+from projector.errors import DatabaseUnavailable, LoginRefused, Misconfigured, ProjectorError, TruthAway
+from projector.postgres import sweep_access, sweep_candidates, sweep_locks
+from projector.postgres.connection import connect
+from projector.settings import PostgresSettings, Settings
+from projector.sweep import sink
+from projector.sweep.sweeper import _missing_indexes
+
+
+@pytest.fixture
+def it(database_url: str) -> Iterator[Platform]:
+    with platform(database_url) as it:
+        yield it
+
+
+def fill(it: Platform) -> None:
+    """20,000 delegations, of which one in a hundred is in flight, and as many activity rows."""
+    it.conn.execute("""
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat, created_at,
+                                 updated_at)
+        SELECT 'd' || n, lpad((n % 100)::text, 32, '0')::uuid, lpad((n % 90)::text, 32, '0')::uuid, 'sum',
+               CASE WHEN n % 100 = 0 THEN 'in_progress' ELSE 'completed' END,
+               CASE WHEN n % 200 > 0 THEN now() - n * interval '1 second' END, now() - n * interval '2 seconds',
+               now() - n * interval '1 second'
+          FROM generate_series(1, 20000) n""")
+    it.conn.execute("""
+        INSERT INTO activity_logs (id, workspace_id, activity_type, method, request_body, created_at)
+        SELECT gen_random_uuid(), lpad((n % 100)::text, 32, '0')::uuid, 'delegation', 'delegate',
+               jsonb_build_object('delegation_id', 'd' || n), now() - n * interval '2 seconds'
+          FROM generate_series(1, 20000) n""")
+    it.conn.execute("ANALYZE delegations")
+    it.conn.execute("ANALYZE activity_logs")
+
+
+def test_pass_reads_no_table_as_a_whole(it: Platform) -> None:
+    fill(it)
+    found = plans(it.conn, lambda: it.sweep(never_heard="count", writes=False))
+    assert "idx_delegations_inflight_heartbeat" in found
+    assert "activity_logs_workspace" in found
+    assert "Seq Scan" not in found
+    assert "activity_logs_created" in found
+
+
+def test_generic_plan_keeps_the_index(it: Platform) -> None:
+    fill(it)
+    it.conn.execute("SET plan_cache_mode = force_generic_plan")
+    statement = sweep_candidates._SILENT
+    for name, kind in (("now", "timestamptz"), ("before", "timestamptz"), ("after", "timestamptz")):
+        statement = statement.replace(f"%({name})s::{kind}", f"${('now', 'before', 'after').index(name) + 1}::{kind}")
+    statement = statement.replace("%(after_id)s", "$4::text").replace("%(size)s", "$5::bigint")
+    it.conn.execute(f"PREPARE silent AS {statement}".encode())
+    rows = it.conn.execute("EXPLAIN EXECUTE silent (now(), now(), NULL, '', 500)").fetchall()
+    assert "idx_delegations_inflight_heartbeat" in str(rows)
+
+
+def test_missing_indexes_are_named(it: Platform) -> None:
+    assert _missing_indexes(it.conn, Settings()) == []
+    it.conn.execute("DROP INDEX activity_logs_created")
+    it.conn.execute("DROP INDEX activity_logs_workspace")
+    sentences = _missing_indexes(it.conn, Settings())
+    assert [each.split("(")[1].split(")")[0] for each in sentences] == [
+        "workspace_id, activity_type, created_at DESC",
+        "created_at",
+    ]
+    it.conn.execute("CREATE INDEX ON activity_logs (workspace_id, activity_type, created_at DESC)")
+    assert not any("workspace_id" in each for each in _missing_indexes(it.conn, Settings()))
+
+
+def test_missing_rights_are_named_with_their_grant(it: Platform) -> None:
+    with plain_role(it.url) as url, connect(PostgresSettings(database_url=url)) as conn:
+        with pytest.raises(
+            ProjectorError, match=r"lacks SELECT, INSERT on public\.activity_logs: GRANT SELECT, INS"
+        ) as e:
+            sweep_access.require_access(conn, writes=True)
+        with psycopg.connect(it.url, autocommit=True) as owner:
+            owner.execute(str(e.value).partition(": ")[2].encode())
+        sweep_access.require_access(conn, writes=True)
+
+
+def test_reading_needs_no_right_to_insert(it: Platform) -> None:
+    with plain_role(it.url) as url, connect(PostgresSettings(database_url=url)) as conn:
+        it.conn.execute(f"GRANT SELECT ON activity_logs TO {conn.info.user}".encode())
+        sweep_access.require_access(conn, writes=False)
+        with pytest.raises(ProjectorError, match="lacks INSERT"):
+            sweep_access.require_access(conn, writes=True)
+
+
+def test_missing_table_is_named(database_url: str) -> None:
+    with connected(database_url) as conn, pytest.raises(Misconfigured, match="no table activity_logs: set PROJ"):
+        sweep_access.require_access(conn, writes=True)
+
+
+def test_one_pass_at_a_time_and_one_per_interval(it: Platform) -> None:
+    with connected(it.url) as other:
+        assert sweep_locks.try_pass(it.conn)
+        assert not sweep_locks.try_pass(other)
+        sweep_locks.unlock_pass(it.conn)
+        assert sweep_locks.try_pass(other)
+        sweep_locks.unlock_pass(other)
+        assert sweep_locks.try_interval(it.conn, 1_000_000)
+        assert sweep_locks.try_interval(it.conn, 1_000_000)
+        assert not sweep_locks.try_interval(other, 1_000_000)
+    assert sweep_locks.try_pass(it.conn)
+
+
+def test_session_that_is_idle_in_a_pass_loses_the_lock(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a frozen process is idle for so long."""
+    monkeypatch.setattr(sweep_locks, "FROZEN_AFTER_MS", 100)
+    with connected(it.url) as frozen:
+        assert sweep_locks.try_pass(frozen)
+        wait_until(lambda: sweep_locks.try_pass(it.conn), "the lock of a frozen sweeper")
+        with pytest.raises(DatabaseUnavailable):
+            sweep_locks.unlock_pass(frozen)
+
+
+def test_outage_of_the_table_is_named_as_such() -> None:
+    with pytest.raises(TruthAway, match="the database of activity_logs: gone"), sink.truth():
+        raise DatabaseUnavailable("gone")
+    with pytest.raises(LoginRefused, match=r"^refused"), sink.truth():
+        raise LoginRefused("refused")
