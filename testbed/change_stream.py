@@ -61,7 +61,7 @@ class ChangeStream:
     def start(self) -> None:
         """Start the thread, which continues at the slot's confirmed position."""
         self._ended.clear()
-        self._killed = False
+        self._killed, self._delivered = False, 0
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import psycopg
-
 from testbed.workload.acting import Act, Delegated
 from testbed.workload.table import ActivityTable
 from testbed.workload.texts import new_uuid
@@ -126,12 +124,9 @@ class Platform:
             self._step(scheduled)
 
     def _step(self, scheduled: list[_Scheduled]) -> None:
-        """Play the next step; a caller that was deleted cannot be written to, which ends its delegation."""
+        """Play the next step."""
         due = heapq.heappop(scheduled)
-        try:
-            wait = next(due.steps, None)
-        except psycopg.errors.ForeignKeyViolation:
-            wait = None
+        wait = next(due.steps, None)
         if wait is not None:
             heapq.heappush(scheduled, due._replace(at=due.at + wait))
 

@@ -84,6 +84,7 @@ def test_log_has_every_end_that_was_played(chain: Callable[..., Chain], form: Fo
     for each in played.platform.played:
         expected = {"fails": "failed", "falls_silent": "dispatched"}.get(each.act.__name__, "completed")
         assert statuses[each.id] == expected, each.act.__name__
+    assert len({each.value for each in played.records}) == len(played.records), "a change was carried twice"
 
 
 def test_thread_plays_every_act_to_its_end(chain: Callable[..., Chain]) -> None:
@@ -118,6 +119,8 @@ def test_paused_feed_carries_nothing_and_goes_on(chain: Callable[..., Chain]) ->
     played = chain()
     played.stream.pause()
     [done] = played.platform.play(acting.answers)
+    with pytest.raises(AssertionError, match="has not delivered"):
+        played.stream.wait_until_delivered(seconds=1)
     assert played.records == []
     played.stream.resume()
     assert played.statuses() == {done.id: "completed"}

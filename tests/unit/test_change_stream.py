@@ -75,6 +75,7 @@ def test_oracle_reads_the_record_of_a_change(form: Form) -> None:
     assert (event.delegation_id, event.status, event.text, event.request.task) == ("d-1", "completed", "three", "count")
     assert event.request.created_at.isoformat() == "2025-05-05T10:00:00.500000+00:00"
     assert (int(event.at.timestamp() * 1000) == AT) == (form == "debezium"), "a bare row has the time of its request"
+    assert isinstance(json.loads(record.value or b"").get("request_body", {}), dict), "a bare row has objects"
     assert b"written_snapshot" not in (record.value or b"")
 
 

@@ -91,6 +91,10 @@ def test_parked_end_is_told_with_its_request() -> None:
     assert told(answer(1, "completed", text="early"), delegate(0))["d-1"].replies[-1].text == "early"
 
 
+def test_refused_parked_end_is_not_told() -> None:
+    assert told(answer(-10, "completed"), answer(2, "failed"), delegate(-20)) == {}
+
+
 def test_request_that_is_terminal_at_once_is_told() -> None:
     assert replies(delegate(0, "failed", error_detail="refused"))[-1][:2] == ("error", "refused")
 
