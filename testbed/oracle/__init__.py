@@ -7,20 +7,47 @@ from testbed.oracle.comparison import differences, stored_rows
 from testbed.oracle.fold import Expected, Oracle, ParkedEvent, RepeatedRequest, fold_in_order, fold_log
 from testbed.oracle.groups import Undecided, order_not_told
 from testbed.oracle.log import LogRecord, merge_partitions
+from testbed.oracle.pushes import (
+    InboxRow,
+    Reply,
+    SwitchedOn,
+    Told,
+    ends_to_tell,
+    inbox_differences,
+    read_inbox,
+)
 from testbed.oracle.rows import Row
+from testbed.oracle.sweeps import Judgement, Overdue, Rules, faults, judge, overdue
+from testbed.oracle.truth import Truth, TruthRow, read_truth
 
 __all__ = [
     "Expected",
+    "InboxRow",
+    "Judgement",
     "LogRecord",
     "Oracle",
+    "Overdue",
     "ParkedEvent",
     "RepeatedRequest",
+    "Reply",
     "Row",
+    "Rules",
+    "SwitchedOn",
+    "Told",
+    "Truth",
+    "TruthRow",
     "Undecided",
     "differences",
+    "ends_to_tell",
+    "faults",
     "fold_in_order",
     "fold_log",
+    "inbox_differences",
+    "judge",
     "merge_partitions",
     "order_not_told",
+    "overdue",
+    "read_inbox",
+    "read_truth",
     "stored_rows",
 ]

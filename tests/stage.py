@@ -1,0 +1,228 @@
+"""A platform that writes its table, its feed, the processes of the projector, and the models that judge them."""
+
+import json
+import signal
+from collections.abc import Mapping, Sequence, Set
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+from cluster import Cluster, Member, wait_until
+from commands import CommandResult, run_projector, start
+
+from testbed.change_stream import ChangeStream
+from testbed.oracle import (
+    Judgement,
+    Overdue,
+    Rules,
+    SwitchedOn,
+    Told,
+    Truth,
+    ends_to_tell,
+    faults,
+    fold_in_order,
+    inbox_differences,
+    judge,
+    overdue,
+    read_inbox,
+    read_truth,
+)
+from testbed.workload.acting import Act
+from testbed.workload.platform import Platform
+
+RULES = Rules()
+PUSH = {"result_push": "inbox"}
+DRAIN_SECONDS = 180.0
+"""The longest wait for replies: that to an answer without a text is due after half a minute."""
+
+
+class Process:
+    """A long-running command of the projector, with its log."""
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as output:
+            self.process = start(arguments, environment, stdout=output, stderr=output)
+
+    def text(self) -> str:
+        return self._log.read_text()
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Shut it down by SIGTERM; returns its exit code."""
+        self.thaw()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=60)
+
+
+class Stage:
+    """`cluster` has the members and the records that the feed delivered, in their order."""
+
+    def __init__(self, url: str, kafka: str, topic: str, folder: Path) -> None:
+        self.cluster = Cluster(url, kafka, topic, folder)
+        self.platform = Platform(url)
+        self.platform.create()
+        self.feed = ChangeStream(url, kafka, topic, self.cluster.acknowledged.append)
+        self.feed.create()
+        self.feed.start()
+        self._url, self._folder = url, folder
+        self._processes: list[Process] = []
+
+    # --- the projector
+
+    def start(self, *arguments: str, **settings: str) -> Process:
+        """Start a long-running command with these settings (without their prefix)."""
+        log = self._folder / f"{arguments[0]}-{len(self._processes)}.log"
+        process = Process(arguments, self.cluster.settings(**settings), log)
+        self._processes.append(process)
+        return process
+
+    def run(self, *arguments: str, **settings: str) -> CommandResult:
+        """Run a command to its end."""
+        place = {"database_url": self._url, "bootstrap_servers": self.cluster.bootstrap_servers}
+        topic = self.cluster.topic
+        return run_projector(*arguments, **{**place, "topic": topic, "group_id": f"group-{topic}", **settings})
+
+    def last_line(self, *arguments: str, **settings: str) -> dict[str, Any]:
+        """Run a command that must succeed; returns the last line of its output, which is JSON."""
+        result = self.run(*arguments, **settings)
+        assert result.code == 0, f"{arguments} ended with {result.code}:\n{result.out[-2000:]}\n{result.err[-3000:]}"
+        found: dict[str, Any] = json.loads(result.out.splitlines()[-1])
+        return found
+
+    def sweep(self, *arguments: str, **settings: str) -> dict[str, Any]:
+        """Make one pass; returns its counts."""
+        return self.last_line("sweep", "--once", "--json", *arguments, **settings)
+
+    def settle(self) -> None:
+        """Block until everything that is committed is in the topic and projected."""
+        self.feed.wait_until_delivered()
+        self.cluster.wait_until_caught_up()
+
+    def project(self) -> None:
+        """Start a member and settle."""
+        self.cluster.start_member()
+        self.settle()
+
+    # --- the table
+
+    def play(self, act: Act, count: int = 1, **people: bool) -> set[str]:
+        """Play delegations from beginning to end; returns their ids."""
+        return {each.id for each in self.platform.play(act, count, **people)}
+
+    def ids(self, *acts: Act) -> set[str]:
+        """Return the delegations that these acts played."""
+        return {each.id for act in acts for each in self.platform.of(act)}
+
+    def query(self, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url, autocommit=True) as conn:
+            return conn.execute(statement, parameters or None).fetchall()
+
+    def connect(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self._url)
+
+    def truth(self) -> Truth:
+        with self.connect() as conn:
+            return read_truth(conn)
+
+    def waiting_sessions(self) -> int:
+        """Return the number of sessions of the projector that wait for a lock."""
+        [(count,)] = self.query(
+            """SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'
+                  AND application_name LIKE 'projector%'"""
+        )
+        return int(count)
+
+    def verdicts(self) -> list[str]:
+        """Return the delegation of each verdict in the table, sorted."""
+        rows = self.query("SELECT request_body ->> 'delegation_id' FROM activity_logs WHERE method = 'verdict'")
+        return sorted(row[0] for row in rows)
+
+    # --- what must be true
+
+    def overdue(self) -> dict[str, Overdue]:
+        """Return what a pass must write now, by the model."""
+        return overdue(fold_in_order(self.cluster.acknowledged).rows, self.truth(), self.platform.table.now(), RULES)
+
+    def judge(self) -> list[Judgement]:
+        """Judge every verdict in the log; fails with the faults."""
+        judgements = judge(self.cluster.acknowledged, self.truth(), RULES)
+        assert faults(judgements) == []
+        return judgements
+
+    def assert_swept(self, *, silent: set[str]) -> list[Judgement]:
+        """Settle; each of these delegations has an effective verdict, and nothing in log, view or truth is wrong."""
+        self.settle()
+        judgements = self.judge()
+        self.cluster.assert_view_equals_log()
+        self.cluster.assert_nothing_dropped()
+        assert silent <= {each.delegation_id for each in judgements if each.outcome == "advanced"}
+        assert self.overdue() == {}, "the model would write more"
+        return judgements
+
+    def switched_on(self) -> SwitchedOn:
+        """Return since when results are pushed; fails if push was not switched on."""
+        [(at,)] = self.query("SELECT switched_on_at FROM projector.push WHERE topic = %s", self.cluster.topic)
+        positions = self.query(
+            "SELECT partition, next_offset FROM projector.push_from WHERE topic = %s", self.cluster.topic
+        )
+        return SwitchedOn(at, dict(positions))
+
+    def to_tell(self) -> dict[str, Told]:
+        """Return the ends that must be told, by the model."""
+        now = self.platform.table.now()
+        return ends_to_tell(self.cluster.acknowledged, self.switched_on(), now=now, grace=timedelta(seconds=30))
+
+    def due(self) -> int:
+        """Return the number of replies that are neither sent nor given up."""
+        [(count,)] = self.query("SELECT count(*) FROM projector.outbox WHERE ended_as IS NULL")
+        return int(count)
+
+    def switch_on(self) -> Member:
+        """Start a member with the flag, and wait until push is switched on."""
+        member = self.cluster.start_member(**PUSH)
+        self.wait_until_switched_on()
+        return member
+
+    def wait_until_switched_on(self) -> None:
+        wait_until(lambda: self.query("SELECT topic FROM projector.push"), "push is switched on")
+
+    def start_relay(self, **settings: str) -> Process:
+        """Start a relay that looks every second."""
+        return self.start("push", **PUSH, push_interval_seconds="1", **settings)
+
+    def wait_until_drained(self) -> None:
+        """Block until every queued reply is sent or given up."""
+        self.settle()
+        wait_until(lambda: not self.due(), "no reply is due", DRAIN_SECONDS)
+
+    def inbox_faults(self, *, without: Set[str] = frozenset()) -> list[str]:
+        """Compare the inboxes with the model, but not those of the delegations in `without`."""
+        told = {each: expected for each, expected in self.to_tell().items() if each not in without}
+        with self.connect() as conn:
+            rows = read_inbox(conn)
+        return inbox_differences(told, [row for row in rows if row.delegation_id not in without])
+
+    def end(self) -> None:
+        for process in self._processes:
+            process.thaw()
+            if process.is_running:
+                process.kill()
+        self.cluster.end()
+        self.platform.stop()
+        self.feed.drop()
