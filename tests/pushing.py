@@ -37,7 +37,7 @@ def ends(conn: Connection) -> list[Any]:
 
 def outbox(conn: Connection) -> dict[str, Any]:
     """Delegation id → id of the reply, and when it is due."""
-    rows = query(conn, "SELECT delegation_id, event_id::text, due_at, next_attempt_at FROM projector.outbox")
+    rows = query(conn, "SELECT delegation_id, event_id, due_at, next_attempt_at FROM projector.outbox")
     assert all(due_at == next_attempt_at for _, _, due_at, next_attempt_at in rows)
     return {delegation_id: (event_id, due_at) for delegation_id, event_id, due_at, _ in rows}
 

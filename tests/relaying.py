@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from rows import CALLEE, CALLER
 
-from projector.domain.reply import reply_id
+from projector.domain.ends import event_id
 from projector.push import relay
 from projector.push.relay import Pass
 from projector.settings import Settings
@@ -99,7 +99,7 @@ class Relaying:
             INSERT INTO outbox (delegation_id, event_id, due_at, queued_at, next_attempt_at, attempts)
             VALUES (%s, %s, %s, %s, %s, %s)
             """,
-            [name, reply_id(name), due, row["queued_at"], row["next_attempt_at"], row["attempts"]],
+            [name, event_id(name), due, row["queued_at"], row["next_attempt_at"], row["attempts"]],
         )
 
     def answered(self, name: str, text: str = "done", *, caller: str = CALLER, **columns: Any) -> None:

@@ -1,4 +1,4 @@
-"""The ends of delegations that a batch reads, and which of them its delegations really have (docs/pushing-batch.md).
+"""The ends of delegations that a batch reads, and which of them its delegations really have (docs/pushing.md).
 
 An end is a terminal report, or a verdict. A delegation that has ended otherwise, or has no row yet, does not have it.
 It is kept nevertheless: a late answer may be worth more to the caller than the verdict before it.
@@ -39,12 +39,12 @@ class End(NamedTuple):
     row_id: str | None
     has_text: bool
     at: datetime
-    event_id: str | None
+    event_id: UUID | None
 
 
-def event_id(delegation_id: str) -> str:
+def event_id(delegation_id: str) -> UUID:
     """The id of the only reply that a delegation ever has."""
-    return str(uuid5(_NAMESPACE, delegation_id))
+    return uuid5(_NAMESPACE, delegation_id)
 
 
 class Ends:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from projector.contract.facts import Status
 
@@ -14,7 +14,6 @@ NO_TEXT_DELAY = timedelta(seconds=30)
 """How long a reply about `completed` without a text waits for the text."""
 MOST_ATTEMPTS = 20
 LONGEST_DELAY = timedelta(minutes=15)
-_NAMESPACE = UUID("9d1b4c0e-6a1f-4f0e-9d0c-3f0f5f2b7a55")
 _DEFINITE = ("22", "23")
 """The SQLSTATE classes of errors that another try does not change: of data, and of integrity."""
 
@@ -74,11 +73,6 @@ class Reply(NamedTuple):
     has_text: bool
     preview: str | None
     traceparent: str | None
-
-
-def reply_id(delegation_id: str) -> UUID:
-    """The id of the one reply about this delegation."""
-    return uuid5(_NAMESPACE, delegation_id)
 
 
 def reply_to(row: Ended, ends: Sequence[End]) -> Reply:

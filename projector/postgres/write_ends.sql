@@ -7,7 +7,7 @@
 -- An `event_id` is that of the reply. It is null if the delegation did not end so.
 CREATE OR REPLACE FUNCTION pg_temp.write_ends(
     end_delegation_id text[], end_topic text[], end_partition bigint[], end_offset bigint[], end_kind text[],
-    end_status text[], end_row_id text[], end_has_text bool[], end_at timestamptz[], end_event_id text[]
+    end_status text[], end_row_id text[], end_has_text bool[], end_at timestamptz[], end_event_id uuid[]
 ) RETURNS void LANGUAGE plpgsql AS $function$
 #variable_conflict use_column
 BEGIN
@@ -30,7 +30,7 @@ BEGIN
     -- A report is due a moment later, since its text may follow in another record. A verdict leaves time for a real
     -- answer: until the deadline, for a minute at least and a day at most. All of it depends on event times alone.
     INSERT INTO outbox (delegation_id, event_id, due_at, next_attempt_at)
-    SELECT e.delegation_id, e.event_id::uuid, due.at, due.at
+    SELECT e.delegation_id, e.event_id, due.at, due.at
       FROM unnest(end_delegation_id, end_topic, end_partition, end_offset, end_kind, end_status, end_has_text, end_at,
                   end_event_id) WITH ORDINALITY
            AS e (delegation_id, topic, partition, "offset", kind, status, has_text, at, event_id, n)

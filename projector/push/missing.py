@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from projector.domain.reply import reply_id
+from projector.domain.ends import event_id
 from projector.errors import Misconfigured, NothingFound
 from projector.postgres import outbox_inbox, outbox_missing, outbox_retention
 from projector.postgres.connection import Connection, connect
@@ -51,7 +51,7 @@ def queue(conn: Connection, missing: Missing) -> int:
     count = 0
     for never in _parts(missing.never_queued):
         ids = [each.delegation_id for each in never]
-        count += outbox_missing.queue(conn, ids, [reply_id(delegation_id) for delegation_id in ids])
+        count += outbox_missing.queue(conn, ids, [event_id(delegation_id) for delegation_id in ids])
     for sent in _parts(missing.not_in_inbox):
         count += outbox_missing.send_again(conn, [each.delegation_id for each in sent])
     return count

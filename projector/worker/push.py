@@ -1,4 +1,4 @@
-"""Whether a member queues the results of the delegations that end (docs/pushing-batch.md)."""
+"""Whether a member queues the results of the delegations that end (docs/pushing.md)."""
 
 import logging
 

@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from relaying import Relaying, create_inbox
 from topics import create_topic
 
-from projector.domain.reply import reply_id
+from projector.domain.ends import event_id
 
 REPLIES = 30
 IN_MARK = """
@@ -90,7 +90,7 @@ def told(relaying: Relaying, settings: dict[str, str]) -> set[str]:
     return found
 
 
-EVERYONE = {str(reply_id(f"d-{number}")) for number in range(REPLIES)}
+EVERYONE = {str(event_id(f"d-{number}")) for number in range(REPLIES)}
 
 
 def test_relay_killed_before_the_mark_tells_everyone_once(relaying: Relaying, settings: dict[str, str]) -> None:

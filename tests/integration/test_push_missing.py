@@ -11,7 +11,7 @@ from projecting import connected
 from relaying import Relaying, ago, create_inbox, passed, push, push_settings
 from topics import create_topic
 
-from projector.domain.reply import reply_id
+from projector.domain.ends import event_id
 from projector.errors import Misconfigured, NothingFound
 from projector.postgres.connection import Connection
 from projector.push import missing, prune
@@ -63,7 +63,7 @@ def test_end_without_a_reply_is_found_and_queued(url: str, session: Connection, 
     found = find(url, session)
     assert (len(found.never_queued), found.not_in_inbox) == (1200, [])
     assert missing.queue(session, found) == 1200
-    assert relaying.reply("d-7")["event_id"] == reply_id("d-7")
+    assert relaying.reply("d-7")["event_id"] == event_id("d-7")
     assert missing.queue(session, found) == 0
     assert push(url) == passed(sent=1201)
     assert names(find(url, session)) == ([], [])
@@ -83,7 +83,7 @@ def test_reply_that_left_the_inbox_is_found_and_sent_again(url: str, session: Co
         relaying.answered(name)
     assert push(url) == passed(sent=2)
     assert names(find(url, session)) == ([], [])
-    relaying.conn.execute("DELETE FROM activity_logs WHERE id = %s", [reply_id("d-1")])
+    relaying.conn.execute("DELETE FROM activity_logs WHERE id = %s", [event_id("d-1")])
     found = find(url, session)
     assert names(found) == ([], ["d-1"])
     assert names(find(url, session, "d-2")) == ([], [])

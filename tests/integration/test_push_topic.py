@@ -12,7 +12,7 @@ from relaying import TOPIC, Relaying, ago, create_inbox, passed, push, push_sett
 from rows import CALLEE, CALLER
 from topics import create_topic
 
-from projector.domain.reply import reply_id
+from projector.domain.ends import event_id
 from projector.errors import BrokerUnavailable, DatabaseUnavailable, Misconfigured
 from projector.postgres import outbox
 from projector.postgres.connection import Connection
@@ -60,7 +60,7 @@ def test_reply_is_a_record_with_its_id_in_a_header(url: str, relaying: Relaying,
     assert push(url, **own) == passed(sent=1)
     (record,) = records(own)
     assert record.key.decode() == CALLER
-    assert headers(record)["ce_id"] == str(reply_id("d-1"))
+    assert headers(record)["ce_id"] == str(event_id("d-1"))
     assert headers(record)["ce_type"] == "delegation.result"
     assert "traceparent" not in headers(record)
     row = json.loads(record.value)
@@ -111,7 +111,7 @@ def test_distinct_ids_are_the_ends(url: str, relaying: Relaying, own: dict[str, 
     assert push(url, **own) == passed(sent=120)
     found = records(own)
     assert len(found) == 220, "the first batch was sent twice"
-    assert {headers(each)["ce_id"] for each in found} == {str(reply_id(f"d-{n}")) for n in range(120)}
+    assert {headers(each)["ce_id"] for each in found} == {str(event_id(f"d-{n}")) for n in range(120)}
 
 
 def test_record_that_kafka_refuses_is_given_up(url: str, relaying: Relaying, own: dict[str, Any], kafka: str) -> None:

@@ -11,7 +11,8 @@ from plans import plans
 from relaying import OTHER_CALLER, Relaying, ago, create_inbox, passed, push
 from rows import CALLEE, CALLER
 
-from projector.domain.reply import MOST_ATTEMPTS, reply_id
+from projector.domain.ends import event_id
+from projector.domain.reply import MOST_ATTEMPTS
 from projector.errors import Misconfigured
 from projector.postgres import outbox
 
@@ -35,7 +36,7 @@ def test_answer_becomes_a_row_of_the_callers_inbox(url: str, relaying: Relaying)
     relaying.answered("d-1", "three")
     assert push(url) == passed(sent=1)
     row = relaying.inbox()["d-1"]
-    assert (row["id"], str(row["workspace_id"]), str(row["target_id"])) == (reply_id("d-1"), CALLER, CALLEE)
+    assert (row["id"], str(row["workspace_id"]), str(row["target_id"])) == (event_id("d-1"), CALLER, CALLEE)
     assert (row["method"], row["status"], row["error_detail"]) == ("delegate_result", "ok", None)
     assert row["request_body"] == {"delegation_id": "d-1"}
     assert row["response_body"] == {"text": "three", "delegation_id": "d-1"}
@@ -177,7 +178,7 @@ def test_reply_of_the_platform_is_enough(url: str, relaying: Relaying) -> None:
     )
     assert push(url) == passed(told_by_platform=1)
     assert relaying.states() == {"d-1": "told_by_platform"}
-    assert relaying.inbox()["d-1"]["id"] != reply_id("d-1")
+    assert relaying.inbox()["d-1"]["id"] != event_id("d-1")
 
 
 @pytest.mark.parametrize(

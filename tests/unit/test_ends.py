@@ -4,6 +4,7 @@ import base64
 import json
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import pytest
 from builders import InMemoryView, at, fold_batches, log, record, split
@@ -44,7 +45,7 @@ def test_report_that_ends_its_delegation_is_an_end() -> None:
 
 
 def test_id_of_a_reply_never_changes() -> None:
-    assert event_id("d-1") == "aba2c320-52b2-5a97-a482-16c081341a74"
+    assert event_id("d-1") == UUID("aba2c320-52b2-5a97-a482-16c081341a74")
 
 
 def test_what_does_not_end_a_delegation_is_no_end() -> None:

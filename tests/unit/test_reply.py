@@ -17,7 +17,6 @@ from projector.domain.reply import (
     chosen,
     delay,
     is_definite,
-    reply_id,
     reply_to,
 )
 
@@ -126,10 +125,6 @@ def test_reply_has_the_preview_of_its_own_end_only() -> None:
 def test_reply_without_an_end_is_what_the_view_has() -> None:
     reply = reply_to(view_row(COMPLETED), [])
     assert (reply.status, reply.row_id, reply.has_text, reply.preview) == (COMPLETED, None, True, "an answer")
-
-
-def test_reply_id_depends_on_the_delegation_alone() -> None:
-    assert reply_id("d-1") == reply_id("d-1") != reply_id("d-2")
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1))
