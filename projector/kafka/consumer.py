@@ -166,9 +166,9 @@ class GroupConsumer:
         if the consumer is broken: then close and open it.
         """
         is_idle = self._assignment.unclaimed or not self._assignment.active
-        timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else collect(self._consumer, self._received or 0)
         records: dict[TopicPartition, list[Any]] = {}
         with self._errors():
+            timeout_ms = 0 if not wait else UNCLAIMED_POLL_MS if is_idle else collect(self._consumer, self._received)
             try:
                 if not rebalance.join(self._consumer, timeout_ms):
                     # All records, so that none stays in the client's buffer: trap T1.

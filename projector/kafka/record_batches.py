@@ -63,13 +63,13 @@ def limit_partition_fetch(consumer: Any, size: int) -> None:
     consumer._fetcher.config["max_partition_fetch_bytes"] = size
 
 
-def collect(consumer: Any, polled: int) -> int:
+def collect(consumer: Any, polled: int | None) -> int:
     """Let brokers collect records for 1 ms before they answer, if the last poll returned several of them.
 
     A fetch and a transaction cost about as much for one record as for twenty. A record after a pause does not wait.
     Returns for how long (ms) the next poll may wait.
     """
-    is_steady = polled >= _STEADY_RECORDS
+    is_steady = (polled or 0) >= _STEADY_RECORDS
     consumer._fetcher.config.update(_COLLECT if is_steady else _AT_ONCE)
     return _STEADY_POLL_MS if is_steady else POLL_MS
 
