@@ -195,3 +195,9 @@ def test_projecting_again_writes_nothing(database_url: str) -> None:
         for batch in (PLATFORM_LOG, PLATFORM_LOG[:50]):
             project(conn, batch, push=True)
             assert query(conn, everything) == before
+
+
+def test_push_of_another_topic_does_not_count(session: Connection) -> None:
+    session.execute("UPDATE push SET topic = 'another topic'")
+    push(session, delegate(0), answer(1, "completed"))
+    assert (ends(session), outbox(session)) == ([], {})
