@@ -28,8 +28,9 @@ SIGNS_EACH_MINUTES = 2
 class Platform:
     """Writes rows into the table, the view, or both. `fed` has the ids of the rows that the view has."""
 
-    def __init__(self, conn: Connection, url: str) -> None:
-        self.conn, self.url = conn, url
+    def __init__(self, conn: Connection, sweeper: Connection, url: str) -> None:
+        """`sweeper`: a session as the sweeper has it."""
+        self.conn, self.sweeper, self.url = conn, sweeper, url
         self.start = queries.clock(conn)
         self._fed = 0
 
@@ -93,7 +94,7 @@ class Platform:
 
     def begin_pass(self, *, writes: bool = True, anyway: bool = False, **settings: Any) -> Pass:
         mode = Mode(writes=writes, anyway=anyway)
-        return Pass(self.conn, ActivityLogs(self.conn), Settings(**settings), mode, lambda: None)
+        return Pass(self.sweeper, ActivityLogs(self.sweeper), Settings(**settings), mode, lambda: None)
 
     def verdicts(self) -> list[Columns]:
         rows = self.conn.execute(
@@ -116,8 +117,9 @@ class Platform:
 def platform(url: str, *, has_view: bool = True) -> Iterator[Platform]:
     """A platform in this database, which has no table yet."""
     create_activity_table(url)
-    with connected(url) if has_view else connect(PostgresSettings(database_url=url)) as conn:
-        yield Platform(conn, url)
+    settings = PostgresSettings(database_url=url)
+    with connected(url) if has_view else connect(settings) as conn, connect(settings) as sweeper:
+        yield Platform(conn, sweeper, url)
 
 
 def counts(report: Report) -> dict[str, int]:

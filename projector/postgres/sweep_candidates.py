@@ -5,7 +5,7 @@ generic plan. Each scan has its own order and key, so that no candidate hides an
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, LiteralString, NamedTuple, cast
 
 from psycopg.rows import class_row
@@ -14,8 +14,9 @@ from projector.domain.overdue import InFlight
 from projector.postgres.connection import Connection, mapped_errors
 
 PAGE = 500
-_BEATING_DELEGATIONS_ARE_YOUNGER_THAN = timedelta(days=30)
-"""Ended delegations are searched for heartbeats back to this age. Those in flight are searched at any age."""
+_NEWEST = 200
+"""So many delegations of each callee are searched for heartbeats, besides those in flight: the whole history of a
+callee that sends none would be read in each pass."""
 
 _OVERDUE = """
     SELECT delegation_id, caller_id::text, callee_id::text, last_heartbeat, deadline, created_at, updated_at
@@ -106,12 +107,11 @@ def speaking(conn: Connection, *, now: datetime, since: datetime) -> dict[str, i
                   FROM delegations WHERE status IN ('queued', 'dispatched', 'in_progress') GROUP BY callee_id
             )
             SELECT callee_id::text, delegations FROM in_flight i
-             WHERE speaks OR (SELECT true FROM delegations d
-                               WHERE d.callee_id = i.callee_id AND d.created_at > %(created_since)s
-                                 AND d.last_heartbeat BETWEEN %(since)s AND %(now)s
-                               ORDER BY d.created_at DESC LIMIT 1)
+             WHERE speaks OR (SELECT bool_or(last_heartbeat BETWEEN %(since)s AND %(now)s)
+                                FROM (SELECT last_heartbeat FROM delegations d WHERE d.callee_id = i.callee_id
+                                       ORDER BY created_at DESC LIMIT %(newest)s) newest)
             """,
-            {"now": now, "since": since, "created_since": now - _BEATING_DELEGATIONS_ARE_YOUNGER_THAN},
+            {"now": now, "since": since, "newest": _NEWEST},
         )
         return dict(rows.fetchall())
 

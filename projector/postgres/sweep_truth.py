@@ -90,32 +90,15 @@ _JUDGED: LiteralString = """
                   AND (a.activity_type <> 'delegation' OR a.method IS DISTINCT FROM 'heartbeat')
                 ORDER BY a.created_at DESC LIMIT 1) latest
          WHERE t.type <> 'a2a_receive' GROUP BY t.callee_id
-    ), judged AS MATERIALIZED (
-        SELECT c.n, c.id, c.status, c.body, c.error, own.workspace_id, own.source_id, own.target_id,
-               (SELECT e.created_at FROM activity_logs e WHERE e.id = c.id) AS written_at,
-               CASE WHEN own.workspace_id IS NULL THEN 'unknown'
-                    WHEN EXISTS (
-                         SELECT FROM activity_logs a
-                          WHERE a.workspace_id = ANY (ARRAY[c.caller_id, own.workspace_id, c.callee_id])
-                            AND a.activity_type = 'delegation' AND a.created_at >= c.requested_at - interval '5 min'
-                            AND a.method IN ('delegate', 'delegate_result')
-                            AND a.status IN ('completed', 'failed', 'error', 'timeout')
-                            AND coalesce(CASE WHEN a.method = 'delegate_result'
-                                              THEN nullif(a.response_body ->> 'delegation_id', '') END,
-                                         a.request_body ->> 'delegation_id') = c.delegation_id) THEN 'ended'
-                    WHEN c.status <> 'stuck' THEN 'due'
-                    WHEN EXISTS (
-                         SELECT FROM activity_logs a
-                          WHERE a.workspace_id = ANY (ARRAY[c.caller_id, own.workspace_id, c.callee_id])
-                            AND a.activity_type = 'delegation' AND a.created_at > c.evidence AND a.created_at <= now()
-                            AND a.method IS DISTINCT FROM 'verdict'
-                            AND coalesce(CASE WHEN a.method = 'delegate_result'
-                                              THEN nullif(a.response_body ->> 'delegation_id', '') END,
-                                         a.request_body ->> 'delegation_id') = c.delegation_id) THEN 'alive'
-                    WHEN callees.latest_at > c.evidence AND c.callee_id <> c.caller_id THEN 'callee alive'
-                    ELSE 'due' END AS found
-          FROM candidates c LEFT JOIN callees USING (callee_id)
-          LEFT JOIN LATERAL (
+    ), owned AS MATERIALIZED (
+        SELECT c.*, (SELECT e.created_at FROM activity_logs e WHERE e.id = c.id) AS written_at,
+               coalesce(by_caller.workspace_id, elsewhere.workspace_id) AS workspace_id,
+               CASE WHEN by_caller.workspace_id IS NULL THEN elsewhere.source_id
+                    ELSE by_caller.source_id END AS source_id,
+               CASE WHEN by_caller.workspace_id IS NULL THEN elsewhere.target_id
+                    ELSE by_caller.target_id END AS target_id
+          FROM candidates c
+          LEFT JOIN LATERAL ( -- its own request row
                SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
                 WHERE a.workspace_id = c.caller_id AND a.activity_type = 'delegation'
                   AND a.created_at >= c.requested_at - interval '5 min'
@@ -127,12 +110,35 @@ _JUDGED: LiteralString = """
                   AND a.created_at BETWEEN c.requested_at - interval '5 min' AND c.requested_at + interval '5 min'
                   AND a.method = 'delegate' AND a.request_body ->> 'delegation_id' = c.delegation_id
                 ORDER BY a.created_at LIMIT 1) elsewhere ON true
-         CROSS JOIN LATERAL (
-               SELECT coalesce(by_caller.workspace_id, elsewhere.workspace_id) AS workspace_id,
-                      CASE WHEN by_caller.workspace_id IS NULL THEN elsewhere.source_id
-                           ELSE by_caller.source_id END AS source_id,
-                      CASE WHEN by_caller.workspace_id IS NULL THEN elsewhere.target_id
-                           ELSE by_caller.target_id END AS target_id) own
+    ), places AS ( -- where rows of the candidates may be: each workspace is read once
+        SELECT place, min(requested_at) - interval '5 min' AS since
+          FROM owned, unnest(ARRAY[caller_id, callee_id, workspace_id]) AS place
+         WHERE place IS NOT NULL GROUP BY place
+    ), reports AS (
+        SELECT o.n, bool_or(r.method IN ('delegate', 'delegate_result')
+                            AND r.status IN ('completed', 'failed', 'error', 'timeout')) AS has_ended,
+               bool_or(r.created_at > o.evidence AND r.created_at <= now()) AS is_alive
+          FROM places p
+          JOIN LATERAL (
+               SELECT a.workspace_id, a.method, a.status, a.created_at,
+                      coalesce(CASE WHEN a.method = 'delegate_result'
+                                    THEN nullif(a.response_body ->> 'delegation_id', '') END,
+                               a.request_body ->> 'delegation_id') AS delegation_id
+                 FROM activity_logs a
+                WHERE a.workspace_id = p.place AND a.activity_type = 'delegation' AND a.created_at >= p.since
+                  AND a.method IS DISTINCT FROM 'verdict') r ON true
+          JOIN owned o ON o.delegation_id = r.delegation_id
+                      AND r.workspace_id IN (o.caller_id, o.callee_id, o.workspace_id)
+         GROUP BY o.n
+    ), judged AS MATERIALIZED (
+        SELECT o.n, o.id, o.status, o.body, o.error, o.workspace_id, o.source_id, o.target_id, o.written_at,
+               CASE WHEN o.workspace_id IS NULL THEN 'unknown'
+                    WHEN r.has_ended THEN 'ended'
+                    WHEN o.status <> 'stuck' THEN 'due'
+                    WHEN r.is_alive THEN 'alive'
+                    WHEN k.latest_at > o.evidence AND o.callee_id <> o.caller_id THEN 'callee alive'
+                    ELSE 'due' END AS found
+          FROM owned o LEFT JOIN reports r USING (n) LEFT JOIN callees k ON k.callee_id = o.callee_id
     )
     """
 CHECK: LiteralString = (
@@ -171,7 +177,8 @@ def write(conn: Connection, verdicts: Sequence[Verdict]) -> list[Checked]:
 
 def _run(conn: Connection, statement: LiteralString, verdicts: Sequence[Verdict]) -> list[Checked]:
     with mapped_errors():
-        rows = conn.execute(statement, parameters(verdicts)).fetchall()
+        # Not prepared: a generic plan does not know how many candidates there are.
+        rows = conn.execute(statement, parameters(verdicts), prepare=False).fetchall()
     return [Checked(Found(found), written_at) for found, written_at in rows]
 
 

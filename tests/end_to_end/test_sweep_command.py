@@ -106,6 +106,22 @@ def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
     assert f"rule deadline, deadline {it.at(1)}, threshold 30 s" in report["records"][-1]["rests_on"]
 
 
+def test_rebuilds_repeat_the_verdicts(feed: Feed) -> None:
+    it = feed.it
+    it.is_alive().write(it.request("silent"), it.beat("silent"), it.request("late", due=1), it.request("alive", 1))
+    feed.cluster.start_member()
+    feed.project()
+    assert feed.once()["verdicts"] == {"stuck": 1, "failed": 1}
+    feed.project()
+    expected = {"alive": "queued", "late": "failed", "silent": "stuck"}
+    for source in ("topic", "activity-logs"):
+        it.conn.execute("DELETE FROM delegations")
+        done = run_projector("rebuild", "--from", source, "--yes", "--json", **feed.settings())
+        assert (done.code, done.json()["written"]["inserted"]) == (0, 3), done.err
+        assert it.statuses() == expected
+    assert feed.once() == LINE
+
+
 def test_pass_is_skipped_while_the_view_is_behind(feed: Feed) -> None:
     it = feed.it
     it.is_alive().write(it.request(), it.beat())
