@@ -109,9 +109,15 @@ class Stage:
         return self.last_line("sweep", "--once", "--json", *arguments, **settings)
 
     def settle(self) -> None:
-        """Block until everything that is committed is in the topic and projected."""
+        """Block until everything that is committed now is in the topic and projected; replies may follow."""
         self.feed.wait_until_delivered()
-        self.cluster.wait_until_caught_up()
+        ends = self.cluster.end_offsets()
+
+        def reached() -> bool:
+            positions = self.cluster.positions()
+            return all(positions.get(partition, 0) >= end for partition, end in ends.items())
+
+        wait_until(reached, f"positions from {ends} on")
 
     def project(self) -> None:
         """Start a member and settle."""

@@ -26,13 +26,13 @@ def open_envelope(value: bytes | None, timestamp: int | None) -> RowImage | NoEv
     if value is None:
         return NoEvent("tombstone", "null")
     record_time = (ms_time, None if timestamp is None or timestamp < 0 else timestamp)
-    content = _without_wrapping(value)
+    content = without_wrapping(value)
     if isinstance(content, dict) and not _has_marker(content) and "schema" in content and "payload" in content:
         content = content["payload"]
     return _open(content, record_time)
 
 
-def _without_wrapping(value: bytes) -> Any:
+def without_wrapping(value: bytes) -> Any:
     """Take off the head of a schema registry, and then the JSON text that holds the JSON."""
     if value[:1] == b"\x00" and value[5:6] == b"{":
         value = value[5:]

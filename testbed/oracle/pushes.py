@@ -8,13 +8,14 @@ that are known when the reply is due, so there is one right reply per end that w
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg.rows import args_row
 
-from testbed.oracle.envelopes import NoEvent
-from testbed.oracle.fields import EPOCH, strict_json
+from testbed.oracle.envelopes import NoEvent, without_wrapping
+from testbed.oracle.fields import EPOCH
 from testbed.oracle.fold import Oracle
 from testbed.oracle.log import LogRecord
 from testbed.oracle.reading import Event, Reader
@@ -96,7 +97,7 @@ def ends_to_tell(
 def _time_for_window(record: LogRecord, event: Event) -> datetime:
     """A bare `delegate` row bears the time of its request, also when it was updated: then the record's time counts."""
     assert record.value is not None
-    content = strict_json(record.value)
+    content = without_wrapping(record.value)
     if event.request is None or not isinstance(content, dict) or "activity_type" not in content or "__op" in content:
         return event.at
     return event.at if record.timestamp is None else EPOCH + timedelta(milliseconds=record.timestamp)
@@ -115,8 +116,10 @@ def _told(row: Row, ends: list[_End], grace: timedelta) -> Told | None:
         return None
     first = ends.index(agreeing[0])
     known = (ends[:count] for count in range(first + 1, len(ends) + 1))
-    replies = tuple(_reply(row, [end for end in each if end.outcome != "stale"], grace) for each in known)
-    return Told(row.caller_id, row.callee_id, replies)
+    replies = [_reply(row, [end for end in each if end.outcome != "stale"], grace) for each in known]
+    earliest = accumulate((reply.due_at for reply in replies), min)  # a better end never delays the reply
+    sooner = (reply._replace(due_at=due_at) for reply, due_at in zip(replies, earliest, strict=True))
+    return Told(row.caller_id, row.callee_id, tuple(sooner))
 
 
 def _reply(row: Row, ends: list[_End], grace: timedelta) -> Reply:

@@ -113,6 +113,15 @@ def fails(d: Delegated) -> Iterator[float]:
     d.update("failed", error=d.words())
 
 
+def fails_before_its_error(d: Delegated) -> Iterator[float]:
+    """The status first, and its error a moment later."""
+    d.request("dispatched")
+    yield d.wait(0.3)
+    d.update("failed")
+    yield d.wait(0.5)
+    d.result("failed", error=d.words())
+
+
 def ends_twice(d: Delegated) -> Iterator[float]:
     """A row of the result, the request's row in place, the platform's opinion later: one end."""
     d.request("dispatched")

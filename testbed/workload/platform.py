@@ -40,28 +40,28 @@ class Platform:
         self.table.create(replica_identity_full=replica_identity_full)
         self.table.add_workspaces(self._workspaces)
 
-    def delegate(self, act: Act, *, own_caller: bool = False, own_callee: bool = False) -> Delegated:
-        """Choose who takes part in a delegation; `own_…` is a workspace that no other delegation has."""
-        caller, callee = self._rng.sample(self._workspaces, 2)
-        caller, callee = new_uuid(self._rng) if own_caller else caller, new_uuid(self._rng) if own_callee else callee
+    def delegate(self, act: Act, *, own_caller: bool = False) -> Delegated:
+        """Choose the caller of a delegation, and a callee of its own: nobody is kept alive by what it does elsewhere.
+
+        With `own_caller`, the caller has no other delegation either.
+        """
+        caller = new_uuid(self._rng) if own_caller else self._rng.choice(self._workspaces)
+        callee = new_uuid(self._rng)
         self.table.add_workspaces([caller, callee])
         delegated = Delegated(self.table, self._rng, caller, callee, act)
         self.played.append(delegated)
         return delegated
 
-    def play(self, act: Act, count: int = 1, *, own_caller: bool = False, own_callee: bool = False) -> list[Delegated]:
+    def play(self, act: Act, count: int = 1, *, own_caller: bool = False) -> list[Delegated]:
         """Play delegations from beginning to end at once, without their waits."""
-        begun = [self.delegate(act, own_caller=own_caller, own_callee=own_callee) for _ in range(count)]
+        begun = [self.delegate(act, own_caller=own_caller) for _ in range(count)]
         for delegated in begun:
             for _ in act(delegated):
                 pass
         return begun
 
     def start(self, acts: dict[Act, float], *, delegations: int, per_second: float) -> None:
-        """Play this many delegations in a thread, with their waits; `acts` have weights.
-
-        Each act has a callee of its own: nobody is kept alive by what it does elsewhere.
-        """
+        """Play this many delegations in a thread, with their waits; `acts` have weights."""
         self._ended.clear()
         self._thread = threading.Thread(target=self._run, args=(acts, delegations, per_second))
         self._thread.start()
@@ -110,7 +110,7 @@ class Platform:
 
     def _play_all(self, acts: dict[Act, float], delegations: int, per_second: float) -> None:
         first = itertools.islice(itertools.chain(acts, self._weighted(acts)), delegations)  # each at least once
-        begun = (self.delegate(act, own_caller=act.__name__ == "loses_its_caller", own_callee=True) for act in first)
+        begun = (self.delegate(act, own_caller=act.__name__ == "loses_its_caller") for act in first)
         scheduled = [_Scheduled(number / per_second, number, each.act(each)) for number, each in enumerate(list(begun))]
         started = time.monotonic()
         while scheduled and not self._ended.is_set():

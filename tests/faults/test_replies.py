@@ -3,6 +3,7 @@
 import time
 from typing import LiteralString
 
+import pytest
 from cluster import wait_until
 from repetitions import Repetition
 from stage import PUSH, Stage
@@ -14,6 +15,7 @@ ACTS: dict[acting.Act, float] = {
     acting.answers: 4.0,
     acting.answers_in_place: 4.0,
     acting.fails: 2.0,
+    acting.fails_before_its_error: 1.0,
     acting.ends_twice: 3.0,
     acting.completes_before_its_text: 2.0,
     acting.repeats_with_its_key: 1.0,
@@ -25,16 +27,18 @@ WAIT: LiteralString = """
     CREATE FUNCTION public.wait_in_reply() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
         PERFORM pg_advisory_xact_lock_shared(4716);
-        RETURN NULL;
+        RETURN NEW;
     END $$;
 """
-IN_INSERT: LiteralString = "CREATE TRIGGER wait_in_reply AFTER INSERT ON activity_logs"
-IN_COMMIT: LiteralString = (
-    "CREATE CONSTRAINT TRIGGER wait_in_reply AFTER INSERT ON activity_logs DEFERRABLE INITIALLY DEFERRED"
-)
-OF_REPLIES: LiteralString = (
-    " FOR EACH ROW WHEN (NEW.activity_type = 'a2a_receive') EXECUTE FUNCTION public.wait_in_reply()"
-)
+POINTS: dict[str, LiteralString] = {
+    "in the insert": WAIT
+    + """CREATE TRIGGER wait_in_reply AFTER INSERT ON activity_logs FOR EACH ROW
+         WHEN (NEW.activity_type = 'a2a_receive') EXECUTE FUNCTION public.wait_in_reply()""",
+    "between insert and mark": WAIT
+    + """CREATE TRIGGER wait_in_reply BEFORE UPDATE ON projector.outbox FOR EACH ROW
+         WHEN (NEW.ended_as = 'sent') EXECUTE FUNCTION public.wait_in_reply()""",
+}
+"""Where a relay can be paused."""
 
 
 def replies_to(stage: Stage, delegation_ids: set[str]) -> dict[str, int]:
@@ -58,19 +62,25 @@ def assert_each_told_once(stage: Stage) -> None:
     assert {each for (each,) in given_up} == gone
 
 
+def wait_until_at_work(stage: Stage, before: int) -> None:
+    """Block until the new member has projected more than `before`, or there is nothing left to project."""
+    wait_until(
+        lambda: stage.platform.is_done or stage.cluster.projected_records() > before, f"more than {before} projected"
+    )
+
+
 def test_each_end_is_told_once_while_members_and_relays_are_killed(stage: Stage, repetition: Repetition) -> None:
     rng = repetition.rng()
     first = stage.cluster.start_member(**PUSH, **BRIEF_SESSION)
     stage.wait_until_switched_on()
     first.kill()
     acts = ACTS if not repetition.is_long else ACTS | {acting.completes_without_text: 0.5}
-    stage.platform.start(acts, delegations=repetition.pick(200, 20_000), per_second=repetition.pick(30, 200))
+    stage.platform.start(acts, delegations=repetition.pick(200, 20_000), per_second=repetition.pick(15, 200))
     survivor = stage.start_relay()
     for _ in range(repetition.repeats(5, 100)):
         member = stage.cluster.start_member(**PUSH, **BRIEF_SESSION, batch_records="50")
         relay = stage.start_relay()
-        before = stage.cluster.projected_records()
-        stage.cluster.wait_until_more_projected_than(before)
+        wait_until_at_work(stage, stage.cluster.projected_records())
         time.sleep(rng.uniform(0, 1.5))  # any moment of a batch and of a pass
         member.kill()
         relay.kill()
@@ -81,16 +91,17 @@ def test_each_end_is_told_once_while_members_and_relays_are_killed(stage: Stage,
     assert_each_told_once(stage)
 
 
-def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage) -> None:
-    """It has inserted a reply. Postgres ends its transaction, and with it the locks of its rows."""
+@pytest.mark.parametrize("point", POINTS)
+def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage, point: str) -> None:
+    """Postgres ends its transaction, and with it the locks of its rows."""
     stage.switch_on()
     with stage.connect() as conn:
-        conn.execute(WAIT + IN_INSERT + OF_REPLIES)
+        conn.execute(POINTS[point])
         conn.commit()
         conn.execute("SELECT pg_advisory_xact_lock(4716)")
         stage.play(acting.answers, 20)
         frozen = stage.start_relay(lock_timeout_ms="30000")
-        wait_until(lambda: stage.waiting_sessions(), "a relay that waits in an INSERT")
+        wait_until(lambda: stage.waiting_sessions(), f"a relay that waits {point}")
         frozen.freeze()
     stage.start_relay()
     stage.wait_until_drained()
@@ -98,16 +109,17 @@ def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage) -> None:
     assert stage.inbox_faults() == []
 
 
-def test_relay_killed_in_its_commit_tells_once(stage: Stage) -> None:
+@pytest.mark.parametrize("point", POINTS)
+def test_relay_killed_with_a_reply_in_hand_tells_once(stage: Stage, point: str) -> None:
     """The reply and its mark are one transaction: the server commits both or none."""
     stage.switch_on()
     with stage.connect() as conn:
-        conn.execute(WAIT + IN_COMMIT + OF_REPLIES)
+        conn.execute(POINTS[point])
         conn.commit()
         conn.execute("SELECT pg_advisory_xact_lock(4716)")
         stage.play(acting.answers, 20)
         relay = stage.start_relay(lock_timeout_ms="30000")
-        wait_until(lambda: stage.waiting_sessions(), "a relay that waits in its commit")
+        wait_until(lambda: stage.waiting_sessions(), f"a relay that waits {point}")
         relay.kill()
         stage.start_relay()
     stage.wait_until_drained()

@@ -61,7 +61,7 @@ def test_wrong_clock_of_the_sweeper_changes_no_verdict(stage: Stage, shift: str)
     marked = stage.play(falls_silent, 5) | stage.play(misses_its_deadline, 3)
     stage.play(keeps_beating, 5)
     stage.play(answers, 3)
-    stage.play(is_never_heard, 3, own_callee=True)
+    stage.play(is_never_heard, 3)
     stage.project()
     model = stage.overdue()
     assert model.keys() == marked

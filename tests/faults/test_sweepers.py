@@ -32,6 +32,9 @@ MIX: dict[Act, float] = {
     keeps_beating: 45.0,
     answers: 10.0,
 }
+CHAT: LiteralString = """
+    INSERT INTO activity_logs (workspace_id, activity_type, created_at) VALUES (%s, 'agent_log', clock_timestamp())
+"""
 EACH_SECOND = {"sweep_interval_seconds": "1"}
 PATIENT = {"lock_timeout_ms": "20000", "statement_timeout_ms": "30000"}
 WAIT_IN_COMMIT: LiteralString = """
@@ -93,6 +96,22 @@ def test_five_frozen_and_thawed_sweepers_write_each_verdict_once(stage: Stage, r
     assert_all_swept(stage, repetition)
 
 
+def test_verdicts_that_nobody_carried_yet_are_written_once(stage: Stage) -> None:
+    """The view still shows the delegations in flight, so each pass judges them again."""
+    stage.platform.play(fills_the_history)
+    silent = stage.play(falls_silent, 15)
+    stage.project()
+    stage.feed.pause()
+    passes = [stage.start("sweep", "--once", "--json") for _ in range(5)]
+    for each in passes:
+        assert each.process.wait(timeout=60) == 0, each.text()
+    counts = stage.sweep()
+    assert (counts["verdicts"], counts["repeated"]) == ({"stuck": 0, "failed": 0}, 15)
+    assert stage.verdicts() == sorted(silent)
+    stage.feed.resume()
+    stage.assert_swept(silent=silent)
+
+
 def wait_until_blocked(stage: Stage, sweeper: Process) -> None:
     """Block until a session of the sweeper waits for a lock."""
     wait_until(lambda: stage.waiting_sessions() or not sweeper.is_running, f"a sweeper that waits:\n{sweeper.text()}")
@@ -102,24 +121,27 @@ def wait_until_blocked(stage: Stage, sweeper: Process) -> None:
 def write(conn: psycopg.Connection[Any], delegated: Delegated, method: str, status: str) -> None:
     """Insert a row of the delegation in a transaction of the test."""
     conn.execute(
-        """INSERT INTO activity_logs (workspace_id, activity_type, source_id, target_id, method, status, request_body)
-           VALUES (%s, 'delegation', %s, %s, %s, %s, jsonb_build_object('delegation_id', %s::text))""",
+        """INSERT INTO activity_logs (workspace_id, activity_type, source_id, target_id, method, status, created_at,
+                                     request_body)
+           VALUES (%s, 'delegation', %s, %s, %s, %s, clock_timestamp(),
+                   jsonb_build_object('delegation_id', %s::text))""",
         [delegated.caller, delegated.callee, delegated.caller, method, status, delegated.id],
     )
 
 
-def test_sweeper_frozen_before_its_insert_spares_what_ended_or_beat(stage: Stage) -> None:
+def test_sweeper_frozen_before_its_insert_spares_what_ended_or_lives(stage: Stage) -> None:
     stage.platform.play(fills_the_history)
     stage.play(falls_silent, 5)
     stage.project()
-    ended, beating, *dead = stage.platform.of(falls_silent)
+    ended, beating, working, *dead = stage.platform.of(falls_silent)
     with stage.connect() as conn:
-        conn.execute("LOCK TABLE activity_logs IN ACCESS EXCLUSIVE MODE")
+        conn.execute("LOCK TABLE activity_logs IN SHARE MODE")  # stops an INSERT before it looks at the table
         sweeper = stage.start("sweep", "--once", "--json", **PATIENT)
         wait_until_blocked(stage, sweeper)
         sweeper.freeze()
         write(conn, ended, "delegate_result", "completed")
         write(conn, beating, "heartbeat", "ok")
+        conn.execute(CHAT, [working.callee])
         conn.commit()
         sweeper.thaw()
     assert sweeper.process.wait(timeout=60) == 0, sweeper.text()

@@ -121,6 +121,11 @@ def test_text_that_follows_the_status_is_awaited() -> None:
     assert replies(*log) == (Reply("ok", "", at(1, 30)), Reply("ok", "done", at(1, 2)))
 
 
+def test_error_that_follows_the_status_delays_nothing() -> None:
+    log = delegate(0), answer(1, "failed"), answer(2, "failed", error="broken")
+    assert replies(*log) == (Reply("error", "", at(1, 2)), Reply("error", "broken", at(1, 2)))
+
+
 def test_first_text_is_told() -> None:
     log = delegate(0), answer(1, "completed", text="one"), answer(2, "completed", text="two")
     assert {reply.text for reply in replies(*log)} == {"one"}
