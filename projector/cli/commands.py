@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
+from projector.cli.push_commands import PUSH
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
 
 
@@ -198,6 +199,7 @@ PROJECTOR = Group(
         DEAD_LETTERS,
         PARKED,
         DELETED,
+        PUSH,
         _DOCTOR,
         _CONFIG,
         _HEALTH,

@@ -29,10 +29,19 @@ _MAX_AGE = timedelta(days=36_500)
 
 
 class Group(click.Group):
-    """A group that lists its commands in the order of their declaration. Without a command it is a usage error."""
+    """A group that lists its commands in the order of their declaration. Without a command it is a usage error.
 
-    def __init__(self, name: str, **attributes: Any) -> None:
+    If it has a `default`, the command of that name runs if none is named.
+    """
+
+    def __init__(self, name: str, *, default: str | None = None, **attributes: Any) -> None:
         super().__init__(name, no_args_is_help=False, subcommand_metavar="COMMAND ...", **attributes)
+        self.default = default
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the name of the default command first, if no command is named and no help is asked for."""
+        is_named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        return super().parse_args(ctx, args if is_named or self.default is None else [self.default, *args])
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of the commands."""

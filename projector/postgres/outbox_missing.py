@@ -1,0 +1,113 @@
+"""Replies that are missing: ended delegations without a reply in the outbox, and sent ones that are in no inbox."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from psycopg.rows import class_row
+
+from projector.domain.clocks import CLOCKS_DIFFER_BY
+from projector.postgres.connection import Connection, mapped_errors
+
+
+class NeverQueued(NamedTuple):
+    """A delegation that ended after the push was switched on, and has no reply in the outbox."""
+
+    delegation_id: str
+    caller_id: str
+    callee_id: str
+    status: str
+    updated_at: datetime
+
+
+class SentReply(NamedTuple):
+    """A reply that was sent."""
+
+    delegation_id: str
+    event_id: UUID
+    sent_at: datetime
+
+
+def switched_on_at(conn: Connection, topic: str) -> datetime | None:
+    """When the push of this topic's results was switched on; None if it was not."""
+    with mapped_errors():
+        row = conn.execute("SELECT switched_on_at FROM push WHERE topic = %(topic)s", {"topic": topic}).fetchone()
+    return row[0] if row else None
+
+
+def never_queued(
+    conn: Connection, since: datetime, *, after: str | None, only: Collection[str] | None, limit: int
+) -> list[NeverQueued]:
+    """Delegations that ended since then and have no reply in the outbox, by id. `only`: None means any."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(NeverQueued)) as cursor:
+        return cursor.execute(
+            """
+            SELECT d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.updated_at
+              FROM delegations d
+             WHERE d.status IN ('completed', 'failed', 'stuck')
+               AND (%(after)s::text IS NULL OR d.delegation_id > %(after)s)
+               AND (%(only)s::text[] IS NULL OR d.delegation_id = ANY (%(only)s))
+               AND (d.updated_at >= %(since)s OR EXISTS (SELECT FROM ends e WHERE e.delegation_id = d.delegation_id))
+               AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
+             ORDER BY d.delegation_id LIMIT %(limit)s
+            """,
+            {
+                "since": since - CLOCKS_DIFFER_BY,
+                "after": after,
+                "only": None if only is None else list(only),
+                "limit": limit,
+            },
+        ).fetchall()
+
+
+def queue(conn: Connection, delegation_ids: Sequence[str], event_ids: Sequence[str]) -> int:
+    """Queue replies that are due now. Returns how many were not there."""
+    with mapped_errors():
+        return conn.execute(
+            """
+            INSERT INTO outbox (delegation_id, event_id, due_at, next_attempt_at)
+            SELECT delegation_id, event_id, clock_timestamp(), clock_timestamp()
+              FROM unnest(%(ids)s::text[], %(event_ids)s::uuid[]) AS missing (delegation_id, event_id)
+            ON CONFLICT DO NOTHING
+            """,
+            {"ids": list(delegation_ids), "event_ids": list(event_ids)},
+        ).rowcount
+
+
+def sent(
+    conn: Connection, since: datetime, *, after: str | None, only: Collection[str] | None, limit: int
+) -> list[SentReply]:
+    """Replies that were sent by us since then, by delegation id. `only`: None means any."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(SentReply)) as cursor:
+        return cursor.execute(
+            """
+            SELECT delegation_id, event_id, sent_at FROM outbox
+             WHERE ended_as = 'sent' AND sent_at >= %(since)s
+               AND (%(after)s::text IS NULL OR delegation_id > %(after)s)
+               AND (%(only)s::text[] IS NULL OR delegation_id = ANY (%(only)s))
+             ORDER BY delegation_id LIMIT %(limit)s
+            """,
+            {"since": since, "after": after, "only": None if only is None else list(only), "limit": limit},
+        ).fetchall()
+
+
+def in_inbox(activity: Connection, event_ids: Sequence[UUID]) -> set[UUID]:
+    """Those of these replies that are in `activity_logs`."""
+    with mapped_errors():
+        rows = activity.execute("SELECT id FROM activity_logs WHERE id = ANY (%(ids)s)", {"ids": list(event_ids)})
+        return {row[0] for row in rows}
+
+
+def send_again(conn: Connection, delegation_ids: Sequence[str]) -> int:
+    """Make replies that were sent due again. Returns how many."""
+    with mapped_errors():
+        return conn.execute(
+            """
+            UPDATE outbox
+               SET ended_as = NULL, sent_at = NULL, attempts = 0, queued_at = clock_timestamp(),
+                   next_attempt_at = clock_timestamp()
+             WHERE delegation_id = ANY (%(ids)s) AND ended_as = 'sent'
+            """,
+            {"ids": list(delegation_ids)},
+        ).rowcount

@@ -1,0 +1,175 @@
+"""The relay: it sends what is due, once or until a signal stops it. Several relays share the work."""
+
+import logging
+import time
+from collections import Counter
+from datetime import timedelta
+from typing import NamedTuple
+
+from projector.domain.reply import NO_TEXT_DELAY, TEXT_DELAY, State
+from projector.errors import DatabaseUnavailable, Misconfigured, Unavailable
+from projector.postgres import outbox, queries
+from projector.postgres.connection import Connection, mapped_errors, open_view, transaction
+from projector.postgres.push import switch_on
+from projector.process.backoff import Backoff
+from projector.process.shutdown import Shutdown
+from projector.push.batch import Batch, Target, Unconfirmed, send_batch
+from projector.push.inbox import Inbox
+from projector.push.topic import ReplyTopic
+from projector.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_DONE = 0
+_LOCK_TIMEOUT_MS = 1_000
+"""A lock that one reply waits for must not delay the others."""
+
+
+class Pass(NamedTuple):
+    """How the replies of a pass ended, and how many are due later. `retried_later` failed and are tried again."""
+
+    sent: int
+    told_by_platform: int
+    given_up: int
+    expired: int
+    retried_later: int
+    due_later: int
+    seconds: float
+
+
+class Relay:
+    """One session with the outbox, and one with the target. Opened when it is needed, and again after an outage."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises Misconfigured if the push is off."""
+        if not settings.pushes:
+            raise Misconfigured("PROJECTOR_RESULT_PUSH is off: set it to inbox or topic, for `projector run` too")
+        # A batch sends for a third of the time after which Postgres ends an idle transaction. Its last statement may
+        # take another third. Then it is marked.
+        self._seconds = settings.idle_in_transaction_timeout_ms / 3000
+        self._settings = settings.model_copy(
+            update={
+                "lock_timeout_ms": min(settings.lock_timeout_ms, _LOCK_TIMEOUT_MS),
+                "statement_timeout_ms": min(settings.statement_timeout_ms, int(self._seconds * 1000)),
+            }
+        )
+        self._max_age = timedelta(seconds=settings.push_max_age_seconds)
+        self._conn: Connection | None = None
+        self._target: Target | None = None
+        self.shutdown = Shutdown(settings.stop_within_seconds)
+
+    def send_due(self) -> Pass:
+        """Send what is due now. Raises Unavailable, Misconfigured: then close it."""
+        began_at, ended = time.monotonic(), Counter[State]()
+        conn, target = self._open()
+        with mapped_errors():
+            outbox.make_due(conn, text_delay=TEXT_DELAY, no_text_delay=NO_TEXT_DELAY)
+        until = queries.clock(conn)
+        while not self.shutdown.requested:
+            try:
+                batch = send_batch(conn, target, until=until, max_age=self._max_age, seconds=self._seconds)
+            except Unconfirmed as unconfirmed:
+                batch = self._look_up(unconfirmed)
+                conn, target = self._open()
+            ended += batch.states
+            _log(batch)
+            if batch.is_last:
+                break
+        with mapped_errors():
+            later = outbox.waiting(conn)
+        return Pass(
+            sent=ended[State.SENT],
+            told_by_platform=ended[State.TOLD_BY_PLATFORM],
+            given_up=ended[State.GIVEN_UP],
+            expired=ended[State.EXPIRED],
+            retried_later=ended[State.DUE],
+            due_later=max(0, later - ended[State.DUE]),
+            seconds=time.monotonic() - began_at,
+        )
+
+    def _open(self) -> tuple[Connection, Target]:
+        if self._conn is None:
+            self._conn = open_view(self._settings)
+        if self._target is None:
+            switch_on(self._conn, self._settings.topic)
+            self._target = self._open_target(self._conn)
+        return self._conn, self._target
+
+    def _open_target(self, conn: Connection) -> Target:
+        if self._settings.result_push == "topic":
+            return ReplyTopic(self._settings, conn, self._seconds)
+        return Inbox(self._settings, conn)
+
+    def _look_up(self, unconfirmed: Unconfirmed) -> Batch:
+        """What became of a batch whose COMMIT was not answered. Raises Unavailable if Postgres does not say it."""
+        self.close()
+        if not isinstance(unconfirmed.__cause__, DatabaseUnavailable):
+            raise unconfirmed.__cause__ or unconfirmed
+        conn, _ = self._open()
+        batch = unconfirmed.batch
+        with transaction(conn):
+            found = outbox.states(conn, [mark.delegation_id for mark in batch.marks])
+        committed = [mark for mark in batch.marks if found.get(mark.delegation_id) is mark.state is not State.DUE]
+        return batch._replace(marks=committed)
+
+    def close(self) -> None:
+        """Close both sessions."""
+        target, self._target = self._target, None
+        conn, self._conn = self._conn, None
+        try:
+            if target is not None:
+                target.close()
+        finally:
+            if conn is not None:
+                conn.close()
+
+
+def once(settings: Settings) -> Pass:
+    """Send what is due now. Raises Unavailable, Misconfigured."""
+    relay = Relay(settings)
+    try:
+        return relay.send_due()
+    finally:
+        relay.close()
+
+
+def run(settings: Settings) -> int:
+    """Send what is due, again and again, until a signal. Waits for servers that are away. Returns the exit code."""
+    relay = Relay(settings)
+    backoff, is_away = Backoff(), False
+    log.info("relay started", extra={"target": settings.result_push})
+    with relay.shutdown.listening():
+        try:
+            while not relay.shutdown.requested:
+                try:
+                    relay.send_due()
+                except Unavailable as error:
+                    relay.close()
+                    if not is_away:
+                        log.warning("the relay waits", extra={"reason": str(error)})
+                    is_away = True
+                    relay.shutdown.sleep(backoff.failed())
+                else:
+                    if is_away:
+                        log.info("the relay continues")
+                    is_away = False
+                    backoff.succeeded()
+                    relay.shutdown.sleep(settings.push_interval_seconds)
+        finally:
+            relay.shutdown.begin_grace()
+            relay.close()
+            relay.shutdown.completed()
+    log.info("relay stopped")
+    return _DONE
+
+
+def _log(batch: Batch) -> None:
+    """One line about a batch, and one for each state that needs a person, with the first reply in it."""
+    if not batch.marks:
+        return
+    log.info("replies", extra={str(state): count for state, count in batch.states.items()})
+    for state in (State.GIVEN_UP, State.EXPIRED):
+        marks = [mark for mark in batch.marks if mark.state is state]
+        if marks:
+            fields = {"state": str(state), "replies": len(marks), "delegation_id": marks[0].delegation_id}
+            log.warning("replies were not sent", extra={**fields, "reason": marks[0].error})

@@ -1,0 +1,165 @@
+"""Replies that are missing, and replies that are old, on a real Postgres and a real Kafka."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from activity_table import SEARCH_PATH
+from projecting import connected
+from relaying import Relaying, ago, create_inbox, passed, push, push_settings, reply_id
+from topics import create_topic
+
+from projector.errors import Misconfigured, NothingFound
+from projector.postgres.connection import Connection
+from projector.push import missing, prune
+from projector.push.missing import Missing
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def url(database_url: str) -> str:
+    create_inbox(database_url)
+    return database_url
+
+
+@pytest.fixture
+def session(url: str) -> Iterator[Connection]:
+    with connected(url) as conn:
+        yield conn
+
+
+@pytest.fixture
+def relaying(url: str) -> Iterator[Relaying]:
+    with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
+        yield Relaying(conn)
+
+
+def find(url: str, session: Connection, *only: str) -> Missing:
+    return missing.find(session, push_settings(url), only or None)
+
+
+def names(found: Missing) -> tuple[list[str], list[str]]:
+    return [each.delegation_id for each in found.never_queued], [each.delegation_id for each in found.not_in_inbox]
+
+
+# --- missing
+
+
+def test_push_that_was_never_on_is_named(url: str, session: Connection) -> None:
+    with pytest.raises(NothingFound, match="never switched on"):
+        find(url, session)
+
+
+def test_end_without_a_reply_is_found_and_queued(url: str, session: Connection, relaying: Relaying) -> None:
+    assert push(url) == passed()  # switches it on
+    for number in range(1200):  # more than one chunk
+        relaying.delegation(f"d-{number}", "completed", result_preview="done")
+    relaying.delegation("in-flight", "in_progress")
+    relaying.answered("queued")
+    found = find(url, session)
+    assert (len(found.never_queued), found.not_in_inbox) == (1200, [])
+    assert missing.queue(session, found) == 1200
+    assert relaying.reply("d-7")["event_id"] == reply_id("d-7")
+    assert missing.queue(session, found) == 0
+    assert push(url) == passed(sent=1201)
+    assert names(find(url, session)) == ([], [])
+
+
+def test_end_from_before_the_push_is_not_missing(url: str, session: Connection, relaying: Relaying) -> None:
+    assert push(url) == passed()
+    for name in ("old", "old-but-read"):
+        relaying.delegation(name, "completed")
+    relaying.conn.execute("UPDATE delegations SET updated_at = now() - interval '1 hour'")
+    relaying.end("old-but-read", "completed", text="the time alone excludes it")
+    assert names(find(url, session)) == (["old-but-read"], [])
+
+
+def test_reply_that_left_the_inbox_is_found_and_sent_again(url: str, session: Connection, relaying: Relaying) -> None:
+    for name in ("d-1", "d-2"):
+        relaying.answered(name)
+    assert push(url) == passed(sent=2)
+    assert names(find(url, session)) == ([], [])
+    relaying.conn.execute("DELETE FROM activity_logs WHERE id = %s", [reply_id("d-1")])
+    found = find(url, session)
+    assert names(found) == ([], ["d-1"])
+    assert names(find(url, session, "d-2")) == ([], [])
+    assert missing.queue(session, found) == 1
+    assert push(url) == passed(sent=1)
+    assert set(relaying.inbox()) == {"d-1", "d-2"}
+
+
+def test_inbox_in_another_database_is_compared(
+    database_url: str, empty_url: str, session: Connection, relaying: Relaying
+) -> None:
+    create_inbox(empty_url)
+    own = {"activity_database_url": empty_url}
+    with psycopg.connect(empty_url, autocommit=True) as activity:
+        other = Relaying(relaying.conn, activity)
+        other.answered("d-1")
+        assert push(database_url, **own) == passed(sent=1)
+        assert missing.find(session, push_settings(database_url, **own), None).total == 0
+        activity.execute("DELETE FROM activity_logs WHERE activity_type = 'a2a_receive'")
+        assert names(missing.find(session, push_settings(database_url, **own), None)) == ([], ["d-1"])
+
+
+# --- old replies
+
+
+def sent_long_ago(relaying: Relaying, url: str) -> None:
+    """Send three replies: two of 100 days ago, of which one was given up since, and one of now."""
+    for name in ("old", "given-up", "new"):
+        relaying.answered(name)
+    assert push(url).sent == 3
+    relaying.conn.execute(
+        """
+        UPDATE outbox SET sent_at = now() - interval '100 days' WHERE delegation_id = 'old';
+        UPDATE outbox SET sent_at = NULL, given_up_at = now() - interval '100 days', ended_as = 'given_up'
+         WHERE delegation_id = 'given-up'
+        """
+    )
+    relaying.delegation("excluded", "completed")
+    relaying.end("excluded", "completed", at=ago(100 * 86_400))
+
+
+def with_retention(kafka: str, days: int, url: str, **own: Any) -> Any:
+    topic = create_topic(kafka, config={"retention.ms": str(days * DAY_MS if days > 0 else -1)})
+    return push_settings(url, bootstrap_servers=kafka, topic=topic, **own)
+
+
+def test_old_replies_are_deleted_with_their_ends(url: str, session: Connection, relaying: Relaying, kafka: str) -> None:
+    sent_long_ago(relaying, url)
+    assert prune.prune(session, with_retention(kafka, 7, url), timedelta(days=90)) == (1, 1)
+    assert set(relaying.states()) == {"given-up", "new"}
+    left = relaying.conn.execute("SELECT delegation_id FROM ends ORDER BY 1").fetchall()
+    assert left == [("given-up",), ("new",)]
+
+
+@pytest.mark.parametrize(
+    ("days", "age", "reason"),
+    [
+        (7, timedelta(hours=1), r"shorter than PROJECTOR_PUSH_MAX_AGE_SECONDS \(86400\)"),
+        (95, timedelta(days=90), r"shorter than the retention of topic .*retention.ms=8208000000"),
+        (-1, timedelta(days=90), "keeps its records for ever"),
+    ],
+)
+def test_replies_that_may_be_read_again_are_kept(
+    url: str, session: Connection, relaying: Relaying, kafka: str, days: int, age: timedelta, reason: str
+) -> None:
+    sent_long_ago(relaying, url)
+    with pytest.raises(Misconfigured, match=reason):
+        prune.prune(session, with_retention(kafka, days, url), age)
+    assert len(relaying.states()) == 3
+
+
+def test_replies_are_kept_as_long_as_activity_rows(
+    url: str, session: Connection, relaying: Relaying, kafka: str
+) -> None:
+    """A new snapshot of the change feed would read the row again."""
+    sent_long_ago(relaying, url)
+    relaying.conn.execute("UPDATE activity_logs SET created_at = now() - interval '91 days'")
+    with pytest.raises(Misconfigured, match="the age of the oldest row of activity_logs"):
+        prune.prune(session, with_retention(kafka, 7, url), timedelta(days=90))
+    assert len(relaying.states()) == 3
