@@ -1,0 +1,90 @@
+"""Members and relays together: what a member projects is told once, by whichever relay."""
+
+import json
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from activity_table import SEARCH_PATH
+from cluster import Cluster, wait_until
+from commands import environment, run_projector, start
+from kafka import KafkaProducer
+from relaying import Relaying, create_inbox
+from rows import CALLEE, CALLER
+
+ENDS = 60
+
+
+@pytest.fixture
+def relaying(cluster: Cluster) -> Iterator[Relaying]:
+    create_inbox(cluster.database_url)
+    with psycopg.connect(cluster.database_url, options=SEARCH_PATH, autocommit=True) as conn:
+        yield Relaying(conn)
+
+
+def settings(cluster: Cluster) -> dict[str, str]:
+    return {"database_url": cluster.database_url, "topic": cluster.topic, "result_push": "inbox"}
+
+
+def platform_rows(name: str, seconds: float, text: str) -> list[dict[str, Any]]:
+    """The rows of a request and its answer, this many seconds ago."""
+
+    def row(method: str, status: str, at: datetime, **columns: Any) -> dict[str, Any]:
+        fixed = {"id": str(uuid4()), "workspace_id": CALLER, "activity_type": "delegation", "target_id": CALLEE}
+        return {**fixed, "method": method, "status": status, "created_at": at.isoformat(), **columns}
+
+    at = datetime.now(UTC) - timedelta(seconds=seconds)
+    body = {"delegation_id": name, "task": "count"}
+    return [
+        row("delegate", "pending", at, request_body=body),
+        row("delegate_result", "completed", at, response_body={"delegation_id": name, "text": text}),
+    ]
+
+
+def publish(cluster: Cluster, relaying: Relaying, rows: list[dict[str, Any]]) -> None:
+    """Insert the rows in the platform's table, and publish them as the change feed does."""
+    producer = KafkaProducer(bootstrap_servers=cluster.bootstrap_servers)
+    for row in rows:
+        relaying.activity.execute(
+            "INSERT INTO activity_logs SELECT * FROM jsonb_populate_record(NULL::activity_logs, %s::jsonb)",
+            [json.dumps(row)],
+        )
+        producer.send(cluster.topic, json.dumps(row).encode(), CALLER.encode())
+    producer.flush()
+    producer.close()
+
+
+def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying: Relaying) -> None:
+    """A member and two relays; the member and a relay are killed; everything is projected again from the start."""
+    publish(cluster, relaying, platform_rows("old", 3600, "from before"))
+    own = settings(cluster)
+    quiet = cluster.start_member()
+    wait_until(lambda: relaying.conn.execute("SELECT FROM delegations").rowcount == 1, "the old row")
+    quiet.signal(signal.SIGTERM).exit_code()
+    member = cluster.start_member(result_push="inbox")
+    wait_until(lambda: relaying.conn.execute("SELECT FROM push").rowcount == 1, "the push is on")
+    relays = [start(["push"], environment(own)) for _ in range(2)]
+    try:
+        for number in range(ENDS):
+            publish(cluster, relaying, platform_rows(f"d-{number}", 10, f"answer {number} " * 1000))
+            if number == ENDS // 3:
+                relays[0].kill()
+            if number == ENDS // 2:
+                member.kill()
+                member = cluster.start_member(result_push="inbox")
+        wait_until(lambda: len(relaying.inbox()) == ENDS, "everyone is told")
+        member.signal(signal.SIGTERM).exit_code()
+        relaying.conn.execute("TRUNCATE delegations; UPDATE positions SET next_offset = 0, owner = NULL")
+        cluster.start_member(result_push="inbox")
+        wait_until(lambda: relaying.conn.execute("SELECT FROM delegations").rowcount == ENDS + 1, "projected again")
+        assert run_projector("push", "--once", "--json", **own).json()["sent"] == 0
+    finally:
+        for relay in relays:
+            relay.kill()
+            relay.wait()
+    assert relaying.texts() == {f"d-{number}": f"answer {number} " * 1000 for number in range(ENDS)}
+    assert run_projector("push", "missing", "--json", **own).json()["total"] == 0
