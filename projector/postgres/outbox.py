@@ -46,8 +46,11 @@ def make_due(conn: Connection, *, text_delay: timedelta, no_text_delay: timedelt
               JOIN delegations d ON d.delegation_id = o.delegation_id
               JOIN ends e ON e.delegation_id = o.delegation_id AND e.kind = 'report'
              WHERE o.ended_as IS NULL AND o.next_attempt_at > now() AND o.attempts = 0
-               AND (d.status IN ('failed', 'stuck')
-                    OR (d.status = 'completed' AND e.status = 'completed' AND e.has_text))
+               AND CASE d.status
+                   WHEN 'completed' THEN e.status = 'completed' AND e.has_text
+                   WHEN 'failed' THEN EXISTS (SELECT FROM ends v WHERE v.delegation_id = o.delegation_id
+                                                 AND v.kind = 'verdict' AND v.status = 'failed')
+                   ELSE d.status = 'stuck' END
              GROUP BY o.delegation_id
         ), earlier AS (
             SELECT o.delegation_id, a.due_at FROM outbox o JOIN answered a USING (delegation_id)

@@ -85,7 +85,8 @@ _JUDGED: LiteralString = """
           FROM types t, LATERAL (
                SELECT a.created_at FROM activity_logs a
                 WHERE a.workspace_id = t.callee_id AND a.activity_type = t.type
-                  AND a.created_at > t.since AND a.created_at <= now() AND a.method IS DISTINCT FROM 'verdict'
+                  AND a.created_at > t.since AND a.created_at <= clock_timestamp() -- not now(): an INSERT can wait
+                  AND a.method IS DISTINCT FROM 'verdict'
                   -- a heartbeat bears the workspace of the caller, which did not write it
                   AND (a.activity_type <> 'delegation' OR a.method IS DISTINCT FROM 'heartbeat')
                 ORDER BY a.created_at DESC LIMIT 1) latest
@@ -117,7 +118,7 @@ _JUDGED: LiteralString = """
     ), reports AS (
         SELECT o.n, bool_or(r.method IN ('delegate', 'delegate_result')
                             AND r.status IN ('completed', 'failed', 'error', 'timeout')) AS has_ended,
-               bool_or(r.created_at > o.evidence AND r.created_at <= now()) AS is_alive
+               bool_or(r.created_at > o.evidence AND r.created_at <= clock_timestamp()) AS is_alive
           FROM places p
           JOIN LATERAL (
                SELECT a.workspace_id, a.method, a.status, a.created_at,
