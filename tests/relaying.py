@@ -31,8 +31,7 @@ def create_inbox(url: str) -> None:
         conn.execute(
             """
             CREATE TABLE workspaces (id uuid PRIMARY KEY);
-            ALTER TABLE activity_logs ADD FOREIGN KEY (workspace_id) REFERENCES workspaces (id) ON DELETE CASCADE;
-            CREATE INDEX activity_logs_workspace ON activity_logs (workspace_id, activity_type, created_at DESC)
+            ALTER TABLE activity_logs ADD FOREIGN KEY (workspace_id) REFERENCES workspaces (id) ON DELETE CASCADE
             """
         )
         conn.execute("INSERT INTO workspaces VALUES (%s), (%s)", [CALLER, OTHER_CALLER])
