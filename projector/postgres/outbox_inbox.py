@@ -1,5 +1,7 @@
 """Replies as rows of the platform's table `activity_logs`, from which a caller's runtime reads its inbox."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import psycopg
@@ -54,14 +56,45 @@ def check_at_once(conn: Connection) -> None:
     conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def insert(conn: Connection, reply: Reply) -> Sent:
+def told(conn: Connection, replies: Sequence[Reply]) -> tuple[datetime, set[str]]:
+    """The time now, and the delegations whose callers the platform has told itself. Reads each inbox once."""
+    [(now, delegation_ids)] = conn.execute(
+        """
+        WITH reply AS (
+            SELECT * FROM unnest(%(ids)s::text[], %(event_ids)s::uuid[], %(callers)s::uuid[], %(times)s::timestamptz[])
+                     AS r (delegation_id, event_id, caller_id, created_at)
+        ), inbox AS (
+            SELECT caller_id, min(created_at) AS since FROM reply GROUP BY caller_id
+        )
+        SELECT clock_timestamp(), ARRAY(
+            SELECT DISTINCT r.delegation_id
+              FROM inbox i
+              JOIN activity_logs t ON t.workspace_id = i.caller_id AND t.activity_type = 'a2a_receive'
+                                  AND t.created_at >= i.since AND t.method = 'delegate_result'
+              JOIN reply r ON r.caller_id = i.caller_id AND t.created_at >= r.created_at AND t.id <> r.event_id
+                          AND r.delegation_id = coalesce(t.request_body ->> 'delegation_id',
+                                                         t.response_body ->> 'delegation_id'))
+        """,
+        {
+            "ids": [reply.delegation_id for reply in replies],
+            "event_ids": [reply.event_id for reply in replies],
+            "callers": [reply.caller_id for reply in replies],
+            "times": [reply.created_at for reply in replies],
+        },
+    ).fetchall()
+    return now, set(delegation_ids)
+
+
+def insert(conn: Connection, reply: Reply, since: datetime) -> Sent:
     """Insert the reply in the inbox of its caller, unless it is there. To be called in a transaction.
+
+    Since this time the platform may have told the caller itself: before it, `told` has looked.
 
     An error of this row alone is returned. Raises psycopg's error if the session is lost or may not write.
     """
     try:
         with conn.transaction():
-            is_inserted, is_there, is_told = _insert(conn, reply)
+            is_inserted, is_there, is_told = _insert(conn, reply, since)
     except psycopg.Error as error:
         state = error.sqlstate
         if state is None or state == _READ_ONLY or conn.closed:
@@ -75,7 +108,7 @@ def insert(conn: Connection, reply: Reply) -> Sent:
     return Sent(State.DUE, "a trigger or a rule of activity_logs did not let the row in")
 
 
-def _insert(conn: Connection, reply: Reply) -> tuple[bool, bool, bool]:
+def _insert(conn: Connection, reply: Reply, since: datetime) -> tuple[bool, bool, bool]:
     """Whether it was inserted, whether it had been there, and whether the platform has told the caller."""
     [found] = conn.execute(
         """
@@ -88,7 +121,7 @@ def _insert(conn: Connection, reply: Reply) -> tuple[bool, bool, bool]:
         ), told AS MATERIALIZED (
             SELECT FROM activity_logs t
              WHERE t.workspace_id = %(caller_id)s::uuid AND t.activity_type = 'a2a_receive'
-               AND t.created_at >= %(created_at)s::timestamptz AND t.method = 'delegate_result'
+               AND t.created_at >= %(since)s::timestamptz AND t.method = 'delegate_result'
                AND t.id <> %(event_id)s::uuid
                AND %(delegation_id)s IN (t.request_body ->> 'delegation_id', t.response_body ->> 'delegation_id')
              LIMIT 1
@@ -115,7 +148,7 @@ def _insert(conn: Connection, reply: Reply) -> tuple[bool, bool, bool]:
         SELECT EXISTS (SELECT FROM inserted), EXISTS (SELECT FROM activity_logs WHERE id = %(event_id)s::uuid),
                EXISTS (SELECT FROM told)
         """,
-        reply._asdict() | {"status": str(reply.status)},
+        reply._asdict() | {"status": str(reply.status), "since": since},
     ).fetchall()
     return found
 

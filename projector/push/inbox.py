@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 
-from projector.domain.reply import Reply
+from projector.domain.reply import Reply, State
 from projector.postgres import outbox_inbox
 from projector.postgres.connection import Connection, closed_on_error, connect, transaction
 from projector.postgres.outbox_inbox import Sent
@@ -35,10 +35,14 @@ class Inbox:
         slow: dict[str, Sent] = {}
         with transaction(self._conn):
             outbox_inbox.check_at_once(self._conn)
+            now, told = outbox_inbox.told(self._conn, replies)
             for reply in replies:
                 if sent and time.monotonic() > until:
                     break
-                sent.append(slow.get(reply.caller_id) or outbox_inbox.insert(self._conn, reply))
+                if reply.delegation_id in told:
+                    sent.append(Sent(State.TOLD_BY_PLATFORM))
+                    continue
+                sent.append(slow.get(reply.caller_id) or outbox_inbox.insert(self._conn, reply, now))
                 if sent[-1].is_slow:
                     slow[reply.caller_id] = sent[-1]
         return iter(sent)

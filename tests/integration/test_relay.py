@@ -12,9 +12,10 @@ from relaying import OTHER_CALLER, Relaying, ago, create_inbox, passed, push
 from rows import CALLEE, CALLER
 
 from projector.domain.ends import event_id
-from projector.domain.reply import MOST_ATTEMPTS
+from projector.domain.reply import MOST_ATTEMPTS, State, reply_to
 from projector.errors import Misconfigured
-from projector.postgres import outbox
+from projector.postgres import outbox, outbox_inbox
+from projector.postgres.outbox_inbox import Sent
 
 
 @pytest.fixture
@@ -262,3 +263,22 @@ def test_due_replies_are_found_by_their_index(url: str, relaying: Relaying) -> N
     found = plans(relaying.conn, lambda: outbox.claim(relaying.conn, until=until, limit=100, max_age=age))
     assert "outbox_next_attempt" in found
     assert "Seq Scan on outbox" not in found
+
+
+def test_reply_that_the_platform_sends_meanwhile_is_seen(url: str, relaying: Relaying) -> None:
+    """The insert looks again for what came since the inboxes were read."""
+    relaying.answered("d-1")
+    row = outbox.ended(relaying.conn, "d-1")
+    assert row is not None
+    reply = reply_to(row, [])
+    now, told = outbox_inbox.told(relaying.conn, [reply])
+    assert told == set()
+    relaying.conn.execute(
+        """
+        INSERT INTO activity_logs (id, workspace_id, activity_type, method, request_body, created_at)
+        VALUES (gen_random_uuid(), %s, 'a2a_receive', 'delegate_result', '{"delegation_id": "d-1"}', clock_timestamp())
+        """,
+        [CALLER],
+    )
+    assert outbox_inbox.insert(relaying.conn, reply, now) == Sent(State.TOLD_BY_PLATFORM)
+    assert outbox_inbox.told(relaying.conn, [reply])[1] == {"d-1"}
