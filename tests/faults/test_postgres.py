@@ -105,6 +105,7 @@ def test_read_only_database_is_waited_for(cluster: Cluster, tmp_path: Path) -> N
     health = tmp_path / "health"
     member = cluster.start_member(health_file=str(health))
     member.wait_for_log("partition claimed", times=3)
+    wait_until(health.exists, "the first report")
     _set_read_only(cluster, "on")
     terminate_sessions(cluster)
     cluster.publish(Mix(delegations=60))

@@ -123,6 +123,7 @@ def test_member_waits_for_the_file_of_its_password(cluster: Cluster, login: Logi
     health = tmp_path / "health"
     member = cluster.start_member(database_url="", database_url_file=str(file), health_file=str(health))
     member.wait_for_log("partition claimed", times=3)
+    wait_until(health.exists, "the first report")
     file.unlink()
     terminate_sessions(cluster)
     sentence = f"waiting for Postgres: PROJECTOR_DATABASE_URL_FILE: {file} cannot be read: No such file or directory"
