@@ -1,12 +1,14 @@
 """Ended delegations with their ends and replies, the platform's tables beside them, and the inboxes afterwards."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import psycopg
-from activity_table import create_activity_table
+import pytest
+from activity_table import SEARCH_PATH, create_activity_table
 from psycopg import Connection
 from psycopg.rows import dict_row
 from rows import CALLEE, CALLER
@@ -144,3 +146,17 @@ def push(url: str, **own: Any) -> Pass:
 def passed(**counts: int) -> Pass:
     """The result of a pass with these counts, and 0 for all others."""
     return Pass(**(dict.fromkeys(Pass._fields, 0) | counts))
+
+
+@pytest.fixture
+def inbox_url(database_url: str) -> str:
+    """The URL of a database with the view and the platform's tables."""
+    create_inbox(database_url)
+    return database_url
+
+
+@pytest.fixture
+def relaying(inbox_url: str) -> Iterator[Relaying]:
+    """The tables of the database of `inbox_url`."""
+    with psycopg.connect(inbox_url, options=SEARCH_PATH, autocommit=True) as conn:
+        yield Relaying(conn)

@@ -1,12 +1,14 @@
 """Members and relays are killed and frozen while delegations end: each end is told once, and none is missing."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import LiteralString
 
 import pytest
 from cluster import wait_until
 from repetitions import Repetition
-from stage import PUSH, Stage
+from stage import PUSH, Process, Stage
 from under_load import BRIEF_SESSION
 
 from testbed.workload import acting
@@ -91,17 +93,24 @@ def test_each_end_is_told_once_while_members_and_relays_are_killed(stage: Stage,
     assert_each_told_once(stage)
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage, point: str) -> None:
-    """Postgres ends its transaction, and with it the locks of its rows."""
+@contextmanager
+def relay_paused(stage: Stage, point: str) -> Iterator[Process]:
+    """A relay that waits at this point with a reply in hand, until the block ends."""
     stage.switch_on()
     with stage.connect() as conn:
         conn.execute(POINTS[point])
         conn.commit()
         conn.execute("SELECT pg_advisory_xact_lock(4716)")
         stage.play(acting.answers, 20)
-        frozen = stage.start_relay(lock_timeout_ms="30000")
+        relay = stage.start_relay(lock_timeout_ms="30000")
         wait_until(lambda: stage.waiting_sessions(), f"a relay that waits {point}")
+        yield relay
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage, point: str) -> None:
+    """Postgres ends its transaction, and with it the locks of its rows."""
+    with relay_paused(stage, point) as frozen:
         frozen.freeze()
     stage.start_relay()
     stage.wait_until_drained()
@@ -112,14 +121,7 @@ def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage, point: str
 @pytest.mark.parametrize("point", POINTS)
 def test_relay_killed_with_a_reply_in_hand_tells_once(stage: Stage, point: str) -> None:
     """The reply and its mark are one transaction: the server commits both or none."""
-    stage.switch_on()
-    with stage.connect() as conn:
-        conn.execute(POINTS[point])
-        conn.commit()
-        conn.execute("SELECT pg_advisory_xact_lock(4716)")
-        stage.play(acting.answers, 20)
-        relay = stage.start_relay(lock_timeout_ms="30000")
-        wait_until(lambda: stage.waiting_sessions(), f"a relay that waits {point}")
+    with relay_paused(stage, point) as relay:
         relay.kill()
         stage.start_relay()
     stage.wait_until_drained()

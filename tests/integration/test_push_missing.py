@@ -6,7 +6,6 @@ from typing import Any
 
 import psycopg
 import pytest
-from activity_table import SEARCH_PATH
 from projecting import connected
 from relaying import Relaying, ago, create_inbox, passed, push, push_settings
 from topics import create_topic
@@ -21,25 +20,13 @@ DAY_MS = 86_400_000
 
 
 @pytest.fixture
-def url(database_url: str) -> str:
-    create_inbox(database_url)
-    return database_url
-
-
-@pytest.fixture
-def session(url: str) -> Iterator[Connection]:
-    with connected(url) as conn:
+def session(inbox_url: str) -> Iterator[Connection]:
+    with connected(inbox_url) as conn:
         yield conn
 
 
-@pytest.fixture
-def relaying(url: str) -> Iterator[Relaying]:
-    with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Relaying(conn)
-
-
-def find(url: str, session: Connection, *only: str) -> Missing:
-    return missing.find(session, push_settings(url), only or None)
+def find(inbox_url: str, session: Connection, *only: str) -> Missing:
+    return missing.find(session, push_settings(inbox_url), only or None)
 
 
 def names(found: Missing) -> tuple[list[str], list[str]]:
@@ -49,46 +36,48 @@ def names(found: Missing) -> tuple[list[str], list[str]]:
 # --- missing
 
 
-def test_push_that_was_never_on_is_named(url: str, session: Connection) -> None:
+def test_push_that_was_never_on_is_named(inbox_url: str, session: Connection) -> None:
     with pytest.raises(NothingFound, match="never switched on"):
-        find(url, session)
+        find(inbox_url, session)
 
 
-def test_end_without_a_reply_is_found_and_queued(url: str, session: Connection, relaying: Relaying) -> None:
-    assert push(url) == passed()  # switches it on
+def test_end_without_a_reply_is_found_and_queued(inbox_url: str, session: Connection, relaying: Relaying) -> None:
+    assert push(inbox_url) == passed()  # switches it on
     for number in range(1200):  # more than one chunk
         relaying.delegation(f"d-{number}", "completed", result_preview="done")
     relaying.delegation("in-flight", "in_progress")
     relaying.answered("queued")
-    found = find(url, session)
+    found = find(inbox_url, session)
     assert (len(found.never_queued), found.not_in_inbox) == (1200, [])
     assert missing.queue(session, found) == 1200
     assert relaying.reply("d-7")["event_id"] == event_id("d-7")
     assert missing.queue(session, found) == 0
-    assert push(url) == passed(sent=1201)
-    assert names(find(url, session)) == ([], [])
+    assert push(inbox_url) == passed(sent=1201)
+    assert names(find(inbox_url, session)) == ([], [])
 
 
-def test_end_from_before_the_push_is_not_missing(url: str, session: Connection, relaying: Relaying) -> None:
-    assert push(url) == passed()
+def test_end_from_before_the_push_is_not_missing(inbox_url: str, session: Connection, relaying: Relaying) -> None:
+    assert push(inbox_url) == passed()
     for name in ("old", "old-but-read"):
         relaying.delegation(name, "completed")
     relaying.conn.execute("UPDATE delegations SET updated_at = now() - interval '1 hour'")
     relaying.end("old-but-read", "completed", text="the time alone excludes it")
-    assert names(find(url, session)) == (["old-but-read"], [])
+    assert names(find(inbox_url, session)) == (["old-but-read"], [])
 
 
-def test_reply_that_left_the_inbox_is_found_and_sent_again(url: str, session: Connection, relaying: Relaying) -> None:
+def test_reply_that_left_the_inbox_is_found_and_sent_again(
+    inbox_url: str, session: Connection, relaying: Relaying
+) -> None:
     for name in ("d-1", "d-2"):
         relaying.answered(name)
-    assert push(url) == passed(sent=2)
-    assert names(find(url, session)) == ([], [])
+    assert push(inbox_url) == passed(sent=2)
+    assert names(find(inbox_url, session)) == ([], [])
     relaying.conn.execute("DELETE FROM activity_logs WHERE id = %s", [event_id("d-1")])
-    found = find(url, session)
+    found = find(inbox_url, session)
     assert names(found) == ([], ["d-1"])
-    assert names(find(url, session, "d-2")) == ([], [])
+    assert names(find(inbox_url, session, "d-2")) == ([], [])
     assert missing.queue(session, found) == 1
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     assert set(relaying.inbox()) == {"d-1", "d-2"}
 
 
@@ -109,11 +98,11 @@ def test_inbox_in_another_database_is_compared(
 # --- old replies
 
 
-def sent_long_ago(relaying: Relaying, url: str) -> None:
+def sent_long_ago(relaying: Relaying, inbox_url: str) -> None:
     """Send three replies: two of 100 days ago, of which one was given up since, and one of now."""
     for name in ("old", "given-up", "new"):
         relaying.answered(name)
-    assert push(url).sent == 3
+    assert push(inbox_url).sent == 3
     relaying.conn.execute(
         """
         UPDATE outbox SET sent_at = now() - interval '100 days' WHERE delegation_id = 'old';
@@ -125,14 +114,16 @@ def sent_long_ago(relaying: Relaying, url: str) -> None:
     relaying.end("excluded", "completed", at=ago(100 * 86_400))
 
 
-def with_retention(kafka: str, days: int, url: str, **own: Any) -> Any:
+def with_retention(kafka: str, days: int, inbox_url: str, **own: Any) -> Any:
     topic = create_topic(kafka, config={"retention.ms": str(days * DAY_MS if days > 0 else -1)})
-    return push_settings(url, bootstrap_servers=kafka, topic=topic, **own)
+    return push_settings(inbox_url, bootstrap_servers=kafka, topic=topic, **own)
 
 
-def test_old_replies_are_deleted_with_their_ends(url: str, session: Connection, relaying: Relaying, kafka: str) -> None:
-    sent_long_ago(relaying, url)
-    assert prune.prune(session, with_retention(kafka, 7, url), timedelta(days=90)) == (1, 1)
+def test_old_replies_are_deleted_with_their_ends(
+    inbox_url: str, session: Connection, relaying: Relaying, kafka: str
+) -> None:
+    sent_long_ago(relaying, inbox_url)
+    assert prune.prune(session, with_retention(kafka, 7, inbox_url), timedelta(days=90)) == (1, 1)
     assert set(relaying.states()) == {"given-up", "new"}
     left = relaying.conn.execute("SELECT delegation_id FROM ends ORDER BY 1").fetchall()
     assert left == [("given-up",), ("new",)]
@@ -147,20 +138,20 @@ def test_old_replies_are_deleted_with_their_ends(url: str, session: Connection, 
     ],
 )
 def test_replies_that_may_be_read_again_are_kept(
-    url: str, session: Connection, relaying: Relaying, kafka: str, days: int, age: timedelta, reason: str
+    inbox_url: str, session: Connection, relaying: Relaying, kafka: str, days: int, age: timedelta, reason: str
 ) -> None:
-    sent_long_ago(relaying, url)
+    sent_long_ago(relaying, inbox_url)
     with pytest.raises(Misconfigured, match=reason):
-        prune.prune(session, with_retention(kafka, days, url), age)
+        prune.prune(session, with_retention(kafka, days, inbox_url), age)
     assert len(relaying.states()) == 3
 
 
 def test_replies_are_kept_as_long_as_activity_rows(
-    url: str, session: Connection, relaying: Relaying, kafka: str
+    inbox_url: str, session: Connection, relaying: Relaying, kafka: str
 ) -> None:
     """A new snapshot of the change feed would read the row again."""
-    sent_long_ago(relaying, url)
+    sent_long_ago(relaying, inbox_url)
     relaying.conn.execute("UPDATE activity_logs SET created_at = now() - interval '91 days'")
     with pytest.raises(Misconfigured, match="the age of the oldest row of activity_logs"):
-        prune.prune(session, with_retention(kafka, 7, url), timedelta(days=90))
+        prune.prune(session, with_retention(kafka, 7, inbox_url), timedelta(days=90))
     assert len(relaying.states()) == 3

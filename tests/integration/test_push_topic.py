@@ -1,14 +1,13 @@
 """The relay with the target `topic` on a real Kafka: each reply at least once, with one id."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import psycopg
 import pytest
 from activity_table import SEARCH_PATH
 from kafka import KafkaConsumer, TopicPartition
-from relaying import TOPIC, Relaying, ago, create_inbox, passed, push, push_settings
+from relaying import TOPIC, Relaying, ago, passed, push, push_settings
 from rows import CALLEE, CALLER
 from topics import create_topic
 
@@ -17,18 +16,6 @@ from projector.errors import BrokerUnavailable, DatabaseUnavailable, Misconfigur
 from projector.postgres import outbox
 from projector.postgres.connection import Connection
 from projector.push.relay import Relay
-
-
-@pytest.fixture
-def url(database_url: str) -> str:
-    create_inbox(database_url)
-    return database_url
-
-
-@pytest.fixture
-def relaying(url: str) -> Iterator[Relaying]:
-    with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Relaying(conn)
 
 
 @pytest.fixture
@@ -55,9 +42,9 @@ def headers(record: Any) -> dict[str, str]:
     return {name: value.decode() for name, value in record.headers}
 
 
-def test_reply_is_a_record_with_its_id_in_a_header(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+def test_reply_is_a_record_with_its_id_in_a_header(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     relaying.answered("d-1", "three")
-    assert push(url, **own) == passed(sent=1)
+    assert push(inbox_url, **own) == passed(sent=1)
     (record,) = records(own)
     assert record.key.decode() == CALLER
     assert headers(record)["ce_id"] == str(event_id("d-1"))
@@ -69,17 +56,17 @@ def test_reply_is_a_record_with_its_id_in_a_header(url: str, relaying: Relaying,
     assert relaying.inbox() == {}
 
 
-def test_trace_of_the_end_is_passed_on(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+def test_trace_of_the_end_is_passed_on(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     relaying.answered("d-1")
     relaying.conn.execute("ALTER TABLE ends ADD COLUMN IF NOT EXISTS traceparent TEXT")
     relaying.conn.execute("UPDATE ends SET traceparent = '00-trace-01'")
-    assert push(url, **own).sent == 1
+    assert push(inbox_url, **own).sent == 1
     assert headers(records(own)[0])["traceparent"] == "00-trace-01"
 
 
-def test_whole_text_is_sent(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+def test_whole_text_is_sent(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     relaying.answered("d-1", "word " * 200_000)
-    assert push(url, **own).sent == 1
+    assert push(inbox_url, **own).sent == 1
     assert json.loads(records(own)[0].value)["response_body"]["text"] == "word " * 200_000
 
 
@@ -95,7 +82,7 @@ def test_preview_is_sent_where_there_is_no_activity_table(database_url: str, own
     assert row["response_body"] == {"text": "no mon…", "delegation_id": "d-1", "truncated": True}
 
 
-def test_distinct_ids_are_the_ends(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+def test_distinct_ids_are_the_ends(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     """Acceptance 11, small: the relay ends between the acknowledgement and the mark, then another one sends."""
     for number in range(120):
         relaying.answered(f"d-{number}")
@@ -107,37 +94,39 @@ def test_distinct_ids_are_the_ends(url: str, relaying: Relaying, own: dict[str, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox, "mark", killed)
         with pytest.raises(DatabaseUnavailable):
-            push(url, **own)
-    assert push(url, **own) == passed(sent=120)
+            push(inbox_url, **own)
+    assert push(inbox_url, **own) == passed(sent=120)
     found = records(own)
     assert len(found) == 220, "the first batch was sent twice"
     assert {headers(each)["ce_id"] for each in found} == {str(event_id(f"d-{n}")) for n in range(120)}
 
 
-def test_record_that_kafka_refuses_is_given_up(url: str, relaying: Relaying, own: dict[str, Any], kafka: str) -> None:
+def test_record_that_kafka_refuses_is_given_up(
+    inbox_url: str, relaying: Relaying, own: dict[str, Any], kafka: str
+) -> None:
     own["push_topic"] = create_topic(kafka, config={"max.message.bytes": "2000"})
     relaying.answered("large", "".join(map(str, range(20_000))), due=ago(100))
     relaying.answered("small")
-    assert push(url, **own) == passed(sent=1, given_up=1)
+    assert push(inbox_url, **own) == passed(sent=1, given_up=1)
     assert "Kafka refuses it" in relaying.reply("large")["last_error"]
 
 
-def test_topic_that_does_not_exist_is_named(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+def test_topic_that_does_not_exist_is_named(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     relaying.answered("d-1")
     own["push_topic"] = f"no-{own['push_topic']}"
     with pytest.raises(BrokerUnavailable, match=f"topic {own['push_topic']} does not exist"):
-        push(url, **own, idle_in_transaction_timeout_ms=1000)
+        push(inbox_url, **own, idle_in_transaction_timeout_ms=1000)
     assert relaying.reply("d-1")["attempts"] == 0
 
 
-def test_topic_of_the_activity_log_is_refused(url: str, own: dict[str, Any]) -> None:
+def test_topic_of_the_activity_log_is_refused(inbox_url: str, own: dict[str, Any]) -> None:
     with pytest.raises(Misconfigured, match="PROJECTOR_PUSH_TOPIC is PROJECTOR_TOPIC"):
-        push(url, **own | {"push_topic": TOPIC})
+        push(inbox_url, **own | {"push_topic": TOPIC})
 
 
-def test_kafka_that_is_away_uses_up_no_try(url: str, relaying: Relaying, own: dict[str, Any]) -> None:
+def test_kafka_that_is_away_uses_up_no_try(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
     relaying.answered("d-1")
-    relay = Relay(push_settings(url, **own | {"bootstrap_servers": "localhost:1"}))
+    relay = Relay(push_settings(inbox_url, **own | {"bootstrap_servers": "localhost:1"}))
     with pytest.raises(BrokerUnavailable):
         relay.send_due()
     relay.close()

@@ -1,6 +1,5 @@
 """The relay with the target `inbox` on a real Postgres: what is sent, when, and what is left."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -8,7 +7,7 @@ import psycopg
 import pytest
 from activity_table import SEARCH_PATH
 from plans import plans
-from relaying import OTHER_CALLER, Relaying, ago, create_inbox, passed, push
+from relaying import OTHER_CALLER, Relaying, ago, passed, push
 from rows import CALLEE, CALLER
 
 from projector.domain.ends import event_id
@@ -17,25 +16,12 @@ from projector.errors import Misconfigured
 from projector.postgres import outbox, outbox_inbox
 from projector.postgres.outbox_inbox import Sent
 
-
-@pytest.fixture
-def url(database_url: str) -> str:
-    create_inbox(database_url)
-    return database_url
-
-
-@pytest.fixture
-def relaying(url: str) -> Iterator[Relaying]:
-    with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Relaying(conn)
-
-
 # --- the reply
 
 
-def test_answer_becomes_a_row_of_the_callers_inbox(url: str, relaying: Relaying) -> None:
+def test_answer_becomes_a_row_of_the_callers_inbox(inbox_url: str, relaying: Relaying) -> None:
     relaying.answered("d-1", "three")
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     row = relaying.inbox()["d-1"]
     assert (row["id"], str(row["workspace_id"]), str(row["target_id"])) == (event_id("d-1"), CALLER, CALLEE)
     assert (row["method"], row["status"], row["error_detail"]) == ("delegate_result", "ok", None)
@@ -46,129 +32,129 @@ def test_answer_becomes_a_row_of_the_callers_inbox(url: str, relaying: Relaying)
     assert reply["sent_at"] is not None
 
 
-def test_error_is_the_text_and_the_error_of_the_row(url: str, relaying: Relaying) -> None:
+def test_error_is_the_text_and_the_error_of_the_row(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "failed", error_detail="no money")
     relaying.end("d-1", "failed", text="no money")
     relaying.queue("d-1")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     row = relaying.inbox()["d-1"]
     assert (row["status"], row["error_detail"], row["response_body"]["text"]) == ("error", "no money", "no money")
 
 
-def test_text_of_a_megabyte_arrives_whole(url: str, relaying: Relaying) -> None:
+def test_text_of_a_megabyte_arrives_whole(inbox_url: str, relaying: Relaying) -> None:
     text = "é" * 1_000_000
     relaying.answered("d-1", text)
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     assert relaying.inbox()["d-1"]["response_body"] == {"text": text, "delegation_id": "d-1"}
 
 
-def test_preview_is_sent_where_the_activity_row_is_gone(url: str, relaying: Relaying) -> None:
+def test_preview_is_sent_where_the_activity_row_is_gone(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "completed", result_preview="the begin…")
     relaying.end("d-1", "completed", text="the beginning and the end", is_gone=True)
     relaying.queue("d-1")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     assert relaying.inbox()["d-1"]["response_body"] == {"text": "the begin…", "delegation_id": "d-1", "truncated": True}
 
 
-def test_text_of_another_delegation_is_never_sent(url: str, relaying: Relaying) -> None:
+def test_text_of_another_delegation_is_never_sent(inbox_url: str, relaying: Relaying) -> None:
     relaying.answered("d-1", "mine")
     relaying.conn.execute('UPDATE activity_logs SET request_body = \'{"delegation_id": "d-2"}\'')
     relaying.conn.execute("UPDATE delegations SET result_preview = 'the preview'")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     assert relaying.texts() == {"d-1": "the preview"}
 
 
-def test_answer_without_a_text_is_sent_as_an_empty_text(url: str, relaying: Relaying) -> None:
+def test_answer_without_a_text_is_sent_as_an_empty_text(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "completed")
     relaying.end("d-1", "completed")
     relaying.queue("d-1")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     assert relaying.inbox()["d-1"]["response_body"] == {"text": "", "delegation_id": "d-1"}
 
 
-def test_text_after_the_status_is_sent_in_one_row(url: str, relaying: Relaying) -> None:
+def test_text_after_the_status_is_sent_in_one_row(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "completed")
     relaying.end("d-1", "completed", at=ago(10))
     relaying.queue("d-1", due=ago(-20))
-    assert push(url) == passed(due_later=1)
+    assert push(inbox_url) == passed(due_later=1)
     relaying.end("d-1", "completed", text="the text", at=ago(3))
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     assert relaying.texts() == {"d-1": "the text"}
 
 
-def test_text_leaves_time_for_another_one(url: str, relaying: Relaying) -> None:
+def test_text_leaves_time_for_another_one(inbox_url: str, relaying: Relaying) -> None:
     """A text makes the reply due two seconds after it, and not at once."""
     relaying.delegation("d-1", "completed")
     relaying.end("d-1", "completed", text="the text", at=ago(-60))
     relaying.queue("d-1", due=ago(-600))
-    assert push(url) == passed(due_later=1)
+    assert push(inbox_url) == passed(due_later=1)
     reply = relaying.reply("d-1")
     assert reply["due_at"] == reply["next_attempt_at"] < ago(-70)
 
 
 @pytest.mark.parametrize("status", ["stuck", "failed"])
-def test_real_answer_makes_the_reply_of_a_verdict_due(url: str, relaying: Relaying, status: str) -> None:
+def test_real_answer_makes_the_reply_of_a_verdict_due(inbox_url: str, relaying: Relaying, status: str) -> None:
     relaying.delegation("d-1", status, error_detail="silent since ten")
     relaying.end("d-1", status, kind="verdict", text="silent since ten")
     relaying.queue("d-1", due=ago(-3600))
-    assert push(url) == passed(due_later=1)
+    assert push(inbox_url) == passed(due_later=1)
     relaying.end("d-1", "completed", text="late, but there", at=ago(0))
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     row = relaying.inbox()["d-1"]
     assert (row["status"], row["response_body"]["text"]) == ("ok", "late, but there")
 
 
-def test_late_answer_without_a_text_waits_for_it(url: str, relaying: Relaying) -> None:
+def test_late_answer_without_a_text_waits_for_it(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "stuck", error_detail="silent since ten")
     relaying.end("d-1", "stuck", kind="verdict", text="silent since ten")
     relaying.queue("d-1", due=ago(-3600))
     relaying.end("d-1", "completed", at=ago(10))
-    assert push(url) == passed(due_later=1)
+    assert push(inbox_url) == passed(due_later=1)
     assert relaying.reply("d-1")["due_at"] < ago(-25)
     relaying.end("d-1", "completed", text="late, but there", at=ago(0))
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     assert relaying.texts() == {"d-1": "late, but there"}
 
 
-def test_verdict_is_sent_when_no_answer_came(url: str, relaying: Relaying) -> None:
+def test_verdict_is_sent_when_no_answer_came(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "stuck", error_detail="silent since ten")
     relaying.end("d-1", "stuck", kind="verdict", text="silent since ten")
     relaying.queue("d-1")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     assert (relaying.inbox()["d-1"]["status"], relaying.texts()) == ("error", {"d-1": "silent since ten"})
 
 
-def test_answer_after_the_reply_was_sent_is_not_sent(url: str, relaying: Relaying) -> None:
+def test_answer_after_the_reply_was_sent_is_not_sent(inbox_url: str, relaying: Relaying) -> None:
     relaying.delegation("d-1", "stuck", error_detail="silent")
     relaying.end("d-1", "stuck", kind="verdict", text="silent")
     relaying.queue("d-1")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     relaying.end("d-1", "completed", text="too late")
-    assert push(url) == passed()
+    assert push(inbox_url) == passed()
     assert relaying.texts() == {"d-1": "silent"}
 
 
 # --- once
 
 
-def test_second_pass_sends_nothing(url: str, relaying: Relaying) -> None:
+def test_second_pass_sends_nothing(inbox_url: str, relaying: Relaying) -> None:
     for number in range(250):  # three batches
         relaying.answered(f"d-{number}")
-    assert push(url) == passed(sent=250)
-    assert push(url) == passed()
+    assert push(inbox_url) == passed(sent=250)
+    assert push(inbox_url) == passed()
     assert len(relaying.inbox()) == 250
 
 
-def test_reply_that_is_there_counts_as_sent(url: str, relaying: Relaying) -> None:
+def test_reply_that_is_there_counts_as_sent(inbox_url: str, relaying: Relaying) -> None:
     """As after a restored backup: the outbox is older than the inbox."""
     relaying.answered("d-1")
-    assert push(url).sent == 1
+    assert push(inbox_url).sent == 1
     relaying.conn.execute("UPDATE outbox SET ended_as = NULL, sent_at = NULL")
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     assert len(relaying.inbox()) == 1
 
 
-def test_reply_of_the_platform_is_enough(url: str, relaying: Relaying) -> None:
+def test_reply_of_the_platform_is_enough(inbox_url: str, relaying: Relaying) -> None:
     relaying.answered("d-1")
     relaying.conn.execute(
         """
@@ -177,7 +163,7 @@ def test_reply_of_the_platform_is_enough(url: str, relaying: Relaying) -> None:
         """,
         [CALLER],
     )
-    assert push(url) == passed(told_by_platform=1)
+    assert push(inbox_url) == passed(told_by_platform=1)
     assert relaying.states() == {"d-1": "told_by_platform"}
     assert relaying.inbox()["d-1"]["id"] != event_id("d-1")
 
@@ -185,7 +171,7 @@ def test_reply_of_the_platform_is_enough(url: str, relaying: Relaying) -> None:
 @pytest.mark.parametrize(
     "column", ["workspace_id = '" + OTHER_CALLER + "'", "created_at = now() - interval '2 hours'", "method = 'notify'"]
 )
-def test_other_row_is_no_reply_of_the_platform(url: str, relaying: Relaying, column: str) -> None:
+def test_other_row_is_no_reply_of_the_platform(inbox_url: str, relaying: Relaying, column: str) -> None:
     """One of another workspace, one from before the delegation, and one that is no result."""
     relaying.answered("d-1")
     relaying.conn.execute(
@@ -198,59 +184,59 @@ def test_other_row_is_no_reply_of_the_platform(url: str, relaying: Relaying, col
     )
     statement = f"UPDATE activity_logs SET {column} WHERE id = 'a0000000-0000-4000-8000-000000000001'"
     relaying.conn.execute(statement.encode())
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
 
 
-def test_two_relays_share_the_replies(url: str, relaying: Relaying) -> None:
+def test_two_relays_share_the_replies(inbox_url: str, relaying: Relaying) -> None:
     for number in range(400):
         relaying.answered(f"d-{number}")
     with ThreadPoolExecutor(2) as threads:
-        both = list(threads.map(lambda _: push(url), range(2)))
+        both = list(threads.map(lambda _: push(inbox_url), range(2)))
     assert sum(each.sent for each in both) == 400
     assert len(relaying.inbox()) == 400
 
 
-def test_relay_passes_over_what_another_one_holds(url: str, relaying: Relaying) -> None:
+def test_relay_passes_over_what_another_one_holds(inbox_url: str, relaying: Relaying) -> None:
     relaying.answered("d-1")
     relaying.answered("d-2")
-    with psycopg.connect(url, options=SEARCH_PATH) as other:
+    with psycopg.connect(inbox_url, options=SEARCH_PATH) as other:
         other.execute("SELECT FROM outbox WHERE delegation_id = 'd-1' FOR UPDATE")
-        assert push(url) == passed(sent=1)
+        assert push(inbox_url) == passed(sent=1)
     assert relaying.texts() == {"d-2": "done"}
 
 
 # --- not sent
 
 
-def test_expired_reply_is_sent_by_retry_alone(url: str, relaying: Relaying) -> None:
+def test_expired_reply_is_sent_by_retry_alone(inbox_url: str, relaying: Relaying) -> None:
     relaying.answered("d-1", due=ago(90_000), queued_at=ago(90_000))
     relaying.answered("d-2", due=ago(90_000))  # the projector was away: it was queued a moment ago
-    assert push(url) == passed(sent=1, expired=1)
+    assert push(inbox_url) == passed(sent=1, expired=1)
     assert relaying.states() == {"d-1": "expired", "d-2": "sent"}
     assert relaying.reply("d-1")["given_up_at"] is not None
 
 
-def test_reply_without_a_row_of_the_view_waits(url: str, relaying: Relaying) -> None:
+def test_reply_without_a_row_of_the_view_waits(inbox_url: str, relaying: Relaying) -> None:
     relaying.queue("d-1")
     relaying.delegation("d-2", "in_progress")
     relaying.queue("d-2")
-    assert push(url) == passed(retried_later=2)
+    assert push(inbox_url) == passed(retried_later=2)
     assert "no row" in relaying.reply("d-1")["last_error"]
     assert "in_progress" in relaying.reply("d-2")["last_error"]
 
 
-def test_last_try_gives_up(url: str, relaying: Relaying) -> None:
+def test_last_try_gives_up(inbox_url: str, relaying: Relaying) -> None:
     relaying.queue("d-1", attempts=MOST_ATTEMPTS - 1)
-    assert push(url) == passed(given_up=1)
+    assert push(inbox_url) == passed(given_up=1)
     assert f"after {MOST_ATTEMPTS} tries" in relaying.reply("d-1")["last_error"]
 
 
-def test_push_that_is_off_is_refused(url: str) -> None:
+def test_push_that_is_off_is_refused(inbox_url: str) -> None:
     with pytest.raises(Misconfigured, match="PROJECTOR_RESULT_PUSH is off"):
-        push(url, result_push="off")
+        push(inbox_url, result_push="off")
 
 
-def test_due_replies_are_found_by_their_index(url: str, relaying: Relaying) -> None:
+def test_due_replies_are_found_by_their_index(inbox_url: str, relaying: Relaying) -> None:
     relaying.conn.execute(
         """
         INSERT INTO outbox (delegation_id, event_id, due_at, next_attempt_at, ended_as, sent_at)
@@ -265,7 +251,7 @@ def test_due_replies_are_found_by_their_index(url: str, relaying: Relaying) -> N
     assert "Seq Scan on outbox" not in found
 
 
-def test_reply_that_the_platform_sends_meanwhile_is_seen(url: str, relaying: Relaying) -> None:
+def test_reply_that_the_platform_sends_meanwhile_is_seen(inbox_url: str, relaying: Relaying) -> None:
     """The insert looks again for what came since the inboxes were read."""
     relaying.answered("d-1")
     row = outbox.ended(relaying.conn, "d-1")

@@ -1,6 +1,5 @@
 """Errors of single replies on a real Postgres: each gives up, or waits, and delays nobody else."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import psycopg
@@ -13,18 +12,6 @@ from rows import CALLER
 from projector.errors import DatabaseUnavailable, Misconfigured
 
 NOBODY = "c1c1c1c1-0000-4000-8000-00000000dead"
-
-
-@pytest.fixture
-def url(database_url: str) -> str:
-    create_inbox(database_url)
-    return database_url
-
-
-@pytest.fixture
-def relaying(url: str) -> Iterator[Relaying]:
-    with psycopg.connect(url, options=SEARCH_PATH, autocommit=True) as conn:
-        yield Relaying(conn)
 
 
 COUNT_TRIES = """
@@ -57,7 +44,7 @@ def refuse(relaying: Relaying, state: str) -> None:
 
 
 @pytest.mark.parametrize("deferred", ["", "DEFERRABLE INITIALLY DEFERRED"])
-def test_reply_to_a_workspace_that_is_gone_is_given_up(url: str, relaying: Relaying, deferred: str) -> None:
+def test_reply_to_a_workspace_that_is_gone_is_given_up(inbox_url: str, relaying: Relaying, deferred: str) -> None:
     """A deferred foreign key must not fail at COMMIT, and with it the whole batch."""
     relaying.conn.execute("ALTER TABLE activity_logs DROP CONSTRAINT activity_logs_workspace_id_fkey")
     statement = f"ALTER TABLE activity_logs ADD FOREIGN KEY (workspace_id) REFERENCES workspaces (id) {deferred}"
@@ -66,7 +53,7 @@ def test_reply_to_a_workspace_that_is_gone_is_given_up(url: str, relaying: Relay
     relaying.delegation("gone", "completed", caller=NOBODY)
     relaying.queue("gone", due=ago(2))
     relaying.answered("after")
-    assert push(url) == passed(sent=2, given_up=1)
+    assert push(inbox_url) == passed(sent=2, given_up=1)
     assert set(relaying.inbox()) == {"before", "after"}
     reply = relaying.reply("gone")
     assert reply["ended_as"] == "given_up"
@@ -74,61 +61,61 @@ def test_reply_to_a_workspace_that_is_gone_is_given_up(url: str, relaying: Relay
 
 
 @pytest.mark.parametrize("state", ["22000", "22P05", "23514"])
-def test_error_of_data_gives_up_at_once(url: str, relaying: Relaying, state: str) -> None:
+def test_error_of_data_gives_up_at_once(inbox_url: str, relaying: Relaying, state: str) -> None:
     refuse(relaying, state)
     relaying.answered("d-1")
     relaying.answered("d-2", caller=OTHER_CALLER)
-    assert push(url) == passed(sent=1, given_up=1)
+    assert push(inbox_url) == passed(sent=1, given_up=1)
     assert relaying.reply("d-1")["last_error"] == f"not this one (SQLSTATE {state})"
 
 
 @pytest.mark.parametrize("state", ["08006", "40001", "53100", "55000", "57014", "42501", "P0001"])
-def test_other_error_is_tried_again_later(url: str, relaying: Relaying, state: str) -> None:
+def test_other_error_is_tried_again_later(inbox_url: str, relaying: Relaying, state: str) -> None:
     refuse(relaying, state)
     relaying.answered("d-1")
     relaying.answered("d-2", caller=OTHER_CALLER)
-    assert push(url) == passed(sent=1, retried_later=1)
+    assert push(inbox_url) == passed(sent=1, retried_later=1)
     reply = relaying.reply("d-1")
     assert (reply["ended_as"], reply["attempts"]) == (None, 1)
     assert f"(SQLSTATE {state})" in reply["last_error"]
     assert reply["next_attempt_at"] - reply["due_at"] > timedelta(seconds=1)
-    assert push(url) == passed(due_later=1)
+    assert push(inbox_url) == passed(due_later=1)
 
 
-def test_reply_is_sent_when_its_error_has_gone(url: str, relaying: Relaying) -> None:
+def test_reply_is_sent_when_its_error_has_gone(inbox_url: str, relaying: Relaying) -> None:
     refuse(relaying, "40001")
     relaying.answered("d-1")
-    assert push(url).retried_later == 1
+    assert push(inbox_url).retried_later == 1
     relaying.conn.execute(b"DROP TRIGGER refuse ON activity_logs; UPDATE outbox SET next_attempt_at = now()")
-    assert push(url) == passed(sent=1)
+    assert push(inbox_url) == passed(sent=1)
     assert relaying.reply("d-1")["attempts"] == 2
 
 
-def test_one_caller_that_fails_delays_no_other(url: str, relaying: Relaying) -> None:
+def test_one_caller_that_fails_delays_no_other(inbox_url: str, relaying: Relaying) -> None:
     """Acceptance 6, small. The replies that fail are due first."""
     refuse(relaying, "55000")
     for number in range(150):
         relaying.answered(f"poison-{number}", due=ago(100))
     for number in range(150):
         relaying.answered(f"d-{number}", caller=OTHER_CALLER)
-    assert push(url) == passed(sent=150, retried_later=150)
+    assert push(inbox_url) == passed(sent=150, retried_later=150)
     assert len(relaying.inbox()) == 150
 
 
-def test_caller_whose_workspace_is_locked_is_tried_once(url: str, relaying: Relaying) -> None:
+def test_caller_whose_workspace_is_locked_is_tried_once(inbox_url: str, relaying: Relaying) -> None:
     """The foreign key waits for the lock. The other replies to this caller do not wait again."""
     for number in range(20):
         relaying.answered(f"locked-{number}", due=ago(100))
     relaying.answered("d-1", caller=OTHER_CALLER)
     relaying.conn.execute(COUNT_TRIES.encode())
-    with psycopg.connect(url) as other:
+    with psycopg.connect(inbox_url) as other:
         other.execute("SELECT FROM workspaces WHERE id = %s FOR UPDATE", [CALLER])
-        assert push(url, lock_timeout_ms=100) == passed(sent=1, retried_later=20)
+        assert push(inbox_url, lock_timeout_ms=100) == passed(sent=1, retried_later=20)
     assert relaying.conn.execute("SELECT last_value FROM tries").fetchall() == [(2,)], "one of each caller"
     assert "(SQLSTATE 55P03)" in relaying.reply("locked-19")["last_error"]
 
 
-def test_row_that_a_trigger_swallows_is_not_sent(url: str, relaying: Relaying) -> None:
+def test_row_that_a_trigger_swallows_is_not_sent(inbox_url: str, relaying: Relaying) -> None:
     relaying.conn.execute(
         """
         CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$
@@ -138,7 +125,7 @@ def test_row_that_a_trigger_swallows_is_not_sent(url: str, relaying: Relaying) -
     relaying.conn.execute(
         "CREATE TRIGGER swallow BEFORE INSERT ON activity_logs FOR EACH ROW EXECUTE FUNCTION public.swallow()"
     )
-    assert push(url) == passed(retried_later=1)
+    assert push(inbox_url) == passed(retried_later=1)
     assert "trigger" in relaying.reply("d-1")["last_error"]
 
 
@@ -164,8 +151,8 @@ def test_read_only_inbox_is_an_outage(database_url: str, empty_url: str) -> None
 # --- what must be there at the start
 
 
-def test_missing_right_is_named_with_its_grant(url: str) -> None:
-    with role_without_rights(url) as role:
+def test_missing_right_is_named_with_its_grant(inbox_url: str) -> None:
+    with role_without_rights(inbox_url) as role:
         role.execute(
             "GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
             "GRANT USAGE ON SCHEMA projector TO {role}",
@@ -182,7 +169,7 @@ def test_missing_table_is_named(database_url: str) -> None:
         push(database_url)
 
 
-def test_table_without_a_unique_id_is_refused(url: str, relaying: Relaying) -> None:
+def test_table_without_a_unique_id_is_refused(inbox_url: str, relaying: Relaying) -> None:
     relaying.conn.execute("ALTER TABLE activity_logs DROP CONSTRAINT activity_logs_pkey")
     with pytest.raises(Misconfigured, match="no unique index on id alone"):
-        push(url)
+        push(inbox_url)
