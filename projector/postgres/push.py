@@ -1,5 +1,6 @@
 """Since when the results of a topic are pushed (docs/pushing.md), and what ended since without a reply."""
 
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
@@ -7,6 +8,8 @@ from typing import NamedTuple
 from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.postgres import positions
 from projector.postgres.connection import Connection, mapped_errors, transaction
+
+log = logging.getLogger(__name__)
 
 
 class PushedSince(NamedTuple):
@@ -23,8 +26,8 @@ class PushedSince(NamedTuple):
 def switch_on(conn: Connection, topic: str) -> PushedSince:
     """Switch the push of a topic on, if it is off: store the positions of this moment, and the database's time.
 
-    Of several callers at once, one stores them. Raises DatabaseUnavailable, also if a batch holds the positions for
-    longer than the lock timeout.
+    Of several callers at once, one stores and logs them. Raises DatabaseUnavailable, also if a batch holds the positions
+    for longer than the lock timeout.
     """
     place = {"topic": topic}
     with transaction(conn):
@@ -40,7 +43,10 @@ def switch_on(conn: Connection, topic: str) -> PushedSince:
             )
         [(at,)] = conn.execute("SELECT switched_on_at FROM push WHERE topic = %(topic)s", place).fetchall()
         offsets = conn.execute("SELECT partition, next_offset FROM push_from WHERE topic = %(topic)s", place)
-        return PushedSince(at, dict(offsets.fetchall()), is_new)
+        since = PushedSince(at, dict(offsets.fetchall()), is_new)
+    if is_new:
+        log.info("results are pushed from now on", extra={"topic": topic, "since": at.isoformat()})
+    return since
 
 
 def is_on(conn: Connection, topic: str) -> bool:

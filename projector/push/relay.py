@@ -3,6 +3,7 @@
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
@@ -17,10 +18,12 @@ from projector.push.batch import Batch, Target, Unconfirmed, send_batch
 from projector.push.inbox import Inbox
 from projector.push.topic import ReplyTopic
 from projector.settings import Settings
+from projector.worker.health import Health
 
 log = logging.getLogger(__name__)
 
 _DONE = 0
+_REPORT_SECONDS = 1.0
 _LOCK_TIMEOUT_MS = 1_000
 """A lock that one reply waits for must not delay the others."""
 
@@ -40,8 +43,8 @@ class Pass(NamedTuple):
 class Relay:
     """One session with the outbox, and one with the target. Opened when it is needed, and again after an outage."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Raises Misconfigured if the push is off."""
+    def __init__(self, settings: Settings, tick: Callable[[], object] = lambda: None) -> None:
+        """`tick` is called before each batch. Raises Misconfigured if the push is off."""
         if not settings.pushes:
             raise Misconfigured("PROJECTOR_RESULT_PUSH is off: set it to inbox or topic, for `projector run` too")
         # A batch sends for a third of the time after which Postgres ends an idle transaction. Its last statement may
@@ -53,6 +56,7 @@ class Relay:
                 "statement_timeout_ms": min(settings.statement_timeout_ms, int(self._seconds * 1000)),
             }
         )
+        self._tick = tick
         self._max_age = timedelta(seconds=settings.push_max_age_seconds)
         self._conn: Connection | None = None
         self._target: Target | None = None
@@ -66,6 +70,7 @@ class Relay:
             outbox.make_due(conn, text_delay=TEXT_DELAY, no_text_delay=NO_TEXT_DELAY)
         until = queries.clock(conn)
         while not self.shutdown.requested:
+            self._tick()
             try:
                 batch = send_batch(conn, target, until=until, max_age=self._max_age, seconds=self._seconds)
             except Unconfirmed as unconfirmed:
@@ -135,32 +140,66 @@ def once(settings: Settings) -> Pass:
 
 def run(settings: Settings) -> int:
     """Send what is due, again and again, until a signal. Waits for servers that are away. Returns the exit code."""
-    relay = Relay(settings)
-    backoff, is_away = Backoff(), False
-    log.info("relay started", extra={"target": settings.result_push})
-    with relay.shutdown.listening():
+    return _Loop(settings).run()
+
+
+class _Loop:
+    def __init__(self, settings: Settings) -> None:
+        self._relay = Relay(settings, self._report)
+        self._shutdown = self._relay.shutdown
+        self._target = settings.result_push
+        self._interval_seconds = settings.push_interval_seconds
+        self._health = Health(settings.health_file)
+        self._backoff = Backoff()
+        self._problem: str | None = None
+        self._report_at = 0.0
+
+    def run(self) -> int:
+        log.info("relay started", extra={"target": self._target})
+        state = "stopped"
+        with self._shutdown.listening():
+            try:
+                while not self._shutdown.requested:
+                    self._wait(self._pass())
+            except Exception as error:
+                state = f"stopped: {error}"
+                raise
+            finally:
+                self._shutdown.begin_grace()
+                self._relay.close()
+                self._health.report(healthy=False, state=state)
+                self._shutdown.completed()
+        log.info("relay stopped")
+        return _DONE
+
+    def _pass(self) -> float:
+        """Send what is due. Returns how long to wait, in seconds."""
         try:
-            while not relay.shutdown.requested:
-                try:
-                    relay.send_due()
-                except Unavailable as error:
-                    relay.close()
-                    if not is_away:
-                        log.warning("the relay waits", extra={"reason": str(error)})
-                    is_away = True
-                    relay.shutdown.sleep(backoff.failed())
-                else:
-                    if is_away:
-                        log.info("the relay continues")
-                    is_away = False
-                    backoff.succeeded()
-                    relay.shutdown.sleep(settings.push_interval_seconds)
-        finally:
-            relay.shutdown.begin_grace()
-            relay.close()
-            relay.shutdown.completed()
-    log.info("relay stopped")
-    return _DONE
+            self._relay.send_due()
+        except Unavailable as error:
+            self._relay.close()
+            if self._problem is None:
+                log.warning("the relay waits", extra={"reason": str(error)})
+            self._problem = str(error)
+            return self._backoff.failed()
+        if self._problem is not None:
+            log.info("the relay continues")
+        self._problem = None
+        self._backoff.succeeded()
+        return self._interval_seconds
+
+    def _wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while not self._shutdown.requested and (left := until - time.monotonic()) > 0:
+            self._report()
+            self._shutdown.sleep(min(left, _REPORT_SECONDS))
+
+    def _report(self) -> None:
+        """Write the health report, at most once per second."""
+        if time.monotonic() >= self._report_at:
+            self._report_at = time.monotonic() + _REPORT_SECONDS
+            state = f"the relay waits: {self._problem}" if self._problem else "sending replies"
+            self._health.report(healthy=self._problem is None, state=state)
 
 
 def _log(batch: Batch) -> None:

@@ -22,7 +22,7 @@ class Push:
         """Prepare a session for batches. Raises DatabaseUnavailable."""
         prepare(conn, push=self._pushes)
         if self._pushes:
-            self._switch_on(conn)
+            switch_on(conn, self._topic)
         elif not self._has_warned and is_on(conn, self._topic):
             self._has_warned = True
             log.warning(
@@ -30,8 +30,3 @@ class Push:
                 "is off: `projector push missing` lists them",
                 extra={"topic": self._topic},
             )
-
-    def _switch_on(self, conn: Connection) -> None:
-        since = switch_on(conn, self._topic)
-        if since.is_new:
-            log.info("results are pushed from now on", extra={"topic": self._topic, "since": since.at.isoformat()})

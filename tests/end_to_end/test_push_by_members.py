@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -88,3 +89,16 @@ def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying:
             relay.wait()
     assert relaying.texts() == {f"d-{number}": f"answer {number} " * 1000 for number in range(ENDS)}
     assert run_projector("push", "missing", "--json", **own).json()["total"] == 0
+
+
+def test_relay_beside_a_member_sends_and_reports(cluster: Cluster, relaying: Relaying, tmp_path: Path) -> None:
+    health = tmp_path / "health"
+    parent = cluster.start_member("--with-push", result_push="inbox", health_file=str(health))
+    parent.wait_for_log("results are pushed from now on")
+    publish(cluster, relaying, platform_rows("d-1", 3, "three"))
+    wait_until(lambda: "d-1" in relaying.inbox(), f"the reply in:\n{parent.text()[-3000:]}")
+    wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a healthy report")
+    assert run_projector("health", health_file=f"{health}.push").out == "sending replies\n"
+    assert parent.signal(signal.SIGTERM).exit_code() == 0
+    stopped = run_projector("health", health_file=f"{health}.push")
+    assert (stopped.code, "stopped" in stopped.err) == (1, True), stopped.err
