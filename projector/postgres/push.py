@@ -26,8 +26,8 @@ class PushedSince(NamedTuple):
 def switch_on(conn: Connection, topic: str) -> PushedSince:
     """Switch the push of a topic on, if it is off: store the positions of this moment, and the database's time.
 
-    Of several callers at once, one stores and logs them. Raises DatabaseUnavailable, also if a batch holds the positions
-    for longer than the lock timeout.
+    Of several callers at once, one stores and logs them. Raises DatabaseUnavailable, also if a batch holds the
+    positions for longer than the lock timeout.
     """
     place = {"topic": topic}
     with transaction(conn):
