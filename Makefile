@@ -42,7 +42,7 @@ up: ## start compose.yaml: Kafka, Postgres, the projector; ARGS='--profile cdc' 
 	$(COMPOSE) $(ARGS) up --build --detach
 
 down: ## stop what `up` started, and delete its data
-	$(COMPOSE) --profile cdc down --volumes
+	$(COMPOSE) --profile cdc --profile ops down --volumes
 
 test-images: ## build the image and test compose.yaml; needs a Docker engine
 	tests/images/run

@@ -64,9 +64,10 @@ def exit_code(name: str) -> int:
 class Stack:
     """compose.yaml as a separate project on free ports."""
 
-    def __init__(self, project: str, *profiles: str) -> None:
+    def __init__(self, project: str, *profiles: str, **variables: str) -> None:
         self.project = project
         self._ports = {"KAFKA_PORT": str(_free_port()), "POSTGRES_PORT": str(_free_port())}
+        self._environment = self._ports | variables
         profiled = [part for profile in profiles for part in ("--profile", profile)]
         self._command = [*os.environ.get("COMPOSE", "docker compose").split(), "-p", project, *profiled]
 
@@ -80,7 +81,7 @@ class Stack:
 
     def __call__(self, *arguments: str) -> CommandResult:
         """Run a command of Compose; any exit code is accepted."""
-        return _run([*self._command, *arguments], self._ports)
+        return _run([*self._command, *arguments], self._environment)
 
     def up(self, *arguments: str) -> None:
         """Bring it up, and wait until the health check of the projector passes."""

@@ -46,8 +46,13 @@ class Platform:
         """Insert an unrelated row without a status; returns its id."""
         return self._insert(activity_type="agent_log", method=None, status=None, summary="thinking")
 
-    def _request(self, delegation: str, size: int) -> str:
-        body = {"delegation_id": delegation, "task": random.Random(size).randbytes(size // 2).hex() or "small"}
+    def write_overdue(self, delegation: str) -> None:
+        """Insert a request whose deadline has passed."""
+        self._request(delegation, 10, deadline="2025-01-01T00:00:00Z")
+
+    def _request(self, delegation: str, size: int, **more: str) -> str:
+        task = random.Random(size).randbytes(size // 2).hex() or "small"
+        body = {"delegation_id": delegation, "task": task, **more}
         return self._insert(method="delegate", status="pending", request_body=Jsonb(body))
 
     def _write_result(self, delegation: str) -> None:

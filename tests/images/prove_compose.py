@@ -1,4 +1,4 @@
-"""compose.yaml without and with its profile. Run by `make test-images`."""
+"""compose.yaml without and with its profiles. Run by `make test-images`."""
 
 import json
 import sys
@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
-from engine import Stack, checked, docker, exit_code, inspect, stop
-from feed import Platform, read_topic
+from engine import Stack, checked, docker, exit_code, inspect, is_healthy, stop
+from feed import HUGE, LARGE, Platform, read_topic
 
 from testbed.recording import AcknowledgedRecord
 from testbed.workload import Mix
@@ -25,8 +25,8 @@ def built() -> None:
 
 
 @contextmanager
-def brought_up(*profiles: str) -> Iterator[Stack]:
-    stack = Stack(f"prove-{uuid.uuid4().hex[:8]}", *profiles)
+def brought_up(*profiles: str, **variables: str) -> Iterator[Stack]:
+    stack = Stack(f"prove-{uuid.uuid4().hex[:8]}", *profiles, **variables)
     try:
         stack.up()
         yield stack
@@ -49,7 +49,7 @@ def cluster(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 @pytest.fixture(scope="module")
 def cdc(built: None) -> Iterator[Stack]:
-    with brought_up("cdc") as stack:
+    with brought_up("cdc", "ops", PROJECTOR_RESULT_PUSH="inbox") as stack:
         yield stack
 
 
@@ -155,6 +155,16 @@ def test_what_a_platform_writes_to_its_table_becomes_rows(cdc: Stack, tmp_path: 
         assert {len({record.partition for record in of_one}) for of_one in _by_key(cluster)} == {1}
 
 
+def test_overdue_delegation_fails_and_callers_are_told(cdc: Stack) -> None:
+    """The sweeper and the relay of profile `ops`. The first pass of the sweeper may be a minute away."""
+    with psycopg.connect(cdc.database_url, autocommit=True) as conn:
+        Platform(conn).write_overdue("overdue")
+        wait_until(lambda: _statuses(conn)["overdue"] == "failed", f"a verdict in:\n{cdc.logs()}", seconds=120)
+        answers = {f"done-{size}": f"the result of {size}" for size in (0, LARGE, HUGE)}
+        wait_until(lambda: answers.items() <= _inbox(conn).items(), f"{answers} in an inbox:\n{cdc.logs()}")
+    assert {cdc.container(name) for name in ("sweep", "push") if not is_healthy(cdc.container(name))} == set()
+
+
 def test_connector_service_can_run_again(cdc: Stack) -> None:
     assert exit_code(cdc.container("connector")) == 0
     cdc.up()
@@ -167,6 +177,17 @@ def test_connector_service_can_run_again(cdc: Stack) -> None:
 
 def _statuses(conn: psycopg.Connection) -> dict[str, str]:
     return dict(conn.execute("SELECT delegation_id, status FROM delegations").fetchall())
+
+
+def _inbox(conn: psycopg.Connection) -> dict[str, str]:
+    """Delegation id → the text that its caller was told."""
+    rows = conn.execute(
+        """
+        SELECT request_body ->> 'delegation_id', response_body ->> 'text' FROM activity_logs
+         WHERE activity_type = 'a2a_receive'
+        """
+    )
+    return dict(rows.fetchall())
 
 
 def _by_key(cluster: Cluster) -> list[list[AcknowledgedRecord]]:

@@ -100,11 +100,11 @@ def test_waiting_projector_is_unhealthy_with_reason(waiting: str) -> None:
     wait_until(lambda: health(waiting) == "unhealthy", f"{waiting} unhealthy")
     result = docker("exec", waiting, "projector", "health")
     assert result.code == 1
-    assert "waiting for Kafka" in result.err
+    assert "waiting for Postgres" in result.err
 
 
 def test_sigterm_stops_waiting_projector(waiting: str) -> None:
-    wait_until(lambda: "waiting for Kafka" in docker("logs", waiting).err, "a member that handles signals")
+    wait_until(lambda: "Postgres" in docker("logs", waiting).err, "a member that handles signals")
     code, seconds = stop(waiting, grace=20)
     assert code == 0, docker("logs", waiting)
     assert seconds < 10
