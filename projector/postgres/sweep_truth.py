@@ -87,7 +87,7 @@ _JUDGED: LiteralString = """
                 WHERE a.workspace_id = t.callee_id AND a.activity_type = t.type
                   AND a.created_at > t.since AND a.created_at <= clock_timestamp() -- not now(): an INSERT can wait
                   AND a.method IS DISTINCT FROM 'verdict'
-                  -- a heartbeat bears the workspace of the caller, which did not write it
+                  -- a heartbeat has the workspace of the caller, which did not write it
                   AND (a.activity_type <> 'delegation' OR a.method IS DISTINCT FROM 'heartbeat')
                 ORDER BY a.created_at DESC LIMIT 1) latest
          WHERE t.type <> 'a2a_receive' GROUP BY t.callee_id

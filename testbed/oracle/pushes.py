@@ -95,7 +95,7 @@ def ends_to_tell(
 
 
 def _time_for_window(record: LogRecord, event: Event) -> datetime:
-    """A bare `delegate` row bears the time of its request, also when it was updated: then the record's time counts."""
+    """A bare `delegate` row has the time of its request, also when it was updated: then the record's time counts."""
     assert record.value is not None
     content = without_wrapping(record.value)
     if event.request is None or not isinstance(content, dict) or "activity_type" not in content or "__op" in content:

@@ -1,7 +1,7 @@
 """The rows of the platform's table, as the judge of sweeps reads them: signs of life, gaps, and who could see what.
 
 A sign of life is a row that a workspace wrote by itself. Verdicts and rows of inboxes are none. Heartbeats and results
-bear the workspace of the caller, so they count for their own delegation only.
+have the workspace of the caller, so they count for their own delegation only.
 """
 
 from bisect import bisect_left, bisect_right

@@ -55,7 +55,7 @@ class Delegated:
         self.table.update(self.row_id, **columns)
 
     def beat(self, *, ago: float = 0) -> None:
-        """Insert a `heartbeat` row; it bears the caller's workspace, as the platform's writers do."""
+        """Insert a `heartbeat` row; it has the caller's workspace, as the platform's writers do."""
         body = {"delegation_id": self.id}
         self._insert(ago, method="heartbeat", status="ok", target_id=self.callee, request_body=body)
 
@@ -157,7 +157,7 @@ def answers_at_length(d: Delegated) -> Iterator[float]:
 
 
 def repeats_with_its_key(d: Delegated) -> Iterator[float]:
-    """The caller asks again under another id, which makes no row; the answer bears the first id."""
+    """The caller asks again under another id, which makes no row; the answer has the first id."""
     d.idempotency_key = f"key-{d.id}"
     d.request("dispatched")
     again = Delegated(d.table, d.rng, d.caller, d.callee, d.act)

@@ -95,7 +95,7 @@ class ActivityTable:
             self._conn.close()
 
     def now(self) -> datetime:
-        """Return the time of the database, which all rows bear."""
+        """Return the time of the database, which all rows have."""
         [(now,)] = self._execute("SELECT clock_timestamp()").fetchall()
         assert isinstance(now, datetime)
         return now

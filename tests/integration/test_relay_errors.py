@@ -130,7 +130,7 @@ def test_row_that_a_trigger_swallows_is_not_sent(inbox_url: str, relaying: Relay
 
 
 def test_read_only_inbox_is_an_outage(database_url: str, empty_url: str) -> None:
-    """It uses up no try."""
+    """It does not count as a try."""
     create_inbox(empty_url)
     own = {"activity_database_url": empty_url}
     name = psycopg.conninfo.conninfo_to_dict(empty_url)["dbname"]

@@ -216,7 +216,7 @@ def test_report_without_change_that_lies_before_an_effective_verdict_is_a_fault(
 
 
 def test_update_in_place_without_change_is_no_sign_of_life(table: Table) -> None:
-    """Nobody can date it: the row bears the time of its request."""
+    """Nobody can date it: the row has the time of its request."""
     table.carry(updated(delegate(0, "dispatched", source_id=CALLER), 14))
     table.write(judged(15))
     assert table.faults() == []
