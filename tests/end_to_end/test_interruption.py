@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,12 +28,20 @@ FOLDED = "SELECT coalesce(sum(next_offset), 0) FROM projector_shadow.positions"
 REPLAYED = "SELECT count(*) FROM delegations"
 
 
+def unmeasured(settings: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a command without coverage.
+
+    A signal's handler that raises inside coverage leaves a lock of coverage taken, and the process waits for ever.
+    """
+    return {name: value for name, value in environment(settings).items() if not name.startswith("COVERAGE")}
+
+
 @contextmanager
 def started(command: Sequence[str], **settings: str) -> Iterator["subprocess.Popen[str]"]:
     """A new interpreter that runs this. A job in the background of a shell ignores SIGINT; this one does not."""
     process = subprocess.Popen(
         [sys.executable, *command],
-        env=environment(settings),
+        env=unmeasured(settings),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -148,7 +156,7 @@ def ask(database_url: str, typed: bytes) -> tuple[int, str]:
     if pid == 0:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         command = [sys.executable, *MODULE, "dead-letters", "discard", "--all", "--every-topic"]
-        os.execve(sys.executable, command, environment({"database_url": database_url}))
+        os.execve(sys.executable, command, unmeasured({"database_url": database_url}))
     shown = b""
     while b"to continue: " not in shown:
         shown += os.read(terminal, 4096)

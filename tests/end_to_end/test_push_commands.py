@@ -40,7 +40,7 @@ def push(inbox_url: str, *arguments: str, **settings: str) -> CommandResult:
 
 def test_once_sends_what_is_due_and_ends_with_one_line(inbox_url: str, replies: Relaying) -> None:
     done = push(inbox_url, "--once", "--json")
-    assert (done.code, done.err.count("\n")) == (0, 1), done.err
+    assert (done.code, done.err.count("  sent=1\n")) == (0, 1), done.err
     line: dict[str, Any] = done.json()
     assert set(line) == LINE
     assert line["seconds"] >= 0
