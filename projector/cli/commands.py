@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from projector.cli.operations import SWEEP
+from projector.cli.operations import DASHBOARD, SWEEP
 from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
 from projector.cli.push_commands import PUSH
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
@@ -204,6 +204,7 @@ PROJECTOR = Group(
         DELETED,
         PUSH,
         SWEEP,
+        DASHBOARD,
         _DOCTOR,
         _CONFIG,
         _HEALTH,

@@ -1,5 +1,6 @@
 """Settings: environment variables PROJECTOR_…, flags of the same names, and files for secrets."""
 
+from projector.settings.dashboard import DashboardSettings, tokens
 from projector.settings.fields import (
     BatchLimits,
     KafkaSettings,
@@ -15,6 +16,7 @@ from projector.settings.wording import variable
 
 __all__ = [
     "BatchLimits",
+    "DashboardSettings",
     "KafkaSettings",
     "LogSettings",
     "PostgresSettings",
@@ -25,6 +27,7 @@ __all__ = [
     "load",
     "refreshed",
     "shown",
+    "tokens",
     "unknown_variables",
     "variable",
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from projector.settings.dashboard import DashboardSettings
 from projector.settings.group import LOWER, UPPER, Group, Number
 from projector.settings.push import PushSettings
 from projector.settings.sweep import SweepSettings
@@ -147,7 +148,9 @@ class LogSettings(Group):
     )
 
 
-class Settings(LogSettings, WorkerSettings, SweepSettings, PushSettings, PostgresSettings, KafkaSettings):
+class Settings(
+    LogSettings, WorkerSettings, SweepSettings, PushSettings, DashboardSettings, PostgresSettings, KafkaSettings
+):
     """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
 
     rebuild_grace_seconds: Number = Field(

@@ -17,6 +17,7 @@ _SIMILAR = 0.85
 _ROTATED = {
     "database_url",
     "activity_database_url",
+    "dashboard_tokens",
     "sasl_username",
     "sasl_password",
     "sasl_oauth_token",

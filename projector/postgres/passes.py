@@ -1,0 +1,51 @@
+"""The passes of the commands that are no servers: what each did, the last hundred of each kind."""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from psycopg.rows import class_row
+
+from projector.postgres.connection import Connection, mapped_errors
+
+Kind = Literal["verify", "rebuild", "sweep", "push"]
+
+_KEPT = 100
+
+
+class FinishedPass(NamedTuple):
+    """One pass. `result` has the counts that the command printed."""
+
+    kind: str
+    started_at: datetime
+    ended_at: datetime
+    result: dict[str, Any]
+
+
+def write(conn: Connection, kind: Kind, *, started_at: datetime, result: Mapping[str, object]) -> None:
+    """Remember a pass, and forget the oldest of its kind."""
+    with mapped_errors():
+        conn.execute(
+            """
+            WITH new AS (
+                INSERT INTO passes (kind, started_at, result) VALUES (%(kind)s, %(started_at)s, %(result)s::jsonb)
+            )
+            DELETE FROM passes WHERE kind = %(kind)s AND id <= (
+                SELECT id FROM passes WHERE kind = %(kind)s ORDER BY id DESC OFFSET %(others)s LIMIT 1)
+            """,
+            {"kind": kind, "started_at": started_at, "result": json.dumps(dict(result)), "others": _KEPT - 1},
+        )
+
+
+def latest(conn: Connection) -> dict[str, FinishedPass]:
+    """Kind → its latest pass."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(FinishedPass)) as cursor:
+        found = cursor.execute(
+            """
+            SELECT p.kind, p.started_at, p.ended_at, p.result
+              FROM (VALUES ('verify'), ('rebuild'), ('sweep'), ('push')) AS kinds (kind)
+             CROSS JOIN LATERAL (SELECT * FROM passes WHERE passes.kind = kinds.kind ORDER BY id DESC LIMIT 1) AS p
+            """
+        ).fetchall()
+    return {each.kind: each for each in found}

@@ -1,0 +1,45 @@
+"""The settings of the dashboard (docs/dashboard.md)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from projector.settings.group import LOWER, Group
+
+_MIN_TOKEN = 16
+
+
+class DashboardSettings(Group):
+    """Where the dashboard listens, who may read it, and whether it shows texts."""
+
+    dashboard_address: str = Field(
+        "127.0.0.1:8080", description="where `dashboard` listens, as host:port; port 0: any free port"
+    )
+    dashboard_tokens: SecretStr = Field(
+        SecretStr(""),
+        description="the tokens that may log in to the dashboard, one per line, best from a file (…_FILE), which is "
+        "read again when it changes",
+    )
+    dashboard_texts: Annotated[Literal["show", "hide"], LOWER] = Field(
+        "show", description="whether the dashboard shows the texts of tasks, results and errors"
+    )
+
+    @field_validator("dashboard_address")
+    @classmethod
+    def _host_and_port(cls, value: str) -> str:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ValueError(f"{value!r} is not host:port")
+        return value
+
+    @field_validator("dashboard_tokens")
+    @classmethod
+    def _not_guessable(cls, value: SecretStr) -> SecretStr:
+        if any(len(token) < _MIN_TOKEN for token in tokens(value)):
+            raise ValueError(f"a token has at least {_MIN_TOKEN} characters, so that it cannot be guessed")
+        return value
+
+
+def tokens(secret: SecretStr) -> list[str]:
+    """The tokens of the setting: one per line, empty lines aside."""
+    return [line.strip() for line in secret.get_secret_value().splitlines() if line.strip()]

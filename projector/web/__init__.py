@@ -1,0 +1,1 @@
+"""The dashboard: pages and JSON over the view, for reading only."""

@@ -1,0 +1,174 @@
+"""The application: its routes, and what it answers when something is wrong."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from projector.errors import ProjectorError, StatementTimeout, Unavailable
+from projector.web.detail import detail
+from projector.web.guard import Guard, Tries
+from projector.web.listing import listing
+from projector.web.login import Login
+from projector.web.overview import overview
+from projector.web.parameters import BadParameter, Parameters
+from projector.web.plain import as_csv, as_json
+from projector.web.reader import Reader
+from projector.web.templating import environment, static_files
+
+log = logging.getLogger(__name__)
+
+_FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+
+
+class Page(NamedTuple):
+    """A page: what it reads, its template, and the field that its CSV lists, if it has one.
+
+    Page, JSON and CSV are made of the same model. So they cannot differ.
+    """
+
+    name: str
+    path: str
+    read: Callable[[Reader, Parameters], NamedTuple]
+    lists: str | None = None
+
+
+PAGES = (
+    Page("overview", "/", overview),
+    Page("delegations", "/delegations", listing, "delegations"),
+    Page("delegation", "/delegation", detail),
+)
+
+
+class Dashboard:
+    """The handlers. Each blocks in a thread of the pool."""
+
+    def __init__(self, reader: Reader) -> None:
+        names, self._static = static_files()
+        self._templates = environment(names)
+        self._templates.globals["shows_texts"] = reader.settings.dashboard_texts == "show"
+        self._reader = reader
+
+    def routes(self, login: Login) -> list[Route]:
+        """Every route of the application."""
+        return [
+            *(route for page in PAGES for route in self._page_routes(page)),
+            Route("/login", login.form, methods=["GET"]),
+            Route("/login", login.submit, methods=["POST"]),
+            Route("/logout", login.leave, methods=["POST"]),
+            Route("/livez", self._live),
+            Route("/readyz", self._ready),
+            Route("/static/{name}", self._file),
+        ]
+
+    def render(self, name: str, status: int = 200, **values: Any) -> Response:
+        """A page of a template."""
+        text = self._templates.get_template(f"{name}.html").render(**values)
+        return Response(text.encode(errors="replace"), status, media_type="text/html; charset=utf-8")
+
+    def _page_routes(self, page: Page) -> list[Route]:
+        path = "/overview" if page.path == "/" else page.path
+        routes = [
+            Route(page.path, self._answer(page, self._as_page), name=page.name),
+            Route(f"{path}.json", self._answer(page, self._as_json), name=f"{page.name}.json"),
+        ]
+        if page.lists:
+            routes.append(Route(f"{path}.csv", self._answer(page, self._as_csv), name=f"{page.name}.csv"))
+        return routes
+
+    def _answer(
+        self, page: Page, form: Callable[[Page, Any, Request], Response]
+    ) -> Callable[[Request], Response]:
+        def answer(request: Request) -> Response:
+            given = Parameters(request.query_params.multi_items())
+            return form(page, page.read(self._reader, given), request)
+
+        answer.__name__ = page.name
+        return answer
+
+    def _as_page(self, page: Page, model: Any, request: Request) -> Response:
+        return self.render(page.name, page=page.name, model=model, now=model.as_of, query=request.query_params)
+
+    def _as_json(self, page: Page, model: Any, _: Request) -> Response:
+        return Response(as_json(model), media_type="application/json")
+
+    def _as_csv(self, page: Page, model: Any, _: Request) -> Response:
+        assert page.lists
+        rows = getattr(model, page.lists)
+        columns = rows[0]._fields if rows else ()
+        headers = {"Content-Disposition": f'attachment; filename="{page.name}.csv"'}
+        return Response(as_csv(rows, columns), media_type="text/csv; charset=utf-8", headers=headers)
+
+    async def _live(self, _: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    def _ready(self, _: Request) -> Response:
+        with self._reader.connection():
+            return PlainTextResponse("ok\n")
+
+    async def _file(self, request: Request) -> Response:
+        found = self._static.get(request.path_params["name"])
+        if found is None:
+            raise HTTPException(404)
+        return Response(found.content, media_type=found.media_type, headers=_FOREVER)
+
+    async def failed(self, request: Request, error: Exception) -> Response:
+        """The answer to a request that cannot be served: a page for browsers, JSON for others."""
+        status, sentence = _described(error)
+        if status == 500:
+            log.error("a request failed", extra={"path": request.url.path}, exc_info=error)
+        headers = {"Retry-After": "5"} if status == 503 else None
+        if "text/html" not in request.headers.get("accept", ""):
+            return Response(as_json({"error": sentence}), status, headers, "application/json")
+        response = await run_in_threadpool(self.render, "error", status, page="error", status_code=status, error=sentence)
+        response.headers.update(headers or {})
+        return response
+
+
+def _described(error: Exception) -> tuple[int, str]:
+    if isinstance(error, BadParameter):
+        return 400, str(error)
+    if isinstance(error, HTTPException):
+        return error.status_code, {404: "there is no such page", 405: "this page can only be read"}.get(
+            error.status_code, error.detail
+        )
+    if isinstance(error, StatementTimeout):
+        return 503, "Postgres took too long for this page: narrow the filter, or try again later"
+    if isinstance(error, Unavailable):
+        return 503, str(error)
+    return 500, "the page failed; the log of the dashboard has the details"
+
+
+def create_app(reader: Reader, login: Login, dashboard: Dashboard) -> ASGIApp:
+    """The whole application, behind its guard."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(reader.start)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(reader.close)
+
+    handlers: Mapping[Any, Any] = {
+        error: dashboard.failed for error in (ProjectorError, HTTPException, 404, 405, 500)
+    }
+    app = Starlette(routes=dashboard.routes(login), exception_handlers=handlers, lifespan=lifespan)
+    return Guard(app, login.tokens, login.tries)
+
+
+def build(reader: Reader) -> ASGIApp:
+    """The application over these sources."""
+    dashboard = Dashboard(reader)
+    return create_app(reader, Login(reader.settings, dashboard.render), dashboard)
+
+
+__all__ = ["PAGES", "Guard", "Tries", "build"]

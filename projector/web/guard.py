@@ -1,0 +1,150 @@
+"""Around the whole application: nothing is answered to a stranger, and every answer has the headers of safety."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import quote, urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from projector.web.sessions import is_session, is_token
+
+SESSION_COOKIE = "__Host-projector-session"
+LOOPBACK_COOKIE = "projector-session"
+"""A browser refuses the first name without HTTPS. On the loopback address there is none."""
+
+_OPEN = frozenset({"/livez", "/readyz", "/login"})
+_STATIC = "/static/"
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_FREE_TRIES = 5
+_MAX_DELAY_SECONDS = 60.0
+_MAX_CLIENTS = 1_000
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Tries:
+    """The wrong tokens of each client. After five it must wait, each time longer, up to a minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def wait_seconds(self, client: str) -> float:
+        """How long this client must wait before its next try."""
+        count, until = self._failures.get(client, (0, 0.0))
+        return max(0.0, until - self._clock()) if count >= _FREE_TRIES else 0.0
+
+    def failed(self, client: str) -> None:
+        """Count a wrong token."""
+        count = self._failures.pop(client, (0, 0.0))[0] + 1
+        delay = min(2.0 ** (count - _FREE_TRIES), _MAX_DELAY_SECONDS)
+        self._failures[client] = (count, self._clock() + delay)
+        if len(self._failures) > _MAX_CLIENTS:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, client: str) -> None:
+        """Forget the wrong tokens."""
+        self._failures.pop(client, None)
+
+
+class Guard:
+    """ASGI middleware. `tokens` returns those that are valid now: they may be replaced while the process runs."""
+
+    def __init__(self, app: ASGIApp, tokens: Callable[[], Sequence[str]], tries: Tries) -> None:
+        self._app = app
+        self._tokens = tokens
+        self._tries = tries
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+        elif scope["type"] == "http":
+            answer = self._refusal(scope) or self._app
+            await answer(scope, receive, _with_headers(scope["path"], send))
+
+    def _refusal(self, scope: Scope) -> Response | None:
+        headers = Headers(scope=scope)
+        if scope["method"] not in ("GET", "HEAD") and not is_own_origin(headers):
+            return PlainTextResponse("This request comes from a page of another site.\n", status_code=403)
+        if scope["path"] in _OPEN or scope["path"].startswith(_STATIC):
+            return None
+        if (bearer := headers.get("authorization")) is not None:
+            return self._refused_bearer(client_of(scope), bearer)
+        if is_session(_cookie(headers), self._tokens()):
+            return None
+        if "text/html" in headers.get("accept", ""):
+            asked = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
+            return RedirectResponse(f"/login?next={quote(asked, safe='')}", status_code=303)
+        return _unauthorized()
+
+    def _refused_bearer(self, client: str, header: str) -> Response | None:
+        if wait := self._tries.wait_seconds(client):
+            return too_many(wait)
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() == "bearer" and is_token(token.strip(), self._tokens()):
+            self._tries.succeeded(client)
+            return None
+        self._tries.failed(client)
+        return _unauthorized()
+
+
+def is_own_origin(headers: Headers) -> bool:
+    """Whether a request that changes something comes from our own page, or from no page of a browser at all."""
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site in ("same-origin", "none")
+    origin = headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def is_loopback(headers: Headers) -> bool:
+    """Whether the browser reached us by a loopback address, where HTTPS would protect nothing."""
+    return urlsplit(f"//{headers.get('host', '')}").hostname in _LOOPBACK
+
+
+def client_of(scope: Scope) -> str:
+    """The address of the client, as the server or its proxy knows it."""
+    return str(scope["client"][0]) if scope.get("client") else ""
+
+
+def too_many(wait_seconds: float) -> Response:
+    """The answer to a client that gave too many wrong tokens."""
+    seconds = max(1, round(wait_seconds))
+    return JSONResponse(
+        {"error": f"too many wrong tokens: try again in {seconds} s"}, 429, {"Retry-After": str(seconds)}
+    )
+
+
+def _unauthorized() -> Response:
+    return JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
+
+
+def _cookie(headers: Headers) -> str:
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    name = LOOPBACK_COOKIE if is_loopback(headers) else SESSION_COOKIE
+    return cookies[name].value if name in cookies else ""
+
+
+def _with_headers(path: str, send: Send) -> Send:
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.update(_HEADERS)
+            if not path.startswith(_STATIC):
+                headers["Cache-Control"] = "no-store"
+        await send(message)
+
+    return sent

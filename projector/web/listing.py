@@ -1,0 +1,94 @@
+"""The list of delegations: its filter, its order and its pages, as a page and as JSON."""
+
+import base64
+import json
+from datetime import datetime, timedelta
+from typing import NamedTuple, cast
+
+from projector.postgres import queries, views_delegations
+from projector.postgres.views_delegations import COUNTED, Cursor, DelegationRow, Only, Sort, Wanted
+from projector.web.parameters import ALL_STATUSES, IN_FLIGHT, MAX_LIMIT, STATUSES, BadParameter, Parameters
+from projector.web.reader import Reader
+
+_SORTS = ("created", "silence", "deadline")
+_ONLY = ("overdue", "silent", "self")
+_PAGE = 100
+_MAX_CURSOR = 4_096
+
+
+class Total(NamedTuple):
+    """How many delegations the filter selects: exactly (eq), or at least (gte)."""
+
+    value: int
+    relation: str
+
+
+class Listing(NamedTuple):
+    """One page. `next` is the cursor of the following page, or None on the last."""
+
+    delegations: list[DelegationRow]
+    count: int
+    status: str
+    sort: str
+    limit: int
+    next: str | None
+    as_of: datetime
+    total: Total
+
+
+def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Listing:
+    """The page that the parameters select. Raises BadParameter."""
+    choices = [*STATUSES, "any"] if any_status else list(STATUSES)
+    status = given.choice("status", choices) or "in_flight"
+    only = cast(Only | None, given.choice("only", _ONLY))
+    sort = cast(Sort, given.choice("sort", _SORTS) or "created")
+    limit = given.number("limit", _PAGE, MAX_LIMIT)
+    if status != "in_flight" and (sort != "created" or only in ("overdue", "silent")):
+        raise BadParameter(
+            f"sort={sort} and only={only} are about delegations in flight: leave status={status} out"
+            if sort != "created" and only
+            else f"{f'sort={sort}' if sort != 'created' else f'only={only}'} is about delegations in flight: leave "
+            f"status={status} out"
+        )
+    wanted = Wanted(
+        IN_FLIGHT if status == "in_flight" else STATUSES.get(status, ALL_STATUSES),
+        caller_id=given.workspace("caller"),
+        callee_id=given.workspace("callee"),
+        since=given.instant("since"),
+        until=given.instant("until"),
+        delegation_id=given.text("id"),
+        only=only,
+        silent_after=timedelta(seconds=reader.settings.stuck_after_seconds),
+    )
+    cursor = _decoded(given.text("cursor"))
+    given.refuse_unknown()
+    with reader.connection() as conn:
+        rows = views_delegations.listed(conn, wanted, sort, cursor, limit=limit + 1)
+        number = views_delegations.count(conn, wanted)
+        now = queries.clock(conn)
+    return Listing(
+        rows[:limit],
+        len(rows[:limit]),
+        status,
+        sort,
+        limit,
+        _encoded(rows[limit - 1], sort) if len(rows) > limit else None,
+        now,
+        Total(min(number, COUNTED), "eq" if number <= COUNTED else "gte"),
+    )
+
+
+def _encoded(row: DelegationRow, sort: Sort) -> str:
+    at = {"created": row.created_at, "silence": row.updated_at, "deadline": row.deadline}[sort]
+    place = [at.isoformat() if at else "infinity", row.delegation_id]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def _decoded(text: str | None) -> Cursor | None:
+    if text is None:
+        return None
+    try:
+        at, delegation_id = json.loads(base64.urlsafe_b64decode(text[:_MAX_CURSOR] + "=="))
+        return Cursor(datetime.fromisoformat(at), str(delegation_id))
+    except (ValueError, TypeError):
+        raise BadParameter("cursor is not one that this page gave: leave it out to begin again") from None

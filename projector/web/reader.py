@@ -1,0 +1,91 @@
+"""What the pages read from: Postgres at each request, and in the background the topic and counts over whole tables."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from projector.errors import BrokerUnavailable, Misconfigured
+from projector.lag import Partition, TopicState, partitions, topic_state
+from projector.membership import Groups, notes
+from projector.postgres import positions, queries, views_delegations
+from projector.postgres.connection import Connection
+from projector.postgres.read_pool import ReadPool
+from projector.settings import Settings
+from projector.web.refreshed import Refreshed
+
+_TOPIC_SECONDS = 5.0
+_STATS_SECONDS = 60.0
+
+
+class TopicView(NamedTuple):
+    """The partitions as `projector status` has them. `kafka_error`: why Kafka's part is missing, if it is."""
+
+    partitions: list[Partition]
+    notes: list[str]
+    members: int | None
+    kafka_error: str | None
+    cleanup_policy: str | None
+
+
+class Reader:
+    """The sources of all pages. `start` begins the background work, `close` ends it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._pool = ReadPool(settings)
+        self._topic = Refreshed("state of the topic", self._read_topic, _TOPIC_SECONDS)
+        self._stats = Refreshed("counts by status", self._read_stats, _STATS_SECONDS)
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        """A read-only connection. Raises DatabaseUnavailable within a second."""
+        with self._pool.connection() as conn:
+            yield conn
+
+    @property
+    def topic(self) -> "Refreshed[TopicView]":
+        """The state of the topic, a few seconds old."""
+        return self._topic
+
+    @property
+    def stats(self) -> "Refreshed[dict[str, int]]":
+        """The number of delegations of each status, up to a minute old."""
+        return self._stats
+
+    def start(self) -> None:
+        """Begin to read in the background."""
+        self._topic.start()
+        self._stats.start()
+
+    def close(self) -> None:
+        """End the background work, and close the connections."""
+        self._topic.stop()
+        self._stats.stop()
+        self._pool.close()
+
+    def _read_stats(self) -> dict[str, int]:
+        with self.connection() as conn:
+            return views_delegations.stats(conn)
+
+    def _read_topic(self) -> TopicView:
+        with self.connection() as conn:
+            details = queries.positions(conn, topic=self.settings.topic)
+            known = positions.read(conn, self.settings.topic)
+        kafka_error, state = None, TopicState(None, {}, {}, Groups(self.settings.group_id))
+        try:
+            state = topic_state(self.settings, known, {each.group_id for each in details if each.group_id})
+        except (BrokerUnavailable, Misconfigured) as error:
+            kafka_error = str(error)
+        groups = state.groups
+        found = partitions(
+            details,
+            state.backlog,
+            at=datetime.now(UTC),
+            gaps=state.gaps,
+            assigned=groups.assigned(self.settings.topic),
+        )
+        members = None if groups.ours is None else len(groups.ours.members)
+        return TopicView(
+            found, notes(self.settings.topic, details, groups), members, kafka_error, state.cleanup_policy
+        )

@@ -1,0 +1,58 @@
+"""A value that a thread computes again and again, so that no page waits for it."""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Generic, NamedTuple, TypeVar
+
+from projector.errors import ProjectorError
+
+log = logging.getLogger(__name__)
+
+ValueT = TypeVar("ValueT")
+
+
+class Snapshot(NamedTuple, Generic[ValueT]):
+    """The latest value and its time, both None before the first. `error`: why the latest attempt gave none."""
+
+    value: ValueT | None = None
+    at: datetime | None = None
+    error: str | None = None
+
+
+class Refreshed(Generic[ValueT]):
+    """Computes a value every `seconds`. An error is kept beside the value of before."""
+
+    def __init__(self, name: str, compute: Callable[[], ValueT], seconds: float) -> None:
+        self.snapshot: Snapshot[ValueT] = Snapshot()
+        self._compute = compute
+        self._seconds = seconds
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Begin in a thread of its own."""
+        self._thread.start()
+
+    def stop(self, within_seconds: float = 2.0) -> None:
+        """End after the computation in hand. One that takes longer ends with the process."""
+        self._stopped.set()
+        self._thread.join(within_seconds)
+
+    def refresh(self) -> None:
+        """Compute once."""
+        try:
+            self.snapshot = Snapshot(self._compute(), datetime.now(UTC))
+        except ProjectorError as error:
+            if self.snapshot.error is None:
+                log.warning("%s: %s", self._thread.name, error)
+            self.snapshot = self.snapshot._replace(error=str(error))
+        except Exception as error:
+            log.exception("%s failed", self._thread.name)
+            self.snapshot = self.snapshot._replace(error=f"{type(error).__name__}: the log has the details")
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self.refresh()
+            self._stopped.wait(self._seconds)
