@@ -15,14 +15,17 @@ from starlette.types import ASGIApp
 
 from projector.errors import ProjectorError, StatementTimeout, Unavailable
 from projector.web.detail import detail
+from projector.web.failures import failures
 from projector.web.guard import Guard, Tries
 from projector.web.listing import listing
 from projector.web.login import Login
 from projector.web.overview import overview
 from projector.web.parameters import BadParameter, Parameters
 from projector.web.plain import as_csv, as_json
+from projector.web.plumbing import plumbing
 from projector.web.reader import Reader
 from projector.web.templating import environment, static_files
+from projector.web.workspaces import workspaces
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +48,9 @@ PAGES = (
     Page("overview", "/", overview),
     Page("delegations", "/delegations", listing, "delegations"),
     Page("delegation", "/delegation", detail),
+    Page("callees", "/callees", workspaces, "workspaces"),
+    Page("failures", "/failures", failures, "reasons"),
+    Page("plumbing", "/plumbing", plumbing),
 )
 
 

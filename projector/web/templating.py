@@ -2,6 +2,7 @@
 
 import hashlib
 import mimetypes
+import shlex
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ def environment(static: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(ago=ago, span=span, when=when, iso=iso, visible=visible, line=line, short=short, counted=counted)
+    env.filters.update(ago=ago, span=span, when=when, iso=iso, visible=visible, line=line, short=short, counted=counted, shell=shlex.quote)
     env.globals["static"] = lambda name: f"/static/{static[name]}"
     return env
 
