@@ -35,8 +35,8 @@ class DelegationRow(NamedTuple):
 class Wanted(NamedTuple):
     """Which delegations are listed. None means any. `since` and `until` are about `created_at`.
 
-    `only`: overdue (in flight after the deadline), silent (in flight, without an event for `silent_after`), or self (the
-    caller is the callee). `delegation_id` may be the start of an id.
+    `only`: overdue (in flight after the deadline), silent (in flight, without an event for `silent_after`), or self
+    (the caller is the callee). `delegation_id` may be the start of an id.
     """
 
     statuses: Sequence[str]
@@ -115,7 +115,7 @@ _BY_DEADLINE: LiteralString = (
      ORDER BY deadline, delegation_id LIMIT %(limit)s
     """
 )
-_COUNT: LiteralString = "SELECT count(*) FROM (SELECT 1 " + _FILTER + " LIMIT %(limit)s) AS found"
+_COUNT: LiteralString = "SELECT count(*) FROM (SELECT 1 " + _FILTER + " LIMIT %(limit)s) AS found"  # noqa: S608 - constants
 
 
 def listed(conn: Connection, wanted: Wanted, sort: Sort, cursor: Cursor | None, *, limit: int) -> list[DelegationRow]:
@@ -163,4 +163,6 @@ def stats(conn: Connection) -> dict[str, int]:
             """
         ).fetchall()
     counts = dict(rows)
-    return {status: counts[status] for status in ("queued", "dispatched", "in_progress", "completed", "failed", "stuck")}
+    return {
+        status: counts[status] for status in ("queued", "dispatched", "in_progress", "completed", "failed", "stuck")
+    }

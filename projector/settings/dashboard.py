@@ -34,7 +34,7 @@ class DashboardSettings(Group):
 
     @field_validator("dashboard_tokens")
     @classmethod
-    def _not_guessable(cls, value: SecretStr) -> SecretStr:
+    def _long_tokens(cls, value: SecretStr) -> SecretStr:
         if any(len(token) < _MIN_TOKEN for token in tokens(value)):
             raise ValueError(f"a token has at least {_MIN_TOKEN} characters, so that it cannot be guessed")
         return value

@@ -90,9 +90,7 @@ class Dashboard:
             routes.append(Route(f"{path}.csv", self._answer(page, self._as_csv), name=f"{page.name}.csv"))
         return routes
 
-    def _answer(
-        self, page: Page, form: Callable[[Page, Any, Request], Response]
-    ) -> Callable[[Request], Response]:
+    def _answer(self, page: Page, form: Callable[[Page, Any, Request], Response]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             given = Parameters(request.query_params.multi_items())
             return form(page, page.read(self._reader, given), request)
@@ -107,8 +105,7 @@ class Dashboard:
         return Response(as_json(model), media_type="application/json")
 
     def _as_csv(self, page: Page, model: Any, _: Request) -> Response:
-        assert page.lists
-        rows = getattr(model, page.lists)
+        rows = getattr(model, page.lists or "")
         columns = rows[0]._fields if rows else ()
         headers = {"Content-Disposition": f'attachment; filename="{page.name}.csv"'}
         return Response(as_csv(rows, columns), media_type="text/csv; charset=utf-8", headers=headers)
@@ -134,7 +131,9 @@ class Dashboard:
         headers = {"Retry-After": "5"} if status == 503 else None
         if "text/html" not in request.headers.get("accept", ""):
             return Response(as_json({"error": sentence}), status, headers, "application/json")
-        response = await run_in_threadpool(self.render, "error", status, page="error", status_code=status, error=sentence)
+        response = await run_in_threadpool(
+            self.render, "error", status, page="error", status_code=status, error=sentence
+        )
         response.headers.update(headers or {})
         return response
 
@@ -164,9 +163,7 @@ def create_app(reader: Reader, login: Login, dashboard: Dashboard) -> ASGIApp:
         finally:
             await run_in_threadpool(reader.close)
 
-    handlers: Mapping[Any, Any] = {
-        error: dashboard.failed for error in (ProjectorError, HTTPException, 404, 405, 500)
-    }
+    handlers: Mapping[Any, Any] = dict.fromkeys((ProjectorError, HTTPException, 404, 405, 500), dashboard.failed)
     app = Starlette(routes=dashboard.routes(login), exception_handlers=handlers, lifespan=lifespan)
     return Guard(app, login.tokens, login.tries)
 

@@ -60,9 +60,13 @@ def _view(facts: Facts) -> Iterator[Sentence]:
         return
     age = (facts.now - at).total_seconds()
     if error or age > _OLD_SECONDS:
-        yield Sentence(Level.BAD, f"The state of the topic is {duration(max(age, 0.0))} old.", "projector status", error)
+        yield Sentence(
+            Level.BAD, f"The state of the topic is {duration(max(age, 0.0))} old.", "projector status", error
+        )
     if topic.kafka_error:
-        yield Sentence(Level.BAD, "Kafka does not answer, so the lag is unknown.", "projector status", topic.kafka_error)
+        yield Sentence(
+            Level.BAD, "Kafka does not answer, so the lag is unknown.", "projector status", topic.kafka_error
+        )
         return
     if topic.members == 0:
         yield Sentence(Level.BAD, "No member runs: nothing is projected.", "projector run")
@@ -113,7 +117,9 @@ def _push(facts: Facts) -> Iterator[Sentence]:
         return
     if facts.leftovers.given_up:
         yield Sentence(
-            Level.WARNING, f"{counted(facts.leftovers.given_up, 'result')} given up.", "projector push list --state given_up"
+            Level.WARNING,
+            f"{counted(facts.leftovers.given_up, 'result')} given up.",
+            "projector push list --state given_up",
         )
     level = Level.WARNING if facts.leftovers.unsent else Level.GOOD
     yield Sentence(level, f"{counted(facts.leftovers.unsent, 'result')} due and unsent.", "projector push list")
@@ -137,7 +143,9 @@ def _proof(facts: Facts) -> Iterator[Sentence]:
 def _leftovers(facts: Facts) -> Iterator[Sentence]:
     if facts.leftovers.dead_letters:
         yield Sentence(
-            Level.WARNING, f"{counted(facts.leftovers.dead_letters, 'dead letter')} kept.", "projector dead-letters list"
+            Level.WARNING,
+            f"{counted(facts.leftovers.dead_letters, 'dead letter')} kept.",
+            "projector dead-letters list",
         )
     if facts.leftovers.parked:
         yield Sentence(Level.NOTE, f"{counted(facts.leftovers.parked, 'event')} parked.", "projector parked list")

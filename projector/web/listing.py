@@ -27,7 +27,7 @@ class Listing(NamedTuple):
     """One page. `next` is the cursor of the following page, or None on the last."""
 
     delegations: list[DelegationRow]
-    count: int
+    shown: int
     status: str
     sort: str
     limit: int

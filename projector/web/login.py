@@ -1,6 +1,7 @@
 """Logging in with a token, and out again."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -26,10 +27,8 @@ class Login:
 
     def tokens(self) -> Sequence[str]:
         """The tokens, from their file as it is now. While it cannot be read, those of before stay valid."""
-        try:
+        with suppress(DatabaseUnavailable):
             self._last = tokens(refreshed(self._settings, DatabaseUnavailable).dashboard_tokens)
-        except DatabaseUnavailable:
-            pass
         return self._last
 
     async def form(self, request: Request) -> Response:

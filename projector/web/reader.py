@@ -86,6 +86,4 @@ class Reader:
             assigned=groups.assigned(self.settings.topic),
         )
         members = None if groups.ours is None else len(groups.ours.members)
-        return TopicView(
-            found, notes(self.settings.topic, details, groups), members, kafka_error, state.cleanup_policy
-        )
+        return TopicView(found, notes(self.settings.topic, details, groups), members, kafka_error, state.cleanup_policy)

@@ -45,4 +45,6 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise Misconfigured(f"{variable('dashboard_address')}: {host}:{port} cannot be used: {error.strerror}") from None
+        raise Misconfigured(
+            f"{variable('dashboard_address')}: {host}:{port} cannot be used: {error.strerror}"
+        ) from None

@@ -10,9 +10,9 @@ _PURPOSE = b"session cookie of the delegations dashboard"
 
 
 def is_token(given: str, tokens: Sequence[str]) -> bool:
-    """Whether one of the tokens was given. The time does not depend on which, or on how much of it was right."""
+    """Whether one of the tokens was given. The time does not depend on how much of it was right."""
     digest = hashlib.sha256(given.encode(errors="replace")).digest()
-    return any([hmac.compare_digest(digest, hashlib.sha256(token.encode()).digest()) for token in tokens])
+    return any(hmac.compare_digest(digest, hashlib.sha256(token.encode()).digest()) for token in tokens)
 
 
 def new_session(token: str, clock: Callable[[], float] = time.time) -> str:
@@ -26,7 +26,7 @@ def is_session(cookie: str, tokens: Sequence[str], clock: Callable[[], float] = 
     expires, _, signature = cookie.partition(".")
     if not (expires.isascii() and expires.isdecimal() and len(expires) <= 12 and int(expires) > clock()):
         return False
-    return any([hmac.compare_digest(_signature(token, expires), signature) for token in tokens if signature.isascii()])
+    return any(hmac.compare_digest(_signature(token, expires), signature) for token in tokens if signature.isascii())
 
 
 def _signature(token: str, expires: str) -> str:

@@ -46,7 +46,17 @@ def environment(static: Mapping[str, str]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters.update(ago=ago, span=span, when=when, iso=iso, visible=visible, line=line, short=short, counted=counted, shell=shlex.quote)
+    env.filters.update(
+        ago=ago,
+        span=span,
+        when=when,
+        iso=iso,
+        visible=visible,
+        line=line,
+        short=short,
+        counted=counted,
+        shell=shlex.quote,
+    )
     env.globals["static"] = lambda name: f"/static/{static[name]}"
     return env
 
