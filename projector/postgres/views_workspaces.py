@@ -66,7 +66,8 @@ def workspaces(conn: Connection, role: Role, *, window: timedelta, limit: int) -
                   FROM spaced GROUP BY workspace_id
             )
             SELECT coalesce(f.workspace_id, r.workspace_id)::text AS workspace_id,
-                   coalesce(f.in_flight, 0) AS in_flight, f.oldest_at, greatest(f.heard_at, r.heard_at) AS heard_at, coalesce(r.requested, 0) AS requested,
+                   coalesce(f.in_flight, 0) AS in_flight, f.oldest_at,
+                   greatest(f.heard_at, r.heard_at) AS heard_at, coalesce(r.requested, 0) AS requested,
                    coalesce(r.completed, 0) AS completed, coalesce(r.failed, 0) AS failed,
                    coalesce(r.stuck, 0) AS stuck,
                    r.spans[1] AS p50_seconds, r.spans[2] AS p95_seconds, coalesce(r.bursts, 0) AS bursts,
