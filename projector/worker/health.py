@@ -1,6 +1,5 @@
 """How a worker is doing: its health file, its summary, and partitions that make no progress."""
 
-import json
 import logging
 import os
 import secrets
@@ -15,25 +14,27 @@ from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError
 from projector.kafka.compaction import MissingRecords
 from projector.worker.dead_letters import DeadLetterReasons
+from projector.worker.metrics import Meters, Sample
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 30.0
 """An older report means that the process hangs: no statement may take longer."""
-_MAX_BYTES = 64 * 1024
-"""A larger file is no report. A state quotes errors, which are short."""
+_MAX_BYTES = 1024 * 1024
+"""A larger file is no report. A state quotes errors, which are short; a topic has at most thousands of partitions."""
 
 
-class _Report(BaseModel):
-    """`at`: seconds since 1970. `state`: one sentence."""
+class Report(BaseModel):
+    """`at`: seconds since 1970. `state`: one sentence. A release before this one writes no metrics."""
 
     at: FiniteFloat
     healthy: bool
     state: str
+    metrics: list[Sample] = []
 
 
 class Health:
-    """Writes reports to the health file. Without a file it writes nothing.
+    """Writes reports to the health file, with the numbers of `meters`. Without a file it only keeps the latest.
 
     The constructor raises Misconfigured if the path has something else than a report: it would be lost.
     """
@@ -44,13 +45,16 @@ class Health:
         # Through a symbolic link: the link stays, and its target is replaced.
         self._path = path and Path(os.path.realpath(path))
         self._written = False
+        self.meters = Meters()
+        self.latest: Report | None = None
 
     def report(self, *, healthy: bool, state: str) -> None:
         """Write `state`, one sentence. Raises Misconfigured if the file could never be written."""
+        self.latest = Report(at=time.time(), healthy=healthy, state=state, metrics=self.meters.samples())
         if self._path is None:
             return
         try:
-            _replace(self._path, json.dumps({"at": time.time(), "healthy": healthy, "state": state}))
+            _replace(self._path, self.latest.model_dump_json())
         except OSError as error:
             sentence = f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}"
             if not self._written:
@@ -87,12 +91,12 @@ def require_replaceable(path: Path) -> None:
     )
 
 
-def _read(path: Path) -> _Report:
+def _read(path: Path) -> Report:
     """The report. Raises OSError, and ValueError if the file has something else."""
     if path.exists() and not path.is_file():  # a pipe would never end
         raise ValueError("no regular file")
     with path.open("rb") as file:
-        return _Report.model_validate_json(file.read(_MAX_BYTES))
+        return Report.model_validate_json(file.read(_MAX_BYTES))
 
 
 def check(path: Path | None) -> str:
@@ -170,3 +174,11 @@ class StallDetector:
     def reset(self) -> None:
         """Watch every position from the start again."""
         self._seen.clear()
+
+
+def latest(path: Path) -> Report | None:
+    """The report in a file, or None if there is none that can be read."""
+    try:
+        return _read(path)
+    except (OSError, ValueError):
+        return None
