@@ -167,9 +167,7 @@ class Stage:
             if row.delegation_id in verdicts:
                 status = view[row.delegation_id].status
                 screen.step("", f"{row.delegation_id}: {status} in the view, and its caller reads “{row.text}”")
-        places = (
-            f"{len(view)} rows, {len(verdicts)} verdicts, {len(inbox)} replies, {len(unsent)} times when one is due"
-        )
+        places = f"{len(view)} rows, {len(verdicts)} verdicts, {len(inbox)} replies, {len(unsent)} due times"
         screen.step("compared", f"with independent models: {places}")
         return [
             *differences(view, stored_rows(conn)),

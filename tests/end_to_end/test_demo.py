@@ -179,3 +179,10 @@ def test_missing_kafka_ends_demo_with_remedy(logical_postgres: Postgres) -> None
     remedy = "Set TESTBED_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven."
     assert f"demo: {remedy}" in errors
     assert running.returncode == 2
+
+
+def test_server_that_no_feed_can_read_ends_demo_with_reason(postgres: Postgres, kafka: str) -> None:
+    with demo(postgres, kafka) as running:
+        _, errors = running.communicate(timeout=60)
+    assert errors == "demo: TESTBED_DATABASE_URL: wal_level is replica, and a change feed needs logical\n"
+    assert running.returncode == 2
