@@ -30,10 +30,10 @@ CREATE TABLE projector.ends (
     CHECK (kind = 'verdict' OR status <> 'stuck')
 );
 
--- One reply per delegation, ever: the row also proves that it was told, so it outlives the reply.
+-- One reply per delegation, ever: the row also proves that it was told, so it outlives the reply. The id of the reply is
+-- computed from that of the delegation (uuid5), so it is not stored.
 CREATE TABLE projector.outbox (
     delegation_id   TEXT PRIMARY KEY,
-    event_id        UUID NOT NULL,        -- of the reply: uuid5 of the delegation id
     queued_at       TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     due_at          TIMESTAMPTZ NOT NULL,
     next_attempt_at TIMESTAMPTZ NOT NULL,

@@ -9,11 +9,11 @@ import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
 from projector.cli.output import as_json, columns, confirm, escape, note, when
-from projector.domain.reply import State, reply_to
+from projector.domain.reply import State, event_id, reply_to
 from projector.errors import NothingFound
 from projector.postgres import outbox, outbox_queries, queries
 from projector.postgres.connection import Connection, mapped_errors, open_view
-from projector.postgres.outbox_missing import NeverQueued, SentReply
+from projector.postgres.outbox_missing import SentReply
 from projector.postgres.outbox_queries import Backlog, QueuedReply, Selection
 from projector.push import missing as reconcile
 from projector.push import prune as retention
@@ -51,7 +51,7 @@ def list_oldest(
         replies = outbox_queries.oldest(conn, wanted._replace(states=wanted.states or _NOT_SENT), limit=limit)
         backlog = outbox_queries.backlog(conn)
     if json_output:
-        print(json.dumps({**_as_json(backlog), "replies": [as_json(reply) for reply in replies]}))
+        print(json.dumps({**_as_json(backlog), "replies": [_with_id(reply) for reply in replies]}))
     else:
         _print(replies, backlog)
     return DONE
@@ -67,7 +67,7 @@ def show(settings: Settings, delegation: str, json_output: bool) -> int:
     if not found:
         raise NothingFound(f"there is no reply about delegation {escape(delegation)}")
     says = None if row is None else as_json(reply_to(row, ends))
-    fields = {**as_json(found[0]), "says": says and {name: _text(value) for name, value in says.items()}}
+    fields = {**_with_id(found[0]), "says": says and {name: _text(value) for name, value in says.items()}}
     fields["ends"] = [as_json(end) for end in ends]
     if json_output:
         print(json.dumps(fields))
@@ -113,9 +113,11 @@ def missing(
                 confirm(f"queue {counted(found.total, 'reply', 'replies')}, which are then sent at once")
             queued = reconcile.queue(conn, found)
     if json_output:
-        listed = {name: [_row(each) for each in rows[:limit]] for name, rows in found._asdict().items()}
         totals = {f"{name}_total": len(rows) for name, rows in found._asdict().items()}
-        print(json.dumps({"total": found.total, "queued": queued, **totals, **listed}))
+        never = [as_json(each) for each in found.never_queued[:limit]]
+        gone = [_with_id(each) for each in found.not_in_inbox[:limit]]
+        fields = {"total": found.total, "queued": queued, **totals, "never_queued": never, "not_in_inbox": gone}
+        print(json.dumps(fields))
     else:
         _print_missing(found, limit, queued)
     return DONE
@@ -204,8 +206,9 @@ def _print_missing(found: Missing, limit: int, queued: int | None) -> None:
     print(f"{counted(found.total, 'reply', 'replies')} missing" + ("" if queued is None else f", {queued:,} queued"))
 
 
-def _row(row: NeverQueued | SentReply) -> dict[str, object]:
-    return {name: _text(value) for name, value in as_json(row).items()}
+def _with_id(reply: QueuedReply | SentReply) -> dict[str, object]:
+    """Its fields, and its id, which is computed from that of its delegation."""
+    return {"delegation_id": reply.delegation_id, "event_id": str(event_id(reply.delegation_id)), **as_json(reply)}
 
 
 def _text(value: object) -> object:

@@ -72,7 +72,7 @@ def claim(conn: Connection, *, until: datetime, limit: int, max_age: timedelta) 
     rows = conn.execute(
         """
         SELECT o.delegation_id, o.attempts, greatest(o.due_at, o.queued_at) < now() - %(max_age)s::interval,
-               o.event_id, d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
+               d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
                d.error_detail, d.created_at
           FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id
          WHERE o.ended_as IS NULL AND o.next_attempt_at <= %(until)s::timestamptz
@@ -81,12 +81,12 @@ def claim(conn: Connection, *, until: datetime, limit: int, max_age: timedelta) 
         """,
         {"until": until, "limit": limit, "max_age": max_age},
     )
-    return [Claimed._make((*row[:3], None if row[4] is None else _ended(row[3:]))) for row in rows]
+    return [Claimed._make((*row[:3], None if row[3] is None else _ended(row[3:]))) for row in rows]
 
 
 def _ended(columns: Sequence[object]) -> Ended:
-    event_id, delegation_id, caller_id, callee_id, status, *others = columns
-    return Ended._make((event_id, delegation_id, caller_id, callee_id, Status(cast(str, status)), *others))
+    delegation_id, caller_id, callee_id, status, *others = columns
+    return Ended._make((delegation_id, caller_id, callee_id, Status(cast(str, status)), *others))
 
 
 def ends(conn: Connection, delegation_ids: Collection[str]) -> dict[str, list[End]]:
@@ -154,7 +154,7 @@ def ended(conn: Connection, delegation_id: str) -> Ended | None:
     """The row of the view that a reply is about; None if there is none, or no reply."""
     row = conn.execute(
         """
-        SELECT o.event_id, d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
+        SELECT d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
                d.error_detail, d.created_at
           FROM outbox o JOIN delegations d ON d.delegation_id = o.delegation_id
          WHERE o.delegation_id = %(id)s

@@ -25,7 +25,6 @@ class SentReply(NamedTuple):
     """A reply that was sent."""
 
     delegation_id: str
-    event_id: UUID
     sent_at: datetime
 
 
@@ -61,17 +60,17 @@ def never_queued(
         ).fetchall()
 
 
-def queue(conn: Connection, delegation_ids: Sequence[str], event_ids: Sequence[UUID]) -> int:
+def queue(conn: Connection, delegation_ids: Sequence[str]) -> int:
     """Queue replies that are due now. Returns how many were not there."""
     with mapped_errors():
         return conn.execute(
             """
-            INSERT INTO outbox (delegation_id, event_id, due_at, next_attempt_at)
-            SELECT delegation_id, event_id, clock_timestamp(), clock_timestamp()
-              FROM unnest(%(ids)s::text[], %(event_ids)s::uuid[]) AS missing (delegation_id, event_id)
+            INSERT INTO outbox (delegation_id, due_at, next_attempt_at)
+            SELECT delegation_id, clock_timestamp(), clock_timestamp()
+              FROM unnest(%(ids)s::text[]) AS missing (delegation_id)
             ON CONFLICT DO NOTHING
             """,
-            {"ids": list(delegation_ids), "event_ids": list(event_ids)},
+            {"ids": list(delegation_ids)},
         ).rowcount
 
 
@@ -82,7 +81,7 @@ def sent(
     with mapped_errors(), conn.cursor(row_factory=class_row(SentReply)) as cursor:
         return cursor.execute(
             """
-            SELECT delegation_id, event_id, sent_at FROM outbox
+            SELECT delegation_id, sent_at FROM outbox
              WHERE ended_as = 'sent' AND sent_at >= %(since)s
                AND (%(after)s::text IS NULL OR delegation_id > %(after)s)
                AND (%(only)s::text[] IS NULL OR delegation_id = ANY (%(only)s))

@@ -35,7 +35,6 @@ class QueuedReply(NamedTuple):
     """A reply. `ended_at` is when it was sent, given up, expired or discarded. The rest of it is in the view's row."""
 
     delegation_id: str
-    event_id: str
     state: State
     queued_at: datetime
     due_at: datetime
@@ -61,7 +60,7 @@ def oldest(conn: Connection, wanted: Selection, *, limit: int) -> list[QueuedRep
     with mapped_errors(), conn.cursor(row_factory=class_row(QueuedReply)) as cursor:
         found = cursor.execute(
             """
-            SELECT o.delegation_id, o.event_id::text, coalesce(o.ended_as, 'due') AS state, o.queued_at, o.due_at,
+            SELECT o.delegation_id, coalesce(o.ended_as, 'due') AS state, o.queued_at, o.due_at,
                    o.next_attempt_at, o.attempts, coalesce(o.sent_at, o.given_up_at) AS ended_at, o.last_error,
                    d.caller_id::text, d.callee_id::text, d.status
               FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id

@@ -11,7 +11,7 @@ from relaying import TOPIC, Relaying, ago, passed, push, push_settings
 from rows import CALLEE, CALLER
 from topics import create_topic
 
-from projector.domain.ends import event_id
+from projector.domain.reply import event_id
 from projector.errors import BrokerUnavailable, DatabaseUnavailable, Misconfigured
 from projector.postgres import outbox
 from projector.postgres.connection import Connection

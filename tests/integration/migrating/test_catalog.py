@@ -92,7 +92,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
     ).fetchall()
     parked = "seq topic partition offset delegation_id kind status at result_preview error_detail parked_at"
     parked += " silent_since"
-    outbox = "delegation_id event_id queued_at due_at next_attempt_at attempts ended_as sent_at given_up_at last_error"
+    outbox = "delegation_id queued_at due_at next_attempt_at attempts ended_as sent_at given_up_at last_error"
     assert tables == [
         ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
         ("deleted", "id run_id deleted_at source kind delegation_id content"),
