@@ -3,7 +3,8 @@
 
 CREATE TABLE projector.push (
     topic          TEXT PRIMARY KEY,
-    switched_on_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+    switched_on_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    pruned_before  TIMESTAMPTZ           -- replies that were sent before then may be deleted
 );
 
 -- The positions at that moment. Records before them are history. A partition without a row is newer: it counts from 0.
@@ -40,6 +41,7 @@ CREATE TABLE projector.outbox (
     attempts        INT NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     ended_as        TEXT CHECK (ended_as IN ('sent', 'told_by_platform', 'given_up', 'expired', 'discarded')),
     sent_at         TIMESTAMPTZ,          -- by us or by the platform
+    sent_to         TEXT CHECK (sent_to IN ('inbox', 'topic')), -- by us
     given_up_at     TIMESTAMPTZ,          -- given up, expired or discarded
     last_error      TEXT,
     CHECK ((sent_at IS NOT NULL) = (coalesce(ended_as, '') IN ('sent', 'told_by_platform'))),

@@ -46,7 +46,6 @@ class End(NamedTuple):
     at: datetime
     has_text: bool
     row_id: str | None
-    traceparent: str | None = None
 
 
 class Ended(NamedTuple):
@@ -73,7 +72,6 @@ class Reply(NamedTuple):
     row_id: str | None
     has_text: bool
     preview: str | None
-    traceparent: str | None
 
 
 def event_id(delegation_id: str) -> UUID:
@@ -99,7 +97,6 @@ def reply_to(row: Ended, ends: Sequence[End]) -> Reply:
         end.row_id if end else None,
         end.has_text if end else bool(preview),
         preview,
-        end.traceparent if end else None,
     )
 
 

@@ -22,7 +22,7 @@ class NeverQueued(NamedTuple):
 
 
 class SentReply(NamedTuple):
-    """A reply that was sent."""
+    """A reply that was sent to an inbox."""
 
     delegation_id: str
     sent_at: datetime
@@ -77,12 +77,12 @@ def queue(conn: Connection, delegation_ids: Sequence[str]) -> int:
 def sent(
     conn: Connection, since: datetime, *, after: str | None, only: Collection[str] | None, limit: int
 ) -> list[SentReply]:
-    """Replies that were sent by us since then, by delegation id. `only`: None means any."""
+    """Replies that were sent to inboxes by us since then, by delegation id. `only`: None means any."""
     with mapped_errors(), conn.cursor(row_factory=class_row(SentReply)) as cursor:
         return cursor.execute(
             """
             SELECT delegation_id, sent_at FROM outbox
-             WHERE ended_as = 'sent' AND sent_at >= %(since)s
+             WHERE sent_to = 'inbox' AND sent_at >= %(since)s
                AND (%(after)s::text IS NULL OR delegation_id > %(after)s)
                AND (%(only)s::text[] IS NULL OR delegation_id = ANY (%(only)s))
              ORDER BY delegation_id LIMIT %(limit)s
@@ -104,9 +104,9 @@ def send_again(conn: Connection, delegation_ids: Sequence[str]) -> int:
         return conn.execute(
             """
             UPDATE outbox
-               SET ended_as = NULL, sent_at = NULL, attempts = 0, queued_at = clock_timestamp(),
+               SET ended_as = NULL, sent_at = NULL, sent_to = NULL, attempts = 0, queued_at = clock_timestamp(),
                    next_attempt_at = clock_timestamp()
-             WHERE delegation_id = ANY (%(ids)s) AND ended_as = 'sent'
+             WHERE delegation_id = ANY (%(ids)s) AND sent_to = 'inbox'
             """,
             {"ids": list(delegation_ids)},
         ).rowcount

@@ -41,6 +41,7 @@ class QueuedReply(NamedTuple):
     next_attempt_at: datetime
     attempts: int
     ended_at: datetime | None
+    sent_to: str | None
     last_error: str | None
     caller_id: str | None
     callee_id: str | None
@@ -61,8 +62,8 @@ def oldest(conn: Connection, wanted: Selection, *, limit: int) -> list[QueuedRep
         found = cursor.execute(
             """
             SELECT o.delegation_id, coalesce(o.ended_as, 'due') AS state, o.queued_at, o.due_at,
-                   o.next_attempt_at, o.attempts, coalesce(o.sent_at, o.given_up_at) AS ended_at, o.last_error,
-                   d.caller_id::text, d.callee_id::text, d.status
+                   o.next_attempt_at, o.attempts, coalesce(o.sent_at, o.given_up_at) AS ended_at, o.sent_to,
+                   o.last_error, d.caller_id::text, d.callee_id::text, d.status
               FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id
              WHERE (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
                AND (%(states)s::text[] IS NULL OR coalesce(o.ended_as, 'due') = ANY (%(states)s))

@@ -18,7 +18,7 @@ BEGIN
 
     -- A topic without a row in `push` has no end. A record before its partition's position of that moment is history.
     WITH counted AS MATERIALIZED (
-        SELECT e.*, push.switched_on_at
+        SELECT e.*, push.switched_on_at, push.pruned_before
           FROM unnest(end_delegation_id, end_topic, end_partition, end_offset, end_kind, end_status, end_row_id,
                       end_has_text, end_at, end_agrees) WITH ORDINALITY
                AS e (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at, agrees, n)
@@ -38,8 +38,12 @@ BEGIN
     -- An end is pushed if it happened since that moment, and not in the future, by clocks that differ by five minutes.
     -- A report is due a moment later, since its text may follow in another record. A verdict leaves time for a real
     -- answer: until the deadline, for a minute at least and a day at most. All of it depends on event times alone.
-    INSERT INTO outbox (delegation_id, due_at, next_attempt_at)
-    SELECT e.delegation_id, due.at, due.at
+    --
+    -- The age of a reply counts from `queued_at` if that is later: records may be read late, for the first time. If its
+    -- end is so old that an earlier reply may have been pruned, it counts from when it was due: it has expired.
+    INSERT INTO outbox (delegation_id, queued_at, due_at, next_attempt_at)
+    SELECT e.delegation_id,
+           CASE WHEN e.at < e.pruned_before + interval '5 minutes' THEN due.at ELSE clock_timestamp() END, due.at, due.at
       FROM counted e
      CROSS JOIN LATERAL (
            SELECT CASE WHEN e.kind = 'verdict'
