@@ -46,7 +46,7 @@ def missing_indexes(conn: Connection, probe: Verdict, *, now: datetime, threshol
     """
     with transaction(conn):
         conn.execute("SELECT set_config('enable_seqscan', 'off', true)")
-        check = _plan(conn, sweep_truth.CHECK, sweep_truth.parameters([probe]))
+        check = _plan(conn, sweep_truth.statements(conn).check, sweep_truth.parameters([probe]))
         signs = _plan(conn, sweep_truth.SIGNS, {"now": now, "threshold": threshold})
     return [
         *([] if re.search(r"Index Cond: .*workspace_id", check) else ["workspace_id, activity_type, created_at DESC"]),

@@ -39,6 +39,8 @@ class ActivityLogs:
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
+        with truth():
+            self._statements = sweep_truth.statements(conn)
 
     def now(self) -> datetime:
         with truth():
@@ -50,11 +52,11 @@ class ActivityLogs:
 
     def check(self, verdicts: Sequence[Verdict]) -> list[Checked]:
         with truth():
-            return sweep_truth.check(self._conn, verdicts)
+            return sweep_truth.run(self._conn, self._statements.check, verdicts)
 
     def write(self, verdicts: Sequence[Verdict]) -> list[Checked]:
         with truth():
-            return sweep_truth.write(self._conn, verdicts)
+            return sweep_truth.run(self._conn, self._statements.write, verdicts)
 
 
 @contextmanager
