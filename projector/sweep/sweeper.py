@@ -95,7 +95,7 @@ class Sweeper:
             view = self._opened.enter_context(open_view(settings))
             producer = Producer(settings, settings.topic, _ACKNOWLEDGED_WITHIN_SECONDS, idempotent=True)
             self._opened.callback(producer.close)
-            self._sessions = view, sink.Topic(view, producer)
+            self._sessions = view, sink.Topic(view, producer, settings)
         else:
             platform = self._open_truth()
             self._sessions = self._opened.enter_context(open_view(settings)), sink.ActivityLogs(platform)

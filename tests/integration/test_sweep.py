@@ -1,22 +1,14 @@
 """A pass of the sweeper on a real Postgres: who is a candidate, what the table says, and what is written."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from rows import CALLEE, CALLER
-from sweeping import ADVANCED, OTHER, REFUSED, STALE, Platform, counts, platform
+from sweeping import ADVANCED, OTHER, REFUSED, STALE, Platform, counts
 
 from projector.domain.overdue import Rule
 from projector.postgres import sweep_candidates
 from projector.sweep.report import Skipped
-
-
-@pytest.fixture
-def it(database_url: str) -> Iterator[Platform]:
-    with platform(database_url) as it:
-        yield it
-
 
 # --- the three rules
 

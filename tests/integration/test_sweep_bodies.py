@@ -1,7 +1,6 @@
 """Bodies in each form that the translation of records accepts: the sweeper's statements find the same delegation."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rows import CALLEE, CALLER
-from sweeping import ADVANCED, Platform, counts, platform
+from sweeping import ADVANCED, Platform, counts
 
 from projector.contract.facts import Status, Translation
 from projector.contract.translate import translate
@@ -22,12 +21,6 @@ from projector.sweep.sink import ActivityLogs
 
 DEEP = 30_000
 """So many levels of JSON are more than the stack of Postgres allows."""
-
-
-@pytest.fixture
-def it(database_url: str) -> Iterator[Platform]:
-    with platform(database_url) as it:
-        yield it
 
 
 def as_text(body: dict[str, Any]) -> str:

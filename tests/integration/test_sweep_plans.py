@@ -1,14 +1,12 @@
 """Which indexes the sweeper's statements read, which rights it needs, and its advisory locks."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from cluster import wait_until
 from plans import plans
 from projecting import connected
 from roles import plain_role
-from sweeping import Platform, platform
+from sweeping import Platform
 
 from projector.errors import DatabaseUnavailable, LoginRefused, Misconfigured, ProjectorError, TruthAway
 from projector.postgres import sweep_access, sweep_candidates, sweep_locks
@@ -16,12 +14,6 @@ from projector.postgres.connection import connect
 from projector.settings import PostgresSettings, Settings
 from projector.sweep import sink
 from projector.sweep.sweeper import _missing_indexes
-
-
-@pytest.fixture
-def it(database_url: str) -> Iterator[Platform]:
-    with platform(database_url) as it:
-        yield it
 
 
 def fill(it: Platform) -> None:
