@@ -12,7 +12,7 @@ import pytest
 from rows import CALLEE, CALLER, TEN, answer, delegate, heartbeat, record_at, updated, verdict
 
 from testbed.oracle import Judgement, Overdue, Rules, Truth, TruthRow, faults, fold_in_order, judge, overdue
-from testbed.oracle.truth import is_visible
+from testbed.oracle.truth import body_of, is_visible
 from testbed.recording import AcknowledgedRecord
 
 RULES = Rules()
@@ -111,11 +111,24 @@ def test_callee_that_works_on_something_else_is_not_silent(table: Table) -> None
     assert table.overdue(15) == {}
 
 
-@pytest.mark.parametrize("columns", [{"activity_type": "a2a_receive"}, {"method": "verdict"}, {"method": "heartbeat"}])
+@pytest.mark.parametrize(
+    "columns",
+    [{"activity_type": "a2a_receive"}, {"method": "verdict"}, {"activity_type": "delegation", "method": "heartbeat"}],
+)
 def test_row_that_the_callee_did_not_write_keeps_nobody_alive(table: Table, columns: dict[str, str]) -> None:
     row = {"activity_type": "agent_log", "workspace_id": CALLEE, "created_at": at(9).isoformat()}
     table.write(row | columns, in_log=False)
     assert table.overdue(15).keys() == {"d-1"}
+
+
+def test_result_that_the_callee_wrote_about_something_else_keeps_it_alive(table: Table) -> None:
+    table.write(answer(9, "completed", of="d-9") | {"workspace_id": CALLEE}, in_log=False)
+    assert table.overdue(15) == {}
+
+
+def test_body_that_is_a_json_text_is_read() -> None:
+    assert body_of('{"delegation_id": "d-1"}') == {"delegation_id": "d-1"}
+    assert body_of('"d-1"') == body_of("{") == body_of(None) == {}
 
 
 def test_row_of_the_future_keeps_nobody_alive(table: Table) -> None:
@@ -149,6 +162,15 @@ def test_silence_of_the_platform_is_nobodys_silence() -> None:
     assert table.overdue(16) == {}, "the platform is back"
     assert table.overdue(24.9) == {}
     assert table.overdue(25.1).keys() == {"d-1"}
+
+
+def test_silence_of_the_platform_that_lasts_is_nobodys_silence() -> None:
+    table = Table()
+    table.write(delegate(0, "dispatched", source_id=CALLER))
+    table.write(heartbeat(1))
+    table.chat(range(-30, 10))
+    assert table.overdue(14).keys() == {"d-1"}
+    assert table.overdue(14.1) == {}
 
 
 def test_short_silence_of_the_platform_delays_no_verdict() -> None:
