@@ -74,6 +74,7 @@ class Truth:
             if row.is_own_sign:
                 self._of_workspace[row.workspace_id].append(row)
         self._signs = sorted(row.created_at for row in self.by_id.values() if row.is_sign_of_life)
+        self._gaps: dict[timedelta, list[datetime]] = {}
 
     def request(self, delegation_id: str, caller_id: str) -> TruthRow | None:
         """Return the delegation's own `delegate` row, which a verdict copies the workspaces from."""
@@ -97,9 +98,20 @@ class Truth:
         sign.
         """
         start = now - 2 * threshold
-        times = self._signs[bisect_left(self._signs, start) : bisect_right(self._signs, now)]
-        ends = [after for before, after in pairwise([start, *times, now]) if after - before > threshold / 2]
-        return ends[-1] if ends else None
+        first, end = bisect_left(self._signs, start), bisect_right(self._signs, now)
+        if first == end or now - self._signs[end - 1] > threshold / 2:
+            return now
+        gaps = self._ends_of_gaps(threshold / 2)
+        known = bisect_right(gaps, now)
+        if known and gaps[known - 1] > self._signs[first]:
+            return gaps[known - 1]
+        return self._signs[first] if self._signs[first] - start > threshold / 2 else None
+
+    def _ends_of_gaps(self, longer_than: timedelta) -> list[datetime]:
+        if longer_than not in self._gaps:
+            steps = pairwise(self._signs)
+            self._gaps[longer_than] = [after for before, after in steps if after - before > longer_than]
+        return self._gaps[longer_than]
 
 
 def is_visible(xid: int, snapshot: str) -> bool:
