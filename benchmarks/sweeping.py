@@ -150,7 +150,7 @@ def _steps(conn: Connection, settings: Settings) -> list[Step]:
         return list(sweep_candidates.silent(conn, now=now, before=before))
 
     def check(verdicts: Sequence[Verdict]) -> Sequence[Any]:
-        found = sweep_truth.check(conn, verdicts)
+        found = sweep_truth.run(conn, sweep_truth.statements(conn).check, verdicts)
         if wrong := [each for each in found if each.found is not Found.DUE]:
             raise Failed(f"{len(wrong):,} of {len(found):,} candidates are not due, such as {wrong[0]}")
         return found

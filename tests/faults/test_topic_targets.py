@@ -13,7 +13,7 @@ from topic_log import TopicLog
 from topics import create_topic
 from under_load import BRIEF_SESSION
 
-from projector.domain.ends import event_id
+from projector.domain.reply import event_id
 from testbed.oracle import InboxRow, inbox_differences, judge, merge_partitions
 from testbed.recording import AcknowledgedRecord
 from testbed.workload import acting
