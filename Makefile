@@ -8,13 +8,16 @@ INSTALLED := .venv/installed
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults bench profile up down test-images
+.PHONY: help demo sandbox test lint faults bench profile up down test-images
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(INSTALLED) ## run the demo; ARGS='--keep' leaves the servers running
 	@$(BIN)/python -m testbed.demo $(ARGS)
+
+sandbox: $(INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/ten-minutes.md
+	@$(BIN)/python -m testbed.demo.sandbox $(ARGS)
 
 test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process
 	$(BIN)/coverage erase

@@ -3,7 +3,8 @@
 
 CREATE TABLE projector.push (
     topic          TEXT PRIMARY KEY,
-    switched_on_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp()
+    switched_on_at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
+    pruned_before  TIMESTAMPTZ           -- replies that were sent before then may be deleted
 );
 
 -- The positions at that moment. Records before them are history. A partition without a row is newer: it counts from 0.
@@ -30,16 +31,17 @@ CREATE TABLE projector.ends (
     CHECK (kind = 'verdict' OR status <> 'stuck')
 );
 
--- One reply per delegation, ever: the row also proves that it was told, so it outlives the reply.
+-- One reply per delegation, ever: the row also proves that it was told, so it outlives the reply. The id of the reply is
+-- computed from that of the delegation (uuid5), so it is not stored.
 CREATE TABLE projector.outbox (
     delegation_id   TEXT PRIMARY KEY,
-    event_id        UUID NOT NULL,        -- of the reply: uuid5 of the delegation id
     queued_at       TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     due_at          TIMESTAMPTZ NOT NULL,
     next_attempt_at TIMESTAMPTZ NOT NULL,
     attempts        INT NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     ended_as        TEXT CHECK (ended_as IN ('sent', 'told_by_platform', 'given_up', 'expired', 'discarded')),
     sent_at         TIMESTAMPTZ,          -- by us or by the platform
+    sent_to         TEXT CHECK (sent_to IN ('inbox', 'topic')), -- by us
     given_up_at     TIMESTAMPTZ,          -- given up, expired or discarded
     last_error      TEXT,
     CHECK ((sent_at IS NOT NULL) = (coalesce(ended_as, '') IN ('sent', 'told_by_platform'))),

@@ -16,7 +16,7 @@ from commands import start
 from kafka import KafkaAdminClient
 
 from projector.domain.outcomes import Outcome
-from testbed.oracle import differences, fold_log, stored_rows
+from testbed.oracle import Expected, differences, fold_log, stored_rows
 from testbed.producer import publish
 from testbed.recording import AcknowledgedRecord
 from testbed.workload import Mix, Record, records
@@ -92,6 +92,7 @@ class Cluster:
         self.acknowledged: list[AcknowledgedRecord] = []
         self._folder = folder
         self._members: list[Member] = []
+        self._folded: tuple[int, Expected] | None = None
 
     def watch_positions(self) -> None:
         """Record every move of a position from now on, for `assert_projected_once`."""
@@ -179,11 +180,6 @@ class Cluster:
             ).fetchall()
         return dict(rows)
 
-    def take_over_positions(self) -> None:
-        """Take over the ownership of all positions, as another member would; running members are then fenced."""
-        with psycopg.connect(self.database_url) as conn:
-            conn.execute("UPDATE projector.positions SET owner = gen_random_uuid()")
-
     def projected_records(self) -> int:
         return sum(self.positions().values())
 
@@ -200,24 +196,27 @@ class Cluster:
     def wait_until_caught_up(self) -> None:
         """Block until every position is at the end of its partition."""
         ends = self.end_offsets()
-
-        def reached() -> bool:
-            return ends.items() <= self.positions().items()
-
         try:
-            wait_until(reached, "all positions at the end of their partitions")
+            wait_until(lambda: ends.items() <= self.positions().items(), "all positions at the end of their partitions")
         except AssertionError as error:
             logs = "\n".join(member.text()[-2000:] for member in self._members)
             raise AssertionError(f"positions {self.positions()} of {ends}:\n{logs}") from error
 
+    def expected(self) -> Expected:
+        """Fold the acknowledged records by the oracle, once for the same number of them."""
+        count = len(self.acknowledged)
+        if self._folded is None or self._folded[0] != count:
+            self._folded = count, fold_log(self.acknowledged)
+        return self._folded[1]
+
     def assert_view_equals_log(self) -> None:
-        """Fold the acknowledged records by the oracle, and compare the whole table."""
+        """Compare the whole table with the oracle's rows."""
         with psycopg.connect(self.database_url, autocommit=True) as conn:
-            assert differences(fold_log(self.acknowledged).rows, stored_rows(conn)) == []
+            assert differences(self.expected().rows, stored_rows(conn)) == []
 
     def assert_nothing_dropped(self) -> None:
         """Check that exactly the unreadable records are dead letters, and that exactly the early events are parked."""
-        expected = fold_log(self.acknowledged)
+        expected = self.expected()
         unreadable = {(letter.partition, letter.offset) for letter in expected.dead_letters}
         dead_letters = {each[1:3]: (each.key, each.value) for each in self.acknowledged if each[1:3] in unreadable}
         with psycopg.connect(self.database_url) as conn:
@@ -243,7 +242,7 @@ class Cluster:
             for line in member.lines():
                 if line["message"] in ("summary", "stopped"):
                     counted.update({outcome: line.get(outcome, 0) for outcome in map(str, Outcome)})
-        assert +counted == +fold_log(self.acknowledged).outcomes
+        assert +counted == +self.expected().outcomes
 
     def end(self) -> None:
         for member in self._members:

@@ -21,7 +21,16 @@ from topics import create_topic
 from projector.postgres import migrations
 from testbed.servers.start import Postgres, start_kafka, start_postgres
 
-pytest_plugins = ["repetitions", "proxied_kafka", "record_bytes", "secured_kafka", "staged", "relaying"]
+pytest_plugins = [
+    "repetitions",
+    "proxied_kafka",
+    "record_bytes",
+    "secured_kafka",
+    "staged",
+    "relaying",
+    "sweep_feed",
+    "oracle_table",
+]
 
 
 _SERVERS = pytest.StashKey[ExitStack]()

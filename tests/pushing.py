@@ -35,16 +35,11 @@ def ends(conn: Connection) -> list[Any]:
     )
 
 
-def outbox(conn: Connection) -> dict[str, Any]:
-    """Delegation id → id of the reply, and when it is due."""
-    rows = query(conn, "SELECT delegation_id, event_id, due_at, next_attempt_at FROM projector.outbox")
-    assert all(due_at == next_attempt_at for _, _, due_at, next_attempt_at in rows)
-    return {delegation_id: (event_id, due_at) for delegation_id, event_id, due_at, _ in rows}
-
-
 def due(conn: Connection) -> dict[str, datetime]:
-    """Delegation id → when its reply is due."""
-    return {delegation_id: due_at for delegation_id, (_, due_at) in outbox(conn).items()}
+    """Delegation id → when its reply is due, for all that were queued."""
+    rows = query(conn, "SELECT delegation_id, due_at, next_attempt_at FROM projector.outbox")
+    assert all(due_at == next_attempt_at for _, due_at, next_attempt_at in rows)
+    return {delegation_id: due_at for delegation_id, due_at, _ in rows}
 
 
 def named(delegation_id: str, minute: int = 0, **columns: Any) -> Columns:

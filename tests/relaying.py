@@ -13,7 +13,6 @@ from psycopg import Connection
 from psycopg.rows import dict_row
 from rows import CALLEE, CALLER
 
-from projector.domain.ends import event_id
 from projector.push import relay
 from projector.push.relay import Pass
 from projector.settings import Settings
@@ -97,10 +96,10 @@ class Relaying:
         row = {"queued_at": ago(0), "next_attempt_at": due, "attempts": 0} | columns
         self.conn.execute(
             """
-            INSERT INTO outbox (delegation_id, event_id, due_at, queued_at, next_attempt_at, attempts)
-            VALUES (%s, %s, %s, %s, %s, %s)
+            INSERT INTO outbox (delegation_id, due_at, queued_at, next_attempt_at, attempts)
+            VALUES (%s, %s, %s, %s, %s)
             """,
-            [name, event_id(name), due, row["queued_at"], row["next_attempt_at"], row["attempts"]],
+            [name, due, row["queued_at"], row["next_attempt_at"], row["attempts"]],
         )
 
     def answered(self, name: str, text: str = "done", *, caller: str = CALLER, **columns: Any) -> None:

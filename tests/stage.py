@@ -1,15 +1,15 @@
 """A platform that writes its table, its feed, the processes of the projector, and the models that judge them."""
 
 import json
-import signal
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Set
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 from cluster import Cluster, Member, wait_until
-from commands import CommandResult, run_projector, start
+from commands import CommandResult, run_projector
+from staged_process import Process
 
 from testbed.change_stream import ChangeStream
 from testbed.oracle import (
@@ -21,7 +21,6 @@ from testbed.oracle import (
     Truth,
     ends_to_tell,
     faults,
-    fold_in_order,
     inbox_differences,
     judge,
     overdue,
@@ -31,71 +30,50 @@ from testbed.oracle import (
 from testbed.workload.acting import Act
 from testbed.workload.platform import Platform
 
-RULES = Rules()
+LONGER_THAN_A_ROUND = Rules(stuck_after=timedelta(seconds=1100))
+"""With these rules, who speaks in a round stays alive until its end. The others have been silent for longer."""
 PUSH = {"result_push": "inbox"}
+SETTLE_SECONDS = 900.0
+"""The longest wait for feed and projector: in a long round they are behind a writer at full speed."""
 DRAIN_SECONDS = 180.0
 """The longest wait for replies: that to an answer without a text is due after half a minute."""
 
 
-class Process:
-    """A long-running command of the projector, with its log."""
-
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        self._log = log
-        with log.open("ab") as output:
-            self.process = start(arguments, environment, stdout=output, stderr=output)
-
-    def text(self) -> str:
-        return self._log.read_text()
-
-    @property
-    def is_running(self) -> bool:
-        return self.process.poll() is None
-
-    def freeze(self) -> None:
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self.process.send_signal(signal.SIGCONT)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        """Shut it down by SIGTERM; returns its exit code."""
-        self.thaw()
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=60)
-
-
 class Stage:
-    """`cluster` has the members and the records that the feed delivered, in their order."""
+    """`cluster` has the members and the records that the feed delivered, in their order.
 
-    def __init__(self, url: str, kafka: str, topic: str, folder: Path) -> None:
+    The view is in the database `url`, and so is the table, unless it is in that of `activity_url`.
+    """
+
+    def __init__(self, url: str, kafka: str, topic: str, folder: Path, activity_url: str = "") -> None:
+        self.rules = Rules()
         self.cluster = Cluster(url, kafka, topic, folder)
-        self.platform = Platform(url)
+        self._url, self._activity_url, self._folder = url, activity_url or url, folder
+        self.platform = Platform(self._activity_url)
         self.platform.create()
-        self.feed = ChangeStream(url, kafka, topic, self.cluster.acknowledged.append)
+        self.feed = ChangeStream(self._activity_url, kafka, topic, self.cluster.acknowledged.append)
         self.feed.create()
         self.feed.start()
-        self._url, self._folder = url, folder
         self._processes: list[Process] = []
+        self._to_tell: tuple[tuple[int, SwitchedOn], dict[str, Told]] | None = None
 
     # --- the projector
 
     def start(self, *arguments: str, **settings: str) -> Process:
         """Start a long-running command with these settings (without their prefix)."""
         log = self._folder / f"{arguments[0]}-{len(self._processes)}.log"
-        process = Process(arguments, self.cluster.settings(**settings), log)
+        process = Process(arguments, self.cluster.settings(**self._elsewhere(), **settings), log)
         self._processes.append(process)
         return process
 
     def run(self, *arguments: str, **settings: str) -> CommandResult:
         """Run a command to its end."""
-        place = {"database_url": self._url, "bootstrap_servers": self.cluster.bootstrap_servers}
+        place = {"database_url": self._url, "bootstrap_servers": self.cluster.bootstrap_servers, **self._elsewhere()}
         topic = self.cluster.topic
         return run_projector(*arguments, **{**place, "topic": topic, "group_id": f"group-{topic}", **settings})
+
+    def _elsewhere(self) -> dict[str, str]:
+        return {"activity_database_url": self._activity_url} if self._activity_url != self._url else {}
 
     def last_line(self, *arguments: str, **settings: str) -> dict[str, Any]:
         """Run a command that must succeed; returns the last line of its output, which is JSON."""
@@ -106,18 +84,34 @@ class Stage:
 
     def sweep(self, *arguments: str, **settings: str) -> dict[str, Any]:
         """Make one pass; returns its counts."""
-        return self.last_line("sweep", "--once", "--json", *arguments, **settings)
+        return self.last_line("sweep", "--once", "--json", *arguments, **self.thresholds(), **settings)
+
+    def thresholds(self) -> dict[str, str]:
+        """Return the settings of a sweeper that keeps to `rules`."""
+        return {"stuck_after_seconds": str(int(self.rules.stuck_after.total_seconds()))}
+
+    def start_sweeper(self) -> Process:
+        """Start a sweeper that passes every second."""
+        return self.start("sweep", sweep_interval_seconds="1", **self.thresholds())
+
+    def sweep_all(self, **settings: str) -> None:
+        """Pass until no pass writes anything."""
+        for _ in range(5):
+            self.settle()
+            if self.sweep(sweep_max_failed="1000000", **settings)["verdicts"] == {"stuck": 0, "failed": 0}:
+                return
+        raise AssertionError("5 passes were not enough")
 
     def settle(self) -> None:
         """Block until everything that is committed now is in the topic and projected; replies may follow."""
-        self.feed.wait_until_delivered()
+        self.feed.wait_until_delivered(SETTLE_SECONDS)
         ends = self.cluster.end_offsets()
 
         def reached() -> bool:
             positions = self.cluster.positions()
             return all(positions.get(partition, 0) >= end for partition, end in ends.items())
 
-        wait_until(reached, f"positions from {ends} on")
+        wait_until(reached, f"positions from {ends} on", SETTLE_SECONDS)
 
     def project(self) -> None:
         """Start a member and settle."""
@@ -135,11 +129,13 @@ class Stage:
         return {each.id for act in acts for each in self.platform.of(act)}
 
     def query(self, statement: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+        """Ask the database of the view."""
         with psycopg.connect(self._url, autocommit=True) as conn:
             return conn.execute(statement, parameters or None).fetchall()
 
     def connect(self) -> psycopg.Connection[Any]:
-        return psycopg.connect(self._url)
+        """Return a connection to the database of the table."""
+        return psycopg.connect(self._activity_url)
 
     def truth(self) -> Truth:
         with self.connect() as conn:
@@ -154,20 +150,25 @@ class Stage:
         )
         return int(count)
 
+    def is_in_a_pass(self) -> bool:
+        """Whether a sweeper is in its pass: then it holds an advisory lock."""
+        return bool(self.query("SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted"))
+
     def verdicts(self) -> list[str]:
         """Return the delegation of each verdict in the table, sorted."""
-        rows = self.query("SELECT request_body ->> 'delegation_id' FROM activity_logs WHERE method = 'verdict'")
-        return sorted(row[0] for row in rows)
+        with self.connect() as conn:
+            rows = conn.execute("SELECT request_body ->> 'delegation_id' FROM activity_logs WHERE method = 'verdict'")
+            return sorted(row[0] for row in rows)
 
     # --- what must be true
 
     def overdue(self) -> dict[str, Overdue]:
         """Return what a pass must write now, by the model."""
-        return overdue(fold_in_order(self.cluster.acknowledged).rows, self.truth(), self.platform.table.now(), RULES)
+        return overdue(self.cluster.expected().rows, self.truth(), self.platform.table.now(), self.rules)
 
     def judge(self) -> list[Judgement]:
         """Judge every verdict in the log; fails with the faults."""
-        judgements = judge(self.cluster.acknowledged, self.truth(), RULES)
+        judgements = judge(self.cluster.acknowledged, self.truth(), self.rules)
         assert faults(judgements) == []
         return judgements
 
@@ -190,9 +191,12 @@ class Stage:
         return SwitchedOn(at, dict(positions))
 
     def to_tell(self) -> dict[str, Told]:
-        """Return the ends that must be told, by the model."""
-        now = self.platform.table.now()
-        return ends_to_tell(self.cluster.acknowledged, self.switched_on(), now=now, grace=timedelta(seconds=30))
+        """Return the ends that must be told, by the model; none is dated in the future, so it does not look twice."""
+        since = len(self.cluster.acknowledged), self.switched_on()
+        if self._to_tell is None or self._to_tell[0] != since:
+            now, grace = self.platform.table.now(), timedelta(seconds=30)
+            self._to_tell = since, ends_to_tell(self.cluster.acknowledged, since[1], now=now, grace=grace)
+        return self._to_tell[1]
 
     def due(self) -> int:
         """Return the number of replies that are neither sent nor given up."""
@@ -210,7 +214,7 @@ class Stage:
 
     def start_relay(self, **settings: str) -> Process:
         """Start a relay that looks every second."""
-        return self.start("push", **PUSH, push_interval_seconds="1", **settings)
+        return self.start("push", **{**PUSH, "push_interval_seconds": "1", **settings})
 
     def wait_until_drained(self) -> None:
         """Block until every queued reply is sent or given up."""

@@ -20,6 +20,14 @@ class TopicLog:
         places = [TopicPartition(topic, number) for number in self._consumer.partitions_for_topic(topic)]
         self._consumer.assign(places)
         self._consumer.seek_to_beginning(*places)
+        self._places = places
+
+    def read_all(self) -> Self:
+        """Read up to where the topic ends now."""
+        ends = self._consumer.end_offsets(self._places)
+        while any(self._consumer.position(place) < end for place, end in ends.items()):
+            self.read_on()
+        return self
 
     def read_on(self) -> Self:
         """Read what is new."""

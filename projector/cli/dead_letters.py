@@ -119,7 +119,7 @@ def retry_selected(
     _require_one_selection(selection, select_all, partition, offsets)
     with _connect(settings) as conn:
         wanted, missing = _selected(conn, settings, selection, partition, offsets)
-        prepare(conn, push=settings.pushes)
+        prepare(conn, push=settings.pushes, deadline_grace_seconds=settings.deadline_grace_seconds)
         outcomes = retry(conn, wanted, settings, push=settings.pushes)
     if json_output:
         found = {"records": outcomes.total(), "outcomes": outcomes_as_json(outcomes), "not_found": missing}

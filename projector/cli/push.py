@@ -3,24 +3,31 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 
 import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, escape, note, when
-from projector.domain.reply import State, reply_to
+from projector.cli.output import as_json, confirm, escape, note
+from projector.cli.push_output import (
+    backlog_as_json,
+    detail_as_json,
+    not_done,
+    print_detail,
+    print_missing,
+    print_pass,
+    print_replies,
+    with_id,
+)
+from projector.domain.reply import State
 from projector.errors import NothingFound
 from projector.postgres import outbox, outbox_queries, queries
 from projector.postgres.connection import Connection, mapped_errors, open_view
-from projector.postgres.outbox_missing import NeverQueued, SentReply
-from projector.postgres.outbox_queries import Backlog, QueuedReply, Selection
+from projector.postgres.outbox_queries import Selection
 from projector.push import missing as reconcile
 from projector.push import prune as retention
 from projector.push import relay
-from projector.push.missing import Missing
 from projector.settings import Settings
-from projector.texts import counted, duration
+from projector.texts import counted
 
 _NOT_SENT = (State.DUE, State.GIVEN_UP, State.EXPIRED)
 
@@ -35,10 +42,7 @@ def run(settings: Settings, once: bool, json_output: bool) -> int:
     if json_output:
         print(json.dumps(as_json(done)))
     else:
-        print(
-            f"{done.sent:,} sent, {done.told_by_platform:,} told by the platform, {done.given_up:,} given up, "
-            f"{done.expired:,} expired, {done.retried_later:,} tried again later, {done.due_later:,} due later"
-        )
+        print_pass(done)
     return DONE
 
 
@@ -48,12 +52,13 @@ def list_oldest(
     """Print the selected replies, the longest due first, and the counts of all."""
     with open_view(settings) as conn:
         wanted = _selection(conn, (), state, older_than)
-        replies = outbox_queries.oldest(conn, wanted._replace(states=wanted.states or _NOT_SENT), limit=limit)
+        states = wanted.states or _NOT_SENT
+        replies = outbox_queries.oldest(conn, wanted._replace(states=states), limit=limit)
         backlog = outbox_queries.backlog(conn)
     if json_output:
-        print(json.dumps({**_as_json(backlog), "replies": [as_json(reply) for reply in replies]}))
+        print(json.dumps({**backlog_as_json(backlog), "replies": [with_id(reply) for reply in replies]}))
     else:
-        _print(replies, backlog)
+        print_replies(replies, backlog, list(states))
     return DONE
 
 
@@ -61,18 +66,19 @@ def show(settings: Settings, delegation: str, json_output: bool) -> int:
     """Print one reply: its state, the ends that were read, and which of them it says."""
     with open_view(settings) as conn:
         found = outbox_queries.oldest(conn, Selection([delegation]), limit=1)
+        now = queries.clock(conn)
         with mapped_errors():
             row = outbox.ended(conn, delegation)
             ends = outbox.ends(conn, [delegation])[delegation]
     if not found:
-        raise NothingFound(f"there is no reply about delegation {escape(delegation)}")
-    says = None if row is None else as_json(reply_to(row, ends))
-    fields = {**as_json(found[0]), "says": says and {name: _text(value) for name, value in says.items()}}
-    fields["ends"] = [as_json(end) for end in ends]
+        raise NothingFound(
+            f"there is no reply about delegation {escape(delegation)}. `projector push missing` lists the delegations "
+            "that ended without one"
+        )
     if json_output:
-        print(json.dumps(fields))
+        print(json.dumps(detail_as_json(found[0], row, ends)))
     else:
-        _print_detail(fields)
+        print_detail(found[0], row, ends, now)
     return DONE
 
 
@@ -81,8 +87,8 @@ def retry(settings: Settings, delegations: Sequence[str], state: Sequence[str], 
     _require_selection(delegations, state, outbox_queries.RETRIED)
     with open_view(settings) as conn:
         done = outbox_queries.retry(conn, _selection(conn, delegations, state, older_than))
-    print(f"{counted(len(done), 'reply', 'replies')} due now")
-    return _code(done, delegations, "retry")
+        print(f"{counted(len(done), 'reply', 'replies')} due now")
+        return _code(conn, done, delegations, "retried")
 
 
 def discard(
@@ -95,10 +101,10 @@ def discard(
         wanted = wanted._replace(states=wanted.states or outbox_queries.DISCARDED)
         count = outbox_queries.count(conn, wanted)
         if count and not yes:
-            confirm(f"discard {counted(count, 'reply', 'replies')}, which are then never sent")
+            confirm(f"discard {counted(count, 'reply', 'replies')}, so that no relay sends it")
         done = outbox_queries.discard(conn, wanted)
-    print(f"{counted(len(done), 'reply', 'replies')} discarded")
-    return _code(done, delegations, "discard")
+        print(f"{counted(len(done), 'reply', 'replies')} discarded")
+        return _code(conn, done, delegations, "discarded")
 
 
 def missing(
@@ -113,11 +119,13 @@ def missing(
                 confirm(f"queue {counted(found.total, 'reply', 'replies')}, which are then sent at once")
             queued = reconcile.queue(conn, found)
     if json_output:
-        listed = {name: [_row(each) for each in rows[:limit]] for name, rows in found._asdict().items()}
         totals = {f"{name}_total": len(rows) for name, rows in found._asdict().items()}
-        print(json.dumps({"total": found.total, "queued": queued, **totals, **listed}))
+        never = [as_json(each) for each in found.never_queued[:limit]]
+        gone = [with_id(each) for each in found.not_in_inbox[:limit]]
+        fields = {"total": found.total, "queued": queued, **totals, "never_queued": never, "not_in_inbox": gone}
+        print(json.dumps(fields))
     else:
-        _print_missing(found, limit, queued)
+        print_missing(found, limit, queued)
     return DONE
 
 
@@ -127,6 +135,8 @@ def prune(settings: Settings, older_than: timedelta | None, json_output: bool) -
         done = retention.prune(conn, settings, older_than or timedelta(days=settings.push_retention_days))
     if json_output:
         print(json.dumps(as_json(done)))
+    elif not any(done):
+        print("no reply is old enough to be deleted")
     else:
         print(f"{counted(done.replies, 'reply', 'replies')} deleted, and {counted(done.ends, 'end')} without a reply")
     return DONE
@@ -150,64 +160,12 @@ def _require_selection(delegations: Sequence[str], state: Sequence[str], allowed
         raise click.UsageError(f"--state {wrong[0]} is not allowed here, only {', '.join(names)}")
 
 
-def _code(done: set[str], delegations: Sequence[str], verb: str) -> int:
-    """The exit code, and a note that names the delegations without a reply in a state that allows it."""
-    if others := sorted(set(delegations) - done):
-        note(f"there is no reply to {verb} about delegation {escape(', '.join(others))}")
-    return NOTHING_FOUND if others or not done else DONE
-
-
-def _print(replies: list[QueuedReply], backlog: Backlog) -> None:
-    rows = (
-        (
-            str(each.state),
-            when(each.due_at),
-            when(each.ended_at or each.next_attempt_at),
-            str(each.attempts),
-            f"{each.caller_id or 'unknown'} → {each.callee_id or 'unknown'}",
-            each.delegation_id,
-            each.last_error or "",
-        )
-        for each in replies
-    )
-    if replies:
-        headings = ("state", "due (UTC)", "ended, or next try", "tries", "caller → callee", "delegation", "last error")
-        print(columns(headings, rows) + "\n")
-    counts = ", ".join(f"{count:,} {str(state).replace('_', ' ')}" for state, count in backlog.counts.items())
-    oldest = backlog.oldest_due_seconds
-    late = "" if oldest is None else f"; the oldest is due for {duration(max(oldest, 0.0))}"
-    print(f"{counts} (of those due, {backlog.waiting:,} at a later time){late}")
-
-
-def _as_json(backlog: Backlog) -> dict[str, object]:
-    fields = as_json(backlog)
-    return {**fields, "counts": {str(state): count for state, count in backlog.counts.items()}}
-
-
-def _print_detail(fields: dict[str, Any]) -> None:
-    says, ends = fields.pop("says") or {}, fields.pop("ends")
-    for name, value in fields.items():
-        print(f"{name.replace('_', ' '):18} {escape('' if value is None else str(value))}")
-    for name in ("status", "row_id", "has_text", "preview"):
-        print(f"{'says ' + name.replace('_', ' '):18} {escape(str(says.get(name)))}")
-    for end in ends:
-        print(f"{'end':18} {end['kind']} {end['status']} at {end['at']}{', with a text' if end['has_text'] else ''}")
-
-
-def _print_missing(found: Missing, limit: int, queued: int | None) -> None:
-    rows = [("no reply queued", each.delegation_id, each.status, when(each.updated_at)) for each in found.never_queued]
-    rows += [("not in the inbox", each.delegation_id, "", when(each.sent_at)) for each in found.not_in_inbox]
-    if rows:
-        print(columns(("problem", "delegation", "status", "ended, or sent (UTC)"), rows[:limit]) + "\n")
-    if len(rows) > limit:
-        print(f"{limit:,} of {len(rows):,}: --limit shows more")
-    print(f"{counted(found.total, 'reply', 'replies')} missing" + ("" if queued is None else f", {queued:,} queued"))
-
-
-def _row(row: NeverQueued | SentReply) -> dict[str, object]:
-    return {name: _text(value) for name, value in as_json(row).items()}
-
-
-def _text(value: object) -> object:
-    """A value that JSON has: ids as texts."""
-    return value if value is None or isinstance(value, str | int | bool | float) else str(value)
+def _code(conn: Connection, ids: set[str], delegations: Sequence[str], done: str) -> int:
+    """The exit code, and a note about those of the delegations for which nothing was done."""
+    others = sorted(set(delegations) - ids)
+    if others:
+        found = outbox_queries.oldest(conn, Selection(others), limit=len(others))
+        note(not_done(others, {each.delegation_id: each.state for each in found}, done))
+    elif not ids:
+        note(f"no reply is selected, so none was {done}")
+    return NOTHING_FOUND if others or not ids else DONE

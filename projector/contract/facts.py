@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeGuard
 
 make = tuple.__new__
 """Makes a named tuple of all its fields in order. The constructor takes twice as long, with keywords three times."""
@@ -82,11 +82,17 @@ Report: TypeAlias = Reported | Verdict | Heartbeat
 """What a record reports about a delegation, apart from its request."""
 
 
+def is_end(event: Report) -> TypeGuard[Reported | Verdict]:
+    """Whether the event reports a terminal status."""
+    return not isinstance(event, Heartbeat) and event.status in TERMINAL
+
+
 class Translation(NamedTuple):
     """The facts that one record reports about one delegation.
 
     `unavailable_row_id` is the id of the activity row if the change feed left out a body that a rule uses. A delegation
     must have been stored for this row id; it is the one meant if `delegation_id` is empty.
+    `row_id` is the id of the activity row of an end, as it came: only the push of results reads it.
     `large_row_id` is the id of the activity row if later updates may leave out its bodies. The delegation must be
     stored for this row id.
     """
@@ -95,4 +101,5 @@ class Translation(NamedTuple):
     request: Requested | None
     report: Report
     unavailable_row_id: str | None = None
+    row_id: object = None
     large_row_id: str | None = None

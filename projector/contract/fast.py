@@ -20,6 +20,7 @@ from projector.contract.envelope import LARGE_ROW_BYTES, UNAVAILABLE_VALUE, Json
 from projector.contract.facts import (
     DEFAULT_DEADLINE,
     FAILED,
+    TERMINAL,
     Heartbeat,
     NoEvent,
     Reported,
@@ -111,13 +112,13 @@ def _translated(row: JsonObject, updated_at: datetime | None, is_short: bool) ->
     at = updated_at or _time(row.get("created_at"))
     if method == "heartbeat":
         delegation_id = _present(_requested_id(row))
-        return make(Translation, (delegation_id, None, make(Heartbeat, (delegation_id, at)), None, None))
+        return make(Translation, (delegation_id, None, make(Heartbeat, (delegation_id, at)), None, None, None))
     if method != "delegate_result":
         raise _Unusual
     response = _body(row.get("response_body"))
     delegation_id = _identifier(response.get("delegation_id")) or _present(_requested_id(row))
     report = _report(row, delegation_id, at, response, is_short)
-    return make(Translation, (delegation_id, None, report, None, None))
+    return make(Translation, (delegation_id, None, report, None, _ended_row_id(row, report), None))
 
 
 def _requested_id(row: JsonObject) -> str | None:
@@ -144,7 +145,12 @@ def _delegate(row: JsonObject, updated_at: datetime | None, is_short: bool) -> T
         ),
     )
     report = _report(row, delegation_id, updated_at or created_at, None, is_short)
-    return make(Translation, (delegation_id, request, report, _uuid(row.get("id")) if is_left_out else None, None))
+    left_out_row_id = _uuid(row.get("id")) if is_left_out else None
+    return make(Translation, (delegation_id, request, report, left_out_row_id, _ended_row_id(row, report), None))
+
+
+def _ended_row_id(row: JsonObject, report: Reported) -> object:
+    return row.get("id") if report.status in TERMINAL else None
 
 
 def _report(row: JsonObject, delegation_id: str, at: datetime, response: JsonObject | None, is_short: bool) -> Reported:

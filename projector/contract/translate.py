@@ -24,6 +24,7 @@ from projector.contract.facts import (
     Status,
     Translation,
     Verdict,
+    is_end,
 )
 from projector.contract.glimpse import is_unrelated
 from projector.contract.row_status import status_of_row, status_of_verdict
@@ -58,6 +59,8 @@ def translate_completely(record: Record) -> Translation | NoEvent:
     translation = _translate_row(row, _RowTranslator(activity, record.timestamp))
     if translation is None:
         return NoEvent.UNCORRELATED
+    if is_end(translation.report):
+        translation = translation._replace(row_id=row.get("id"))
     # The length of the record is a cheap test. It saves the exact one for most rows.
     if value and len(value) > LARGE_ROW_BYTES and is_large(row):
         return translation._replace(large_row_id=_row_id(row))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from projector.contract.facts import Status
 
@@ -14,6 +14,8 @@ NO_TEXT_DELAY = timedelta(seconds=30)
 """How long a reply about `completed` without a text waits for the text."""
 MOST_ATTEMPTS = 20
 LONGEST_DELAY = timedelta(minutes=15)
+_NAMESPACE = UUID("9d1b4c0e-6a1f-4f0e-9d0c-3f0f5f2b7a55")
+"""Of the ids of replies. It never changes: whoever computes the id of a reply gets the same one."""
 _DEFINITE = ("22", "23")
 """The SQLSTATE classes of errors that another try does not change: of data, and of integrity."""
 
@@ -44,13 +46,11 @@ class End(NamedTuple):
     at: datetime
     has_text: bool
     row_id: str | None
-    traceparent: str | None = None
 
 
 class Ended(NamedTuple):
-    """A row of the view that ended, and the id of the reply to its caller."""
+    """A row of the view that ended."""
 
-    event_id: UUID
     delegation_id: str
     caller_id: str
     callee_id: str
@@ -72,7 +72,11 @@ class Reply(NamedTuple):
     row_id: str | None
     has_text: bool
     preview: str | None
-    traceparent: str | None
+
+
+def event_id(delegation_id: str) -> UUID:
+    """The id of the only reply that a delegation ever has."""
+    return uuid5(_NAMESPACE, delegation_id)
 
 
 def reply_to(row: Ended, ends: Sequence[End]) -> Reply:
@@ -86,13 +90,13 @@ def reply_to(row: Ended, ends: Sequence[End]) -> Reply:
     if status is not row.status:
         preview = None  # that of another end
     return Reply(
-        *row[:4],
+        event_id(row.delegation_id),
+        *row[:3],
         status,
         row.created_at,
         end.row_id if end else None,
         end.has_text if end else bool(preview),
         preview,
-        end.traceparent if end else None,
     )
 
 

@@ -81,6 +81,14 @@ class TopicReader:
             )
         return {place.partition: each.offset for place, each in found.items() if each is not None}
 
+    def next_timestamp(self, at: int) -> int | None:
+        """The timestamp (ms since 1970) of the first record of this time or later, of any partition."""
+        with mapped_errors(self._client):
+            found = self._client.offsets_for_times(
+                {TopicPartition(self.name, partition): at for partition in self.partitions}
+            )
+        return min((each.timestamp for each in found.values() if each is not None), default=None)
+
     def first_timestamps(self, partition: int, within: LogRange) -> list[int]:
         """The timestamps (ms since 1970) of the first few records in these offsets that have one."""
         for polled in self.read({partition: within}):

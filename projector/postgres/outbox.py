@@ -20,11 +20,12 @@ class Claimed(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """How a reply ended in this pass. One that stays DUE is tried again after `delay`."""
+    """How a reply ended in this pass. One that stays DUE is tried again after `delay`. `target`: where it was tried."""
 
     delegation_id: str
     state: State
     error: str | None = None
+    target: str | None = None
     delay: timedelta = timedelta(0)
 
 
@@ -72,7 +73,7 @@ def claim(conn: Connection, *, until: datetime, limit: int, max_age: timedelta) 
     rows = conn.execute(
         """
         SELECT o.delegation_id, o.attempts, greatest(o.due_at, o.queued_at) < now() - %(max_age)s::interval,
-               o.event_id, d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
+               d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
                d.error_detail, d.created_at
           FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id
          WHERE o.ended_as IS NULL AND o.next_attempt_at <= %(until)s::timestamptz
@@ -81,21 +82,20 @@ def claim(conn: Connection, *, until: datetime, limit: int, max_age: timedelta) 
         """,
         {"until": until, "limit": limit, "max_age": max_age},
     )
-    return [Claimed._make((*row[:3], None if row[4] is None else _ended(row[3:]))) for row in rows]
+    return [Claimed._make((*row[:3], None if row[3] is None else _ended(row[3:]))) for row in rows]
 
 
 def _ended(columns: Sequence[object]) -> Ended:
-    event_id, delegation_id, caller_id, callee_id, status, *others = columns
-    return Ended._make((event_id, delegation_id, caller_id, callee_id, Status(cast(str, status)), *others))
+    delegation_id, caller_id, callee_id, status, *others = columns
+    return Ended._make((delegation_id, caller_id, callee_id, Status(cast(str, status)), *others))
 
 
 def ends(conn: Connection, delegation_ids: Collection[str]) -> dict[str, list[End]]:
     """Delegation id → what was read about its end, in the order of the log."""
-    # A column that this release's table may not have yet is read as JSON.
     rows = conn.execute(
         """
-        SELECT delegation_id, kind, status, at, has_text, row_id::text, to_jsonb(e) ->> 'traceparent'
-          FROM ends e WHERE delegation_id = ANY (%(ids)s) ORDER BY topic, partition, "offset"
+        SELECT delegation_id, kind, status, at, has_text, row_id::text
+          FROM ends WHERE delegation_id = ANY (%(ids)s) ORDER BY topic, partition, "offset"
         """,
         {"ids": list(delegation_ids)},
     )
@@ -111,20 +111,22 @@ def mark(conn: Connection, marks: Sequence[Mark]) -> None:
         """
         UPDATE outbox o
            SET ended_as = m.ended_as,
+               sent_to = CASE WHEN m.ended_as = 'sent' THEN m.target END,
                sent_at = CASE WHEN m.ended_as IN ('sent', 'told_by_platform') THEN clock_timestamp() END,
                given_up_at = CASE WHEN m.ended_as IN ('given_up', 'expired') THEN clock_timestamp() END,
                attempts = o.attempts + (m.ended_as IS DISTINCT FROM 'expired')::int,
                next_attempt_at = CASE WHEN m.ended_as IS NULL THEN clock_timestamp() + m.delay
                                       ELSE o.next_attempt_at END,
                last_error = coalesce(m.error, o.last_error)
-          FROM unnest(%(ids)s::text[], %(states)s::text[], %(errors)s::text[], %(delays)s::interval[])
-               AS m (delegation_id, ended_as, error, delay)
+          FROM unnest(%(ids)s::text[], %(states)s::text[], %(errors)s::text[], %(targets)s::text[],
+                      %(delays)s::interval[]) AS m (delegation_id, ended_as, error, target, delay)
          WHERE o.delegation_id = m.delegation_id
         """,
         {
             "ids": [each.delegation_id for each in marks],
             "states": [None if each.state is State.DUE else str(each.state) for each in marks],
             "errors": [each.error for each in marks],
+            "targets": [each.target for each in marks],
             "delays": [each.delay for each in marks],
         },
     )
@@ -154,7 +156,7 @@ def ended(conn: Connection, delegation_id: str) -> Ended | None:
     """The row of the view that a reply is about; None if there is none, or no reply."""
     row = conn.execute(
         """
-        SELECT o.event_id, d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
+        SELECT d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
                d.error_detail, d.created_at
           FROM outbox o JOIN delegations d ON d.delegation_id = o.delegation_id
          WHERE o.delegation_id = %(id)s

@@ -22,10 +22,9 @@ class NeverQueued(NamedTuple):
 
 
 class SentReply(NamedTuple):
-    """A reply that was sent."""
+    """A reply that was sent to an inbox."""
 
     delegation_id: str
-    event_id: UUID
     sent_at: datetime
 
 
@@ -61,29 +60,29 @@ def never_queued(
         ).fetchall()
 
 
-def queue(conn: Connection, delegation_ids: Sequence[str], event_ids: Sequence[UUID]) -> int:
+def queue(conn: Connection, delegation_ids: Sequence[str]) -> int:
     """Queue replies that are due now. Returns how many were not there."""
     with mapped_errors():
         return conn.execute(
             """
-            INSERT INTO outbox (delegation_id, event_id, due_at, next_attempt_at)
-            SELECT delegation_id, event_id, clock_timestamp(), clock_timestamp()
-              FROM unnest(%(ids)s::text[], %(event_ids)s::uuid[]) AS missing (delegation_id, event_id)
+            INSERT INTO outbox (delegation_id, due_at, next_attempt_at)
+            SELECT delegation_id, clock_timestamp(), clock_timestamp()
+              FROM unnest(%(ids)s::text[]) AS missing (delegation_id)
             ON CONFLICT DO NOTHING
             """,
-            {"ids": list(delegation_ids), "event_ids": list(event_ids)},
+            {"ids": list(delegation_ids)},
         ).rowcount
 
 
 def sent(
     conn: Connection, since: datetime, *, after: str | None, only: Collection[str] | None, limit: int
 ) -> list[SentReply]:
-    """Replies that were sent by us since then, by delegation id. `only`: None means any."""
+    """Replies that were sent to inboxes by us since then, by delegation id. `only`: None means any."""
     with mapped_errors(), conn.cursor(row_factory=class_row(SentReply)) as cursor:
         return cursor.execute(
             """
-            SELECT delegation_id, event_id, sent_at FROM outbox
-             WHERE ended_as = 'sent' AND sent_at >= %(since)s
+            SELECT delegation_id, sent_at FROM outbox
+             WHERE sent_to = 'inbox' AND sent_at >= %(since)s
                AND (%(after)s::text IS NULL OR delegation_id > %(after)s)
                AND (%(only)s::text[] IS NULL OR delegation_id = ANY (%(only)s))
              ORDER BY delegation_id LIMIT %(limit)s
@@ -105,9 +104,9 @@ def send_again(conn: Connection, delegation_ids: Sequence[str]) -> int:
         return conn.execute(
             """
             UPDATE outbox
-               SET ended_as = NULL, sent_at = NULL, attempts = 0, queued_at = clock_timestamp(),
+               SET ended_as = NULL, sent_at = NULL, sent_to = NULL, attempts = 0, queued_at = clock_timestamp(),
                    next_attempt_at = clock_timestamp()
-             WHERE delegation_id = ANY (%(ids)s) AND ended_as = 'sent'
+             WHERE delegation_id = ANY (%(ids)s) AND sent_to = 'inbox'
             """,
             {"ids": list(delegation_ids)},
         ).rowcount

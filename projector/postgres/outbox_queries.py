@@ -35,13 +35,13 @@ class QueuedReply(NamedTuple):
     """A reply. `ended_at` is when it was sent, given up, expired or discarded. The rest of it is in the view's row."""
 
     delegation_id: str
-    event_id: str
     state: State
     queued_at: datetime
     due_at: datetime
     next_attempt_at: datetime
     attempts: int
     ended_at: datetime | None
+    sent_to: str | None
     last_error: str | None
     caller_id: str | None
     callee_id: str | None
@@ -61,9 +61,9 @@ def oldest(conn: Connection, wanted: Selection, *, limit: int) -> list[QueuedRep
     with mapped_errors(), conn.cursor(row_factory=class_row(QueuedReply)) as cursor:
         found = cursor.execute(
             """
-            SELECT o.delegation_id, o.event_id::text, coalesce(o.ended_as, 'due') AS state, o.queued_at, o.due_at,
-                   o.next_attempt_at, o.attempts, coalesce(o.sent_at, o.given_up_at) AS ended_at, o.last_error,
-                   d.caller_id::text, d.callee_id::text, d.status
+            SELECT o.delegation_id, coalesce(o.ended_as, 'due') AS state, o.queued_at, o.due_at,
+                   o.next_attempt_at, o.attempts, coalesce(o.sent_at, o.given_up_at) AS ended_at, o.sent_to,
+                   o.last_error, d.caller_id::text, d.callee_id::text, d.status
               FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id
              WHERE (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
                AND (%(states)s::text[] IS NULL OR coalesce(o.ended_as, 'due') = ANY (%(states)s))

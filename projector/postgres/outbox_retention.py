@@ -14,6 +14,12 @@ def oldest_activity(activity: Connection) -> datetime | None:
     return row[0] if row else None
 
 
+def note(conn: Connection, before: datetime) -> None:
+    """Store that replies of before then may be deleted: an end as old as that, read again, was perhaps told."""
+    with mapped_errors():
+        conn.execute("UPDATE push SET pruned_before = greatest(pruned_before, %(before)s)", {"before": before})
+
+
 def prune(conn: Connection, before: datetime, *, limit: int) -> int:
     """Delete up to this number of replies that were sent or discarded before then. Returns how many.
 

@@ -5,11 +5,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
+from psycopg.errors import Diagnostic
+
 from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.postgres import positions
 from projector.postgres.connection import Connection, mapped_errors, transaction
 
 log = logging.getLogger(__name__)
+
+_OFF = "PJ003"
+"""The SQLSTATE of the notice of `write_ends.sql`."""
 
 
 class PushedSince(NamedTuple):
@@ -53,6 +58,23 @@ def is_on(conn: Connection, topic: str) -> bool:
     """Whether the push of a topic is switched on in this database, by whatever process."""
     with mapped_errors():
         return bool(conn.execute("SELECT FROM push WHERE topic = %(topic)s", {"topic": topic}).rowcount)
+
+
+def warn_if_off(conn: Connection, topic: str) -> None:
+    """Log a warning, once, if a batch of this session has ends and the row of the push is gone."""
+    has_warned = False
+
+    def noticed(notice: Diagnostic) -> None:
+        nonlocal has_warned
+        if notice.sqlstate == _OFF and not has_warned:
+            has_warned = True
+            log.warning(
+                "results are not queued any more: the push was switched off, the row of projector.push is gone. To "
+                "switch it on again, restart this process. Else set PROJECTOR_RESULT_PUSH=off",
+                extra={"topic": topic},
+            )
+
+    conn.add_notice_handler(noticed)
 
 
 def count_without_reply(conn: Connection, topic: str) -> int:

@@ -141,3 +141,16 @@ def latest_event(conn: Connection, *, now: datetime) -> datetime | None:
             {"now": now},
         ).fetchall()
     return cast("datetime | None", latest)
+
+
+def requested_before(conn: Connection, before: datetime) -> tuple[int, datetime | None]:
+    """How many delegations in flight were requested before this time, and when the oldest of them was."""
+    with mapped_errors():
+        [row] = conn.execute(
+            """
+            SELECT count(*), min(created_at) FROM delegations
+             WHERE status IN ('queued', 'dispatched', 'in_progress') AND created_at < %(before)s
+            """,
+            {"before": before},
+        ).fetchall()
+    return row[0], row[1]

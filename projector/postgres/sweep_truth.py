@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import product, starmap
 from typing import LiteralString, NamedTuple
 
 from projector.domain.overdue import Verdict
+from projector.postgres import sweep_bodies
 from projector.postgres.connection import Connection, mapped_errors
+from projector.postgres.sweep_bodies import Bodies
 
 
 class Found(StrEnum):
@@ -103,13 +106,13 @@ _JUDGED: LiteralString = """
                SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
                 WHERE a.workspace_id = c.caller_id AND a.activity_type = 'delegation'
                   AND a.created_at >= c.requested_at - interval '5 min'
-                  AND a.method = 'delegate' AND a.request_body ->> 'delegation_id' = c.delegation_id
+                  AND a.method = 'delegate' AND REQUEST_ID = c.delegation_id
                 ORDER BY a.created_at LIMIT 1) by_caller ON true
           LEFT JOIN LATERAL ( -- the caller may be its `source_id`, and the workspace another one
                SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
                 WHERE by_caller.workspace_id IS NULL AND a.activity_type = 'delegation'
                   AND a.created_at BETWEEN c.requested_at - interval '5 min' AND c.requested_at + interval '5 min'
-                  AND a.method = 'delegate' AND a.request_body ->> 'delegation_id' = c.delegation_id
+                  AND a.method = 'delegate' AND REQUEST_ID = c.delegation_id
                 ORDER BY a.created_at LIMIT 1) elsewhere ON true
     ), places AS ( -- where rows of the candidates may be: each workspace is read once
         SELECT place, min(requested_at) - interval '5 min' AS since
@@ -123,8 +126,8 @@ _JUDGED: LiteralString = """
           JOIN LATERAL (
                SELECT a.workspace_id, a.method, a.status, a.created_at,
                       coalesce(CASE WHEN a.method = 'delegate_result'
-                                    THEN nullif(a.response_body ->> 'delegation_id', '') END,
-                               a.request_body ->> 'delegation_id') AS delegation_id
+                                    THEN nullif(RESPONSE_ID, '') END,
+                               REQUEST_ID) AS delegation_id
                  FROM activity_logs a
                 WHERE a.workspace_id = p.place AND a.activity_type = 'delegation' AND a.created_at >= p.since
                   AND a.method IS DISTINCT FROM 'verdict') r ON true
@@ -142,7 +145,7 @@ _JUDGED: LiteralString = """
           FROM owned o LEFT JOIN reports r USING (n) LEFT JOIN callees k ON k.callee_id = o.callee_id
     )
     """
-CHECK: LiteralString = (
+_CHECK: LiteralString = (
     _JUDGED  # noqa: S608 - both parts are constants
     + """
     SELECT CASE WHEN found = 'due' AND written_at IS NOT NULL THEN 'repeated' ELSE found END, written_at
@@ -166,17 +169,35 @@ _WRITE: LiteralString = (
 )
 
 
-def check(conn: Connection, verdicts: Sequence[Verdict]) -> list[Checked]:
-    """What the table says about each verdict now. Writes nothing."""
-    return _run(conn, CHECK, verdicts)
+class Statements(NamedTuple):
+    """`check`: what the table says about each verdict now. `write`: checks again, and writes what is due.
+
+    A verdict that is there already stays as it is.
+    """
+
+    check: LiteralString
+    write: LiteralString
 
 
-def write(conn: Connection, verdicts: Sequence[Verdict]) -> list[Checked]:
-    """Check each verdict again and write it, in one statement. A verdict that is there already stays as it is."""
-    return _run(conn, _WRITE, verdicts)
+def _statements(bodies: Bodies) -> Statements:
+    request_id, response_id = bodies.delegation_id("a.request_body"), bodies.delegation_id("a.response_body")
+    check, write = (
+        statement.replace("REQUEST_ID", request_id).replace("RESPONSE_ID", response_id)
+        for statement in (_CHECK, _WRITE)
+    )
+    return Statements(check, write)
 
 
-def _run(conn: Connection, statement: LiteralString, verdicts: Sequence[Verdict]) -> list[Checked]:
+_STATEMENTS = {bodies: _statements(bodies) for bodies in starmap(Bodies, product((True, False), repeat=2))}
+
+
+def statements(conn: Connection) -> Statements:
+    """The statements for the table of this database."""
+    return _STATEMENTS[sweep_bodies.read(conn)]
+
+
+def run(conn: Connection, statement: LiteralString, verdicts: Sequence[Verdict]) -> list[Checked]:
+    """Run one of the statements."""
     with mapped_errors():
         # Not prepared: a generic plan does not know how many candidates there are.
         rows = conn.execute(statement, parameters(verdicts), prepare=False).fetchall()
@@ -184,7 +205,7 @@ def _run(conn: Connection, statement: LiteralString, verdicts: Sequence[Verdict]
 
 
 def parameters(verdicts: Sequence[Verdict]) -> dict[str, object]:
-    """The parameters of CHECK."""
+    """The parameters of a statement."""
     return {
         "ids": [each.id for each in verdicts],
         "delegations": [each.row.delegation_id for each in verdicts],

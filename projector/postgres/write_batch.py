@@ -46,10 +46,11 @@ _WIDTHS = {
 """Part → number of its columns, in the order of the signature."""
 
 
-def prepare(conn: Connection, *, push: bool = False) -> None:
+def prepare(conn: Connection, *, push: bool = False, deadline_grace_seconds: float = 30) -> None:
     """Create the connection's functions, and make every statement find rows by key, however many there are.
 
-    `push`: the connection may write ends. Every connection says that it could: migration 055 explains it.
+    `push`: the connection may write ends. Every connection says that it could: migration 055 explains it. The reply
+    about a verdict waits until the deadline and this grace.
     """
     with mapped_errors():
         conn.execute(_NOT_WRITTEN)
@@ -57,6 +58,8 @@ def prepare(conn: Connection, *, push: bool = False) -> None:
         conn.execute("SELECT set_config('projector.knows_push', 'on', false)")
         if push:
             conn.execute(_ENDS_FUNCTION)
+            grace = {"grace": f"{deadline_grace_seconds} seconds"}
+            conn.execute("SELECT set_config('projector.deadline_grace', %(grace)s, false)", grace)
 
 
 def write(

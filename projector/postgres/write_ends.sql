@@ -4,47 +4,57 @@
 -- It only inserts, and passes over what is there: a relay holds locks on replies, and must not stop the projection. ON
 -- CONFLICT alone would wait for a relay that has changed the row and not committed. NOT EXISTS does not wait.
 --
--- An `event_id` is that of the reply. It is null if the delegation did not end so.
+-- An end `agrees` if its delegation has it.
 CREATE OR REPLACE FUNCTION pg_temp.write_ends(
     end_delegation_id text[], end_topic text[], end_partition bigint[], end_offset bigint[], end_kind text[],
-    end_status text[], end_row_id text[], end_has_text bool[], end_at timestamptz[], end_event_id uuid[]
+    end_status text[], end_row_id text[], end_has_text bool[], end_at timestamptz[], end_agrees bool[]
 ) RETURNS void LANGUAGE plpgsql AS $function$
 #variable_conflict use_column
 BEGIN
-    -- A topic without a row in `push` has no end. A record before its partition's position of that moment is history.
-    INSERT INTO ends (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at)
-    SELECT e.delegation_id, e.topic, e.partition, e."offset", e.kind, e.status, e.row_id::uuid, e.has_text, e.at
-      FROM unnest(end_delegation_id, end_topic, end_partition, end_offset, end_kind, end_status, end_row_id,
-                  end_has_text, end_at) WITH ORDINALITY
-           AS e (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at, n)
-      JOIN push ON push.topic = e.topic
-      LEFT JOIN push_from f ON f.topic = e.topic AND f.partition = e.partition
-     WHERE e."offset" >= coalesce(f.next_offset, 0)
-       AND NOT EXISTS (SELECT FROM ends known
-                        WHERE known.delegation_id = e.delegation_id AND known.topic = e.topic
-                          AND known.partition = e.partition AND known."offset" = e."offset")
-     ORDER BY e.delegation_id, e.topic, e.partition, e."offset", e.n
-    ON CONFLICT DO NOTHING;
+    IF NOT EXISTS (SELECT FROM push WHERE topic = ANY (end_topic)) THEN
+        RAISE INFO 'the push of results is off' USING ERRCODE = 'PJ003'; -- `warn_if_off` in push.py logs it
+        RETURN;
+    END IF;
 
+    -- A topic without a row in `push` has no end. A record before its partition's position of that moment is history.
+    WITH counted AS MATERIALIZED (
+        SELECT e.*, push.switched_on_at, push.pruned_before
+          FROM unnest(end_delegation_id, end_topic, end_partition, end_offset, end_kind, end_status, end_row_id,
+                      end_has_text, end_at, end_agrees) WITH ORDINALITY
+               AS e (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at, agrees, n)
+          JOIN push ON push.topic = e.topic
+          LEFT JOIN push_from f ON f.topic = e.topic AND f.partition = e.partition
+         WHERE e."offset" >= coalesce(f.next_offset, 0)
+    ), stored AS (
+        INSERT INTO ends (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at)
+        SELECT e.delegation_id, e.topic, e.partition, e."offset", e.kind, e.status, e.row_id::uuid, e.has_text, e.at
+          FROM counted e
+         WHERE NOT EXISTS (SELECT FROM ends known
+                            WHERE known.delegation_id = e.delegation_id AND known.topic = e.topic
+                              AND known.partition = e.partition AND known."offset" = e."offset")
+         ORDER BY e.delegation_id, e.topic, e.partition, e."offset", e.n
+        ON CONFLICT DO NOTHING
+    )
     -- An end is pushed if it happened since that moment, and not in the future, by clocks that differ by five minutes.
     -- A report is due a moment later, since its text may follow in another record. A verdict leaves time for a real
     -- answer: until the deadline, for a minute at least and a day at most. All of it depends on event times alone.
-    INSERT INTO outbox (delegation_id, event_id, due_at, next_attempt_at)
-    SELECT e.delegation_id, e.event_id, due.at, due.at
-      FROM unnest(end_delegation_id, end_topic, end_partition, end_offset, end_kind, end_status, end_has_text, end_at,
-                  end_event_id) WITH ORDINALITY
-           AS e (delegation_id, topic, partition, "offset", kind, status, has_text, at, event_id, n)
-      JOIN push ON push.topic = e.topic
-      LEFT JOIN push_from f ON f.topic = e.topic AND f.partition = e.partition
-      JOIN delegations d ON d.delegation_id = e.delegation_id
+    --
+    -- The age of a reply counts from `queued_at` if that is later: records may be read late, for the first time. If its
+    -- end is so old that an earlier reply may have been pruned, it counts from when it was due: it has expired.
+    INSERT INTO outbox (delegation_id, queued_at, due_at, next_attempt_at)
+    SELECT e.delegation_id,
+           CASE WHEN e.at < e.pruned_before + interval '5 minutes' THEN due.at ELSE clock_timestamp() END, due.at, due.at
+      FROM counted e
      CROSS JOIN LATERAL (
            SELECT CASE WHEN e.kind = 'verdict'
-                       THEN least(greatest(d.deadline + interval '30 seconds', e.at + interval '60 seconds'),
+                       THEN least(greatest((SELECT d.deadline + current_setting('projector.deadline_grace')::interval
+                                              FROM delegations d WHERE d.delegation_id = e.delegation_id),
+                                           e.at + interval '60 seconds'),
                                   e.at + interval '24 hours')
                        WHEN e.status = 'completed' AND NOT e.has_text THEN e.at + interval '30 seconds'
                        ELSE e.at + interval '2 seconds' END AS at) AS due
-     WHERE e.event_id IS NOT NULL AND e."offset" >= coalesce(f.next_offset, 0)
-       AND e.at >= push.switched_on_at - interval '5 minutes' AND e.at <= clock_timestamp() + interval '5 minutes'
+     WHERE e.agrees AND e.at >= e.switched_on_at - interval '5 minutes'
+       AND e.at <= clock_timestamp() + interval '5 minutes'
        AND NOT EXISTS (SELECT FROM outbox told WHERE told.delegation_id = e.delegation_id)
      ORDER BY e.delegation_id, e.n
     ON CONFLICT DO NOTHING;

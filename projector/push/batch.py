@@ -18,7 +18,9 @@ BATCH_REPLIES = 100
 
 
 class Target(Protocol):
-    """Where replies are sent."""
+    """Where replies are sent. `name` is that of the setting."""
+
+    name: str
 
     def deliver(self, replies: Sequence[Reply], until: float) -> Iterator[Sent]:
         """Send the replies. The results are in their order, and stop with the first one that was not tried."""
@@ -90,7 +92,7 @@ def _marks(conn: Connection, target: Target, claimed: Sequence[Claimed], until: 
         if sent.state is State.DUE:
             yield _again(each, sent.error or "")
         else:
-            yield Mark(each.delegation_id, sent.state, sent.error)
+            yield Mark(each.delegation_id, sent.state, sent.error, target.name)
 
 
 def _again(claimed: Claimed, reason: str) -> Mark:
@@ -98,4 +100,4 @@ def _again(claimed: Claimed, reason: str) -> Mark:
     attempts = claimed.attempts + 1
     if attempts >= MOST_ATTEMPTS:
         return Mark(claimed.delegation_id, State.GIVEN_UP, f"given up after {attempts} tries: {reason}")
-    return Mark(claimed.delegation_id, State.DUE, reason, delay(attempts, random.random()))
+    return Mark(claimed.delegation_id, State.DUE, reason, delay=delay(attempts, random.random()))

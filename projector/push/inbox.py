@@ -19,6 +19,8 @@ def is_elsewhere(settings: Settings) -> bool:
 class Inbox:
     """Inserts replies. In the outbox's database that is a part of the relay's transaction, else one of its own."""
 
+    name = "inbox"
+
     def __init__(self, settings: Settings, conn: Connection) -> None:
         """`conn`: the relay's session. Raises DatabaseUnavailable; Misconfigured if the table is not writable."""
         self._own = connect(settings, url_setting="activity_database_url") if is_elsewhere(settings) else None

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
 
-from projector.domain.ends import event_id
+from projector.domain.reply import event_id
 from projector.errors import Misconfigured, NothingFound
 from projector.postgres import outbox_inbox, outbox_missing, outbox_retention
 from projector.postgres.connection import Connection, connect
@@ -50,8 +50,7 @@ def queue(conn: Connection, missing: Missing) -> int:
     """Queue the missing replies, due now. Returns how many. Those that others queued meanwhile are not counted."""
     count = 0
     for never in _parts(missing.never_queued):
-        ids = [each.delegation_id for each in never]
-        count += outbox_missing.queue(conn, ids, [event_id(delegation_id) for delegation_id in ids])
+        count += outbox_missing.queue(conn, [each.delegation_id for each in never])
     for sent in _parts(missing.not_in_inbox):
         count += outbox_missing.send_again(conn, [each.delegation_id for each in sent])
     return count
@@ -83,8 +82,9 @@ def _not_in_inbox(
     oldest = outbox_retention.oldest_activity(activity)
     begin = max(since, oldest) if oldest else since
     for sent in _chunks(lambda after: outbox_missing.sent(conn, begin, after=after, only=only, limit=_CHUNK)):
-        there = outbox_missing.in_inbox(activity, [each.event_id for each in sent])
-        yield from (each for each in sent if each.event_id not in there)
+        event_ids = {each.delegation_id: event_id(each.delegation_id) for each in sent}
+        there = outbox_missing.in_inbox(activity, list(event_ids.values()))
+        yield from (each for each in sent if event_ids[each.delegation_id] not in there)
 
 
 def _chunks(read: Callable[[str | None], list[RowT]]) -> Iterator[list[RowT]]:

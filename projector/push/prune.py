@@ -32,6 +32,7 @@ def prune(conn: Connection, settings: Settings, age: timedelta) -> Pruned:
     _require_longer_than_topic(settings, age)
     _require_longer_than_activity(conn, settings, age, now)
     before = now - age
+    outbox_retention.note(conn, before)
     replies = ends = 0
     while count := outbox_retention.prune(conn, before, limit=_CHUNK):
         replies += count

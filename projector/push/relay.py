@@ -206,7 +206,8 @@ def _log(batch: Batch) -> None:
     """One line about a batch, and one for each state that needs a person, with the first reply in it."""
     if not batch.marks:
         return
-    log.info("replies", extra={str(state): count for state, count in batch.states.items()})
+    counts = {"retried_later" if state is State.DUE else str(state): count for state, count in batch.states.items()}
+    log.info("replies", extra=counts)
     for state in (State.GIVEN_UP, State.EXPIRED):
         marks = [mark for mark in batch.marks if mark.state is state]
         if marks:

@@ -19,6 +19,8 @@ TYPE = "delegation.result"
 class ReplyTopic:
     """Sends replies. A crash between the acknowledgement and the mark sends a reply again, with the same id."""
 
+    name = "topic"
+
     def __init__(self, settings: Settings, conn: Connection, seconds: float) -> None:
         """`conn`: the relay's session. `seconds`: how long an acknowledgement may take.
 
@@ -73,8 +75,12 @@ def _message(reply: Reply, text: str | None) -> Message:
         "status": "ok" if is_answer else "error",
         "error_detail": None if is_answer else content or None,
     }
-    headers = [("ce_specversion", "1.0"), ("ce_id", str(reply.event_id)), ("ce_type", TYPE), ("ce_source", "projector")]
-    headers += [("content-type", "application/json")]
-    headers += [("traceparent", reply.traceparent)] if reply.traceparent else []
-    encoded = [(name, value.encode()) for name, value in headers]
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": str(reply.event_id),
+        "ce_type": TYPE,
+        "ce_source": "projector",
+        "content-type": "application/json",
+    }
+    encoded = [(name, value.encode()) for name, value in headers.items()]
     return Message(reply.caller_id.encode(), json.dumps(row, ensure_ascii=False).encode(), encoded)

@@ -72,7 +72,7 @@ class _Loop:
 
     def _note(self, report: Report, sweeper: Sweeper) -> None:
         for sentence in sweeper.notes:
-            log.warning("the sweeper reads whole tables", extra={"reason": sentence})
+            log.warning("activity_logs is not as the sweeper needs it", extra={"reason": sentence})
         sweeper.notes = []
         self._state, self._is_healthy = "sweeping", True
         if report.skipped is Skipped.LOCKED:

@@ -12,6 +12,8 @@ from projector.kafka.producer import Message, Producer
 from projector.postgres import queries, sweep_candidates, sweep_truth
 from projector.postgres.connection import Connection
 from projector.postgres.sweep_truth import Checked, Found, Signs
+from projector.settings import KafkaSettings
+from projector.sweep import gaps
 
 
 class Sink(Protocol):
@@ -39,6 +41,8 @@ class ActivityLogs:
 
     def __init__(self, conn: Connection) -> None:
         self._conn = conn
+        with truth():
+            self._statements = sweep_truth.statements(conn)
 
     def now(self) -> datetime:
         with truth():
@@ -50,11 +54,11 @@ class ActivityLogs:
 
     def check(self, verdicts: Sequence[Verdict]) -> list[Checked]:
         with truth():
-            return sweep_truth.check(self._conn, verdicts)
+            return sweep_truth.run(self._conn, self._statements.check, verdicts)
 
     def write(self, verdicts: Sequence[Verdict]) -> list[Checked]:
         with truth():
-            return sweep_truth.write(self._conn, verdicts)
+            return sweep_truth.run(self._conn, self._statements.write, verdicts)
 
 
 @contextmanager
@@ -71,15 +75,15 @@ def truth() -> Iterator[None]:
 class Topic:
     """The topic. Only the fold refuses a verdict that is out of date: the sweeper must have read the whole topic."""
 
-    def __init__(self, view: Connection, producer: Producer) -> None:
-        self._view = view
-        self._producer = producer
+    def __init__(self, view: Connection, producer: Producer, settings: KafkaSettings) -> None:
+        self._view, self._producer, self._settings = view, producer, settings
 
     def now(self) -> datetime:
         return queries.clock(self._view)
 
     def signs(self, now: datetime, threshold: timedelta) -> Signs:
-        return Signs(sweep_candidates.latest_event(self._view, now=now), None)
+        latest_at = sweep_candidates.latest_event(self._view, now=now)
+        return Signs(latest_at, gaps.latest_gap_end(self._settings, now=now, threshold=threshold))
 
     def check(self, verdicts: Sequence[Verdict]) -> list[Checked]:
         return [Checked(Found.DUE, None) for _ in verdicts]

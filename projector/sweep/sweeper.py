@@ -3,24 +3,20 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
 from typing import Self
-from uuid import UUID
 
-from projector.contract.facts import Status
-from projector.domain.overdue import InFlight, Rule, Verdict
 from projector.errors import DatabaseUnavailable, ProjectorError
 from projector.kafka.producer import Producer
 from projector.postgres import sweep_access, sweep_locks
 from projector.postgres.connection import Connection, connect, open_view
 from projector.settings import Settings
 from projector.sweep import behind, sink
+from projector.sweep.notes import notes
 from projector.sweep.one_pass import Mode, Pass
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sink import Sink
 
 _ACKNOWLEDGED_WITHIN_SECONDS = 20.0
-_NOBODY = str(UUID(int=0))
 
 
 class Sweeper:
@@ -89,16 +85,18 @@ class Sweeper:
         return Pass(view, truth, self._settings, self._mode, self._tick).run()
 
     def _open(self) -> tuple[Connection, Sink]:
-        self.notes = []
         settings = self._settings
         if settings.sweep_sink == "topic":
             view = self._opened.enter_context(open_view(settings))
             producer = Producer(settings, settings.topic, _ACKNOWLEDGED_WITHIN_SECONDS, idempotent=True)
             self._opened.callback(producer.close)
-            self._sessions = view, sink.Topic(view, producer)
+            self._sessions = view, sink.Topic(view, producer, settings)
         else:
             platform = self._open_truth()
-            self._sessions = self._opened.enter_context(open_view(settings)), sink.ActivityLogs(platform)
+            view = self._opened.enter_context(open_view(settings))
+            with sink.truth():
+                self.notes = notes(view, platform)
+            self._sessions = view, sink.ActivityLogs(platform)
         return self._sessions
 
     def _open_truth(self) -> Connection:
@@ -108,17 +106,4 @@ class Sweeper:
                 connect(self._settings, url_setting="activity_database_url" if elsewhere else "database_url")
             )
             sweep_access.require_access(platform, writes=self._mode.writes)
-            self.notes += _missing_indexes(platform, self._settings)
         return platform
-
-
-def _missing_indexes(platform: Connection, settings: Settings) -> list[str]:
-    now = sink.ActivityLogs(platform).now()
-    row = InFlight("", _NOBODY, _NOBODY, now, now, now, now)
-    probe = Verdict(UUID(int=0), row, Rule.SILENCE, Status.STUCK, now, "{}", "")
-    threshold = timedelta(seconds=settings.stuck_after_seconds)
-    return [
-        f"activity_logs has no index that begins with ({columns}), so each pass reads the whole table: "
-        f"CREATE INDEX CONCURRENTLY ON activity_logs ({columns});"
-        for columns in sweep_access.missing_indexes(platform, probe, now=now, threshold=threshold)
-    ]

@@ -3,7 +3,7 @@
 import logging
 
 from projector.postgres.connection import Connection
-from projector.postgres.push import is_on, switch_on
+from projector.postgres.push import is_on, switch_on, warn_if_off
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
 
@@ -15,14 +15,16 @@ class Push:
 
     def __init__(self, settings: Settings) -> None:
         self._pushes = settings.pushes
+        self._deadline_grace_seconds = settings.deadline_grace_seconds
         self._topic = settings.topic
         self._has_warned = False
 
     def prepare(self, conn: Connection) -> None:
         """Prepare a session for batches. Raises DatabaseUnavailable."""
-        prepare(conn, push=self._pushes)
+        prepare(conn, push=self._pushes, deadline_grace_seconds=self._deadline_grace_seconds)
         if self._pushes:
             switch_on(conn, self._topic)
+            warn_if_off(conn, self._topic)
         elif not self._has_warned and is_on(conn, self._topic):
             self._has_warned = True
             log.warning(

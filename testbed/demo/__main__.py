@@ -35,8 +35,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "make demo",
         description="Starts a real Kafka and a real Postgres, simulates a platform, kills the projector half-way and "
-        "starts it again. Then compares the view with the result of independent code. Exit codes: 0 the view equals "
-        "the log, 1 it does not, 2 a server cannot be started. Needs Docker, or Java 17 with Maven.",
+        "starts it again. Then compares the view with the result of independent code. In the second act, callees fall "
+        "silent and answer late, and verdicts and replies are compared too. Exit codes: 0 all is equal, 1 it is not, 2 "
+        "a server cannot be started. Needs Docker, or Java 17 with Maven.",
     )
     parser.add_argument("--delegations", metavar="N", type=_positive, default=3000, help="how many (default: 3000)")
     parser.add_argument("--seed", metavar="N", type=int, default=7, help="seed of the simulated platform (default: 7)")

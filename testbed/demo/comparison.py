@@ -79,3 +79,13 @@ def _unequal(name: str, unit: str, expected: Mapping[T, int], actual: Mapping[T,
         for key in keys
         if actual.get(key, 0) != expected.get(key, 0)
     ]
+
+
+def unequal(name: str, expected: Mapping[str, object], actual: Mapping[str, object]) -> list[str]:
+    """Return one sentence per delegation for which the two differ."""
+    ids = sorted(expected.keys() | actual.keys())
+    return [
+        f"{each}: {name} is {actual.get(each)}, expected {expected.get(each)}"
+        for each in ids
+        if actual.get(each) != expected.get(each)
+    ]

@@ -14,7 +14,7 @@ import psycopg
 from kafka import KafkaAdminClient
 from psycopg import sql
 
-from testbed.servers.start import Kafka, Postgres, start_kafka, start_postgres
+from testbed.servers.start import Kafka, Postgres, ServerUnavailable, start_kafka, start_postgres
 
 PARTITIONS = 3
 
@@ -71,25 +71,54 @@ def create(*, keep: bool) -> Iterator[Environment]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         servers = _start_both(folder, stack, keep)
         environment = Environment(folder, *servers, f"projector_demo_{name}", f"activity-log-{name}")
-        _create_database(environment)
-        stack.callback(_drop_database, environment)
-        _create_topic(environment)
-        stack.callback(_delete_topic, environment)
+        _create_places(environment, stack)
         if keep:
             stack.pop_all()  # from here on nothing is removed, not even after an error
         yield environment
 
 
+@contextmanager
+def beside(environment: Environment) -> Iterator[Environment]:
+    """Create another database, topic and folder for log files; database and topic are removed at the end."""
+    folder = environment.folder / "ends"
+    folder.mkdir()
+    other = environment._replace(
+        folder=folder, database=f"{environment.database}_ends", topic=f"{environment.topic}-ends"
+    )
+    with ExitStack() as stack:
+        _create_places(other, stack)
+        yield other
+
+
+def _create_places(environment: Environment, stack: ExitStack) -> None:
+    """Create database and topic; the stack removes them."""
+    _create_database(environment)
+    stack.callback(_drop_database, environment)
+    _create_topic(environment)
+    stack.callback(_delete_topic, environment)
+
+
 def _start_both(folder: Path, stack: ExitStack, keep: bool) -> tuple[Postgres, Kafka]:
     """Start both at once; the stack ends the one that started, even if the other did not start."""
     with ThreadPoolExecutor(2) as pool:
-        postgres = pool.submit(start_postgres, folder, keep=keep)
+        postgres = pool.submit(_start_postgres, folder, keep)
         kafka = pool.submit(start_kafka, folder, keep=keep)
         if postgres.exception() is None:
             stack.callback(postgres.result().end)
         if kafka.exception() is None:
             stack.callback(kafka.result().end)
         return postgres.result(), kafka.result()
+
+
+def _start_postgres(folder: Path, keep: bool) -> Postgres:
+    """A server that a change feed can read."""
+    server = start_postgres(folder, options=["wal_level=logical"], keep=keep)
+    with psycopg.connect(server.url) as conn:
+        [(wal_level,)] = conn.execute("SHOW wal_level").fetchall()
+    if wal_level != "logical":
+        server.end()
+        raise ServerUnavailable(f"TESTBED_DATABASE_URL: wal_level is {wal_level}, and a change feed needs logical")
+    return server
 
 
 def _create_database(environment: Environment) -> None:

@@ -1,7 +1,6 @@
 """Runs the demo: writes records, kills the projector half-way, starts it again, compares the view with the log."""
 
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import NamedTuple
 
@@ -9,8 +8,10 @@ from rich.console import Console
 
 from testbed.demo.comparison import compare, fold_since, read_log
 from testbed.demo.damage import damage
+from testbed.demo.ends import play_ends
 from testbed.demo.environment import Environment, create
 from testbed.demo.observer import Observer, Offsets
+from testbed.demo.processes import Processes
 from testbed.demo.screen import Screen, Summary
 from testbed.oracle import differences, fold_log, stored_rows
 from testbed.process import ManagedProcess, ProcessFailed
@@ -22,14 +23,7 @@ __all__ = ["Options", "ProcessFailed", "ServerUnavailable", "run_demo"]
 RECORDS_PER_DELEGATION = 10  # about: its changes, and the unrelated records between them
 WRITING_SECONDS = 8
 MIN_RECORDS_PER_SECOND = 1500
-QUIET = ("--log-level", "WARNING")
 DRIFT = 3  # the exit code of `projector verify`
-MEMBER_SETTINGS = {
-    "PROJECTOR_GROUP_INSTANCE_ID": "demo",  # static membership: a restart is no rebalance
-    "PROJECTOR_LOG_FORMAT": "json",
-    "PROJECTOR_SUMMARY_SECONDS": "1",
-    "PROJECTOR_REBUILD_GRACE_SECONDS": "0",  # the invented row is young: no event of it is going to come
-}
 
 
 class Options(NamedTuple):
@@ -54,51 +48,6 @@ class Options(NamedTuple):
         return offsets.position >= (offsets.end if ended else self.records) / 2
 
 
-class Processes:
-    """Starts the processes of one demo; the stack ends those that still run."""
-
-    def __init__(self, environment: Environment, stack: ExitStack) -> None:
-        self._environment, self._stack = environment, stack
-
-    def migrate(self) -> None:
-        """Create the tables."""
-        self._start(["projector", "migrate", "up"], "migrate.log").wait()
-
-    def platform(self, options: Options) -> ManagedProcess:
-        """Start the simulated platform, which writes to the topic and records what was acknowledged."""
-        environment = self._environment
-        arguments = {
-            "--bootstrap-servers": environment.kafka.bootstrap_servers,
-            "--topic": environment.topic,
-            "--into": str(environment.recording),
-            "--delegations": str(options.delegations),
-            "--seed": str(options.seed),
-            "--per-second": str(options.per_second),
-        }
-        command = ["testbed.producer", *(part for pair in arguments.items() for part in pair)]
-        return self._start(command, "platform.log")
-
-    def projector(self, name: str, *, keep: bool = False) -> ManagedProcess:
-        """Start a projector."""
-        return self._start(["projector", "run"], f"{name}.log", keep=keep)
-
-    def verify(self, name: str, *, expected: int) -> list[str]:
-        """Compare the view with the topic; returns the output. Raises ProcessFailed for another exit code."""
-        return self._start(["projector", "verify", *QUIET], f"{name}.log").wait(expected)
-
-    def rebuild(self) -> list[str]:
-        """Repair the view from the topic; returns the output."""
-        return self._start(["projector", "rebuild", "--yes", *QUIET], "rebuild.log").wait()
-
-    def _start(self, command: Sequence[str], log: str, *, keep: bool = False) -> ManagedProcess:
-        environment = self._environment
-        process = ManagedProcess(
-            command, environment.folder / log, {**environment.settings, **MEMBER_SETTINGS}, keep=keep
-        )
-        self._stack.callback(process.end)
-        return process
-
-
 def run_demo(options: Options, console: Console) -> bool:
     """Run all steps; returns whether the view equals the log. Raises ServerUnavailable and ProcessFailed."""
     started = time.monotonic()
@@ -119,11 +68,12 @@ def run_demo(options: Options, console: Console) -> bool:
                     observer.wait_until(lambda _: observer.owns_all(third), lambda _: None, third)
                 if not found:
                     found = _damage_and_repair(environment, processes, observer, screen)
+            unequal = () if found else play_ends(environment, screen)
         finally:
             if options.keep:
                 screen.kept(environment, third)
-        screen.result(found, time.monotonic() - started)
-    return not found
+        screen.result(found, time.monotonic() - started, unequal)
+    return not (found or unequal)
 
 
 def _kill_half_way(options: Options, processes: Processes, observer: Observer, screen: Screen) -> Offsets:
@@ -132,7 +82,7 @@ def _kill_half_way(options: Options, processes: Processes, observer: Observer, s
     screen.step("projector", f"runs as process {first.pid}")
     with screen.progress() as show:
         observer.wait_until(lambda _: observer.owns_all(first), show, first)
-        platform = processes.platform(options)
+        platform = processes.platform(delegations=options.delegations, seed=options.seed, per_second=options.per_second)
         rate = f"about {options.per_second:,} records per second"
         screen.step("platform", f"writes {options.delegations:,} delegations, {rate}")
         observer.wait_until(lambda now: options.is_half_way(now, ended=not platform.is_running), show, platform, first)

@@ -81,15 +81,17 @@ class Screen:
         self.step("lag", f"{offsets.lag:,} records: position {offsets.position:,}, end of the log {offsets.end:,}")
         self.step("compared", summary.compared)
 
-    def result(self, differences: Sequence[str], seconds: float) -> None:
-        """Print the differences, and whether the view equals the log as the last line."""
-        for difference in differences[:SHOWN_DIFFERENCES]:
+    def result(self, differences: Sequence[str], seconds: float, ends: Sequence[str] = ()) -> None:
+        """Print the differences, `ends` those of verdicts and replies, and as the last line whether all is equal."""
+        found = [*differences, *ends]
+        for difference in found[:SHOWN_DIFFERENCES]:
             self.step("differs", difference)
-        if len(differences) > SHOWN_DIFFERENCES:
-            self.step("", f"… and {len(differences) - SHOWN_DIFFERENCES:,} more")
-        places = "1 place" if len(differences) == 1 else f"{len(differences):,} places"
-        text = f"view differs from log in {places}" if differences else "view equals log"
-        style = "bold green" if not differences else "bold red"
+        if len(found) > SHOWN_DIFFERENCES:
+            self.step("", f"… and {len(found) - SHOWN_DIFFERENCES:,} more")
+        places = "1 place" if len(found) == 1 else f"{len(found):,} places"
+        what = "view differs" if differences else "verdicts or replies differ"
+        text = f"{what} from log in {places}" if found else "view equals log, and so do verdicts and replies"
+        style = "bold green" if not found else "bold red"
         self._console.print()
         self._console.print(Text(text, style=style) + Text(f"  ({seconds:.0f} s)", style="default"))
 

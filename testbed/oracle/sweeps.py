@@ -41,15 +41,15 @@ class Overdue(NamedTuple):
 
 def overdue(view: Mapping[str, Row], truth: Truth, now: datetime, rules: Rules) -> dict[str, Overdue]:
     """Return the verdicts of a pass at this moment, without brake and limits: delegation id → verdict."""
-    speakers = _speakers(view, now - rules.spoke_within)
+    speakers = _speakers(view, now - rules.spoke_within, now)
     found = {row.delegation_id: _verdict_of(row, truth, now, rules, speakers) for row in view.values()}
     return {delegation_id: verdict for delegation_id, verdict in found.items() if verdict is not None}
 
 
-def _speakers(view: Mapping[str, Row], since: datetime) -> set[str]:
+def _speakers(view: Mapping[str, Row], since: datetime, until: datetime) -> set[str]:
     """Return the callees of which a heartbeat is known, for any delegation in any status."""
     beats = ((row.callee_id, row.last_heartbeat) for row in view.values())
-    return {callee_id for callee_id, at in beats if at is not None and at >= since}
+    return {callee_id for callee_id, at in beats if at is not None and since <= at <= until}
 
 
 def _verdict_of(row: Row, truth: Truth, now: datetime, rules: Rules, speakers: set[str]) -> Overdue | None:

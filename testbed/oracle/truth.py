@@ -1,9 +1,10 @@
 """The rows of the platform's table, as the judge of sweeps reads them: signs of life, gaps, and who could see what.
 
-A sign of life is a row that a workspace wrote by itself. Verdicts and rows of inboxes are none. Heartbeats and results
-have the workspace of the caller, so they count for their own delegation only.
+A sign of life is a row that a workspace wrote by itself. Verdicts and rows of inboxes are none. Heartbeats have the
+workspace of the caller, so they count for their own delegation only.
 """
 
+import json
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -38,10 +39,9 @@ class TruthRow(NamedTuple):
     @property
     def delegation_id(self) -> str | None:
         """The delegation that the row belongs to, if it is one of a delegation or of an inbox."""
-        first, second = self.request_body, self.response_body
+        found = self.request_body.get("delegation_id")
         if self.method == "delegate_result":
-            first, second = second, first
-        found = first.get("delegation_id") or second.get("delegation_id")
+            found = self.response_body.get("delegation_id") or found
         return found if isinstance(found, str) else None
 
     @property
@@ -50,8 +50,9 @@ class TruthRow(NamedTuple):
 
     @property
     def is_own_sign(self) -> bool:
-        """Whether `workspace_id` wrote it for sure, and not a callee on its behalf."""
-        return self.is_sign_of_life and self.method not in ("heartbeat", "delegate_result")
+        """Whether `workspace_id` wrote it, and not a callee on its behalf."""
+        is_beat = self.activity_type == "delegation" and self.method == "heartbeat"
+        return self.is_sign_of_life and not is_beat
 
     @property
     def is_terminal(self) -> bool:
@@ -73,6 +74,7 @@ class Truth:
             if row.is_own_sign:
                 self._of_workspace[row.workspace_id].append(row)
         self._signs = sorted(row.created_at for row in self.by_id.values() if row.is_sign_of_life)
+        self._gaps: dict[timedelta, list[datetime]] = {}
 
     def request(self, delegation_id: str, caller_id: str) -> TruthRow | None:
         """Return the delegation's own `delegate` row, which a verdict copies the workspaces from."""
@@ -92,15 +94,24 @@ class Truth:
     def end_of_latest_gap(self, now: datetime, threshold: timedelta) -> datetime | None:
         """Return when the platform spoke again after its latest silence of more than half the threshold.
 
-        Without any sign of life within the threshold this is `now`: nobody can be judged. The start of the window,
-        two thresholds ago, counts as a sign.
+        A silence that lasts ends now: nobody can be judged. The start of the window, two thresholds ago, counts as a
+        sign.
         """
         start = now - 2 * threshold
-        times = self._signs[bisect_left(self._signs, start) : bisect_right(self._signs, now)]
-        if not times or times[-1] <= now - threshold:
+        first, end = bisect_left(self._signs, start), bisect_right(self._signs, now)
+        if first == end or now - self._signs[end - 1] > threshold / 2:
             return now
-        ends = [after for before, after in pairwise([start, *times]) if after - before > threshold / 2]
-        return ends[-1] if ends else None
+        gaps = self._ends_of_gaps(threshold / 2)
+        known = bisect_right(gaps, now)
+        if known and gaps[known - 1] > self._signs[first]:
+            return gaps[known - 1]
+        return self._signs[first] if self._signs[first] - start > threshold / 2 else None
+
+    def _ends_of_gaps(self, longer_than: timedelta) -> list[datetime]:
+        if longer_than not in self._gaps:
+            steps = pairwise(self._signs)
+            self._gaps[longer_than] = [after for before, after in steps if after - before > longer_than]
+        return self._gaps[longer_than]
 
 
 def is_visible(xid: int, snapshot: str) -> bool:
@@ -122,8 +133,14 @@ def read_truth(conn: psycopg.Connection[Any]) -> Truth:
 
 def _row(*columns: Any) -> TruthRow:
     row = TruthRow(*columns)
-    return row._replace(request_body=_object(row.request_body), response_body=_object(row.response_body))
+    return row._replace(request_body=body_of(row.request_body), response_body=body_of(row.response_body))
 
 
-def _object(body: Any) -> dict[str, Any]:
-    return body if isinstance(body, dict) else {}
+def body_of(column: Any) -> dict[str, Any]:
+    """Return the body in a column: an object, or a JSON text that holds one; anything else is empty."""
+    if isinstance(column, str):
+        try:
+            column = json.loads(column)
+        except ValueError:
+            return {}
+    return column if isinstance(column, dict) else {}

@@ -45,12 +45,14 @@ class Platform:
 
         With `own_caller`, the caller has no other delegation either.
         """
-        caller = new_uuid(self._rng) if own_caller else self._rng.choice(self._workspaces)
-        callee = new_uuid(self._rng)
-        self.table.add_workspaces([caller, callee])
-        delegated = Delegated(self.table, self._rng, caller, callee, act)
+        delegated = self._new(act, own_caller=own_caller)
+        self.table.add_workspaces([delegated.caller, delegated.callee])
         self.played.append(delegated)
         return delegated
+
+    def _new(self, act: Act, *, own_caller: bool) -> Delegated:
+        caller = new_uuid(self._rng) if own_caller else self._rng.choice(self._workspaces)
+        return Delegated(self.table, self._rng, caller, new_uuid(self._rng), act)
 
     def play(self, act: Act, count: int = 1, *, own_caller: bool = False) -> list[Delegated]:
         """Play delegations from beginning to end at once, without their waits."""
@@ -60,10 +62,17 @@ class Platform:
                 pass
         return begun
 
-    def start(self, acts: dict[Act, float], *, delegations: int, per_second: float) -> None:
-        """Play this many delegations in a thread, with their waits; `acts` have weights."""
+    def start(self, acts: dict[Act, float], *, delegations: int, per_second: float, together: int = 1) -> None:
+        """Play this many delegations in a thread, with their waits; `acts` have weights.
+
+        At most `together` steps that are due at once are written in one transaction.
+        """
+        if together > 1:  # more callers: else the inboxes and histories of a few of them would be very large
+            more = [new_uuid(self._rng) for _ in range(delegations // 20)]
+            self.table.add_workspaces(more)
+            self._workspaces += more
         self._ended.clear()
-        self._thread = threading.Thread(target=self._run, args=(acts, delegations, per_second))
+        self._thread = threading.Thread(target=self._run, args=(acts, delegations, per_second, together))
         self._thread.start()
 
     def pause(self) -> None:
@@ -101,17 +110,19 @@ class Platform:
         """Return how often each act was played."""
         return Counter(delegated.act.__name__ for delegated in self.played)
 
-    def _run(self, acts: dict[Act, float], delegations: int, per_second: float) -> None:
+    def _run(self, acts: dict[Act, float], delegations: int, per_second: float, together: int) -> None:
         try:
-            self._play_all(acts, delegations, per_second)
+            self._play_all(acts, delegations, per_second, together)
         except BaseException as error:
             if not self._ended.is_set():
                 self._failed.append(error)
 
-    def _play_all(self, acts: dict[Act, float], delegations: int, per_second: float) -> None:
+    def _play_all(self, acts: dict[Act, float], delegations: int, per_second: float, together: int) -> None:
         first = itertools.islice(itertools.chain(acts, self._weighted(acts)), delegations)  # each at least once
-        begun = (self.delegate(act, own_caller=act.__name__ == "loses_its_caller") for act in first)
-        scheduled = [_Scheduled(number / per_second, number, each.act(each)) for number, each in enumerate(list(begun))]
+        begun = [self._new(act, own_caller=act.__name__ == "loses_its_caller") for act in first]
+        self.table.add_workspaces({person for each in begun for person in (each.caller, each.callee)})
+        self.played += begun
+        scheduled = [_Scheduled(number / per_second, number, each.act(each)) for number, each in enumerate(begun)]
         started = time.monotonic()
         while scheduled and not self._ended.is_set():
             paused_at = time.monotonic()
@@ -120,8 +131,13 @@ class Platform:
             now = time.monotonic() - started
             if scheduled[0].at > now:
                 self._ended.wait(min(scheduled[0].at - now, 0.05))  # not longer: it may be paused meanwhile
-                continue
-            self._step(scheduled)
+            elif together == 1:
+                self._step(scheduled)
+            else:
+                with self.table.gathering():
+                    for _ in range(together):
+                        if scheduled and scheduled[0].at <= now:
+                            self._step(scheduled)
 
     def _step(self, scheduled: list[_Scheduled]) -> None:
         """Play the next step."""

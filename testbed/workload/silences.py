@@ -4,12 +4,10 @@ from collections.abc import Iterator
 
 from testbed.workload.acting import SILENT_SECONDS, Delegated
 
-HISTORY_SECONDS = SILENT_SECONDS + 600.0
-
 
 def _beat_until(d: Delegated, ago: float) -> None:
     d.request("dispatched", ago=ago + 600)
-    d.beats(since=ago + 540, until=ago, every=180)
+    d.beats(since=ago + 540, until=ago, every=540)
 
 
 def falls_silent(d: Delegated) -> Iterator[float]:
@@ -39,9 +37,9 @@ def wakes_up(d: Delegated) -> Iterator[float]:
 
 def keeps_beating(d: Delegated) -> Iterator[float]:
     """Was never silent for long."""
-    d.request("dispatched", ago=HISTORY_SECONDS)
-    d.beats(since=HISTORY_SECONDS - 60, every=240)
-    for _ in range(4):
+    d.request("dispatched", ago=900)
+    d.beats(since=450, every=450)
+    for _ in range(2):
         yield d.wait(1)
         d.beat()
 
@@ -62,7 +60,7 @@ def is_never_heard(d: Delegated) -> Iterator[float]:
 def misses_its_deadline(d: Delegated) -> Iterator[float]:
     """Beats to the end, but the deadline has passed."""
     d.request("dispatched", ago=1800, deadline_in=1200)
-    d.beats(since=1740, every=240)
+    d.beats(since=1740, every=580)
     yield 0
 
 

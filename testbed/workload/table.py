@@ -3,8 +3,8 @@
 import json
 import threading
 import uuid
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -42,6 +42,15 @@ TABLES = """
     CREATE INDEX activity_logs_workspace_type_created
         ON activity_logs (workspace_id, activity_type, created_at DESC);
 """
+INSERT_ALL = sql.SQL(
+    """INSERT INTO activity_logs ({columns}, created_at)
+       SELECT {values}, clock_timestamp() - (each ->> 'ago')::float8 * interval '1 s'
+         FROM jsonb_array_elements(%s::jsonb) AS each, jsonb_populate_record(NULL::activity_logs, each) AS r
+       ON CONFLICT (id) DO NOTHING"""
+).format(
+    columns=sql.SQL(", ").join(map(sql.Identifier, COLUMNS[:-1])),
+    values=sql.SQL(", ").join(sql.Identifier("r", name) for name in COLUMNS[:-1]),
+)
 RECONNECT_SECONDS = 0.1
 
 
@@ -55,6 +64,7 @@ class ActivityTable:
         self._url = url
         self._conn: psycopg.Connection[Any] | None = None
         self._closed = threading.Event()
+        self._gathered: list[dict[str, Any]] | None = None
 
     def create(self, *, replica_identity_full: bool = False) -> None:
         """Create the tables. With the full replica identity, a feed of bare rows has every column of an update."""
@@ -69,9 +79,25 @@ class ActivityTable:
         """Delete a workspace with all its activity rows."""
         self._execute("DELETE FROM workspaces WHERE id = %s", [workspace_id])
 
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Insert the rows of the block in one statement at its end, or before its next other change."""
+        self._gathered = []
+        yield
+        self._insert_gathered()
+        self._gathered = None
+
+    def _insert_gathered(self) -> None:
+        if self._gathered:
+            rows, self._gathered = self._gathered, []
+            self._run(INSERT_ALL, [json.dumps(rows)])
+
     def insert(self, *, seconds_ago: float = 0, **columns: Any) -> str:
         """Insert a row that is dated this long ago; returns its id."""
         row_id = str(columns.pop("id", None) or uuid.uuid4())
+        if self._gathered is not None:
+            self._gathered.append({"id": row_id, "ago": seconds_ago, **columns})
+            return row_id
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
         places = sql.SQL(", ").join(map(sql.Placeholder, columns))
         statement = sql.SQL(
@@ -96,11 +122,15 @@ class ActivityTable:
 
     def now(self) -> datetime:
         """Return the time of the database, which all rows have."""
-        [(now,)] = self._execute("SELECT clock_timestamp()").fetchall()
+        [(now,)] = self._run("SELECT clock_timestamp()", None).fetchall()
         assert isinstance(now, datetime)
         return now
 
     def _execute(self, statement: Any, parameters: Any = None) -> psycopg.Cursor[Any]:
+        self._insert_gathered()
+        return self._run(statement, parameters)
+
+    def _run(self, statement: Any, parameters: Any) -> psycopg.Cursor[Any]:
         while True:
             try:
                 if self._conn is None or self._conn.closed:

@@ -47,8 +47,8 @@ def demo_databases(postgres: Postgres) -> list[str]:
         return [name for (name,) in rows]
 
 
-def test_view_equals_log_after_kill(postgres: Postgres, kafka: str) -> None:
-    with demo(postgres, kafka) as running:
+def test_view_equals_log_after_kill(logical_postgres: Postgres, kafka: str) -> None:
+    with demo(logical_postgres, kafka) as running:
         output, errors = running.communicate(timeout=120)
     assert running.returncode == 0, output + errors
     for line in (
@@ -60,28 +60,36 @@ def test_view_equals_log_after_kill(postgres: Postgres, kafka: str) -> None:
         r"verify    .*\b4 delegations",
         r"rebuild   .*1 rows? inserted, 2 updated, 1 deleted",
         r"verify    .*equals",
-        r"view equals log",
+        r"silence   6 of 24 callees are silent, 2 are overdue",
+        r"sweep      silent-1 +[0-9a-f]{8} → [0-9a-f]{8}  .*  silence, stuck",
+        r"sweep     28 candidates: 2 verdicts written \(0 stuck, 2 failed\), .* 26 held",
+        r"sweep     braked: 26 delegations would be stuck, more than 22 of the 44 in flight",
+        r"sweep     6 candidates: 6 verdicts written \(6 stuck, 0 failed\)",
+        r"inboxes   \d+ replies: 35 ok, \d error; \d wait",
+        r"silent-1: stuck in the view, and its caller reads “the answer to silent-1”",
+        r"compared  with independent models: 44 rows, 8 verdicts, ",
+        r"view equals log, and so do verdicts and replies",
     ):
         assert re.search(line, output), f"{line} in\n{output}"
-    assert demo_databases(postgres) == []
+    assert demo_databases(logical_postgres) == []
 
 
-def test_ctrl_c_ends_everything_without_a_traceback(postgres: Postgres, kafka: str) -> None:
-    with demo(postgres, kafka) as running:
+def test_ctrl_c_ends_everything_without_a_traceback(logical_postgres: Postgres, kafka: str) -> None:
+    with demo(logical_postgres, kafka) as running:
         read_until(running, "SIGKILL")
         running.send_signal(signal.SIGINT)
         _, errors = running.communicate(timeout=120)
     assert (running.returncode, errors) == (130, "\ndemo: interrupted: everything it started was ended\n")
-    assert demo_databases(postgres) == []
+    assert demo_databases(logical_postgres) == []
 
 
-def test_ctrl_c_within_a_query_prints_no_warning_of_psycopg(postgres: Postgres) -> None:
+def test_ctrl_c_within_a_query_prints_no_warning_of_psycopg(logical_postgres: Postgres) -> None:
     program = f"""\
 import psycopg, sys
 from testbed.demo import __main__ as demo
 
 def query(*_):
-    with psycopg.connect({postgres.url!r}) as conn:
+    with psycopg.connect({logical_postgres.url!r}) as conn:
         conn.execute("SELECT 1")
         conn.pgconn.send_query(b"SELECT pg_sleep(1)")
         raise KeyboardInterrupt
@@ -93,11 +101,11 @@ sys.exit(demo.main())
     assert (done.returncode, done.stderr) == (130, "\ndemo: interrupted: everything it started was ended\n")
 
 
-def test_row_edited_meanwhile_is_printed(postgres: Postgres, kafka: str) -> None:
-    with demo(postgres, kafka) as running:
+def test_row_edited_meanwhile_is_printed(logical_postgres: Postgres, kafka: str) -> None:
+    with demo(logical_postgres, kafka) as running:
         database = read_until(running, "database (projector_demo_[0-9a-f]+)")[1]
         read_until(running, "SIGKILL")
-        with psycopg.connect(urlsplit(postgres.url)._replace(path=f"/{database}").geturl()) as conn:
+        with psycopg.connect(urlsplit(logical_postgres.url)._replace(path=f"/{database}").geturl()) as conn:
             changed = conn.execute(
                 """
                 UPDATE delegations SET task_preview = 'edited by hand'
@@ -112,8 +120,26 @@ def test_row_edited_meanwhile_is_printed(postgres: Postgres, kafka: str) -> None
     assert running.returncode == 1
 
 
-def test_kept_projector_runs_until_it_is_stopped(postgres: Postgres, kafka: str) -> None:
-    with demo(postgres, kafka, "--keep") as running:
+def test_reply_of_somebody_else_is_printed(logical_postgres: Postgres, kafka: str) -> None:
+    with demo(logical_postgres, kafka) as running:
+        database = read_until(running, "database (projector_demo_[0-9a-f]+)")[1]
+        read_until(running, "answers   3 of the silent ones answer late")
+        with psycopg.connect(urlsplit(logical_postgres.url)._replace(path=f"/{database}_ends").geturl()) as conn:
+            conn.execute(
+                """
+                INSERT INTO activity_logs (workspace_id, activity_type, method, status, request_body)
+                SELECT caller_id, 'a2a_receive', 'delegate_result', 'ok', '{"delegation_id": "silent-6"}'
+                  FROM delegations WHERE delegation_id = 'silent-6'
+                """
+            )
+        output, _ = running.communicate(timeout=120)
+    assert re.search("differs   silent-6: a reply of .* about an end that is not told", output)
+    assert "verdicts or replies differ from log in 1 place" in output
+    assert running.returncode == 1
+
+
+def test_kept_projector_runs_until_it_is_stopped(logical_postgres: Postgres, kafka: str) -> None:
+    with demo(logical_postgres, kafka, "--keep") as running:
         output, errors = running.communicate(timeout=120)
     assert running.returncode == 0, output + errors
     pid = int(re.findall(r"^  kill (\d+)$", output, re.MULTILINE)[0])
@@ -125,31 +151,38 @@ def test_kept_projector_runs_until_it_is_stopped(postgres: Postgres, kafka: str)
         assert (folder / "acknowledged.jsonl").exists()
         assert '"stopped"' not in (folder / "first.log").read_text()  # SIGKILL leaves no time for it
         assert '"stopped"' in (folder / "second.log").read_text()
-        assert demo_databases(postgres) == [urlsplit(url).path[1:]]
+        assert demo_databases(logical_postgres) == [urlsplit(url).path[1:]]
         while '"partition claimed"' not in (folder / "third.log").read_text():
             os.kill(pid, 0)
             time.sleep(0.05)  # nothing signals the growth of a log file
     finally:
         os.kill(pid, signal.SIGTERM)
         shutil.rmtree(folder)
-        with psycopg.connect(postgres.url, autocommit=True) as conn:
+        with psycopg.connect(logical_postgres.url, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(urlsplit(url).path[1:])))
 
 
-def test_killed_projector_ends_demo_with_reason(postgres: Postgres, kafka: str) -> None:
-    with demo(postgres, kafka) as running:
+def test_killed_projector_ends_demo_with_reason(logical_postgres: Postgres, kafka: str) -> None:
+    with demo(logical_postgres, kafka) as running:
         os.kill(int(read_until(running, r"runs as process (\d+)")[1]), signal.SIGKILL)
         _, errors = running.communicate(timeout=60)
     assert "demo: projector run ended with exit code -9" in errors
     assert running.returncode == 1
-    assert demo_databases(postgres) == []
+    assert demo_databases(logical_postgres) == []
 
 
-def test_missing_kafka_ends_demo_with_remedy(postgres: Postgres) -> None:
+def test_missing_kafka_ends_demo_with_remedy(logical_postgres: Postgres) -> None:
     any_way = {"TESTBED_SERVERS": ""}  # even if it is set for the tests
     nowhere = {"PATH": "/nowhere", "DOCKER_HOST": "tcp://127.0.0.1:1", "JAVA_HOME": "/nowhere", **any_way}
-    with demo(postgres, "", **nowhere) as running:
+    with demo(logical_postgres, "", **nowhere) as running:
         _, errors = running.communicate(timeout=60)
     remedy = "Set TESTBED_BOOTSTRAP_SERVERS, start a Docker engine, or install Java 17 or later and Maven."
     assert f"demo: {remedy}" in errors
+    assert running.returncode == 2
+
+
+def test_server_that_no_feed_can_read_ends_demo_with_reason(postgres: Postgres, kafka: str) -> None:
+    with demo(postgres, kafka) as running:
+        _, errors = running.communicate(timeout=60)
+    assert errors == "demo: TESTBED_DATABASE_URL: wal_level is replica, and a change feed needs logical\n"
     assert running.returncode == 2

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -89,6 +90,46 @@ def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying:
             relay.wait()
     assert relaying.texts() == {f"d-{number}": f"answer {number} " * 1000 for number in range(ENDS)}
     assert run_projector("push", "missing", "--json", **own).json()["total"] == 0
+
+
+def test_whatever_reads_again_tells_nobody_again(cluster: Cluster, relaying: Relaying, tmp_path: Path) -> None:
+    """Verify, rebuild, replay and a projection from the start, while delegations end and a relay runs."""
+    own = settings(cluster)
+    place = own | {"bootstrap_servers": cluster.bootstrap_servers, "rebuild_grace_seconds": "60"}
+    member = cluster.start_member(result_push="inbox")
+    wait_until(lambda: relaying.conn.execute("SELECT FROM push").rowcount == 1, "the push is on")
+    relay = start(["push"], environment(own))
+    names = [f"d-{number}" for number in range(ENDS)]
+    unread = iter(names)
+
+    def publish_some() -> None:
+        for name in islice(unread, ENDS // 6):
+            publish(cluster, relaying, platform_rows(name, 10, f"the answer of {name}"))
+
+    try:
+        recording = str(tmp_path / "all.jsonl")
+        publish_some()
+        wait_until(lambda: len(relaying.inbox()) == ENDS // 6, "the first are told")
+        for command in (
+            ["verify"],
+            ["record", "--out", recording],
+            ["replay", recording],
+            ["rebuild", "--yes"],
+        ):
+            publish_some()
+            found = run_projector(*command, **place)
+            assert found.code in (0, 3), found.err
+        member.kill()
+        relaying.conn.execute("UPDATE positions SET next_offset = 0, owner = NULL")
+        cluster.start_member(result_push="inbox")
+        publish_some()
+        wait_until(lambda: len(relaying.inbox()) >= ENDS, "everyone is told")
+        cluster.wait_until_caught_up()
+        assert run_projector("push", "--once", "--json", **own).json()["sent"] == 0
+    finally:
+        relay.kill()
+        relay.wait()
+    assert relaying.texts() == {name: f"the answer of {name}" for name in names}
 
 
 def test_relay_beside_a_member_sends_and_reports(cluster: Cluster, relaying: Relaying, tmp_path: Path) -> None:

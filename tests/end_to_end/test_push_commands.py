@@ -12,6 +12,10 @@ from relaying import Relaying, ago
 
 LINE = {"sent", "told_by_platform", "given_up", "expired", "retried_later", "due_later", "seconds"}
 
+NO_REPLY = (
+    "there is no reply about delegation nosuch. `projector push missing` lists the delegations that ended without one"
+)
+
 
 @pytest.fixture
 def replies(relaying: Relaying) -> Relaying:
@@ -118,7 +122,7 @@ def test_one_reply_is_shown_with_what_it_says(inbox_url: str, replies: Relaying)
     assert [end["kind"] for end in shown["ends"]] == ["report"]
     assert "no such workspace" in push(inbox_url, "show", "given-up").out
     done = push(inbox_url, "show", "nosuch")
-    assert (done.code, done.err) == (6, "projector: there is no reply about delegation nosuch\n")
+    assert (done.code, done.err) == (6, f"projector: {NO_REPLY}\n")
 
 
 def test_retry_makes_replies_due(inbox_url: str, replies: Relaying) -> None:
@@ -131,7 +135,7 @@ def test_retry_makes_replies_due(inbox_url: str, replies: Relaying) -> None:
 def test_retry_of_a_reply_that_was_sent_is_refused(inbox_url: str, replies: Relaying) -> None:
     done = push(inbox_url, "retry", "sent", "later")
     assert (done.code, done.out) == (6, "1 reply due now\n")
-    assert done.err == "projector: there is no reply to retry about delegation sent\n"
+    assert done.err == "projector: not retried: sent (its reply is sent)\n"
     assert push(inbox_url, "retry", "--state", "sent").code == 2
     assert push(inbox_url, "retry").code == 2
     assert replies.states()["sent"] == "sent"
@@ -140,7 +144,7 @@ def test_retry_of_a_reply_that_was_sent_is_refused(inbox_url: str, replies: Rela
 def test_discarded_reply_is_never_sent(inbox_url: str, replies: Relaying) -> None:
     refused = push(inbox_url, "discard", "due")
     assert (refused.code, refused.out) == (1, "")
-    assert "this would discard 1 reply, which are then never sent: add --yes to do it" in refused.err
+    assert "this would discard 1 reply, so that no relay sends it: add --yes to do it" in refused.err
     assert push(inbox_url, "discard", "due", "--yes").out == "1 reply discarded\n"
     assert push(inbox_url, "discard", "--state", "expired", "--older-than", "1d", "--yes").out == "1 reply discarded\n"
     assert push(inbox_url, "discard", "--state", "given_up", "--older-than", "1d", "--yes").code == 6
@@ -160,7 +164,7 @@ def test_missing_replies_are_listed_and_queued(inbox_url: str, relaying: Relayin
     assert push(inbox_url, "missing", "--send").code == 1
     assert push(inbox_url, "missing", "--send", "--yes").out.endswith("1 reply missing, 1 queued\n")
     assert push(inbox_url, "--once", "--json").json()["sent"] == 1
-    assert push(inbox_url, "missing").out == "0 replies missing\n"
+    assert push(inbox_url, "missing").out == "no reply is missing\n"
 
 
 def test_prune_refuses_what_may_be_read_again(inbox_url: str, replies: Relaying, kafka: str, topic: str) -> None:

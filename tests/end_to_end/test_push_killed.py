@@ -14,7 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from relaying import Relaying, create_inbox
 from topics import create_topic
 
-from projector.domain.ends import event_id
+from projector.domain.reply import event_id
 
 REPLIES = 30
 IN_MARK = """

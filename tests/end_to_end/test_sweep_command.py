@@ -1,84 +1,19 @@
 """`projector sweep` as a process, with a real Kafka and a real Postgres: lines, sentences and exit codes."""
 
-import json
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import closing
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-import pytest
-from cluster import Cluster, wait_until
-from commands import CommandResult, run_projector
-from kafka import KafkaProducer
+from cluster import wait_until
+from commands import run_projector
 from psycopg.conninfo import make_conninfo
 from roles import plain_role
 from rows import CALLER
-from sweeping import Platform, platform
+from sweep_feed import LINE, Feed
+from sweeping import platform
 
 from projector.postgres import sweep_locks
 from testbed.servers.server import free_port
-
-
-class Feed:
-    """A platform whose rows reach the topic, and members that project them."""
-
-    def __init__(self, it: Platform, cluster: Cluster) -> None:
-        self.it, self.cluster = it, cluster
-        self.fed: set[str] = set()
-
-    def settings(self, **others: str) -> dict[str, str]:
-        own = {"database_url": self.it.url, "bootstrap_servers": self.cluster.bootstrap_servers}
-        return {**own, "topic": self.cluster.topic, **others}
-
-    def sweep(self, *arguments: str, **others: str) -> CommandResult:
-        return run_projector("sweep", *arguments, **self.settings(**others))
-
-    def once(self, *arguments: str, code: int = 0, **others: str) -> Any:
-        """The line of a pass; seconds aside."""
-        done = self.sweep("--once", "--json", *arguments, **others)
-        assert done.code == code, done.err
-        line = done.json()
-        assert line.pop("seconds") >= 0
-        return line
-
-    def feed(self) -> int:
-        """Send the rows of the table that were not sent yet, in their order; the table's key is the workspace."""
-        rows = self.it.conn.execute(
-            "SELECT id::text, workspace_id::text, to_jsonb(a)::text FROM activity_logs a ORDER BY created_at, id"
-        ).fetchall()
-        new = [row for row in rows if row[0] not in self.fed]
-        with closing(KafkaProducer(bootstrap_servers=self.cluster.bootstrap_servers)) as producer:
-            for row_id, workspace, value in new:
-                at = int(datetime.fromisoformat(json.loads(value)["created_at"]).timestamp() * 1000)
-                producer.send(self.cluster.topic, value.encode(), workspace.encode(), timestamp_ms=at)
-                self.fed.add(row_id)
-        return len(new)
-
-    def project(self) -> None:
-        """Feed the topic, and wait until everything is projected."""
-        self.feed()
-        wait_until(lambda: self.cluster.projected_records() == len(self.fed), "all records projected")
-
-
-@pytest.fixture
-def feed(cluster: Cluster, database_url: str) -> Iterator[Feed]:
-    with platform(database_url) as it:
-        yield Feed(it, cluster)
-
-
-LINE = {
-    "candidates": 0,
-    "verdicts": {"stuck": 0, "failed": 0},
-    "repeated": 0,
-    "spared": 0,
-    "unknown": 0,
-    "future": 0,
-    "held": 0,
-    "skipped": None,
-}
 
 
 def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
@@ -204,7 +139,7 @@ def test_missing_index_is_named_and_the_pass_is_made(feed: Feed) -> None:
     it.conn.execute("DROP INDEX activity_logs_workspace")
     done = feed.sweep("--once", "--json")
     assert (done.code, done.json()["verdicts"]["stuck"]) == (0, 1)
-    assert "activity_logs has no index that begins with (workspace_id, activity_type, created_at DESC)" in done.err
+    assert "activity_logs has no index that begins with (workspace_id, activity_type, created_at)" in done.err
 
 
 def test_pass_of_another_sweeper_locks(feed: Feed) -> None:
@@ -225,26 +160,6 @@ def test_table_in_another_database_decides(feed: Feed, empty_url: str) -> None:
         assert line == LINE | {"candidates": 1, "verdicts": {"stuck": 1, "failed": 0}}
         assert elsewhere.told() == {"d-1": "stuck"}
         assert it.verdicts() == []
-
-
-def test_topic_as_sink_ends_in_the_view(feed: Feed) -> None:
-    it = feed.it
-    it.is_alive().write(it.request("silent"), it.beat("silent"), it.request("late", due=3))
-    it.write(it.request("alive"), it.beat("alive", 1))
-    feed.cluster.start_member()
-    feed.project()
-    assert feed.once("--sink", "topic") == LINE | {"candidates": 2, "verdicts": {"stuck": 1, "failed": 1}}
-    wait_until(lambda: set(it.statuses().values()) == {"queued", "stuck", "failed"}, "both verdicts projected")
-    assert it.verdicts() == []
-    assert feed.once("--sink", "topic") == LINE
-    assert run_projector("verify", **feed.settings()).code == 0
-
-
-def test_settle_time_delays_the_judgement_of_the_topic(feed: Feed) -> None:
-    it = feed.it
-    it.both(it.request(), it.beat(minutes=10.5), it.request("alive"), it.beat("alive", 1))
-    assert feed.once("--sink", "topic") == LINE
-    assert feed.once("--sink", "topic", sweep_settle_seconds="0")["verdicts"]["stuck"] == 1
 
 
 # --- the loop

@@ -16,7 +16,7 @@ from projecting import connected
 from proxy import Proxy
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from rows import CALLER
-from sweeping import Platform, counts, platform
+from sweeping import Platform, counts
 
 from projector.contract.facts import Status
 from projector.settings import Settings
@@ -25,12 +25,6 @@ from projector.sweep.report import Report
 from projector.sweep.sink import ActivityLogs
 
 SILENT = 200
-
-
-@pytest.fixture
-def it(database_url: str) -> Iterator[Platform]:
-    with platform(database_url) as it:
-        yield it
 
 
 def fill(it: Platform, silent: int, alive: int = 0) -> set[str]:

@@ -3,12 +3,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import LiteralString
 
 import pytest
 from cluster import wait_until
+from halting import REPLY_POINTS, halting, wait_until_halted
 from repetitions import Repetition
-from stage import PUSH, Process, Stage
+from stage import PUSH, Stage
+from staged_process import Process
 from under_load import BRIEF_SESSION
 
 from testbed.workload import acting
@@ -25,22 +26,6 @@ ACTS: dict[acting.Act, float] = {
     acting.loses_its_caller: 0.5,
     acting.answers_at_length: 0.1,
 }
-WAIT: LiteralString = """
-    CREATE FUNCTION public.wait_in_reply() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        PERFORM pg_advisory_xact_lock_shared(4716);
-        RETURN NEW;
-    END $$;
-"""
-POINTS: dict[str, LiteralString] = {
-    "in the insert": WAIT
-    + """CREATE TRIGGER wait_in_reply AFTER INSERT ON activity_logs FOR EACH ROW
-         WHEN (NEW.activity_type = 'a2a_receive') EXECUTE FUNCTION public.wait_in_reply()""",
-    "between insert and mark": WAIT
-    + """CREATE TRIGGER wait_in_reply BEFORE UPDATE ON projector.outbox FOR EACH ROW
-         WHEN (NEW.ended_as = 'sent') EXECUTE FUNCTION public.wait_in_reply()""",
-}
-"""Where a relay can be paused."""
 
 
 def replies_to(stage: Stage, delegation_ids: set[str]) -> dict[str, int]:
@@ -72,14 +57,14 @@ def wait_until_at_work(stage: Stage, before: int) -> None:
 
 
 def test_each_end_is_told_once_while_members_and_relays_are_killed(stage: Stage, repetition: Repetition) -> None:
-    rng = repetition.rng()
+    rng, repeats = repetition.rng(), repetition.repeats(5, 100)
     first = stage.cluster.start_member(**PUSH, **BRIEF_SESSION)
     stage.wait_until_switched_on()
     first.kill()
     acts = ACTS if not repetition.is_long else ACTS | {acting.completes_without_text: 0.5}
-    stage.platform.start(acts, delegations=repetition.pick(200, 20_000), per_second=repetition.pick(15, 200))
+    stage.platform.start(acts, delegations=repetition.pick(200, 20_000), per_second=repetition.pick(15, 120))
     survivor = stage.start_relay()
-    for _ in range(repetition.repeats(5, 100)):
+    for _ in range(repeats):
         member = stage.cluster.start_member(**PUSH, **BRIEF_SESSION, batch_records="50")
         relay = stage.start_relay()
         wait_until_at_work(stage, stage.cluster.projected_records())
@@ -91,26 +76,24 @@ def test_each_end_is_told_once_while_members_and_relays_are_killed(stage: Stage,
     stage.cluster.start_member(**PUSH)
     stage.start_relay()
     assert_each_told_once(stage)
+    repetition.report(f"{repeats} members and as many relays killed: {len(stage.to_tell())} ends, each told once")
 
 
 @contextmanager
-def relay_paused(stage: Stage, point: str) -> Iterator[Process]:
+def relay_halted(stage: Stage, point: str) -> Iterator[Process]:
     """A relay that waits at this point with a reply in hand, until the block ends."""
     stage.switch_on()
-    with stage.connect() as conn:
-        conn.execute(POINTS[point])
-        conn.commit()
-        conn.execute("SELECT pg_advisory_xact_lock(4716)")
+    with halting(stage, REPLY_POINTS[point]):
         stage.play(acting.answers, 20)
         relay = stage.start_relay(lock_timeout_ms="30000")
-        wait_until(lambda: stage.waiting_sessions(), f"a relay that waits {point}")
+        wait_until_halted(stage, relay)
         yield relay
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", REPLY_POINTS)
 def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage, point: str) -> None:
     """Postgres ends its transaction, and with it the locks of its rows."""
-    with relay_paused(stage, point) as frozen:
+    with relay_halted(stage, point) as frozen:
         frozen.freeze()
     stage.start_relay()
     stage.wait_until_drained()
@@ -118,10 +101,10 @@ def test_frozen_relay_leaves_its_replies_to_another_one(stage: Stage, point: str
     assert stage.inbox_faults() == []
 
 
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", REPLY_POINTS)
 def test_relay_killed_with_a_reply_in_hand_tells_once(stage: Stage, point: str) -> None:
     """The reply and its mark are one transaction: the server commits both or none."""
-    with relay_paused(stage, point) as relay:
+    with relay_halted(stage, point) as relay:
         relay.kill()
         stage.start_relay()
     stage.wait_until_drained()

@@ -4,12 +4,14 @@ Each verdict is written once, none against a sign of life that was there, and ev
 """
 
 import time
+from collections import Counter
 from typing import Any, LiteralString
 
 import psycopg
 from cluster import wait_until
+from halting import VERDICT_POINTS, halting, wait_until_halted
 from repetitions import Repetition
-from stage import Process, Stage
+from stage import LONGER_THAN_A_ROUND, Stage
 
 from testbed.workload.acting import Act, Delegated, answers
 from testbed.workload.silences import (
@@ -27,61 +29,56 @@ MIX: dict[Act, float] = {
     falls_silent: 15.0,
     answers_late: 10.0,
     wakes_up: 10.0,
-    works_on_something_else: 5.0,
+    works_on_something_else: 2.0,
     misses_its_deadline: 5.0,
-    keeps_beating: 45.0,
+    keeps_beating: 48.0,
     answers: 10.0,
 }
 CHAT: LiteralString = """
     INSERT INTO activity_logs (workspace_id, activity_type, created_at) VALUES (%s, 'agent_log', clock_timestamp())
 """
-EACH_SECOND = {"sweep_interval_seconds": "1"}
 PATIENT = {"lock_timeout_ms": "20000", "statement_timeout_ms": "30000"}
-WAIT_IN_COMMIT: LiteralString = """
-    CREATE FUNCTION public.wait_in_verdict() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        PERFORM pg_advisory_xact_lock_shared(4715);
-        RETURN NULL;
-    END $$;
-    CREATE CONSTRAINT TRIGGER wait_in_verdict AFTER INSERT ON activity_logs DEFERRABLE INITIALLY DEFERRED
-        FOR EACH ROW WHEN (NEW.method = 'verdict') EXECUTE FUNCTION public.wait_in_verdict()
-"""
 
 
-def begin(stage: Stage, delegations: int, per_second: float) -> None:
+def begin(stage: Stage, *, delegations: int, per_second: float, together: int = 1) -> None:
+    stage.rules = LONGER_THAN_A_ROUND
     stage.platform.play(fills_the_history)
     stage.cluster.start_member()
-    stage.platform.start(MIX, delegations=delegations, per_second=per_second)
+    stage.platform.start(MIX, delegations=delegations, per_second=per_second, together=together)
 
 
-def assert_all_swept(stage: Stage, repetition: Repetition) -> None:
+def assert_all_swept(stage: Stage, what: str, repetition: Repetition) -> None:
     """When the platform has played everything, pass until nothing is left, and judge all verdicts."""
     stage.platform.join()
-    for _ in range(50):
-        stage.settle()
-        if stage.sweep()["verdicts"] == {"stuck": 0, "failed": 0}:
-            break
-    stage.assert_swept(silent=stage.ids(falls_silent, misses_its_deadline))
-    if not repetition.is_long:  # a long round outlasts the threshold, and they have played to their ends
-        kept = stage.ids(works_on_something_else, keeps_beating, answers)
-        assert not kept & set(stage.verdicts())
+    stage.sweep_all()
+    judgements = stage.assert_swept(silent=stage.ids(falls_silent, misses_its_deadline))
+    assert not stage.ids(works_on_something_else, keeps_beating, answers) & set(stage.verdicts())
+    outcomes = dict(Counter(each.outcome for each in judgements))
+    repetition.report(
+        f"{what}: {len(stage.platform.played)} delegations, {len(stage.cluster.acknowledged)} records, verdicts "
+        f"{outcomes}, {sum(each.overtaken for each in judgements)} overtaken"
+    )
 
 
 def test_killed_sweepers_write_each_verdict_once(stage: Stage, repetition: Repetition) -> None:
-    rng = repetition.rng()
-    begin(stage, repetition.pick(200, 5_000), repetition.pick(30, 100))
-    for _ in range(repetition.repeats(5, 100)):
-        sweeper = stage.start("sweep", **EACH_SECOND)
-        time.sleep(rng.uniform(0.3, 2.0))  # any moment of its passes
-        assert sweeper.is_running, sweeper.text()
+    rng, killed = repetition.rng(), 0
+    begin(stage, delegations=repetition.pick(200, 5_000), per_second=repetition.pick(30, 50))
+    while killed < repetition.repeats(5, 100):
+        rng.choice([stage.feed.pause, stage.feed.resume])()  # what nobody carried is judged again by the next one
+        sweeper = stage.start("sweep", "--once", "--json", **stage.thresholds())
+        wait_until(lambda: stage.is_in_a_pass() or not sweeper.is_running, "a pass")  # noqa: B023 - called at once
+        time.sleep(rng.uniform(0, 0.3))  # any moment of its pass
+        killed += sweeper.is_running
         sweeper.kill()
-    assert_all_swept(stage, repetition)
+    stage.feed.resume()
+    assert_all_swept(stage, f"{killed} sweepers killed in a pass", repetition)
 
 
 def test_five_frozen_and_thawed_sweepers_write_each_verdict_once(stage: Stage, repetition: Repetition) -> None:
     rng = repetition.rng()
-    begin(stage, repetition.pick(200, 100_000), repetition.pick(30, 2_000))
-    sweepers = [stage.start("sweep", **EACH_SECOND) for _ in range(5)]
+    at_full_speed = {"delegations": 100_000, "per_second": 2_000, "together": 500}
+    begin(stage, **at_full_speed if repetition.is_long else {"delegations": 200, "per_second": 30})
+    sweepers = [stage.start_sweeper() for _ in range(5)]
     while not stage.platform.is_done:
         frozen = rng.sample(sweepers, 2)
         for each in frozen:
@@ -93,7 +90,7 @@ def test_five_frozen_and_thawed_sweepers_write_each_verdict_once(stage: Stage, r
     for each in sweepers:
         assert each.is_running, each.text()
         assert each.stop() == 0, each.text()
-    assert_all_swept(stage, repetition)
+    assert_all_swept(stage, "five sweepers", repetition)
 
 
 def test_verdicts_that_nobody_carried_yet_are_written_once(stage: Stage) -> None:
@@ -110,12 +107,6 @@ def test_verdicts_that_nobody_carried_yet_are_written_once(stage: Stage) -> None
     assert stage.verdicts() == sorted(silent)
     stage.feed.resume()
     stage.assert_swept(silent=silent)
-
-
-def wait_until_blocked(stage: Stage, sweeper: Process) -> None:
-    """Block until a session of the sweeper waits for a lock."""
-    wait_until(lambda: stage.waiting_sessions() or not sweeper.is_running, f"a sweeper that waits:\n{sweeper.text()}")
-    assert sweeper.is_running, sweeper.text()
 
 
 def write(conn: psycopg.Connection[Any], delegated: Delegated, method: str, status: str) -> None:
@@ -137,7 +128,7 @@ def test_sweeper_frozen_before_its_insert_spares_what_ended_or_lives(stage: Stag
     with stage.connect() as conn:
         conn.execute("LOCK TABLE activity_logs IN SHARE MODE")  # stops an INSERT before it looks at the table
         sweeper = stage.start("sweep", "--once", "--json", **PATIENT)
-        wait_until_blocked(stage, sweeper)
+        wait_until_halted(stage, sweeper)
         sweeper.freeze()
         write(conn, ended, "delegate_result", "completed")
         write(conn, beating, "heartbeat", "ok")
@@ -154,12 +145,9 @@ def test_verdict_overtaken_in_its_commit_changes_nothing(stage: Stage) -> None:
     stage.platform.play(fills_the_history)
     [delegated] = stage.platform.play(falls_silent)
     stage.project()
-    with stage.connect() as conn:
-        conn.execute(WAIT_IN_COMMIT)
-        conn.commit()
-        conn.execute("SELECT pg_advisory_xact_lock(4715)")
+    with halting(stage, VERDICT_POINTS["in the commit"]) as conn:
         sweeper = stage.start("sweep", "--once", "--json", **PATIENT)
-        wait_until_blocked(stage, sweeper)
+        wait_until_halted(stage, sweeper)
         sweeper.freeze()
         delegated.beat()
         stage.settle()

@@ -6,13 +6,17 @@ from typing import Any
 
 import psycopg
 import pytest
+from builders import log, record
 from projecting import connected
+from pushing import named, pushing
 from relaying import Relaying, ago, create_inbox, passed, push, push_settings
 from topics import create_topic
 
-from projector.domain.ends import event_id
+from projector.domain.reply import event_id
 from projector.errors import Misconfigured, NothingFound
 from projector.postgres.connection import Connection
+from projector.postgres.outbox_missing import SentReply
+from projector.projection.transaction import project
 from projector.push import missing, prune
 from projector.push.missing import Missing
 
@@ -50,7 +54,6 @@ def test_end_without_a_reply_is_found_and_queued(inbox_url: str, session: Connec
     found = find(inbox_url, session)
     assert (len(found.never_queued), found.not_in_inbox) == (1200, [])
     assert missing.queue(session, found) == 1200
-    assert relaying.reply("d-7")["event_id"] == event_id("d-7")
     assert missing.queue(session, found) == 0
     assert push(inbox_url) == passed(sent=1201)
     assert names(find(inbox_url, session)) == ([], [])
@@ -93,6 +96,24 @@ def test_inbox_in_another_database_is_compared(
         assert missing.find(session, push_settings(database_url, **own), None).total == 0
         activity.execute("DELETE FROM activity_logs WHERE activity_type = 'a2a_receive'")
         assert names(missing.find(session, push_settings(database_url, **own), None)) == ([], ["d-1"])
+
+
+def test_reply_that_was_sent_to_a_topic_is_not_missing(
+    inbox_url: str, session: Connection, relaying: Relaying, kafka: str
+) -> None:
+    """The target was changed from `topic` to `inbox`. What the topic has must not be sent once more."""
+    relaying.answered("in the topic")
+    own = {"result_push": "topic", "push_topic": create_topic(kafka), "bootstrap_servers": kafka}
+    assert push(inbox_url, **own) == passed(sent=1)
+    relaying.answered("in the inbox")
+    assert push(inbox_url) == passed(sent=1)
+    assert names(find(inbox_url, session)) == ([], [])
+    relaying.conn.execute("DELETE FROM activity_logs WHERE activity_type = 'a2a_receive'")
+    found = find(inbox_url, session)
+    assert names(found) == ([], ["in the inbox"])
+    both = [SentReply(name, ago(0)) for name in ("in the inbox", "in the topic")]
+    assert missing.queue(session, Missing([], both)) == 1
+    assert relaying.states() == {"in the topic": "sent", "in the inbox": None}
 
 
 # --- old replies
@@ -155,3 +176,22 @@ def test_replies_are_kept_as_long_as_activity_rows(
     with pytest.raises(Misconfigured, match="the age of the oldest row of activity_logs"):
         prune.prune(session, with_retention(kafka, 7, inbox_url), timedelta(days=90))
     assert len(relaying.states()) == 3
+
+
+def test_pruned_reply_is_not_sent_again(inbox_url: str, session: Connection, relaying: Relaying, kafka: str) -> None:
+    """Its record is read again: it has expired. That of another end is read for the first time, after an outage."""
+    day = timedelta(days=1)
+    with pushing(inbox_url, since=ago(0) - 200 * day) as member:
+        ended = [named(name, status="completed", created_at=(ago(0) - age).isoformat()) for name, age in AGES.items()]
+        project(member, [record(ended[0])], push=True)
+        assert push(inbox_url) == passed(sent=1)
+        relaying.conn.execute("UPDATE outbox SET sent_at = now() - interval '95 days'")
+        relaying.conn.execute("DELETE FROM activity_logs")
+        assert prune.prune(session, with_retention(kafka, 7, inbox_url), timedelta(days=90)).replies == 1
+        project(member, log(*ended), push=True)
+        assert push(inbox_url) == passed(sent=1, expired=1)
+    assert relaying.states() == {"pruned": "expired", "late": "sent"}
+    assert set(relaying.inbox()) == {"late"}
+
+
+AGES = {"pruned": timedelta(days=100), "late": timedelta(days=80)}

@@ -10,7 +10,7 @@ import pytest
 from builders import at, log, record
 from projecting import TOPIC, claim_partition, fence, position, query
 from psycopg import sql
-from pushing import ends, named, outbox, push, pushing
+from pushing import due, ends, named, push, pushing
 from racing import race
 from roles import plain_role
 from rows import answer, delegate
@@ -21,7 +21,8 @@ from projector.postgres.connection import Connection, connect, transaction
 from projector.postgres.push import PushedSince, count_without_reply, is_on, switch_on
 from projector.postgres.write_batch import prepare
 from projector.projection.transaction import project
-from projector.settings import PostgresSettings
+from projector.settings import PostgresSettings, Settings
+from projector.worker.push import Push
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_push_that_was_switched_on_counts_from_there(session: Connection) -> Non
     later = [named("d-2", **young), answer(0, "completed", of="d-2", **young), answer(0, "completed", **young)]
     project(session, [record(value, 2 + n) for n, value in enumerate(later)], fence(token, (0, 2, 5)), push=True)
     assert [end[3] for end in ends(session)] == [3, 4]
-    assert sorted(outbox(session)) == ["d-1", "d-2"]  # d-1 by a record that was read since
+    assert sorted(due(session)) == ["d-1", "d-2"]  # d-1 by a record that was read since
 
 
 def test_row_of_the_push_that_is_gone_switches_it_off(session: Connection) -> None:
@@ -113,7 +114,25 @@ def test_row_of_the_push_that_is_gone_switches_it_off(session: Connection) -> No
     session.execute("DELETE FROM push")
     [now] = query(session, "SELECT clock_timestamp()")
     push(session, delegate(0, "completed", created_at=now.isoformat()))
-    assert (ends(session), outbox(session)) == ([], {})
+    assert (ends(session), due(session)) == ([], {})
+
+
+def test_member_warns_once_if_the_row_of_the_push_goes(database_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    member = Push(Settings.model_validate({"database_url": database_url, "topic": TOPIC, "result_push": "topic"}))
+    values = [named(f"d-{n}", status="completed") for n in range(4)]
+    with connect(PostgresSettings(database_url=database_url)) as conn:
+        member.prepare(conn)
+        push(conn, values[0])
+        assert "not queued" not in caplog.text
+        conn.execute("DELETE FROM push")
+        for value in values[1:]:
+            push(conn, value)
+        assert caplog.text.count("results are not queued any more") == 1
+    with connect(PostgresSettings(database_url=database_url)) as conn:
+        member.prepare(conn)
+        assert is_on(conn, TOPIC)
+        push(conn, values[0])
+        assert caplog.text.count("results are not queued any more") == 1
 
 
 # --- an earlier release
@@ -177,7 +196,7 @@ def test_ends_of_two_topics_of_one_name_are_both_kept(session: Connection) -> No
     with pushing(session.info.dsn + f" password={session.info.password}") as conn:
         push(conn, named("d-1"), answer(1, "completed"))
         push(conn, named("d-2"), answer(1, "completed", of="d-2"))
-        assert [end[0] for end in ends(conn)] == sorted(outbox(conn)) == ["d-1", "d-2"]
+        assert [end[0] for end in ends(conn)] == sorted(due(conn)) == ["d-1", "d-2"]
 
 
 # --- what ended without a reply

@@ -11,7 +11,7 @@ from relaying import TOPIC, Relaying, ago, passed, push, push_settings
 from rows import CALLEE, CALLER
 from topics import create_topic
 
-from projector.domain.ends import event_id
+from projector.domain.reply import event_id
 from projector.errors import BrokerUnavailable, DatabaseUnavailable, Misconfigured
 from projector.postgres import outbox
 from projector.postgres.connection import Connection
@@ -49,19 +49,10 @@ def test_reply_is_a_record_with_its_id_in_a_header(inbox_url: str, relaying: Rel
     assert record.key.decode() == CALLER
     assert headers(record)["ce_id"] == str(event_id("d-1"))
     assert headers(record)["ce_type"] == "delegation.result"
-    assert "traceparent" not in headers(record)
     row = json.loads(record.value)
     assert (row["workspace_id"], row["target_id"], row["status"]) == (CALLER, CALLEE, "ok")
     assert row["response_body"] == {"text": "three", "delegation_id": "d-1"}
     assert relaying.inbox() == {}
-
-
-def test_trace_of_the_end_is_passed_on(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:
-    relaying.answered("d-1")
-    relaying.conn.execute("ALTER TABLE ends ADD COLUMN IF NOT EXISTS traceparent TEXT")
-    relaying.conn.execute("UPDATE ends SET traceparent = '00-trace-01'")
-    assert push(inbox_url, **own).sent == 1
-    assert headers(records(own)[0])["traceparent"] == "00-trace-01"
 
 
 def test_whole_text_is_sent(inbox_url: str, relaying: Relaying, own: dict[str, Any]) -> None:

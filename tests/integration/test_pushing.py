@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 from builders import at, fold_batches, log, record
 from projecting import TOPIC, query, view_rows
-from pushing import due, ends, named, outbox, push, pushing
+from pushing import due, ends, named, push, pushing
 from rows import Columns, answer, delegate, verdict
 
-from projector.domain.ends import End, event_id
+from projector.domain.ends import End
 from projector.postgres.connection import Connection
 from projector.projection.transaction import project
 from projector.recordings.file import RecordedRecord
+from projector.settings import Settings
+from projector.worker.push import Push
 from testbed.workload import Mix, records
 from testbed.workload.log import with_offsets
 
@@ -39,7 +41,7 @@ def test_batch_writes_ends_and_replies(session: Connection) -> None:
         ("d-1", TOPIC, 0, 1, "report", "completed", ROW, True, at(1)),
         ("d-1", TOPIC, 0, 2, "report", "failed", None, True, at(2)),
     ]
-    assert outbox(session) == {"d-1": (event_id("d-1"), at(1) + timedelta(seconds=2))}
+    assert due(session) == {"d-1": at(1) + timedelta(seconds=2)}
     assert query(session, "SELECT attempts, ended_as, sent_at, given_up_at, last_error FROM projector.outbox") == [
         (0, None, None, None, None)
     ]
@@ -86,6 +88,15 @@ def test_deadline_of_any_size_bounds_a_verdicts_reply(session: Connection, deadl
     assert due(session) == {"d-1": due_at}
 
 
+@pytest.mark.parametrize(("minutes", "due_at"), [(0, at(60)), (5, at(65))])
+def test_verdicts_reply_waits_for_the_configured_grace(database_url: str, minutes: int, due_at: datetime) -> None:
+    own = {"database_url": database_url, "topic": TOPIC, "result_push": "inbox", "deadline_grace_seconds": minutes * 60}
+    with pushing(database_url) as conn:
+        Push(Settings.model_validate(own)).prepare(conn)
+        push(conn, delegate(0, request_body={"delegation_id": "d-1"} | DEADLINE), verdict(20))
+        assert due(conn) == {"d-1": due_at}
+
+
 # --- the window
 
 
@@ -94,14 +105,14 @@ def test_end_before_the_stored_position_is_history(session: Connection, first: i
     session.execute("INSERT INTO push_from VALUES (%s, 0, %s)", [TOPIC, first])
     push(session, named("d-1"), answer(1, "completed"), named("d-2"), answer(1, "completed", of="d-2"))
     assert [end[3] for end in ends(session)] == offsets
-    assert sorted(outbox(session)) == [{1: "d-1", 3: "d-2"}[offset] for offset in offsets]
+    assert sorted(due(session)) == [{1: "d-1", 3: "d-2"}[offset] for offset in offsets]
 
 
 def test_partition_without_a_stored_position_counts_from_0(session: Connection) -> None:
     session.execute("INSERT INTO push_from VALUES (%s, 0, 5)", [TOPIC])
     values = delegate(0), answer(1, "completed")
     project(session, [record(value, offset, partition=1) for offset, value in enumerate(values)], push=True)
-    assert list(outbox(session)) == ["d-1"]
+    assert list(due(session)) == ["d-1"]
 
 
 MICROSECOND = timedelta(microseconds=1)
@@ -111,14 +122,14 @@ MICROSECOND = timedelta(microseconds=1)
 def test_end_more_than_five_minutes_before_is_only_kept(session: Connection, before: timedelta, queued: int) -> None:
     happened_at = at(0) - timedelta(minutes=5) - before
     push(session, delegate(-60), answer(0, "completed", created_at=happened_at.isoformat()))
-    assert (len(ends(session)), len(outbox(session))) == (1, queued)
+    assert (len(ends(session)), len(due(session))) == (1, queued)
 
 
 @pytest.mark.parametrize(("minutes", "queued"), [(4, 1), (6, 0)])
 def test_end_more_than_five_minutes_ahead_is_only_kept(session: Connection, minutes: int, queued: int) -> None:
     [now] = query(session, "SELECT clock_timestamp()")
     push(session, delegate(0), answer(0, "completed", created_at=(now + timedelta(minutes=minutes)).isoformat()))
-    assert (len(ends(session)), len(outbox(session))) == (1, queued)
+    assert (len(ends(session)), len(due(session))) == (1, queued)
 
 
 def test_first_end_within_the_window_decides_when_it_is_due(session: Connection) -> None:
@@ -143,14 +154,14 @@ def test_snapshot_of_old_ends_queues_nothing(session: Connection) -> None:
         record({"op": "r", "after": each, "source": {}}, 11 + n, timestamp=now_ms) for n, each in enumerate(old)
     ]
     project(session, snapshot, push=True)
-    assert (len(ends(session)), outbox(session)) == (4, {})
+    assert (len(ends(session)), due(session)) == (4, {})
 
 
 def test_topic_that_is_not_pushed_stores_nothing(session: Connection) -> None:
     session.execute("DELETE FROM push")
     push(session, delegate(0), answer(1, "completed"))
     assert view_rows(session)[0][4] == "completed"
-    assert (ends(session), outbox(session)) == ([], {})
+    assert (ends(session), due(session)) == ([], {})
 
 
 # --- any batching
@@ -166,7 +177,7 @@ def expected(records: list[RecordedRecord]) -> tuple[list[Any], set[str]]:
 
 
 def query_ids(records: list[RecordedRecord]) -> list[str]:
-    return [end.delegation_id for end in fold_batches(*([each] for each in records)).ends if end.event_id]
+    return [end.delegation_id for end in fold_batches(*([each] for each in records)).ends if end.agrees]
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
@@ -178,9 +189,9 @@ def test_batches_of_any_size_store_the_same(database_url: str, size: int) -> Non
             project(conn, ordered[start : start + size], push=True)
         found, ended = expected(ordered)
         assert ends(conn) == found
-        assert set(outbox(conn)) == ended
+        assert set(due(conn)) == ended
         terminal = query(conn, "SELECT delegation_id FROM delegations WHERE status IN ('completed', 'failed', 'stuck')")
-        assert set(outbox(conn)) == set(terminal)
+        assert set(due(conn)) == set(terminal)
 
 
 def test_projecting_again_writes_nothing(database_url: str) -> None:
@@ -200,4 +211,4 @@ def test_projecting_again_writes_nothing(database_url: str) -> None:
 def test_push_of_another_topic_does_not_count(session: Connection) -> None:
     session.execute("UPDATE push SET topic = 'another topic'")
     push(session, delegate(0), answer(1, "completed"))
-    assert (ends(session), outbox(session)) == ([], {})
+    assert (ends(session), due(session)) == ([], {})

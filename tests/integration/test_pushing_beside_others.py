@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from builders import at, log, record
 from projecting import TOPIC, claim_partition, fence, view_rows
-from pushing import due, ends, named, outbox, push, pushing
+from pushing import due, ends, named, push, pushing
 from rows import CALLER, answer, delegate
 from stored_dead_letters import NO_LIMITS, letter, remaining, store
 
@@ -39,7 +39,7 @@ def other(session: Connection, database_url: str) -> Iterator[Connection]:
 def test_ledger_that_is_first_leads_to_one_reply(session: Connection) -> None:
     push(session, delegate(0))
     ledger.set_status(session, "d-1", Status.COMPLETED, result="by the service")
-    assert outbox(session) == {}
+    assert due(session) == {}
     outcomes = project(session, [record(answer(5, "completed", text="by the event"), 1)], push=True)
     assert outcomes == {"duplicate": 1}
     assert due(session) == {"d-1": at(5) + timedelta(seconds=2)}
@@ -51,7 +51,7 @@ def test_ledger_that_says_otherwise_leads_to_no_reply(session: Connection) -> No
     push(session, delegate(0))
     ledger.set_status(session, "d-1", Status.FAILED, error="by the service")
     project(session, [record(answer(5, "completed"), 1)], push=True)
-    assert (len(ends(session)), outbox(session)) == (1, {})
+    assert (len(ends(session)), due(session)) == (1, {})
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_relay_that_holds_a_reply_stops_no_batch(
     again = [*values, record(answer(2, "completed"), 2)]
     assert project(session, again, push=True) == {"refused": 1, "duplicate": 2}
     other.rollback()
-    assert (len(ends(session)), len(outbox(session))) == (2, 1)
+    assert (len(ends(session)), len(due(session))) == (2, 1)
 
 
 def test_fenced_batch_stores_nothing(session: Connection) -> None:
@@ -76,14 +76,14 @@ def test_fenced_batch_stores_nothing(session: Connection) -> None:
     claim_partition(session)
     with pytest.raises(Fenced):
         project(session, log(delegate(0), answer(1, "completed")), fence(stale, (0, 0, 2)), push=True)
-    assert (ends(session), outbox(session)) == ([], {})
+    assert (ends(session), due(session)) == ([], {})
 
 
 def test_refused_record_stores_no_end(session: Connection) -> None:
     session.execute("ALTER TABLE delegations ADD CONSTRAINT no_two CHECK (delegation_id <> 'd-2')")
     values = [named(f"d-{n}", status="completed") for n in range(5)]
     assert project(session, log(*values), push=True) == {"inserted": 4, "dead_letter": 1}
-    assert [end[0] for end in ends(session)] == sorted(outbox(session)) == ["d-0", "d-1", "d-3", "d-4"]
+    assert [end[0] for end in ends(session)] == sorted(due(session)) == ["d-0", "d-1", "d-3", "d-4"]
 
 
 def test_end_that_postgres_refuses_is_a_dead_letter(session: Connection) -> None:
@@ -93,7 +93,7 @@ def test_end_that_postgres_refuses_is_a_dead_letter(session: Connection) -> None
     assert project(session, log(*values), push=True) == {"inserted": 4, "dead_letter": 1}
     session.execute("ALTER TABLE outbox DROP CONSTRAINT no_two")
     dead_letters.retry(session, Filter(), NO_LIMITS, push=True)
-    assert sorted(outbox(session)) == [f"d-{n}" for n in range(5)]
+    assert sorted(due(session)) == [f"d-{n}" for n in range(5)]
 
 
 @pytest.mark.parametrize("writable", [1, 3])
@@ -107,7 +107,7 @@ def test_halved_batch_stores_every_end(session: Connection, monkeypatch: pytest.
 
     monkeypatch.setattr(transaction, "send_batch", conflicting)
     push(session, *(named(f"d-{n}", status="completed") for n in range(8)))
-    assert [end[0] for end in ends(session)] == sorted(outbox(session)) == [f"d-{n}" for n in range(8)]
+    assert [end[0] for end in ends(session)] == sorted(due(session)) == [f"d-{n}" for n in range(8)]
 
 
 # --- retried dead letters
@@ -120,7 +120,7 @@ def test_retried_dead_letter_queues_its_reply(session: Connection, *, retried_wi
     dead_letters.retry(session, Filter(), NO_LIMITS, push=retried_with_push)
     assert len(remaining(session)) == 1
     assert due(session) == ({"d-1": at(7) + timedelta(seconds=2)} if retried_with_push else {})
-    assert len(ends(session)) == len(outbox(session))
+    assert len(ends(session)) == len(due(session))
 
 
 def test_retried_dead_letter_of_history_queues_nothing(session: Connection) -> None:
@@ -128,4 +128,4 @@ def test_retried_dead_letter_of_history_queues_nothing(session: Connection) -> N
     store(session, [letter(0, delegate(0, source_id=CALLER)), letter(1, answer(7, "completed"))])
     dead_letters.retry(session, Filter(), NO_LIMITS, push=True)
     assert view_rows(session)[0][4] == "completed"
-    assert (ends(session), outbox(session)) == ([], {})
+    assert (ends(session), due(session)) == ([], {})

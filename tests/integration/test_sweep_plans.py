@@ -1,27 +1,19 @@
 """Which indexes the sweeper's statements read, which rights it needs, and its advisory locks."""
 
-from collections.abc import Iterator
-
 import psycopg
 import pytest
 from cluster import wait_until
 from plans import plans
 from projecting import connected
 from roles import plain_role
-from sweeping import Platform, platform
+from sweeping import Platform
 
 from projector.errors import DatabaseUnavailable, LoginRefused, Misconfigured, ProjectorError, TruthAway
 from projector.postgres import sweep_access, sweep_candidates, sweep_locks
 from projector.postgres.connection import connect
-from projector.settings import PostgresSettings, Settings
+from projector.settings import PostgresSettings
 from projector.sweep import sink
-from projector.sweep.sweeper import _missing_indexes
-
-
-@pytest.fixture
-def it(database_url: str) -> Iterator[Platform]:
-    with platform(database_url) as it:
-        yield it
+from projector.sweep.notes import notes
 
 
 def fill(it: Platform) -> None:
@@ -64,18 +56,60 @@ def test_generic_plan_keeps_the_index(it: Platform) -> None:
     assert "idx_delegations_inflight_heartbeat" in str(rows)
 
 
-def test_missing_indexes_are_named(it: Platform) -> None:
-    it.is_alive().conn.execute("ANALYZE activity_logs")  # so small that Postgres would read it as a whole
-    assert _missing_indexes(it.sweeper, Settings()) == []
+@pytest.mark.parametrize(
+    ("index", "missing"),
+    [
+        (None, ["created_at"]),
+        ("(created_at DESC, id)", []),
+        ("(created_at) WHERE activity_type = 'delegation'", ["created_at"]),
+        ("USING hash (created_at)", ["created_at"]),
+        ("(activity_type, created_at)", ["created_at"]),
+        ("((created_at AT TIME ZONE 'UTC'), created_at)", ["created_at"]),
+    ],
+)
+def test_index_by_time_is_named_if_it_is_missing(it: Platform, index: str | None, missing: list[str]) -> None:
+    """The index by workspace does not help: Postgres can read it for a time, but as a whole."""
     it.conn.execute("DROP INDEX activity_logs_created")
+    if index:
+        it.conn.execute(f"CREATE INDEX ON activity_logs {index}".encode())
+    assert [", ".join(columns) for columns in sweep_access.missing_indexes(it.sweeper)] == missing
+
+
+@pytest.mark.parametrize(
+    ("index", "is_missing"),
+    [(None, True), ("(workspace_id, activity_type, created_at)", False), ("(workspace_id, created_at)", True)],
+)
+def test_index_by_workspace_is_named_if_it_is_missing(it: Platform, index: str | None, is_missing: bool) -> None:
     it.conn.execute("DROP INDEX activity_logs_workspace")
-    sentences = _missing_indexes(it.sweeper, Settings())
-    assert [each.split("(")[1].split(")")[0] for each in sentences] == [
-        "workspace_id, activity_type, created_at DESC",
-        "created_at",
-    ]
-    it.conn.execute("CREATE INDEX ON activity_logs (workspace_id, activity_type, created_at DESC)")
-    assert not any("workspace_id" in each for each in _missing_indexes(it.sweeper, Settings()))
+    if index:
+        it.conn.execute(f"CREATE INDEX ON activity_logs {index}".encode())
+    assert sweep_access.missing_indexes(it.sweeper) == ([sweep_access.BY_WORKSPACE] if is_missing else [])
+
+
+def test_index_that_is_not_valid_is_none(it: Platform) -> None:
+    assert sweep_access.missing_indexes(it.sweeper) == []
+    it.conn.execute("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'activity_logs_created'::regclass")
+    assert sweep_access.missing_indexes(it.sweeper) == [sweep_access.BY_TIME]
+
+
+def test_deleted_requests_are_named_with_their_numbers(it: Platform) -> None:
+    it.is_alive(50).both(it.request(minutes=30), it.beat())
+    it.project(it.request("d-2", 60), it.request("d-3", 90), it.request("ended", 120), it.answer("ended"))
+    [sentence] = notes(it.conn, it.sweeper)
+    assert "2 delegations in flight requested before the oldest row of activity_logs, which is 48 min" in sentence
+    assert "the oldest of these delegations was requested 1 h 30 min ago" in sentence
+    assert not any(index in sentence for index in ("CREATE INDEX", "ended"))
+    it.write(it.sign(91))
+    assert notes(it.conn, it.sweeper) == []
+    it.conn.execute("DELETE FROM activity_logs")
+    assert notes(it.conn, it.sweeper) == []
+
+
+def test_retention_is_not_looked_at_without_an_index(it: Platform) -> None:
+    it.is_alive().project(it.request(minutes=90))
+    it.conn.execute("DROP INDEX activity_logs_created")
+    [sentence] = notes(it.conn, it.sweeper)
+    assert "CREATE INDEX CONCURRENTLY ON activity_logs (created_at);" in sentence
 
 
 def test_missing_rights_are_named_with_their_grant(it: Platform) -> None:

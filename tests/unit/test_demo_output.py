@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from testbed.demo.comparison import ProjectorLog, read_log
+from testbed.demo.ends import shortened
 from testbed.demo.observer import Offsets
 from testbed.demo.screen import SHOWN_DIFFERENCES, Screen
 
@@ -38,3 +39,18 @@ def test_log_of_killed_projector_is_read(tmp_path: Path) -> None:
 {"level": "info", "messa"""
     )
     assert read_log(log) == ProjectorLog({0: 40}, Counter(inserted=9, parked=3))
+
+
+def test_uuids_of_a_dry_run_are_shortened() -> None:
+    caller, callee = "c1c1c1c1-0000-4000-8000-000000000001", "c2c2c2c2-0000-4000-8000-000000000002"
+    heading, row = " delegation  caller → callee" + " " * 60 + "  rule", f" silent      {caller} → {callee}  silence"
+    assert shortened(heading).index("rule") == shortened(row).index("silence")
+    assert shortened(row) == " silent      c1c1c1c1 → c2c2c2c2  silence"
+
+
+def test_differences_of_replies_are_named_so() -> None:
+    shown = io.StringIO()
+    Screen(Console(file=shown)).result([], 1.0, ["d-1: no reply"])
+    assert shown.getvalue().endswith(
+        "differs   d-1: no reply\n\nverdicts or replies differ from log in 1 place  (1 s)\n"
+    )

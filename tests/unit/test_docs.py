@@ -1,4 +1,4 @@
-"""docs/operating.md names every command, option, setting and exit code, and none that does not exist."""
+"""docs/operating.md names every command, option, setting and exit code, and no page one that does not exist."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +12,9 @@ from projector.cli.commands import PROJECTOR
 from projector.cli.options import Command
 from projector.settings import Settings, variable
 
-OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "changelog.md"})]
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
 
 
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, Command]]:
@@ -51,6 +53,36 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
 def test_every_documented_command_exists() -> None:
     documented = re.findall(r"^\| `(projector [a-z -]+?)(?: [A-Z\[-].*?)?`", OPERATING, re.MULTILINE)
     assert set(documented) == set(COMMANDS)
+
+
+def shown_commands(text: str) -> Iterator[str]:
+    """The commands of the projector in code spans and in blocks."""
+    parts = text.split("```")
+    for prose in parts[::2]:
+        yield from re.findall(r"`(projector [a-z][^`\n]*)`", prose)
+    for block in parts[1::2]:
+        yield from re.findall(r"^(?:\$ )?(projector [a-z][^#>\n]*)", block, re.MULTILINE)
+
+
+def exists(command: str) -> bool:
+    """Whether it is a command with these options, or the name of a group."""
+    words = command.replace("projector push --", "projector push run --").split()
+    names = [name for length in (3, 2) if (name := " ".join(words[:length])) in COMMANDS]
+    if not names:
+        return any(name.startswith(f"{' '.join(words)} ") for name in COMMANDS)
+    options = {word.strip("[]").partition("=")[0] for word in words if word.lstrip("[").startswith("--")}
+    return options <= {option for param in COMMANDS[names[0]].params for option in param.opts}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_of_every_page_exist_with_their_options(page: Path) -> None:
+    unknown = {command for command in shown_commands(page.read_text()) if not exists(command)}
+    assert unknown <= {"projector first"}  # a search_path
+
+
+@pytest.mark.parametrize("text", ["`projector sweep --twice`", "```\n$ projector swep\n```"])
+def test_unknown_command_or_option_is_noticed(text: str) -> None:
+    assert [exists(command) for command in shown_commands(text)] == [False]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

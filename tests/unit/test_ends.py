@@ -4,7 +4,6 @@ import base64
 import json
 from functools import cache
 from typing import Any
-from uuid import UUID
 
 import pytest
 from builders import InMemoryView, at, fold_batches, log, record, split
@@ -14,7 +13,7 @@ from platform_logs import platform_logs
 from rows import CALLER, UNAVAILABLE_VALUE, Columns, answer, delegate, heartbeat, updated, verdict
 
 from projector.contract.facts import Status
-from projector.domain.ends import End, event_id
+from projector.domain.ends import End
 from projector.recordings.file import RecordedRecord
 from testbed.workload import Mix, records
 from testbed.workload.log import with_offsets
@@ -36,16 +35,12 @@ def the_end(*values: object) -> End:
 
 def kinds(ends: list[End]) -> list[tuple[int, str, str, bool]]:
     """Offset, kind and status of each end, and whether its delegation has it."""
-    return [(end.offset, end.kind, str(end.status), end.event_id is not None) for end in ends]
+    return [(end.offset, end.kind, str(end.status), end.agrees) for end in ends]
 
 
 def test_report_that_ends_its_delegation_is_an_end() -> None:
     end = the_end(delegate(0), answer(1, "dispatched"), answer(7, "completed", text="done", id=ROW))
-    assert end == End("d-1", "activity-log", 0, 2, "report", Status.COMPLETED, ROW, True, at(7), event_id("d-1"))
-
-
-def test_id_of_a_reply_never_changes() -> None:
-    assert event_id("d-1") == UUID("aba2c320-52b2-5a97-a482-16c081341a74")
+    assert end == End("d-1", "activity-log", 0, 2, "report", Status.COMPLETED, ROW, True, at(7), True)
 
 
 def test_what_does_not_end_a_delegation_is_no_end() -> None:
@@ -68,7 +63,7 @@ def test_what_does_not_end_a_delegation_is_no_end() -> None:
 )
 def test_kind_and_text_are_those_of_the_event(value: Columns, kind: str, has_text: bool) -> None:
     end = the_end(delegate(0), value)
-    assert (end.kind, end.has_text, end.event_id is not None) == (kind, has_text, True)
+    assert (end.kind, end.has_text, end.agrees) == (kind, has_text, True)
 
 
 def test_text_that_was_left_out_is_no_text() -> None:
@@ -93,7 +88,7 @@ def test_late_answer_is_an_end_that_the_delegation_does_not_have() -> None:
 def test_repeated_end_agrees_again() -> None:
     """A service that uses the ledger may have moved the row before the first of them."""
     ends = ends_of(delegate(0), answer(1, "completed"), answer(2, "completed", text="done"), answer(1, "completed"))
-    assert [end.event_id for end in ends] == [event_id("d-1")] * 3
+    assert [end.agrees for end in ends] == [True] * 3
 
 
 def test_stale_verdict_is_an_end_that_the_delegation_does_not_have() -> None:
@@ -129,7 +124,7 @@ def test_request_with_a_taken_key_has_no_reply() -> None:
     first = delegate(0, "completed", request_body={"delegation_id": "d-1"}, idempotency_key="k")
     second = delegate(1, "completed", request_body={"delegation_id": "d-2"}, idempotency_key="k")
     late = answer(2, "failed", of="d-2")
-    assert [end.event_id for end in ends_of(first, late, second)] == [event_id("d-1"), None, None, None]
+    assert [end.agrees for end in ends_of(first, late, second)] == [True, False, False, False]
 
 
 # --- when an end happened
@@ -213,8 +208,8 @@ def stored(view: InMemoryView) -> tuple[dict[Any, Any], dict[str, Any]]:
     outbox: dict[str, Any] = {}
     for end in view.ends:
         ends.setdefault(end[:4], end[:-1])
-        if end.event_id:
-            outbox.setdefault(end.delegation_id, (end.event_id, end.kind, end.status, end.has_text, end.at))
+        if end.agrees:
+            outbox.setdefault(end.delegation_id, (end.kind, end.status, end.has_text, end.at))
     return ends, outbox
 
 

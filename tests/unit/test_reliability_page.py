@@ -19,7 +19,7 @@ EVERYWHERE = {name for path in (ROOT / "tests").glob("*/test_*.py") for name in 
 
 def test_every_fault_has_its_row() -> None:
     what_holds = PAGE.partition("## What holds")[2].partition("## ")[0]
-    assert re.findall(r"^\| (\d+) \|", what_holds, re.MULTILINE) == [str(number) for number in range(1, 29)]
+    assert re.findall(r"^\| (\d+) \|", what_holds, re.MULTILINE) == [str(number) for number in range(1, 32)]
 
 
 def test_named_tests_exist() -> None:

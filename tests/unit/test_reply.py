@@ -16,6 +16,7 @@ from projector.domain.reply import (
     Kind,
     chosen,
     delay,
+    event_id,
     is_definite,
     reply_to,
 )
@@ -35,7 +36,11 @@ def verdict(status: Status = STUCK) -> End:
 
 def view_row(status: Status) -> Ended:
     result, error = ("an answer", None) if status is COMPLETED else (None, "an error")
-    return Ended(UUID(int=1), "d-1", "caller", "callee", status, result, error, TEN)
+    return Ended("d-1", "caller", "callee", status, result, error, TEN)
+
+
+def test_id_of_a_reply_never_changes() -> None:
+    assert event_id("d-1") == UUID("aba2c320-52b2-5a97-a482-16c081341a74")
 
 
 def test_first_agreeing_report_with_a_text_is_sent() -> None:

@@ -19,9 +19,9 @@ RUN_SQL = {"execute": 0, "executemany": 0, "copy": 0, "send": 1}
 ALLOWED = {
     "migrations.py": {"migration.up", "migration.down", "recreate"},
     "pooler.py": {"statement"},  # DEALLOCATE takes no parameter: the server quotes the names, by format()
-    "sweep_access.py": {"f'EXPLAIN {statement}'.encode()"},  # of two constants of sweep_truth.py
     "sweep_candidates.py": {"_OVERDUE", "_SILENT", "_NEVER_HEARD"},
-    "sweep_truth.py": {"SIGNS", "CHECK", "_WRITE"},
+    "sweep_truth.py": {"SIGNS"},
+    "sink.py": {"self._statements.check", "self._statements.write"},  # constants of sweep_truth.py
     "write_batch.py": {"_NOT_WRITTEN", "_FUNCTION", "_ENDS_FUNCTION", "_CALL", "_CALL_WITH_ENDS"},
 }
 

@@ -31,8 +31,7 @@ FILL_LATER = """
     INSERT INTO projector.push VALUES ('t');
     INSERT INTO projector.push_from VALUES ('t', 0, 7);
     INSERT INTO projector.ends VALUES ('d1', 't', 0, 8, 'report', 'failed', NULL, false, now());
-    INSERT INTO projector.outbox (delegation_id, event_id, due_at, next_attempt_at)
-        VALUES ('d1', gen_random_uuid(), now(), now())
+    INSERT INTO projector.outbox (delegation_id, due_at, next_attempt_at) VALUES ('d1', now(), now())
 """
 """A parked verdict, and one row in each table of later migrations."""
 

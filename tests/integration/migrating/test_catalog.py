@@ -92,7 +92,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
     ).fetchall()
     parked = "seq topic partition offset delegation_id kind status at result_preview error_detail parked_at"
     parked += " silent_since"
-    outbox = "delegation_id event_id queued_at due_at next_attempt_at attempts ended_as sent_at given_up_at last_error"
+    outbox = "delegation_id queued_at due_at next_attempt_at attempts ended_as sent_at sent_to given_up_at last_error"
     assert tables == [
         ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
         ("deleted", "id run_id deleted_at source kind delegation_id content"),
@@ -104,7 +104,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
             "positions",
             "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at group_id",
         ),
-        ("push", "topic switched_on_at"),
+        ("push", "topic switched_on_at pruned_before"),
         ("push_from", "topic partition next_offset"),
         ("repeated_requests", "delegation_id holder_id topic partition offset requested_at"),
     ]
