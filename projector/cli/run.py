@@ -1,11 +1,15 @@
 """`projector run`: one member of the consumer group or several of them on one machine, and what runs beside them."""
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from projector.cli.exit_codes import DONE
 from projector.process.barrier import Barrier
 from projector.settings import Settings
+from projector.worker.http import serving
 from projector.worker.loop import Worker
 from projector.worker.supervisor import child_file, run_members
 
@@ -17,19 +21,35 @@ def run(settings: Settings, members: int, with_sweep: bool, with_push: bool) -> 
     """Run one member or several, and the loops beside them, until a signal stops them."""
     names = [name for name, wanted in (("sweeper", with_sweep), ("push", with_push)) if wanted]
     if members == 1 and not names:
-        return _run_member(settings)
+        return _run_member(settings, settings.http_address)
+    with _reported(settings) as settings:
+        return _run_processes(settings, members, names)
 
+
+@contextmanager
+def _reported(settings: Settings) -> Iterator[Settings]:
+    """The settings with a health file: the parent reads the metrics of its processes there."""
+    if settings.health_file is not None or settings.http_address is None:
+        yield settings
+        return
+    with TemporaryDirectory(prefix="projector-") as folder:
+        yield settings.model_copy(update={"health_file": Path(folder, "health")})
+
+
+def _run_processes(settings: Settings, members: int, names: Sequence[str]) -> int:
     def member(number: int, barrier: Barrier) -> int:
-        return _run_member(_of_member(settings, number), barrier)
+        return _run_member(_of_member(settings, number), None, barrier)
 
-    return run_members(members, member, settings.health_file, {name: _beside(settings, name) for name in names})
+    beside = {name: _beside(settings, name) for name in names}
+    return run_members(members, member, settings.health_file, beside, settings.http_address)
 
 
-def _run_member(settings: Settings, barrier: Barrier | None = None) -> int:
+def _run_member(settings: Settings, http_address: str | None, barrier: Barrier | None = None) -> int:
     worker = Worker(settings)
     if barrier:
         worker.consumer.before_first_join = lambda: barrier.wait(lambda: worker.shutdown.requested)
-    worker.run()
+    with serving(http_address, lambda: {"run": worker.health.latest}):
+        worker.run()
     return DONE
 
 
@@ -50,7 +70,6 @@ def _of_member(settings: Settings, number: int) -> Settings:
 
 
 def _with_health_file(settings: Settings, name: str) -> Settings:
-    """The settings with the health file of one process."""
-    if settings.health_file is None:
-        return settings
-    return settings.model_copy(update={"health_file": child_file(settings.health_file, name)})
+    """The settings of one process: its own health file, and no address, since its parent serves all."""
+    file = settings.health_file and child_file(settings.health_file, name)
+    return settings.model_copy(update={"health_file": file, "http_address": None})

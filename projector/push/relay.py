@@ -19,6 +19,7 @@ from projector.push.inbox import Inbox
 from projector.push.topic import ReplyTopic
 from projector.settings import Settings
 from projector.worker.health import Health
+from projector.worker.http import serving
 
 log = logging.getLogger(__name__)
 
@@ -150,6 +151,7 @@ class _Loop:
         self._target = settings.result_push
         self._interval_seconds = settings.push_interval_seconds
         self._health = Health(settings.health_file)
+        self._http_address = settings.http_address
         self._backoff = Backoff()
         self._problem: str | None = None
         self._report_at = 0.0
@@ -157,7 +159,7 @@ class _Loop:
     def run(self) -> int:
         log.info("relay started", extra={"target": self._target})
         state = "stopped"
-        with self._shutdown.listening():
+        with self._shutdown.listening(), serving(self._http_address, lambda: {"push": self._health.latest}):
             try:
                 while not self._shutdown.requested:
                     self._wait(self._pass())
@@ -175,7 +177,7 @@ class _Loop:
     def _pass(self) -> float:
         """Send what is due. Returns how long to wait, in seconds."""
         try:
-            self._relay.send_due()
+            self._measure(self._relay.send_due())
         except Unavailable as error:
             self._relay.close()
             if self._problem is None:
@@ -187,6 +189,13 @@ class _Loop:
         self._problem = None
         self._backoff.succeeded()
         return self._interval_seconds
+
+    def _measure(self, done: Pass) -> None:
+        meters, target = self._health.meters, self._target
+        meters.add("push_sent_total", target, by=done.sent)
+        for reason in ("given_up", "expired", "retried_later"):
+            meters.add("push_failed_total", target, reason, by=getattr(done, reason))
+        meters.set("push_last_pass_timestamp_seconds", time.time())
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -127,6 +127,10 @@ class WorkerSettings(BatchLimits):
         20, ge=1, description="a member that cannot stop within this time after a signal exits at once"
     )
     summary_seconds: Number = Field(60, ge=1, description="time between two summaries in the log of `run`")
+    http_address: str | None = Field(
+        None,
+        description="where `run`, `sweep` and `push` serve /metrics, /livez and /readyz, as host:port; default: nowhere",
+    )
     health_file: Path | None = Field(
         None, description="a file that `run` rewrites every second, for `projector health`; default: none"
     )

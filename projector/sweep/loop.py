@@ -12,6 +12,7 @@ from projector.sweep.one_pass import Mode
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sweeper import Sweeper
 from projector.worker.health import Health
+from projector.worker.http import serving
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,11 @@ class _Loop:
     def run(self) -> int:
         log.info("sweeper starting", extra={"interval_seconds": self._settings.sweep_interval_seconds})
         state = "stopped"
-        with self._shutdown.listening(), Sweeper(self._settings, Mode(), self._tick) as sweeper:
+        with (
+            self._shutdown.listening(),
+            serving(self._settings.http_address, lambda: {"sweeper": self._health.latest}),
+            Sweeper(self._settings, Mode(), self._tick) as sweeper,
+        ):
             try:
                 while not self._shutdown.requested:
                     self._one_interval(sweeper)
@@ -80,8 +85,21 @@ class _Loop:
             return
         if report.skipped in _TROUBLE:
             self._state = "; ".join(report.sentences)
+        self._measure(report)
         self._on_report(report)
         _log(report)
+
+    def _measure(self, report: Report) -> None:
+        meters = self._health.meters
+        for status, count in report.written.items():
+            meters.add("sweep_verdicts_total", str(status), by=count)
+        meters.add("sweep_spared_total", by=report.spared)
+        meters.add("sweep_repeated_total", by=report.repeated)
+        meters.add("sweep_held_total", by=report.held)
+        if report.skipped:
+            meters.add("sweep_skipped_total", str(report.skipped))
+        meters.set("sweep_last_pass_timestamp_seconds", time.time())
+        meters.set("sweep_unconfirmed_seconds", _age_seconds(report.repeated_since, report.judged_at))
 
     def _tick(self) -> None:
         if self._shutdown.requested:

@@ -23,6 +23,7 @@ from projector.settings import Settings
 from projector.worker.batches import Batches
 from projector.worker.database import Database
 from projector.worker.health import Health, StallDetector, Summary
+from projector.worker.measures import Measures
 from projector.worker.open_transactions import OpenTransactions
 from projector.worker.outages import Brokers, Outages
 from projector.worker.partitions import Partitions
@@ -45,6 +46,7 @@ class Worker:
         self.partitions = Partitions(self.consumer, settings.heartbeat_interval_ms / 1000)
         self.shutdown = Shutdown(settings.stop_within_seconds, self.partitions.warn_not_released)
         self.health = Health(settings.health_file)
+        self._measures = Measures(self.health.meters)
         self._outages = Outages(self.health)
         self._summary = Summary()
         self._stalls = StallDetector(settings.stalled_after_seconds)
@@ -96,19 +98,24 @@ class Worker:
             if self.consumer.is_open or self._join():
                 self._poll()
         except BrokerUnavailable as error:
+            self._measures.count("consumer_rebuilds_total")
             self._leave()
             self._kafka.failed()
             self._outages.begin("Kafka", error)
         except RecordTooSlow as error:
+            self._measures.count("retries_total", "slow record")
             self._drop_polled()
             self.partitions.delay([error.partition], self._batches.slow_records.add(error, self._batches.limits))
         except DatabaseUnavailable as error:
+            self._measures.count("retries_total", "Postgres")
             self._drop_polled()
             self._database.lost()
             self._outages.begin("Postgres", error)
         except BatchUnfinished:
+            self._measures.count("retries_total", "slow batch")
             self._drop_polled()
         except Fenced as error:
+            self._measures.count("fenced_total")
             self.partitions.fenced(error, self._database.connect())
 
     def stop(self) -> None:
@@ -200,6 +207,7 @@ class Worker:
                 pending.limits.too_slow(len(pending.entries), f"a batch took {pending.seconds:.0f} seconds")
         self.partitions.wrote(pending.moves)
         self._database.wrote()
+        self._measures.wrote(pending)
 
     def _drop_polled(self) -> None:
         """Drop what was polled and is not written. The next claim reads from the position what is."""
@@ -245,5 +253,6 @@ class Worker:
         if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
             problems.append("Kafka does not answer the group's commits")
         state = "projecting" if self.consumer.active else "waiting for partitions"
+        self._measures.look(self.consumer, self.partitions.written, self.outcomes)
         notes = (*self.partitions.second_group, *self._brokers.sentences, *self._open_transactions.sentences)
         self.health.report(healthy=not problems, state="; ".join(problems or [state, *notes]))

@@ -19,7 +19,8 @@ from types import MappingProxyType
 from projector.errors import ProjectorError
 from projector.process.barrier import Barrier
 from projector.process.shutdown import on_stop
-from projector.worker.health import Health, check, require_replaceable
+from projector.worker.health import Health, check, latest, require_replaceable
+from projector.worker.http import serving
 
 log = logging.getLogger(__name__)
 
@@ -32,11 +33,12 @@ def run_members(
     member: Callable[[int, Barrier], int],
     health_file: Path | None,
     beside: Mapping[str, Callable[[], int]] = MappingProxyType({}),
+    http_address: str | None = None,
 ) -> int:
     """Run `member` (its number, from 1, and the barrier of all → exit code) in `count` processes.
 
     Each function of `beside` (name → function) gets a process of its own too. Returns the first exit code that is not
-    0.
+    0. At `http_address` the parent serves the metrics and the probes of all, which it reads from their health files.
 
     Call it before the process has a thread or a connection, since it forks. In the process of a function it returns or
     raises what the function does. In the parent it raises ProjectorError if a signal ended a process. It raises
@@ -59,7 +61,8 @@ def run_members(
     os.close(read_end)
     barrier.leave()
     log.info("members started", extra={"pids": list(pids)})
-    return _Parent(pids, health_file, reports).run()
+    with serving(http_address, lambda: {name: latest(file) for name, file in reports.items()}):
+        return _Parent(pids, health_file, reports).run()
 
 
 def _outside(barrier: Barrier, work: Callable[[], int]) -> int:
