@@ -8,6 +8,7 @@ from projector.cli.drift_report import not_proved, print_report, report_json, wh
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
 from projector.cli.output import confirm, note
+from projector.cli.passes import now, remember
 from projector.cli.reconcile import TOPIC, compare
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
@@ -39,6 +40,7 @@ def rebuild(
         if not yes and (plan.deletes or drop_uncovered):
             confirm(_destruction(plan))
 
+    started_at = now()
     result = compare(settings, source, options, approve)
     if json_output:
         print(json.dumps({**report_json(result.report), **_written_json(result)}))
@@ -49,6 +51,9 @@ def rebuild(
     if list(source) == [TOPIC]:
         note_open_transactions(settings, "not compared")
     if not dry_run:
+        drift = result.remaining.drift if result.remaining else 0
+        counts = {"source": source[0], "compared": result.report.totals.compared, "drift": drift}
+        remember(settings, "rebuild", started_at, counts | {"repaired": result.report.drift - drift})
         _note_without_reply(settings)
     return _exit_code(result)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
+from projector.cli.passes import now, remember
 from projector.cli.reconcile import TOPIC, compare
 from projector.rebuild.comparison import Options
 from projector.rebuild.report import DriftReport
@@ -16,7 +17,10 @@ from projector.texts import counted
 
 def verify(settings: Settings, source: Sequence[str], sample: int | None, json_output: bool) -> int:
     """Compare, print the report, and return the exit code."""
+    started_at = now()
     report = compare(settings, source, Options(sample=sample)).report
+    result = {"source": source[0], "compared": report.totals.compared, "drift": report.drift, "sample": sample}
+    remember(settings, "verify", started_at, result)
     if json_output:
         print(json.dumps(report_json(report)))
     else:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from projector.domain.reply import NO_TEXT_DELAY, TEXT_DELAY, State
 from projector.errors import DatabaseUnavailable, Misconfigured, Unavailable
-from projector.postgres import outbox, queries
+from projector.postgres import outbox, passes, queries
 from projector.postgres.connection import Connection, mapped_errors, open_view, transaction
 from projector.postgres.push import switch_on
 from projector.process.backoff import Backoff
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 _DONE = 0
 _REPORT_SECONDS = 1.0
+_REMEMBER_SECONDS = 60.0
+"""A pass that sent nothing is remembered only so often."""
 _LOCK_TIMEOUT_MS = 1_000
 """A lock that one reply waits for must not delay the others."""
 
@@ -61,6 +63,7 @@ class Relay:
         self._max_age = timedelta(seconds=settings.push_max_age_seconds)
         self._conn: Connection | None = None
         self._target: Target | None = None
+        self._remember_at = 0.0
         self.shutdown = Shutdown(settings.stop_within_seconds)
 
     def send_due(self) -> Pass:
@@ -83,7 +86,7 @@ class Relay:
                 break
         with mapped_errors():
             later = outbox.waiting(conn)
-        return Pass(
+        done = Pass(
             sent=ended[State.SENT],
             told_by_platform=ended[State.TOLD_BY_PLATFORM],
             given_up=ended[State.GIVEN_UP],
@@ -92,6 +95,10 @@ class Relay:
             due_later=max(0, later - ended[State.DUE]),
             seconds=time.monotonic() - began_at,
         )
+        if ended or time.monotonic() >= self._remember_at:
+            self._remember_at = time.monotonic() + _REMEMBER_SECONDS
+            passes.write(conn, "push", started_at=until, result=done._asdict())
+        return done
 
     def _open(self) -> tuple[Connection, Target]:
         if self._conn is None:

@@ -129,7 +129,7 @@ class WorkerSettings(BatchLimits):
     summary_seconds: Number = Field(60, ge=1, description="time between two summaries in the log of `run`")
     http_address: str | None = Field(
         None,
-        description="where `run`, `sweep` and `push` serve /metrics, /livez and /readyz, as host:port; default: nowhere",
+        description="where `run`, `sweep` and `push` serve /metrics, /livez and /readyz, as host:port; default: none",
     )
     health_file: Path | None = Field(
         None, description="a file that `run` rewrites every second, for `projector health`; default: none"

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
-from projector.errors import DatabaseUnavailable, ProjectorError
+from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
 from projector.kafka.producer import Producer
-from projector.postgres import sweep_access, sweep_locks
+from projector.postgres import passes, queries, sweep_access, sweep_locks
 from projector.postgres.connection import Connection, connect, open_view
 from projector.settings import Settings
 from projector.sweep import behind, sink
@@ -81,8 +81,20 @@ class Sweeper:
 
     def _pass(self, view: Connection, truth: Sink) -> Report:
         if sentence := behind.behind(view, self._settings, self._tick):
-            return Report().skip(Skipped.BEHIND, f"the view is behind the topic: {sentence}")
-        return Pass(view, truth, self._settings, self._mode, self._tick).run()
+            report = Report().skip(Skipped.BEHIND, f"the view is behind the topic: {sentence}")
+            self._remember(view, report)
+            return report
+        report = Pass(view, truth, self._settings, self._mode, self._tick).run()
+        if self._mode.writes:
+            self._remember(view, report)
+        return report
+
+    def _remember(self, view: Connection, report: Report) -> None:
+        """For the dashboard. That a pass cannot be remembered changes nothing about it."""
+        try:
+            passes.write(view, "sweep", started_at=report.judged_at or queries.clock(view), result=report.as_json())
+        except Misconfigured as error:
+            self.notes.append(f"the dashboard will not show the passes of the sweeper: {error}")
 
     def _open(self) -> tuple[Connection, Sink]:
         settings = self._settings

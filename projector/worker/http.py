@@ -48,13 +48,16 @@ class _Metrics(Collector):
 def _family(metric: Metric, found: Mapping[tuple[str, ...], list[float]]) -> Family:
     name, labels = PREFIX + metric.name, list(metric.labels)
     if metric.kind is Kind.HISTOGRAM:
-        family: Any = HistogramMetricFamily(name, metric.text, labels=labels)
+        histogram = HistogramMetricFamily(name, metric.text, labels=labels)
         limits = [*map(str, metric.buckets), "+Inf"]
         for values, numbers in found.items():
-            family.add_metric(list(values), list(zip(limits, numbers[:-1], strict=True)), numbers[-1])
-        return family
-    kind = CounterMetricFamily if metric.kind is Kind.COUNTER else GaugeMetricFamily
-    family = kind(name, metric.text, labels=labels)
+            histogram.add_metric(list(values), list(zip(limits, numbers[:-1], strict=True)), numbers[-1])
+        return histogram
+    family: CounterMetricFamily | GaugeMetricFamily
+    if metric.kind is Kind.COUNTER:
+        family = CounterMetricFamily(name, metric.text, labels=labels)
+    else:
+        family = GaugeMetricFamily(name, metric.text, labels=labels)
     for values, numbers in found.items():
         family.add_metric(list(values), numbers[0])
     return family
@@ -76,7 +79,7 @@ def serving(address: str | None, reports: Reports) -> Iterator[str | None]:
         raise Misconfigured(f"{variable('http_address')}: {address} cannot be used: {error.strerror}") from None
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
-    shown = f"{server.server_address[0]}:{server.server_address[1]}"
+    shown = f"{host}:{server.server_port}"
     log.info("metrics and probes are served", extra={"address": f"http://{shown}/metrics"})
     try:
         yield shown
