@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
@@ -14,6 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from projector.errors import ProjectorError, StatementTimeout, Unavailable
+from projector.web import admin
 from projector.web.detail import detail
 from projector.web.failures import failures
 from projector.web.guard import Guard, Tries
@@ -54,6 +56,10 @@ PAGES = (
 )
 
 
+_API = {f"/admin/delegations/{page.name}": page for page in PAGES if page.name in ("failures", "callees", "plumbing")}
+"""The other endpoints have the models of the pages."""
+
+
 class Dashboard:
     """The handlers. Each blocks in a thread of the pool."""
 
@@ -67,6 +73,10 @@ class Dashboard:
         """Every route of the application."""
         return [
             *(route for page in PAGES for route in self._page_routes(page)),
+            Route("/admin/delegations", self._api(admin.listed)),
+            Route("/admin/delegations/stats", self._api(admin.stats)),
+            *(Route(path, self._answer(page, self._as_json)) for path, page in _API.items()),
+            Route("/admin/delegations/{id:path}", self._one),
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.submit, methods=["POST"]),
             Route("/logout", login.leave, methods=["POST"]),
@@ -97,6 +107,15 @@ class Dashboard:
 
         answer.__name__ = page.name
         return answer
+
+    def _api(self, handler: Callable[[Reader, Request], Response]) -> Callable[[Request], Response]:
+        return partial(handler, self._reader)
+
+    def _one(self, request: Request) -> Response:
+        model = detail(self._reader, Parameters([("id", request.path_params["id"])]))
+        if model.row is None:
+            raise HTTPException(404, "there is no such delegation")
+        return Response(as_json(model), media_type="application/json")
 
     def _as_page(self, page: Page, model: Any, request: Request) -> Response:
         return self.render(page.name, page=page.name, model=model, now=model.as_of, query=request.query_params)
