@@ -39,13 +39,18 @@ def write(conn: Connection, kind: Kind, *, started_at: datetime, result: Mapping
 
 
 def latest(conn: Connection) -> dict[str, FinishedPass]:
-    """Kind → its latest pass."""
+    """Kind → its latest pass. `proved`: the latest verify or rebuild after which no row differed."""
     with mapped_errors(), conn.cursor(row_factory=class_row(FinishedPass)) as cursor:
         found = cursor.execute(
             """
             SELECT p.kind, p.started_at, p.ended_at, p.result
               FROM (VALUES ('verify'), ('rebuild'), ('sweep'), ('push')) AS kinds (kind)
              CROSS JOIN LATERAL (SELECT * FROM passes WHERE passes.kind = kinds.kind ORDER BY id DESC LIMIT 1) AS p
+             UNION ALL
+            (SELECT 'proved', started_at, ended_at, result FROM passes
+              WHERE kind IN ('verify', 'rebuild') AND result ->> 'drift' = '0' AND result ->> 'compared' <> '0'
+                AND result ->> 'sample' IS NULL
+              ORDER BY id DESC LIMIT 1)
             """
         ).fetchall()
     return {each.kind: each for each in found}

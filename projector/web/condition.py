@@ -126,18 +126,17 @@ def _push(facts: Facts) -> Iterator[Sentence]:
 
 
 def _proof(facts: Facts) -> Iterator[Sentence]:
-    last = facts.passes.get("verify")
-    if last is None:
-        yield Sentence(Level.NOTE, "The view was not compared with the log yet.", "projector verify")
-        return
-    age = max((facts.now - last.ended_at).total_seconds(), 0.0)
-    if drift := last.result.get("drift"):
-        yield Sentence(
-            Level.BAD, f"{counted(drift, 'row')} differed from the log {duration(age)} ago.", "projector verify"
-        )
-    else:
+    last, proved = facts.passes.get("verify"), facts.passes.get("proved")
+    if last and (drift := last.result.get("drift")) and not (proved and proved.ended_at > last.ended_at):
+        age = max((facts.now - last.ended_at).total_seconds(), 0.0)
+        text = f"{counted(drift, 'row')} differed from the log {duration(age)} ago."
+        yield Sentence(Level.BAD, text, "projector rebuild --dry-run")
+    elif proved:
+        age = max((facts.now - proved.ended_at).total_seconds(), 0.0)
         level = Level.WARNING if age > _PROOF_SECONDS else Level.GOOD
-        yield Sentence(level, f"The view was last proved equal {duration(age)} ago.", "projector verify")
+        yield Sentence(level, f"The view was last proved equal to the log {duration(age)} ago.", "projector verify")
+    else:
+        yield Sentence(Level.NOTE, "The view was not compared with the log yet.", "projector verify")
 
 
 def _leftovers(facts: Facts) -> Iterator[Sentence]:

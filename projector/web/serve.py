@@ -8,7 +8,9 @@ import uvicorn
 from projector.errors import Misconfigured
 from projector.settings import Settings, tokens, variable
 from projector.web.app import build
+from projector.web.metrics import ViewMetrics
 from projector.web.reader import Reader
+from projector.worker.http import serving
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +26,9 @@ def serve(settings: Settings) -> int:
         )
     host, _, port = settings.dashboard_address.rpartition(":")
     listener = _listen(host.strip("[]"), int(port))
+    reader = Reader(settings)
     config = uvicorn.Config(
-        build(Reader(settings)),
+        build(reader),
         log_config=None,
         access_log=False,
         server_header=False,
@@ -34,7 +37,7 @@ def serve(settings: Settings) -> int:
     place = listener.getsockname()
     shown = f"[{place[0]}]" if ":" in place[0] else place[0]
     log.info("dashboard started", extra={"address": f"http://{shown}:{place[1]}"})
-    with listener:
+    with listener, serving(settings.http_address, dict, ViewMetrics(reader)):
         uvicorn.Server(config).run(sockets=[listener])
     log.info("dashboard stopped")
     return _DONE

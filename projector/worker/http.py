@@ -64,8 +64,10 @@ def _family(metric: Metric, found: Mapping[tuple[str, ...], list[float]]) -> Fam
 
 
 @contextmanager
-def serving(address: str | None, reports: Reports) -> Iterator[str | None]:
+def serving(address: str | None, reports: Reports, *others: Collector) -> Iterator[str | None]:
     """Serve within the block, if an address is set; the address that clients use. Call it after every fork.
+
+    `others`: what else is measured.
 
     Raises Misconfigured if the address cannot be used.
     """
@@ -74,7 +76,7 @@ def serving(address: str | None, reports: Reports) -> Iterator[str | None]:
         return
     host, _, port = address.rpartition(":")
     try:
-        server = make_server(host.strip("[]"), int(port), _application(reports), handler_class=_Quiet)
+        server = make_server(host.strip("[]"), int(port), _application(reports, *others), handler_class=_Quiet)
     except OSError as error:
         raise Misconfigured(f"{variable('http_address')}: {address} cannot be used: {error.strerror}") from None
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
@@ -98,9 +100,10 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def _application(reports: Reports) -> Callable[[Any, Any], Iterable[bytes]]:
+def _application(reports: Reports, *others: Collector) -> Callable[[Any, Any], Iterable[bytes]]:
     registry = CollectorRegistry()
-    registry.register(_Metrics(reports))
+    for collector in (_Metrics(reports), *others):
+        registry.register(collector)
     metrics = make_wsgi_app(registry)
 
     def application(environ: Any, start_response: Any) -> Iterable[bytes]:
