@@ -1,4 +1,4 @@
-"""What the dashboard exports about the view as a whole. Counts stop at a limit, so that a scrape costs the same always."""
+"""What the dashboard exports about the view as a whole. Counts stop at a limit, so a scrape always costs the same."""
 
 from datetime import datetime
 from typing import NamedTuple
