@@ -28,29 +28,37 @@ class SentReply(NamedTuple):
     sent_at: datetime
 
 
-def switched_on_at(conn: Connection, topic: str) -> datetime | None:
-    """When the push of this topic's results was switched on; None if it was not."""
+_NEVER_QUEUED = """
+    d.status IN ('completed', 'failed', 'stuck')
+    AND (d.updated_at >= %(since)s OR EXISTS (SELECT FROM ends e WHERE e.delegation_id = d.delegation_id))
+    AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
+"""
+
+
+def count_never_queued(conn: Connection, since: datetime) -> int:
+    """How many delegations ended since then and have no reply in the outbox."""
     with mapped_errors():
-        row = conn.execute("SELECT switched_on_at FROM push WHERE topic = %(topic)s", {"topic": topic}).fetchone()
-    return row[0] if row else None
+        [(count,)] = conn.execute(
+            f"SELECT count(*) FROM delegations d WHERE {_NEVER_QUEUED}",  # noqa: S608 - made of constants
+            {"since": since - CLOCKS_DIFFER_BY},
+        ).fetchall()
+    return int(count)
 
 
 def never_queued(
     conn: Connection, since: datetime, *, after: str | None, only: Collection[str] | None, limit: int
 ) -> list[NeverQueued]:
-    """Delegations that ended since then and have no reply in the outbox, by id. `only`: None means any."""
+    """The same delegations, by id. `only`: None means any."""
     with mapped_errors(), conn.cursor(row_factory=class_row(NeverQueued)) as cursor:
         return cursor.execute(
-            """
+            f"""
             SELECT d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.updated_at
               FROM delegations d
-             WHERE d.status IN ('completed', 'failed', 'stuck')
+             WHERE {_NEVER_QUEUED}
                AND (%(after)s::text IS NULL OR d.delegation_id > %(after)s)
                AND (%(only)s::text[] IS NULL OR d.delegation_id = ANY (%(only)s))
-               AND (d.updated_at >= %(since)s OR EXISTS (SELECT FROM ends e WHERE e.delegation_id = d.delegation_id))
-               AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
              ORDER BY d.delegation_id LIMIT %(limit)s
-            """,
+            """,  # noqa: S608 - made of constants
             {
                 "since": since - CLOCKS_DIFFER_BY,
                 "after": after,

@@ -10,6 +10,7 @@ from projector.errors import Misconfigured, NothingFound
 from projector.postgres import outbox_inbox, outbox_missing, outbox_retention
 from projector.postgres.connection import Connection, connect
 from projector.postgres.outbox_missing import NeverQueued, SentReply
+from projector.postgres.push import switched_on_at
 from projector.push.inbox import is_elsewhere
 from projector.settings import Settings
 
@@ -36,7 +37,7 @@ def find(conn: Connection, settings: Settings, only: Collection[str] | None) -> 
     Inboxes are compared with the target `inbox` alone, and as far back as `activity_logs` reaches. Raises NothingFound
     if the push was never switched on.
     """
-    since = outbox_missing.switched_on_at(conn, settings.topic)
+    since = switched_on_at(conn, settings.topic)
     if since is None:
         raise NothingFound(f"the push of the results of topic {settings.topic} was never switched on in this database")
     never = [row for rows in _never_queued(conn, since, only) for row in rows]
