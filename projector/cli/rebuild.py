@@ -13,7 +13,6 @@ from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
 from projector.postgres.connection import open_view
 from projector.postgres.outbox_missing import count_never_queued
-from projector.postgres.push import switched_on_at
 from projector.rebuild.comparison import Options
 from projector.rebuild.drift import DriftKind
 from projector.rebuild.reconcile import Result
@@ -57,8 +56,7 @@ def rebuild(
 def _note_without_reply(settings: Settings) -> None:
     """A rebuild queues no reply. Print how many delegations have none, and the command that queues them."""
     with open_view(settings.model_copy(update={"statement_timeout_ms": 0})) as conn:
-        since = switched_on_at(conn, settings.topic)
-        count = 0 if since is None else count_never_queued(conn, since)
+        count = count_never_queued(conn, settings.topic)
     if count:
         note(
             f"{counted(count, 'delegation')} ended since results are pushed and have no reply in the outbox: "
