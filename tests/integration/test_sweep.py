@@ -53,9 +53,7 @@ def test_never_heard_counts_by_the_setting(it: Platform, setting: str, stuck: li
 
 
 @pytest.mark.parametrize(("days", "speaks"), [(6.9, True), (7.1, False)])
-def test_callee_without_a_heartbeat_within_seven_days_does_not_speak(
-    it: Platform, days: float, speaks: bool
-) -> None:
+def test_callee_without_a_heartbeat_within_seven_days_does_not_speak(it: Platform, days: float, speaks: bool) -> None:
     at = days * 24 * 60
     it.is_alive().both(it.request(), it.request("ended", at), it.beat("ended", at), it.answer("ended", minutes=at))
     assert counts(it.sweep()) == ({"candidates": 1, "stuck": 1} if speaks else {})
