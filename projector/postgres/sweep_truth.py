@@ -7,9 +7,9 @@ from itertools import product, starmap
 from typing import LiteralString, NamedTuple
 
 from projector.domain.overdue import Verdict
-from projector.postgres import sweep_bodies
+from projector.postgres import activity_bodies
+from projector.postgres.activity_bodies import Bodies
 from projector.postgres.connection import Connection, mapped_errors
-from projector.postgres.sweep_bodies import Bodies
 
 
 class Found(StrEnum):
@@ -193,7 +193,7 @@ _STATEMENTS = {bodies: _statements(bodies) for bodies in starmap(Bodies, product
 
 def statements(conn: Connection) -> Statements:
     """The statements for the table of this database."""
-    return _STATEMENTS[sweep_bodies.read(conn)]
+    return _STATEMENTS[activity_bodies.read(conn)]
 
 
 def run(conn: Connection, statement: LiteralString, verdicts: Sequence[Verdict]) -> list[Checked]:

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from projector.domain.reply import event_id
 from projector.errors import Misconfigured, NothingFound
-from projector.postgres import outbox_inbox, outbox_missing, outbox_retention
+from projector.postgres import activity_table, outbox_missing, outbox_retention
 from projector.postgres.connection import Connection, connect
 from projector.postgres.outbox_missing import NeverQueued, SentReply
 from projector.postgres.push import switched_on_at
@@ -68,7 +68,7 @@ def _activity(conn: Connection, settings: Settings) -> Iterator[Connection]:
 
 
 def _with_table(activity: Connection) -> Connection:
-    if not outbox_inbox.has_table(activity):
+    if not activity_table.is_readable(activity):
         raise Misconfigured("the database has no table activity_logs that the role can read")
     return activity
 

@@ -136,7 +136,8 @@ def test_reply_that_the_platform_sends_meanwhile_is_seen(inbox_url: str, relayin
     row = outbox.ended(relaying.conn, "d-1")
     assert row is not None
     reply = reply_to(row, [])
-    now, told = outbox_inbox.told(relaying.conn, [reply])
+    statements = outbox_inbox.statements(relaying.conn)
+    now, told = outbox_inbox.told(relaying.conn, statements, [reply])
     assert told == set()
     relaying.conn.execute(
         """
@@ -145,5 +146,5 @@ def test_reply_that_the_platform_sends_meanwhile_is_seen(inbox_url: str, relayin
         """,
         [CALLER],
     )
-    assert outbox_inbox.insert(relaying.conn, reply, now) == Sent(State.TOLD_BY_PLATFORM)
-    assert outbox_inbox.told(relaying.conn, [reply])[1] == {"d-1"}
+    assert outbox_inbox.insert(relaying.conn, statements, reply, now) == Sent(State.TOLD_BY_PLATFORM)
+    assert outbox_inbox.told(relaying.conn, statements, [reply])[1] == {"d-1"}

@@ -1,0 +1,36 @@
+"""What must be true of the platform's table before the sweeper may judge by it."""
+
+import pytest
+from roles import plain_role
+from rows import CALLEE
+from sweeping import Platform
+
+from projector.errors import Misconfigured
+from projector.postgres import sweep_access
+from projector.postgres.connection import connect
+from projector.settings import PostgresSettings
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_table_that_may_hide_rows_is_refused(it: Platform, *, writes: bool) -> None:
+    """A callee whose rows are hidden from the sweeper would look silent."""
+    with plain_role(it.url) as url, connect(PostgresSettings(database_url=url)) as conn:
+        it.conn.execute(f"GRANT SELECT, INSERT ON activity_logs TO {conn.info.user}".encode())
+        sweep_access.require_access(conn, writes=writes)
+        it.conn.execute("ALTER TABLE activity_logs ENABLE ROW LEVEL SECURITY")
+        it.conn.execute(f"CREATE POLICY others ON activity_logs USING (workspace_id <> '{CALLEE}')".encode())
+        with pytest.raises(Misconfigured, match=r"row-level security may hide rows of public\.activity_logs") as raised:
+            sweep_access.require_access(conn, writes=writes)
+        it.conn.execute(str(raised.value).partition("seen: ")[2].encode())
+        sweep_access.require_access(conn, writes=writes)
+
+
+def test_table_without_a_unique_id_is_refused(it: Platform) -> None:
+    """Nothing would keep a verdict from being written twice. A dry run writes none."""
+    it.conn.execute("ALTER TABLE activity_logs DROP CONSTRAINT activity_logs_pkey")
+    it.conn.execute("ALTER TABLE activity_logs ADD PRIMARY KEY (id, created_at)")
+    sweep_access.require_access(it.sweeper, writes=False)
+    with pytest.raises(Misconfigured, match="no unique index on id alone") as raised:
+        sweep_access.require_access(it.sweeper, writes=True)
+    it.conn.execute(str(raised.value).partition("twice: ")[2].encode())
+    sweep_access.require_access(it.sweeper, writes=True)
