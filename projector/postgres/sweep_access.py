@@ -1,6 +1,7 @@
 """What the sweeper needs in the platform's database: the table, rights, and indexes for its statements."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from projector.errors import Misconfigured, ProjectorError
 from projector.postgres.connection import Connection, transaction
@@ -10,29 +11,51 @@ _INSERTED = ["id", "workspace_id", "activity_type", "source_id", "target_id", "m
 _INSERTED += ["error_detail", "created_at"]
 
 
+class Access(NamedTuple):
+    """The table and the role, as SQL names them, and the rights that the role lacks."""
+
+    table: str
+    role: str
+    lacking: list[str]
+
+    @property
+    def grant(self) -> str:
+        """The SQL that gives the role what it lacks."""
+        return f"GRANT {', '.join(self.lacking)} ON {self.table} TO {self.role};"
+
+    def __str__(self) -> str:
+        return f"the role {self.role} lacks {', '.join(self.lacking)} on {self.table}"
+
+
+def access(conn: Connection, *, writes: bool) -> Access | None:
+    """What the role in use may do with `activity_logs`; None if there is no such table."""
+    found = conn.execute(
+        """
+        SELECT format('%%I.%%I', nspname, relname), quote_ident(current_user),
+               has_table_privilege(c.oid, 'SELECT'),
+               (SELECT bool_and(has_column_privilege(c.oid, attname, 'INSERT')) FROM pg_attribute
+                 WHERE attrelid = c.oid AND attname = ANY (%(inserted)s))
+          FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = to_regclass('activity_logs')
+        """,
+        {"inserted": _INSERTED},
+    ).fetchone()
+    if found is None:
+        return None
+    table, role, may_select, may_insert = found
+    return Access(table, role, [*([] if may_select else ["SELECT"]), *([] if may_insert or not writes else ["INSERT"])])
+
+
 def require_access(conn: Connection, *, writes: bool) -> None:
     """Raise Misconfigured if there is no table `activity_logs`, and ProjectorError if the role lacks a right on it."""
     with transaction(conn):
-        found = conn.execute(
-            """
-            SELECT format('%%I.%%I', nspname, relname), quote_ident(current_user),
-                   has_table_privilege(c.oid, 'SELECT'),
-                   (SELECT bool_and(has_column_privilege(c.oid, attname, 'INSERT')) FROM pg_attribute
-                     WHERE attrelid = c.oid AND attname = ANY (%(inserted)s))
-              FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = to_regclass('activity_logs')
-            """,
-            {"inserted": _INSERTED},
-        ).fetchone()
+        found = access(conn, writes=writes)
     if found is None:
         raise Misconfigured(
             "the database has no table activity_logs: set PROJECTOR_ACTIVITY_DATABASE_URL to the platform's database, "
             "and check its search_path; without such a table, set PROJECTOR_SWEEP_SINK=topic"
         )
-    table, role, may_select, may_insert = found
-    lacking = [*([] if may_select else ["SELECT"]), *([] if may_insert or not writes else ["INSERT"])]
-    if lacking:
-        rights = ", ".join(lacking)
-        raise ProjectorError(f"the role {role} lacks {rights} on {table}: GRANT {rights} ON {table} TO {role};")
+    if found.lacking:
+        raise ProjectorError(f"{found}: {found.grant}")
 
 
 def missing_indexes(conn: Connection) -> list[tuple[str, ...]]:
