@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 
@@ -14,6 +14,16 @@ _READ_ONLY = "25006"
 _SLOW = ("55P03", "57014")
 """A lock or the statement took too long."""
 _MAX_ERROR = 500
+
+
+_SOURCE: LiteralString = """
+    SELECT nullif(CASE WHEN %(status)s = 'completed' THEN a.response_body ->> 'text'
+                       ELSE coalesce(nullif(a.error_detail, ''), a.response_body ->> 'error') END, '') AS text
+      FROM activity_logs a
+     WHERE a.id = %(row_id)s::uuid AND a.activity_type = 'delegation'
+       AND %(delegation_id)s IN (a.request_body ->> 'delegation_id', a.response_body ->> 'delegation_id')
+"""
+"""The whole text of a reply, from the activity row that reported it, if that row names the same delegation."""
 
 
 class Sent(NamedTuple):
@@ -111,14 +121,8 @@ def insert(conn: Connection, reply: Reply, since: datetime) -> Sent:
 def _insert(conn: Connection, reply: Reply, since: datetime) -> tuple[bool, bool, bool]:
     """Whether it was inserted, whether it had been there, and whether the platform has told the caller."""
     [found] = conn.execute(
-        """
-        WITH source AS (
-            SELECT nullif(CASE WHEN %(status)s = 'completed' THEN a.response_body ->> 'text'
-                               ELSE coalesce(nullif(a.error_detail, ''), a.response_body ->> 'error') END, '') AS text
-              FROM activity_logs a
-             WHERE a.id = %(row_id)s::uuid AND a.activity_type = 'delegation'
-               AND %(delegation_id)s IN (a.request_body ->> 'delegation_id', a.response_body ->> 'delegation_id')
-        ), told AS MATERIALIZED (
+        f"""
+        WITH source AS ({_SOURCE}), told AS MATERIALIZED (
             SELECT FROM activity_logs t
              WHERE t.workspace_id = %(caller_id)s::uuid AND t.activity_type = 'a2a_receive'
                AND t.created_at >= %(since)s::timestamptz AND t.method = 'delegate_result'
@@ -137,7 +141,7 @@ def _insert(conn: Connection, reply: Reply, since: datetime) -> tuple[bool, bool
                    CASE WHEN %(status)s = 'completed' THEN 'Delegation result delivered' ELSE 'Delegation failed' END,
                    jsonb_build_object('delegation_id', %(delegation_id)s::text),
                    jsonb_build_object('text', text, 'delegation_id', %(delegation_id)s::text)
-                       || CASE WHEN is_cut THEN '{"truncated": true}'::jsonb ELSE '{}'::jsonb END,
+                       || CASE WHEN is_cut THEN jsonb_build_object('truncated', true) ELSE jsonb_build_object() END,
                    CASE WHEN %(status)s = 'completed' THEN 'ok' ELSE 'error' END,
                    CASE WHEN %(status)s <> 'completed' THEN nullif(text, '') END,
                    clock_timestamp()
@@ -147,7 +151,7 @@ def _insert(conn: Connection, reply: Reply, since: datetime) -> tuple[bool, bool
         )
         SELECT EXISTS (SELECT FROM inserted), EXISTS (SELECT FROM activity_logs WHERE id = %(event_id)s::uuid),
                EXISTS (SELECT FROM told)
-        """,
+        """,  # noqa: S608 - made of constants
         reply._asdict() | {"status": str(reply.status), "since": since},
     ).fetchall()
     return found
@@ -172,14 +176,6 @@ def has_table(conn: Connection) -> bool:
 
 def source_text(conn: Connection, reply: Reply) -> str | None:
     """The whole text of a reply, from the activity row that reported it; None if the row or its text is gone."""
-    row = conn.execute(
-        """
-        SELECT nullif(CASE WHEN %(status)s = 'completed' THEN a.response_body ->> 'text'
-                           ELSE coalesce(nullif(a.error_detail, ''), a.response_body ->> 'error') END, '')
-          FROM activity_logs a
-         WHERE a.id = %(row_id)s::uuid AND a.activity_type = 'delegation'
-           AND %(delegation_id)s IN (a.request_body ->> 'delegation_id', a.response_body ->> 'delegation_id')
-        """,
-        {"status": str(reply.status), "row_id": reply.row_id, "delegation_id": reply.delegation_id},
-    ).fetchone()
+    names = {"status": str(reply.status), "row_id": reply.row_id, "delegation_id": reply.delegation_id}
+    row = conn.execute(_SOURCE, names).fetchone()
     return row[0] if row else None
