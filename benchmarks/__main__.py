@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, members, memory, quick, rebuilding
+from benchmarks import catching_up, growth, latency, members, memory, pushing, quick, rebuilding
 from benchmarks.measurement import Failed
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
@@ -57,6 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--records", type=int, default=300_000)
     command.add_argument("--rows", type=int, nargs="+", default=[0, 100_000, 1_000_000, 10_000_000])
     command.add_argument("--rounds", type=int, default=3)
+    command = parts.add_parser("pushing", help="processor time of the push of results: in the batch, and of the relay")
+    command.set_defaults(part=pushing.main)
+    command.add_argument("--records", type=int, default=200_000)
+    command.add_argument("--pairs", type=int, default=5, help="runs without the push and with it, in turns")
+    command.add_argument("--quick", action="store_true", help="few records and one pair: whether it works")
     command = parts.add_parser("quick", help="processor time per record, compared with a stored one, in a minute")
     command.set_defaults(part=quick.main)
     command.add_argument("--store", action="store_true", help="store it instead")

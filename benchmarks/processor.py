@@ -2,6 +2,11 @@
 
 import os
 from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from benchmarks.measurement import Failed
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -20,3 +25,20 @@ def children(pid: int) -> list[int]:
     except OSError:
         return []
     return [int(child) for child in " ".join(listed).split()]
+
+
+def sessions_seconds(conn: psycopg.Connection[Any]) -> float:
+    """Return user and system time of all sessions of this database but this one, and of the server's WAL writer.
+
+    The WAL writer writes what asynchronous commits leave behind. Raises Failed if the server is no local process.
+    """
+    found = conn.execute(
+        """
+        SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'
+            OR (backend_type = 'client backend' AND datname = current_database() AND pid <> pg_backend_pid())
+        """
+    )
+    try:
+        return sum(processor_seconds(pid) for (pid,) in found)
+    except OSError as error:
+        raise Failed("Postgres is no local process here, or a session has just ended") from error

@@ -95,24 +95,28 @@ def _profiled(environment: Environment, *, timers: bool) -> Profile:
         environment.drop_database(url)
 
 
-def _profile(environment: Environment, url: str, timers: bool) -> Profile:
-    settings = load(
-        {
-            "database_url": url,
-            "bootstrap_servers": environment.bootstrap_servers,
-            "topic": environment.topic,
-            "group_id": f"profile-{time.time_ns()}",
-        }
-    )
-    member = Worker(settings)
+def started_member(environment: Environment, url: str, **settings: str) -> Worker:
+    """Start a member in this process; returns it when it owns partitions, before it projects."""
+    places = {"database_url": url, "bootstrap_servers": environment.bootstrap_servers, "topic": environment.topic}
+    member = Worker(load({**places, "group_id": f"profile-{time.time_ns()}", **settings}))
     tune_memory()
     while not member.consumer.active:
         member.step()
+    return member
+
+
+def catch_up(member: Worker, records: int) -> None:
+    """Let the member project this many records."""
+    while sum(member.outcomes.values()) < records:
+        member.step()
+
+
+def _profile(environment: Environment, url: str, timers: bool) -> Profile:
+    member = started_member(environment, url)
     watch, cpu_before = Stopwatch(REST), time.process_time()
     if timers:
         time_all(watch)
-    while sum(member.outcomes.values()) < environment.records:
-        member.step()
+    catch_up(member, environment.records)
     wall, processor = watch.stop(), time.process_time() - cpu_before
     member.stop()
     return Profile(environment.records, wall, processor, dict(watch.seconds), watch.calls[COMPLETE])

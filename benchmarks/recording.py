@@ -18,13 +18,14 @@ from benchmarks.rows import Row, bare, change
 SEED = 5
 RECORDS = 300_000
 PARTITIONS = 6
+START = datetime(2026, 1, 5, tzinfo=UTC)
+"""The time of the first event."""
 
 _OPEN_DELEGATIONS = 2_000
 _TEXTS = 4_000
 _TEXTS_BYTES = 20_000_000
 _REPEATED_SHARE = 1 / 200
 _EARLY_RESULT_EVERY = 500
-_START = datetime(2026, 1, 5, tzinfo=UTC)
 _INTERVAL = timedelta(milliseconds=3)
 _STATUS_SEQUENCES = (
     *[("pending", "dispatched", "heartbeat", "completed")] * 6,
@@ -73,7 +74,7 @@ def generate(
             yield repeated
             repeated = None
             continue
-        at = _START + _INTERVAL * number
+        at = START + _INTERVAL * number
         related = rng.random() >= shape.unrelated
         caller, row = rows.next_change(_iso(at)) if related else rows.unrelated(_iso(at))
         ms = int(at.timestamp() * 1000)
