@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, members, memory, pushing, quick, rebuilding
+from benchmarks import catching_up, growth, latency, members, memory, pushing, quick, rebuilding, sweeping
 from benchmarks.measurement import Failed
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
@@ -62,6 +62,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--records", type=int, default=200_000)
     command.add_argument("--pairs", type=int, default=5, help="runs without the push and with it, in turns")
     command.add_argument("--quick", action="store_true", help="few records and one pair: whether it works")
+    command = parts.add_parser(
+        "sweeping", help="a pass of the sweeper by its steps, and whether each one uses an index"
+    )
+    command.set_defaults(part=sweeping.main)
+    command.add_argument("--rows", type=int, default=10_000_000, help="rows of delegations that have ended")
+    command.add_argument("--activities", type=int, default=3_000_000, help="rows of activity_logs, of seven days")
+    command.add_argument("--rounds", type=int, default=9, help="rounds of all steps, in turns")
+    command.add_argument("--passes", type=int, default=3, help="whole passes, of 10,000 verdicts each")
+    command.add_argument("--quick", action="store_true", help="few rows, one round and one pass: whether it works")
     command = parts.add_parser("quick", help="processor time per record, compared with a stored one, in a minute")
     command.set_defaults(part=quick.main)
     command.add_argument("--store", action="store_true", help="store it instead")

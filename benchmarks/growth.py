@@ -8,6 +8,7 @@ import statistics
 import time
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -63,21 +64,26 @@ def _filled(environment: Environment, rows: int, console: Console) -> str:
     url = environment.create_database()
     started = time.monotonic()
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(
-            """
-            INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, result_preview,
-                                     deadline, created_at, updated_at, idempotency_key)
-            SELECT gen_random_uuid()::text, md5((n %% 600)::text)::uuid, gen_random_uuid(), repeat('task ', 20),
-                   CASE WHEN n %% 100 = 0 THEN 'in_progress' ELSE 'completed' END, repeat('result ', 15),
-                   at + interval '6 hours', at, at, CASE WHEN n %% 3 = 0 THEN 'before-' || n END
-              FROM (SELECT n, timestamptz '2025-01-01' + n * interval '1 second' AS at
-                      FROM generate_series(1, %(rows)s) AS n) AS history
-            """,
-            {"rows": rows},
-        )
+        insert_history(conn, rows, in_flight_every=100)
         conn.execute("VACUUM ANALYZE delegations")
     console.print(f"{rows:,} rows inserted in {time.monotonic() - started:.0f} s")
     return url
+
+
+def insert_history(conn: psycopg.Connection[Any], rows: int, *, in_flight_every: int | None = None) -> None:
+    """Insert this number of old delegations. One in `in_flight_every` is in flight; None: all have ended."""
+    conn.execute(
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, result_preview,
+                                 deadline, created_at, updated_at, idempotency_key)
+        SELECT gen_random_uuid()::text, md5((n %% 600)::text)::uuid, gen_random_uuid(), repeat('task ', 20),
+               CASE WHEN n %% %(every)s = 0 THEN 'in_progress' ELSE 'completed' END, repeat('result ', 15),
+               at + interval '6 hours', at, at, CASE WHEN n %% 3 = 0 THEN 'before-' || n END
+          FROM (SELECT n, timestamptz '2025-01-01' + n * interval '1 second' AS at
+                  FROM generate_series(1, %(rows)s) AS n) AS history
+        """,
+        {"rows": rows, "every": in_flight_every or rows + 1},
+    )
 
 
 def _copy(environment: Environment, template: str) -> str:
