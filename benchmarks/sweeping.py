@@ -22,7 +22,7 @@ from rich.console import Console
 
 from benchmarks.environment import Environment, start_servers
 from benchmarks.measurement import Failed
-from benchmarks.platform import AGES, fill
+from benchmarks.platform_rows import AGES, fill
 from benchmarks.report import table, write_results
 from projector.contract.facts import Status
 from projector.domain.overdue import HEARD_WITHIN, InFlight, Leave, Thresholds, Verdict, judge, verdict

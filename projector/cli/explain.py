@@ -170,8 +170,7 @@ def _print_entries(report: Explanation) -> None:
 
 
 def _said(entry: Entry) -> str:
-    evidence = f", silent since {when(entry.silent_since)}" if entry.silent_since else ""
-    return entry.said + evidence + (f" ({entry.rests_on})" if entry.rests_on else "")
+    return f"{entry.said}: {entry.rests_on}" if entry.rests_on else entry.said
 
 
 def _outcome(entry: Entry) -> str:

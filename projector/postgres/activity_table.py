@@ -9,21 +9,29 @@ _INSERTED = ["id", "workspace_id", "activity_type", "source_id", "target_id", "m
 _INSERTED += ["error_detail", "created_at"]
 
 
-class ActivityTable(NamedTuple):
-    """`name` and `role` are quoted for SQL. `may_insert`: into the columns that every writer of this product fills."""
+class Access(NamedTuple):
+    """The table and the role, as SQL names them, and what the role may do.
 
-    name: str
+    `may_insert`: into the columns that every writer of this product fills.
+    """
+
+    table: str
     role: str
     may_select: bool
     may_insert: bool
     hides_rows: bool
     has_unique_id: bool
 
+    def lacks(self, *, writes: bool) -> "Lacks | None":
+        """The rights that the role lacks; None if it has them."""
+        rights = [*([] if self.may_select else ["SELECT"]), *([] if self.may_insert or not writes else ["INSERT"])]
+        return Lacks(self.table, self.role, ", ".join(rights)) if rights else None
+
     def require_all_rows(self) -> None:
         """Raise Misconfigured, with the cure, if row-level security applies to the session."""
         if self.hides_rows:
             raise Misconfigured(
-                f"row-level security may hide rows of {self.name}, and all must be seen: "
+                f"row-level security may hide rows of {self.table}, and all must be seen: "
                 f"ALTER ROLE {self.role} BYPASSRLS;"
             )
 
@@ -31,12 +39,28 @@ class ActivityTable(NamedTuple):
         """Raise Misconfigured if nothing keeps a second row with the same id out."""
         if not self.has_unique_id:
             raise Misconfigured(
-                f"{self.name} has no unique index on id alone, so a row could be written twice: "
-                f"CREATE UNIQUE INDEX CONCURRENTLY ON {self.name} (id);"
+                f"{self.table} has no unique index on id alone, so a row could be written twice: "
+                f"CREATE UNIQUE INDEX CONCURRENTLY ON {self.table} (id);"
             )
 
 
-def find(conn: Connection) -> ActivityTable | None:
+class Lacks(NamedTuple):
+    """A sentence about rights, and the SQL that gives them."""
+
+    table: str
+    role: str
+    rights: str
+
+    @property
+    def grant(self) -> str:
+        """The SQL that gives the role what it lacks."""
+        return f"GRANT {self.rights} ON {self.table} TO {self.role};"
+
+    def __str__(self) -> str:
+        return f"the role {self.role} lacks {self.rights} on {self.table}"
+
+
+def find(conn: Connection) -> Access | None:
     """The table on the search path; None if there is none."""
     with mapped_errors():
         row = conn.execute(
@@ -53,7 +77,7 @@ def find(conn: Connection) -> ActivityTable | None:
             """,
             {"inserted": _INSERTED},
         ).fetchone()
-    return ActivityTable._make(row) if row else None
+    return Access._make(row) if row else None
 
 
 def is_readable(conn: Connection) -> bool:

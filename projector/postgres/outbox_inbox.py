@@ -110,9 +110,8 @@ def require_writable(conn: Connection) -> None:
             "PROJECTOR_RESULT_PUSH=inbox: the database has no table activity_logs. Set PROJECTOR_ACTIVITY_DATABASE_URL "
             "to the platform's database, and check its search_path"
         )
-    if not (found.may_select and found.may_insert):
-        grant = f"GRANT SELECT, INSERT ON {found.name} TO {found.role};"
-        raise Misconfigured(f"the role may not write the inbox: {grant}")
+    if lacks := found.lacks(writes=True):
+        raise Misconfigured(f"{lacks}, so it may not write the inbox: {lacks.grant}")
     found.require_all_rows()
     found.require_unique_id()
 

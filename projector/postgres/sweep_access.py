@@ -21,12 +21,8 @@ def require_access(conn: Connection, *, writes: bool) -> None:
             "the database has no table activity_logs: set PROJECTOR_ACTIVITY_DATABASE_URL to the platform's database, "
             "and check its search_path; without such a table, set PROJECTOR_SWEEP_SINK=topic"
         )
-    lacking = [*([] if found.may_select else ["SELECT"]), *([] if found.may_insert or not writes else ["INSERT"])]
-    if lacking:
-        rights = ", ".join(lacking)
-        raise ProjectorError(
-            f"the role {found.role} lacks {rights} on {found.name}: GRANT {rights} ON {found.name} TO {found.role};"
-        )
+    if lacks := found.lacks(writes=writes):
+        raise ProjectorError(f"{lacks}: {lacks.grant}")
     found.require_all_rows()  # a callee whose rows are hidden would look silent
     if writes:
         found.require_unique_id()
