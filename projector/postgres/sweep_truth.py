@@ -70,9 +70,13 @@ SIGNS: LiteralString = """
 
 _JUDGED: LiteralString = """
     WITH RECURSIVE candidates AS MATERIALIZED (
-        SELECT * FROM unnest(%(ids)s::uuid[], %(delegations)s::text[], %(callers)s::uuid[], %(callees)s::uuid[],
-                             %(requested)s::timestamptz[], %(evidence)s::timestamptz[], %(statuses)s::text[],
-                             %(bodies)s::text[], %(errors)s::text[])
+        SELECT id, delegation_id, caller_id, callee_id, requested_at, status, body, error, n,
+               -- a change feed may cut times to milliseconds: then the event that is the evidence is a little later
+               CASE WHEN evidence = date_trunc('milliseconds', evidence) THEN evidence + interval '999 microseconds'
+                    ELSE evidence END AS evidence
+          FROM unnest(%(ids)s::uuid[], %(delegations)s::text[], %(callers)s::uuid[], %(callees)s::uuid[],
+                      %(requested)s::timestamptz[], %(evidence)s::timestamptz[], %(statuses)s::text[],
+                      %(bodies)s::text[], %(errors)s::text[])
           WITH ORDINALITY AS c (id, delegation_id, caller_id, callee_id, requested_at, evidence, status, body, error, n)
     ), types AS ( -- the activity types of each callee, one step in the index per type
         SELECT callee_id, since, (SELECT min(a.activity_type) FROM activity_logs a

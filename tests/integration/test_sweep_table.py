@@ -1,9 +1,11 @@
 """What must be true of the platform's table before the sweeper may judge by it."""
 
+from datetime import datetime
+
 import pytest
 from roles import plain_role
-from rows import CALLEE
-from sweeping import Platform
+from rows import CALLEE, Columns
+from sweeping import ADVANCED, Platform, counts
 
 from projector.errors import Misconfigured
 from projector.postgres import sweep_access
@@ -34,3 +36,30 @@ def test_table_without_a_unique_id_is_refused(it: Platform) -> None:
         sweep_access.require_access(it.sweeper, writes=True)
     it.conn.execute(str(raised.value).partition("twice: ")[2].encode())
     sweep_access.require_access(it.sweeper, writes=True)
+
+
+def cut(row: Columns) -> Columns:
+    """The row of a change feed whose times have milliseconds, such as a JDBC source connector."""
+    at = datetime.fromisoformat(row["created_at"])
+    return row | {"created_at": int(at.timestamp() * 1000)}
+
+
+@pytest.mark.parametrize("last", ["beat", "report of the callee"])
+def test_feed_that_cuts_times_to_milliseconds_lets_the_sweeper_judge(it: Platform, last: str) -> None:
+    """The table has the same event with microseconds: it is no later sign of life than itself."""
+    it.start = it.start.replace(microsecond=123_456)
+    it.is_alive()
+    rows = [it.request(), it.beat(minutes=21)]
+    rows += [it.beat()] if last == "beat" else [it.answer(status="in_progress", minutes=20, workspace_id=CALLEE)]
+    it.write(*rows)
+    it.project(*map(cut, rows))
+    assert counts(it.sweep()) == {"candidates": 1, "stuck": 1}
+    assert it.feed_verdicts() == {ADVANCED: 1}
+
+
+def test_later_sign_after_such_a_feed_spares(it: Platform) -> None:
+    it.start = it.start.replace(microsecond=123_456)
+    rows = [it.request(), it.beat()]
+    it.is_alive().write(*rows, it.beat(minutes=20 - 0.001 / 60))
+    it.project(*map(cut, rows))
+    assert counts(it.sweep()) == {"candidates": 1, "spared": 1}
