@@ -4,11 +4,11 @@
 -- It only inserts, and passes over what is there: a relay holds locks on replies, and must not stop the projection. ON
 -- CONFLICT would wait for a relay that has changed the row and not committed. NOT EXISTS does not wait.
 --
--- An end `agrees` if its delegation has it.
+-- An end `agrees` if its delegation has it. The plan does not depend on the values, so it is made once per session.
 CREATE OR REPLACE FUNCTION pg_temp.write_ends(
     end_delegation_id text[], end_topic text[], end_partition bigint[], end_offset bigint[], end_kind text[],
     end_status text[], end_row_id text[], end_has_text bool[], end_at timestamptz[], end_agrees bool[]
-) RETURNS void LANGUAGE plpgsql AS $function$
+) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $function$
 #variable_conflict use_column
 BEGIN
     IF NOT EXISTS (SELECT FROM push WHERE topic = ANY (end_topic)) THEN
