@@ -33,7 +33,7 @@ class Reason(StrEnum):
     """Why a delegation is left alone."""
 
     WITHIN_GRACE = "its deadline has just passed"
-    FUTURE = "its last event is of later than now"
+    FUTURE = "its last event has a time in the future"
     ALIVE = "its last sign of life is younger than the threshold"
     OUTAGE = "signs of life of the whole platform were missing meanwhile"
     CALLEE_UNKNOWN = "it never had a heartbeat, and its callee has sent none for other delegations lately"
