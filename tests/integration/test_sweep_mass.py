@@ -1,6 +1,7 @@
 """Passes over many delegations on a real Postgres: outages of the platform, the brake, limits and pages, dry runs."""
 
 import pytest
+from rows import CALLER
 from sweeping import OTHER, Platform, counts
 
 from projector.postgres import sweep_candidates
@@ -85,6 +86,32 @@ def test_deadlines_are_limited_and_the_oldest_come_first(it: Platform) -> None:
 
 
 # --- S8
+
+
+@pytest.mark.parametrize("never_heard", ["known", "count"])
+def test_silent_one_behind_thousands_that_were_never_heard_is_marked_in_the_first_pass(
+    it: Platform, never_heard: str
+) -> None:
+    """Their callee works, so each of them is asked for and spared."""
+    it.is_alive().both(it.request("speaks", target_id=OTHER), it.beat("speaks", 1))
+    it.both(it.request("silent"), it.beat("silent"))
+    it.conn.execute(
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, created_at, updated_at)
+        SELECT 'mute-' || n, %(caller)s, %(callee)s, 'sum', %(at)s, %(at)s FROM generate_series(1, 1200) n
+        """,
+        {"caller": CALLER, "callee": OTHER, "at": it.at(30)},
+    )
+    it.conn.execute(
+        """
+        INSERT INTO activity_logs (id, workspace_id, activity_type, method, target_id, request_body, created_at)
+        SELECT gen_random_uuid(), caller_id, 'delegation', 'delegate', callee_id,
+               jsonb_build_object('delegation_id', delegation_id), created_at
+          FROM delegations WHERE delegation_id LIKE 'mute-%'
+        """
+    )
+    assert counts(it.sweep(never_heard=never_heard)) == {"candidates": 1201, "stuck": 1, "spared": 1200}
+    assert it.told() == {"silent": "stuck"}
 
 
 def test_many_never_heard_do_not_hide_a_silent_one(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
