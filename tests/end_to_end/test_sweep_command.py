@@ -12,7 +12,7 @@ from rows import CALLER
 from sweep_feed import LINE, Feed
 from sweeping import Platform, platform
 
-from projector.postgres import sweep_locks
+from projector.postgres import queries, sweep_locks
 from testbed.servers.server import free_port
 
 
@@ -61,7 +61,7 @@ def test_rebuilds_repeat_the_verdicts_also_beside_a_late_answer(feed: Feed) -> N
     feed.project()
     assert feed.once()["verdicts"] == {"stuck": 2, "failed": 1}
     feed.project()
-    it.write(it.answer("answers", minutes=-0.01))
+    it.write(it.answer("answers", created_at=queries.clock(it.conn).isoformat()))
     feed.project()
     expected = {"alive": "queued", "answers": "stuck", "late": "failed", "silent": "stuck"}
     assert it.statuses() == expected

@@ -63,9 +63,11 @@ def test_mass_of_silent_delegations_is_held(it: Platform) -> None:
     assert counts(it.sweep(anyway=True)) == {"candidates": 30, "stuck": 30}
 
 
-def test_brake_lets_half_of_the_fleet_pass(it: Platform) -> None:
-    silent_fleet(it.is_alive(), 25, 25)
-    assert counts(it.sweep()) == {"candidates": 25, "stuck": 25}
+def test_brake_lets_half_of_the_fleet_pass_and_not_one_more(it: Platform) -> None:
+    silent_fleet(it.is_alive(), 26, 25)
+    assert counts(it.sweep()) == {"candidates": 26, "held": 26}
+    it.write(it.beat("d-000", 1))
+    assert counts(it.sweep()) == {"candidates": 26, "stuck": 25, "spared": 1}
 
 
 def test_verdicts_that_are_there_do_not_brake(it: Platform) -> None:
