@@ -143,14 +143,10 @@ class Verdict(NamedTuple):
 def verdict(row: InFlight, judgement: Stuck | Failed, thresholds: Thresholds, *, judged_at: datetime) -> Verdict:
     """The verdict of a judgement. Its id is the same for each delegation, rule and evidence."""
     if isinstance(judgement, Failed):
-        status, evidence, name, threshold = Status.FAILED, judgement.deadline, "deadline", thresholds.grace
+        status, name, evidence, threshold = Status.FAILED, "deadline", judgement.deadline, thresholds.grace
     else:
-        status, evidence, name, threshold = (
-            Status.STUCK,
-            judgement.silent_since,
-            "silent_since",
-            thresholds.stuck_after,
-        )
+        status, name = Status.STUCK, "silent_since"
+        evidence, threshold = judgement.silent_since, thresholds.stuck_after
     body = {
         "delegation_id": row.delegation_id,
         "rule": judgement.rule,

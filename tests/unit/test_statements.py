@@ -21,7 +21,6 @@ ALLOWED = {
     "pooler.py": {"statement"},  # DEALLOCATE takes no parameter: the server quotes the names, by format()
     "sweep_candidates.py": {"_OVERDUE", "_SILENT", "_NEVER_HEARD"},
     "sweep_truth.py": {"SIGNS"},
-    "sink.py": {"self._statements.check", "self._statements.write"},  # constants of sweep_truth.py
     "write_batch.py": {"_NOT_WRITTEN", "_FUNCTION", "_ENDS_FUNCTION", "_CALL", "_CALL_WITH_ENDS"},
 }
 
