@@ -63,3 +63,24 @@ def test_later_sign_after_such_a_feed_spares(it: Platform) -> None:
     it.is_alive().write(*rows, it.beat(minutes=20 - 0.001 / 60))
     it.project(*map(cut, rows))
     assert counts(it.sweep()) == {"candidates": 1, "spared": 1}
+
+
+def test_grace_of_the_setting_counts(it: Platform) -> None:
+    it.is_alive().both(it.request(due=1))
+    assert counts(it.sweep(deadline_grace_seconds=120)) == {}
+    assert counts(it.sweep(deadline_grace_seconds=45)) == {"candidates": 1, "failed": 1}
+
+
+def test_verdict_that_a_trigger_swallows_is_named(it: Platform) -> None:
+    """It would count as repeated in each pass, and nobody would learn that it is not there."""
+    it.is_alive().both(it.request(), it.beat(), it.request("d-2"), it.beat("d-2"))
+    it.conn.execute(
+        """
+        CREATE FUNCTION public.swallow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
+        CREATE TRIGGER swallow BEFORE INSERT ON activity_logs FOR EACH ROW EXECUTE FUNCTION public.swallow()
+        """
+    )
+    assert it.sweep().sentences == ["a trigger or a rule of activity_logs did not let 2 verdicts in"]
+    it.conn.execute("DROP TRIGGER swallow ON activity_logs")
+    report = it.sweep()
+    assert (counts(report), report.sentences) == ({"candidates": 2, "stuck": 2}, [])
