@@ -109,7 +109,7 @@ def test_relay_killed_before_the_mark_tells_everyone_once(relaying: Relaying, se
 
 def test_frozen_relay_keeps_its_replies_until_its_session_ends(relaying: Relaying, settings: dict[str, str]) -> None:
     """Another relay passes over them, and sends them after Postgres has ended the frozen one's session."""
-    own = settings | {"idle_in_transaction_timeout_ms": "12000"}  # the mark may wait for a third of it
+    own = settings | {"idle_in_transaction_timeout_ms": "9000"}  # the mark may wait for a third of it
     with halted(relaying, own) as (process, holder):
         process.send_signal(signal.SIGSTOP)
         assert run_projector("push", "--once", "--json", **settings).json()["sent"] == 0
