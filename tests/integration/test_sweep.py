@@ -138,6 +138,14 @@ def test_status_changed_in_place_spares_if_it_is_terminal(it: Platform) -> None:
     assert counts(it.sweep()) == {"candidates": 2, "spared": 2}
 
 
+def test_request_is_found_whatever_its_time_in_the_view_is(it: Platform) -> None:
+    """The clock of a publisher can be wrong."""
+    row = it.request(minutes=50)
+    it.is_alive().both(it.beat(minutes=20)).project(row)
+    it.write(row | {"created_at": it.at(30)})
+    assert counts(it.sweep()) == {"candidates": 1, "stuck": 1}
+
+
 def test_delegation_without_a_request_in_the_table_is_unknown(it: Platform) -> None:
     it.is_alive().project(it.request(), it.beat(), it.request("d-2", due=1))
     assert counts(it.sweep()) == {"candidates": 2, "unknown": 2}
