@@ -71,7 +71,12 @@ def halted(relaying: Relaying, settings: dict[str, str]) -> Iterator[tuple[Proce
 
 
 def waiting(relaying: Relaying) -> list[Any]:
-    return relaying.conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()
+    return relaying.conn.execute(
+        """
+        SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+         WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+        """
+    ).fetchall()
 
 
 def told(relaying: Relaying, settings: dict[str, str]) -> set[str]:
