@@ -3,6 +3,7 @@
 import json
 import signal
 import time
+import uuid
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +20,7 @@ from projector.domain.reply import event_id
 from testbed.oracle import InboxRow, inbox_differences, judge, merge_partitions
 from testbed.recording import AcknowledgedRecord
 from testbed.workload import acting
+from testbed.workload.log import Record
 from testbed.workload.silences import falls_silent, keeps_beating
 
 SINK = {"sweep_sink": "topic", "sweep_brake_minimum": "1000000"}
@@ -30,6 +32,17 @@ def whole_topic(stage: Stage, topic: str) -> list[AcknowledgedRecord]:
         return log.read_all().records
 
 
+def fill_the_history(stage: Stage) -> None:
+    """Publish a record of each minute of the last two hours, so that the topic itself has no gap."""
+    now = stage.platform.table.now()
+    times = [now - timedelta(minutes=minute) for minute in reversed(range(121))]
+    row = {"id": str(uuid.uuid4()), "workspace_id": str(uuid.uuid4()), "activity_type": "agent_log"}
+    values = [json.dumps(row | {"created_at": at.isoformat()}).encode() for at in times]
+    stage.cluster.publish(
+        Record(b"history", value, int(at.timestamp() * 1000)) for value, at in zip(values, times, strict=True)
+    )
+
+
 def start_pass(stage: Stage) -> Process:
     sweeper = stage.start("sweep", "--once", "--json", **SINK)
     wait_until(lambda: stage.is_in_a_pass() or not sweeper.is_running, "a pass")
@@ -38,6 +51,7 @@ def start_pass(stage: Stage) -> Process:
 
 def test_verdict_in_the_topic_has_one_effect_though_sweepers_are_killed(stage: Stage, repetition: Repetition) -> None:
     rng, killed = repetition.rng(), 0
+    fill_the_history(stage)
     stage.play(keeps_beating, 3)
     member = stage.cluster.start_member()
     while killed < repetition.repeats(4, 20):
