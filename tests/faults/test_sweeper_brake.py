@@ -26,7 +26,7 @@ def test_partitioned_half_is_held_while_the_other_half_works(stage: Stage, repet
     stage.platform.play(falls_silent, 2 * count)
     overdue = stage.play(misses_its_deadline, 3)
     stage.project()
-    together = repetition.pick(1, 100)
+    together = repetition.pick(10, 100)
     other_half: dict[Act, float] = {keeps_beating: 3.0, answers: 1.0}
     stage.platform.start(other_half, delegations=count, per_second=count / 6, together=together)
     sweeper = stage.start("sweep", sweep_interval_seconds="1")
