@@ -11,17 +11,19 @@ from builders import at, log, record
 from projecting import TOPIC, claim_partition, fence, position, query
 from psycopg import sql
 from pushing import due, ends, named, push, pushing
+from pydantic import SecretStr
 from racing import race
 from roles import plain_role
 from rows import answer, delegate
 
-from projector.errors import DatabaseUnavailable, Fenced
+from projector.errors import DatabaseUnavailable, Fenced, Misconfigured
 from projector.postgres import positions
 from projector.postgres.connection import Connection, connect, transaction
 from projector.postgres.outbox_missing import count_never_queued
 from projector.postgres.push import switch_on, switched_on_at
 from projector.postgres.write_batch import prepare
 from projector.projection.transaction import project
+from projector.push import relay
 from projector.settings import PostgresSettings, Settings
 from projector.worker.push import Push
 
@@ -42,6 +44,13 @@ def offsets(conn: Connection) -> dict[int, int]:
 def store_positions(conn: Connection, *next_offsets: int) -> None:
     for partition, offset in enumerate(next_offsets):
         claim_partition(conn, partition, beginning=offset)
+
+
+def test_relay_without_its_target_does_not_switch_on(session: Connection, database_url: str) -> None:
+    """No table `activity_logs` is here."""
+    with pytest.raises(Misconfigured, match="activity_logs"):
+        relay.once(Settings(database_url=SecretStr(database_url), topic=TOPIC, result_push="inbox"))
+    assert switched_on_at(session, TOPIC) is None
 
 
 def test_switching_on_stores_positions_and_time_once(session: Connection) -> None:
