@@ -43,7 +43,11 @@ class InFlight(NamedTuple):
 def _late_interrupt() -> Iterator[None]:
     """A Ctrl-C within the block raises KeyboardInterrupt after it: tasks of the client catch every exception."""
     arrived: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # a job in the background of a shell
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
     try:
         yield
     finally:

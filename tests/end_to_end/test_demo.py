@@ -28,7 +28,13 @@ def demo(postgres: Postgres, kafka: str, *arguments: str, **variables: str) -> I
     testbed = {"TESTBED_DATABASE_URL": postgres.url, "TESTBED_BOOTSTRAP_SERVERS": kafka, **variables}
     command = [sys.executable, "-m", "testbed.demo", "--delegations", "300", *arguments]
     running = subprocess.Popen(
-        command, env={**os.environ, **testbed}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, **testbed},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background of a shell ignores SIGINT, and so would the demo.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
     try:
         yield running
