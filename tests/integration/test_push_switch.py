@@ -77,16 +77,18 @@ def test_each_topic_is_switched_on_by_itself(session: Connection) -> None:
     assert offsets(session) == {0: 7}
 
 
+def switch_on_in_race(conn: Connection) -> bool:
+    """Switch the push on in a plain session."""
+    conn.execute("SET search_path TO projector, public")
+    return switch_on(conn, TOPIC)
+
+
 def test_one_of_several_at_once_switches_on(session: Connection, database_url: str) -> None:
     store_positions(session, 7)
 
-    def call(conn: Connection) -> bool:
-        conn.execute("SET search_path TO projector, public")
-        return switch_on(conn, TOPIC)
-
     with psycopg.connect(database_url) as other:
         other.execute("SELECT FROM projector.positions FOR UPDATE")
-        found = race(database_url, *[call] * 4, release=other.commit)
+        found = race(database_url, *[switch_on_in_race] * 4, release=other.commit)
     assert sorted(found) == [False, False, False, True]
     assert offsets(session) == {0: 7}
 
@@ -95,13 +97,9 @@ def test_batch_that_is_being_written_is_before_the_switch(session: Connection, d
     """Its ends were read without push, so they must not count as if they had been read with it."""
     store_positions(session, 0)
 
-    def call(conn: Connection) -> bool:
-        conn.execute("SET search_path TO projector, public")
-        return switch_on(conn, TOPIC)
-
     with psycopg.connect(database_url) as other:
         other.execute("SET projector.knows_push = 'on'; UPDATE projector.positions SET next_offset = 5")
-        assert race(database_url, call, release=other.commit) == [True]
+        assert race(database_url, switch_on_in_race, release=other.commit) == [True]
     assert offsets(session) == {0: 5}
 
 
