@@ -151,7 +151,9 @@ def _projected(environment: Environment, push: str, wanted: Stored) -> tuple[Cos
     url = environment.create_database()
     with psycopg.connect(url, autocommit=True) as conn:
         if push != "off":
-            conn.execute("INSERT INTO projector.push VALUES (%s, %s)", [environment.topic, START])
+            conn.execute(
+                "INSERT INTO projector.push (topic, switched_on_at) VALUES (%s, %s)", [environment.topic, START]
+            )
         cost = run_in_new_process(_project, environment, url, push)
         [stored] = conn.execute(
             "SELECT (SELECT count(*) FROM projector.ends), (SELECT count(*) FROM projector.outbox)"

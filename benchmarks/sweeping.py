@@ -22,15 +22,16 @@ from rich.console import Console
 
 from benchmarks.environment import Environment, start_servers
 from benchmarks.measurement import Failed
-from benchmarks.platform import AGES, fill
+from benchmarks.platform_rows import AGES, fill
 from benchmarks.report import table, write_results
 from projector.contract.facts import Status
 from projector.domain.overdue import HEARD_WITHIN, InFlight, Leave, Thresholds, Verdict, judge, verdict
-from projector.postgres import delegations, queries, sweep_candidates, sweep_truth
+from projector.postgres import delegations, queries, sweep_candidates
 from projector.postgres.connection import Connection, open_view
 from projector.postgres.sweep_truth import Found
 from projector.settings import Settings, load
 from projector.sweep.one_pass import Mode
+from projector.sweep.sink import ActivityLogs
 from projector.sweep.sweeper import Sweeper
 
 SILENT, OVERDUE = 10_000, 500
@@ -139,7 +140,7 @@ def scans(plan: str) -> list[str]:
 
 
 def _steps(conn: Connection, settings: Settings) -> list[Step]:
-    now = queries.clock(conn)
+    truth, now = ActivityLogs(conn), queries.clock(conn)
     threshold, grace = (
         timedelta(seconds=settings.stuck_after_seconds),
         timedelta(seconds=settings.deadline_grace_seconds),
@@ -150,7 +151,7 @@ def _steps(conn: Connection, settings: Settings) -> list[Step]:
         return list(sweep_candidates.silent(conn, now=now, before=before))
 
     def check(verdicts: Sequence[Verdict]) -> Sequence[Any]:
-        found = sweep_truth.run(conn, sweep_truth.statements(conn).check, verdicts)
+        found = truth.check(verdicts)
         if wrong := [each for each in found if each.found is not Found.DUE]:
             raise Failed(f"{len(wrong):,} of {len(found):,} candidates are not due, such as {wrong[0]}")
         return found
@@ -178,7 +179,7 @@ def _steps(conn: Connection, settings: Settings) -> list[Step]:
             _IN_FLIGHT,
         ),
         *reversed(checks),
-        Step("gap query", lambda: sweep_truth.signs(conn, now=now, threshold=threshold), _BY_TIME),
+        Step("gap query", lambda: truth.signs(now, threshold), _BY_TIME),
     ]
 
 

@@ -13,13 +13,13 @@ from staged_process import Process
 
 from testbed.change_stream import ChangeStream
 from testbed.oracle import (
+    EndsToTell,
     Judgement,
     Overdue,
     Rules,
     SwitchedOn,
     Told,
     Truth,
-    ends_to_tell,
     faults,
     inbox_differences,
     judge,
@@ -55,7 +55,7 @@ class Stage:
         self.feed.create()
         self.feed.start()
         self._processes: list[Process] = []
-        self._to_tell: tuple[tuple[int, SwitchedOn], dict[str, Told]] | None = None
+        self._to_tell: tuple[EndsToTell, int] | None = None
 
     # --- the projector
 
@@ -191,12 +191,13 @@ class Stage:
         return SwitchedOn(at, dict(positions))
 
     def to_tell(self) -> dict[str, Told]:
-        """Return the ends that must be told, by the model; none is dated in the future, so it does not look twice."""
-        since = len(self.cluster.acknowledged), self.switched_on()
-        if self._to_tell is None or self._to_tell[0] != since:
-            now, grace = self.platform.table.now(), timedelta(seconds=30)
-            self._to_tell = since, ends_to_tell(self.cluster.acknowledged, since[1], now=now, grace=grace)
-        return self._to_tell[1]
+        """Return the ends that must be told, by the model, which goes on where it was."""
+        model, known = self._to_tell or (EndsToTell(self.switched_on()), 0)
+        new, now = self.cluster.acknowledged[known:], self.platform.table.now()
+        for record in new:
+            model.add(record, now=now)
+        self._to_tell = model, known + len(new)
+        return model.told(grace=timedelta(seconds=30))
 
     def due(self) -> int:
         """Return the number of replies that are neither sent nor given up."""

@@ -159,7 +159,7 @@ def _print_entries(report: Explanation) -> None:
             f"{entry.partition} {entry.offset}",
             when(entry.recorded_at),
             entry.envelope or "",
-            _said(entry),
+            entry.said,
             _outcome(entry),
         )
         for entry in report.entries
@@ -169,18 +169,14 @@ def _print_entries(report: Explanation) -> None:
         print("between partitions there is no order: these records are sorted by their timestamps")
 
 
-def _said(entry: Entry) -> str:
-    evidence = f", silent since {when(entry.silent_since)}" if entry.silent_since else ""
-    return entry.said + evidence + (f" ({entry.rests_on})" if entry.rests_on else "")
-
-
 def _outcome(entry: Entry) -> str:
-    """The outcome, its meaning, and its effect on the row, on one line."""
+    """The outcome, its meaning, what a verdict rests on, and the effect on the row, on one line."""
     changes = ", ".join(
         _changed(change) for change in entry.changes if change.column in _SHOWN_COLUMNS and change.after is not None
     )
     pending = "" if entry.is_projected else "not projected yet, then "
-    return f"{pending}{entry.outcome}: {entry.sentence}" + (f"; {changes}" if changes else "")
+    parts = [f"{pending}{entry.outcome}: {entry.sentence}", entry.rests_on, changes]
+    return "; ".join(part for part in parts if part)
 
 
 def _changed(change: Change) -> str:

@@ -1,5 +1,6 @@
 """The output of `projector push`: replies as tables and sentences, and as JSON."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,12 @@ from projector.push.missing import Missing
 from projector.push.relay import Pass
 from projector.texts import counted, duration
 
+_REASONS = {
+    **{state: f"its reply is {state.replace('_', ' ')}" for state in State},
+    State.SENT: "its reply was sent",
+    State.TOLD_BY_PLATFORM: "the platform told its caller",
+}
+"""Why nothing was done for a reply."""
 _LATE_SECONDS = 60
 """A reply that is due for longer than this is a sign that no relay runs."""
 
@@ -55,7 +62,7 @@ def print_replies(replies: Sequence[QueuedReply], backlog: Backlog, states: Sequ
         )
         for each in replies
     )
-    print(columns(headings, rows) if replies else f"no reply selected is {_any_of(states)}", end="\n\n")
+    print(columns(headings, rows) if replies else f"no selected reply is {_any_of(states)}", end="\n\n")
     print("all replies: " + ", ".join(f"{count:,} {_words(state)}" for state, count in backlog.counts.items()))
     if backlog.counts[State.DUE]:
         print(_about_due(backlog))
@@ -98,7 +105,7 @@ def print_detail(reply: QueuedReply, row: Ended | None, ends: Sequence[End], now
 
 
 def _sentence(reply: QueuedReply, now: datetime) -> str:
-    again = f"`projector push retry {reply.delegation_id}`"
+    again = f"`projector push retry {shlex.quote(reply.delegation_id)}`"
     ended = when(reply.ended_at)
     match reply.state:
         case State.DUE if reply.next_attempt_at > now:
@@ -134,7 +141,7 @@ def print_missing(found: Missing, limit: int, queued: int | None) -> None:
 
 def not_done(delegations: Sequence[str], found: Mapping[str, State], done: str) -> str:
     """Why nothing was `done` for these delegations, such as "retried"."""
-    reasons = (f"its reply is {_words(found[each])}" if each in found else "it has no reply" for each in delegations)
+    reasons = (_REASONS[found[each]] if each in found else "it has no reply" for each in delegations)
     pairs = zip(delegations, reasons, strict=True)
     return escape(f"not {done}: " + ", ".join(f"{each} ({reason})" for each, reason in pairs))
 

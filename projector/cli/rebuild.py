@@ -13,7 +13,7 @@ from projector.cli.reconcile import TOPIC, compare
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
 from projector.postgres.connection import open_view
-from projector.postgres.push import count_without_reply
+from projector.postgres.outbox_missing import count_never_queued
 from projector.rebuild.comparison import Options
 from projector.rebuild.drift import DriftKind
 from projector.rebuild.reconcile import Result
@@ -61,7 +61,7 @@ def rebuild(
 def _note_without_reply(settings: Settings) -> None:
     """A rebuild queues no reply. Print how many delegations have none, and the command that queues them."""
     with open_view(settings.model_copy(update={"statement_timeout_ms": 0})) as conn:
-        count = count_without_reply(conn, settings.topic)
+        count = count_never_queued(conn, settings.topic)
     if count:
         note(
             f"{counted(count, 'delegation')} ended since results are pushed and have no reply in the outbox: "

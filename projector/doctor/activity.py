@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from projector.doctor.checks import Check, Checks, change, note, ok
 from projector.doctor.postgres import in_transaction
-from projector.postgres import inspection, replication
+from projector.postgres import activity_table, inspection, replication
+from projector.postgres.activity_table import Access
 from projector.postgres.connection import Connection
 from projector.postgres.inspection import open_inspection, reading
 from projector.postgres.login import UrlSetting
@@ -35,12 +36,19 @@ class Feed:
         with reading(conn):
             role = inspection.server(conn).quoted_role
             table = replication.activity_table(conn)
-        if table is None:
+            access = activity_table.find(conn)
+        if table is None or access is None:
             checks.append(self._missing())
             return
         with reading(conn):
             found = replication.publications(conn)
-        checks += [_table(table, role), _identity(table, found), _publication(table, found), _wal_level(table, found)]
+        checks += [
+            _table(table, role),
+            _sweep(access),
+            _identity(table, found),
+            _publication(table, found),
+            _wal_level(table, found),
+        ]
         checks.add(SLOTS, in_transaction(conn, lambda: [_slots(replication.slots(conn), found)]))
 
     def _missing(self) -> Check:
@@ -60,6 +68,13 @@ def _table(table: ActivityTable, role: str) -> Check:
         found = f"row-level security hides rows of {table.name}, so --from activity-logs is not possible"
         return note(NAME, found, f"ALTER ROLE {role} BYPASSRLS;")
     return ok(NAME, f"the role can read {table.name}")
+
+
+def _sweep(access: Access) -> Check:
+    name = "rights of sweep"
+    if lacks := access.lacks(writes=True):
+        return note(name, f"{lacks}: `sweep` needs it, unless it writes to the topic", lacks.grant)
+    return ok(name, f"the role has them on {access.table}")
 
 
 def _identity(table: ActivityTable, publications: Sequence[Publication]) -> Check:

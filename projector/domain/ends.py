@@ -12,6 +12,7 @@ from projector.contract.facts import Reported, Status, Translation, Verdict, is_
 from projector.contract.fields import lower_uuid, recorded_at
 from projector.domain.fold import Parked, WorkingSet
 from projector.domain.outcomes import Outcome
+from projector.domain.reply import Kind
 
 
 class End(NamedTuple):
@@ -19,7 +20,7 @@ class End(NamedTuple):
 
     | field | meaning |
     |---|---|
-    | `kind` | `report`; or `verdict`, which is no answer: a verdict, or a report of `stuck` |
+    | `kind` | VERDICT is no answer: a verdict, or a report of `stuck` |
     | `row_id` | the activity row, which has the whole text; None if it is unknown |
     | `at` | when it happened |
     | `agrees` | whether the delegation has this end: its reply is queued |
@@ -29,7 +30,7 @@ class End(NamedTuple):
     topic: str
     partition: int
     offset: int
-    kind: str
+    kind: Kind
     status: Status
     row_id: str | None
     has_text: bool
@@ -67,7 +68,7 @@ class Ends:
 
     def _add(self, place: Record | Parked, event: Reported | Verdict, row_id: object, at: datetime) -> None:
         delegation_id, status = event.delegation_id, event.status
-        kind = "verdict" if status is Status.STUCK or isinstance(event, Verdict) else "report"
+        kind = Kind.VERDICT if status is Status.STUCK or isinstance(event, Verdict) else Kind.REPORT
         has_text = bool(event.error_detail or (isinstance(event, Reported) and event.result_preview))
         row = self._working_set.rows.get(delegation_id)
         agrees = row is not None and row.status is status

@@ -33,7 +33,7 @@ class Reason(StrEnum):
     """Why a delegation is left alone."""
 
     WITHIN_GRACE = "its deadline has just passed"
-    FUTURE = "its last event is of later than now"
+    FUTURE = "its last event has a time in the future"
     ALIVE = "its last sign of life is younger than the threshold"
     OUTAGE = "signs of life of the whole platform were missing meanwhile"
     CALLEE_UNKNOWN = "it never had a heartbeat, and its callee has sent none for other delegations lately"
@@ -143,14 +143,10 @@ class Verdict(NamedTuple):
 def verdict(row: InFlight, judgement: Stuck | Failed, thresholds: Thresholds, *, judged_at: datetime) -> Verdict:
     """The verdict of a judgement. Its id is the same for each delegation, rule and evidence."""
     if isinstance(judgement, Failed):
-        status, evidence, name, threshold = Status.FAILED, judgement.deadline, "deadline", thresholds.grace
+        status, name, evidence, threshold = Status.FAILED, "deadline", judgement.deadline, thresholds.grace
     else:
-        status, evidence, name, threshold = (
-            Status.STUCK,
-            judgement.silent_since,
-            "silent_since",
-            thresholds.stuck_after,
-        )
+        status, name = Status.STUCK, "silent_since"
+        evidence, threshold = judgement.silent_since, thresholds.stuck_after
     body = {
         "delegation_id": row.delegation_id,
         "rule": judgement.rule,

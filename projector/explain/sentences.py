@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from projector.contract.facts import Status
 from projector.domain.outcomes import LOST, MEANING, REPEATED, Outcome
+from projector.explain.evidence import utc
 
 
 class Why(NamedTuple):
@@ -20,6 +21,7 @@ class Why(NamedTuple):
     """How many parked events were applied."""
     reason: str | None = None
     """Why it cannot be read."""
+    is_verdict: bool = False
     silent_since: datetime | None = None
     """The evidence of a verdict."""
     updated_at: datetime | None = None
@@ -28,20 +30,27 @@ class Why(NamedTuple):
 
 def sentence(outcome: Outcome, why: Why) -> str:
     """The outcome in one sentence, with the details of this record."""
+    if why.is_verdict and (unchanged := _unchanged(outcome, why)):
+        return unchanged
     if outcome is Outcome.DUPLICATE:
         return REPEATED if why.holder is None else f"{LOST}: {why.holder}"
-    if outcome is Outcome.STALE:
-        return _stale(why)
+    if outcome is Outcome.STALE and why.status is not None:
+        return f"the delegation had passed this status (it was {why.status})"
     return MEANING[outcome] + _details(outcome, why)
 
 
-def _stale(why: Why) -> str:
-    if why.status is None:
-        return MEANING[Outcome.STALE]
-    if why.silent_since is None or why.updated_at is None:
-        return f"the delegation had passed this status (it was {why.status})"
-    updated_at, silent_since = why.updated_at.isoformat(), why.silent_since.isoformat()
-    return f"the row was updated at {updated_at}, later than the verdict's evidence: silent since {silent_since}"
+def _unchanged(outcome: Outcome, why: Why) -> str | None:
+    """Why a verdict changed nothing."""
+    if outcome is Outcome.STALE and why.silent_since is not None and why.updated_at is not None:
+        return (
+            f"the delegation gave a sign of life at {utc(why.updated_at)}, after the time that this verdict rests on, "
+            f"{utc(why.silent_since)}: it changes nothing"
+        )
+    if outcome is Outcome.REFUSED:
+        return f"the delegation had ended before (it was {why.status}): this verdict changes nothing"
+    if outcome is Outcome.DUPLICATE:
+        return f"the delegation was {why.status} before: this verdict changes nothing"
+    return None
 
 
 def _details(outcome: Outcome, why: Why) -> str:

@@ -3,7 +3,6 @@
 The fold is the projector's own fold. Here it sees only the records that the search found.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, cast
@@ -15,6 +14,7 @@ from projector.contract.unreadable import Unreadable
 from projector.domain.fold import DeadLetter, WorkingSet
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.domain.outcomes import Outcome
+from projector.explain.evidence import rests_on
 from projector.explain.search import Key, Match, Meaning
 from projector.explain.sentences import Why, sentence
 
@@ -43,7 +43,7 @@ class Entry(NamedTuple):
     silent_since: datetime | None
     """The evidence of a verdict: the last sign of life that the sweeper knew."""
     rests_on: str | None
-    """What else the sweeper noted in a verdict: its rule, the deadline, the threshold, when it judged."""
+    """What a verdict rests on, in one sentence."""
     outcome: Outcome
     sentence: str
     changes: list[Change]
@@ -144,7 +144,9 @@ class _TimelineBuilder:
         self.holder = holder or self.holder
         unparked = self._count_unparked(outcome)
         why = Why(before and before.status, before != after, holder, unparked)
-        return sentence(outcome, why._replace(silent_since=_evidence(meaning), updated_at=before and before.updated_at))
+        if isinstance(meaning.report, Verdict):
+            why = why._replace(is_verdict=True, silent_since=meaning.report.silent_since)
+        return sentence(outcome, why._replace(updated_at=before and before.updated_at))
 
     def _count_unparked(self, outcome: Outcome) -> int:
         """How many parked events this record applied."""
@@ -177,26 +179,9 @@ def _evidence(meaning: Meaning) -> datetime | None:
     return report.silent_since if isinstance(report, Verdict) else None
 
 
-_NOTED = {
-    "rule": "rule {}",
-    "deadline": "deadline {}",
-    "threshold_seconds": "threshold {} s",
-    "judged_at": "judged at {}",
-}
-
-
 def _rests_on(activity: Activity | None, meaning: Meaning) -> str | None:
-    """What the body of a verdict notes, apart from its evidence. It decides nothing, so it may hold anything."""
-    if activity is None or not isinstance(meaning, Translation) or not isinstance(meaning.report, Verdict):
-        return None
-    body = activity.row.get("request_body")
-    try:
-        noted = json.loads(body) if isinstance(body, str) else body
-    except ValueError:
-        return None
-    if not isinstance(noted, dict):
-        return None
-    return ", ".join(text.format(noted[name]) for name, text in _NOTED.items() if noted.get(name) is not None) or None
+    report = meaning.report if isinstance(meaning, Translation) else None
+    return rests_on(report, activity) if activity is not None and isinstance(report, Verdict) else None
 
 
 def _method_and_status(activity: Activity | None, meaning: Meaning) -> str:

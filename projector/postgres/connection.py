@@ -191,7 +191,10 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
 
 def _not_about_data(state: str, message: str) -> ProjectorError:
     if state in ("42P01", "42703", "3F000"):
-        return Misconfigured(f"the schema is not the one this release needs: {message}; run `projector migrate up`")
+        return Misconfigured(
+            f"the schema is not the one this release needs: {message}; run `projector migrate up`. If it has been run, "
+            "the role in use may lack USAGE on the schema projector"
+        )
     if state.startswith("28") or state in ("3D000", "42501"):
         return Misconfigured(f"Postgres refuses access: {message}")
     if state == _UNSUPPORTED:

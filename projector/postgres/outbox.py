@@ -9,6 +9,11 @@ from projector.contract.facts import Status
 from projector.domain.reply import End, Ended, Kind, State
 from projector.postgres.connection import Connection
 
+_ENDED = (
+    "d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview, d.error_detail, d.created_at"
+)
+"""The columns of `Ended`."""
+
 
 class Claimed(NamedTuple):
     """A reply that is due, locked until the end of the transaction. `row` is None if the view has no row of it."""
@@ -71,15 +76,14 @@ def claim(conn: Connection, *, until: datetime, limit: int, max_age: timedelta) 
     The age of a reply counts from when it was due, or from when it was queued if that is later.
     """
     rows = conn.execute(
-        """
+        f"""
         SELECT o.delegation_id, o.attempts, greatest(o.due_at, o.queued_at) < now() - %(max_age)s::interval,
-               d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
-               d.error_detail, d.created_at
+               {_ENDED}
           FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id
          WHERE o.ended_as IS NULL AND o.next_attempt_at <= %(until)s::timestamptz
          ORDER BY o.next_attempt_at LIMIT %(limit)s
            FOR UPDATE OF o SKIP LOCKED
-        """,
+        """,  # noqa: S608 - made of constants
         {"until": until, "limit": limit, "max_age": max_age},
     )
     return [Claimed._make((*row[:3], None if row[3] is None else _ended(row[3:]))) for row in rows]
@@ -153,14 +157,9 @@ def waiting(conn: Connection) -> int:
 
 
 def ended(conn: Connection, delegation_id: str) -> Ended | None:
-    """The row of the view that a reply is about; None if there is none, or no reply."""
+    """The row of the view that a reply is about; None if there is none."""
     row = conn.execute(
-        """
-        SELECT d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.result_preview,
-               d.error_detail, d.created_at
-          FROM outbox o JOIN delegations d ON d.delegation_id = o.delegation_id
-         WHERE o.delegation_id = %(id)s
-        """,
+        f"SELECT {_ENDED} FROM delegations d WHERE d.delegation_id = %(id)s",  # noqa: S608 - made of constants
         {"id": delegation_id},
     ).fetchone()
     return _ended(row) if row else None

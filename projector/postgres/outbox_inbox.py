@@ -2,18 +2,96 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import LiteralString, NamedTuple
 
 import psycopg
 
+from projector.domain.clocks import CLOCKS_DIFFER_BY
 from projector.domain.reply import Reply, State, is_definite
 from projector.errors import Misconfigured
-from projector.postgres.connection import Connection, mapped_errors
+from projector.postgres import activity_bodies, activity_table
+from projector.postgres.connection import Connection
 
 _READ_ONLY = "25006"
 _SLOW = ("55P03", "57014")
 """A lock or the statement took too long."""
 _MAX_ERROR = 500
+
+
+_SOURCE: LiteralString = """
+    SELECT nullif(CASE WHEN %(status)s = 'completed' THEN RESULT
+                       ELSE coalesce(nullif(a.error_detail, ''), ERROR) END, '') AS text
+      FROM activity_logs a
+     WHERE a.id = %(row_id)s::uuid AND a.activity_type = 'delegation' AND %(delegation_id)s IN (REQUEST_ID, RESPONSE_ID)
+"""
+_TOLD: LiteralString = """
+    WITH reply AS (
+        SELECT delegation_id, event_id, caller_id, requested_at - %(clocks_differ_by)s::interval AS since
+          FROM unnest(%(ids)s::text[], %(event_ids)s::uuid[], %(callers)s::uuid[], %(times)s::timestamptz[])
+            AS r (delegation_id, event_id, caller_id, requested_at)
+    ), inbox AS (
+        SELECT caller_id, min(since) AS since FROM reply GROUP BY caller_id
+    )
+    SELECT clock_timestamp(), ARRAY(
+        SELECT DISTINCT r.delegation_id
+          FROM inbox i
+          JOIN activity_logs a ON a.workspace_id = i.caller_id AND a.activity_type = 'a2a_receive'
+                              AND a.created_at >= i.since AND a.method = 'delegate_result'
+          JOIN reply r ON r.caller_id = i.caller_id AND a.created_at >= r.since AND a.id <> r.event_id
+                      AND r.delegation_id = coalesce(REQUEST_ID, RESPONSE_ID))
+"""
+_INSERT: LiteralString = """
+    WITH source AS (SOURCE), told AS MATERIALIZED (
+        SELECT FROM activity_logs a
+         WHERE a.workspace_id = %(caller_id)s::uuid AND a.activity_type = 'a2a_receive'
+           AND a.created_at >= %(since)s::timestamptz AND a.method = 'delegate_result'
+           AND a.id <> %(event_id)s::uuid AND %(delegation_id)s IN (REQUEST_ID, RESPONSE_ID)
+         LIMIT 1
+    ), reply AS (
+        SELECT coalesce(source.text, %(preview)s::text, '') AS text,
+               %(has_text)s AND source.text IS NULL AS is_cut
+          FROM (VALUES (1)) AS one LEFT JOIN source ON true
+    ), inserted AS (
+        INSERT INTO activity_logs (id, workspace_id, activity_type, source_id, target_id, method, summary,
+                                   request_body, response_body, status, error_detail, created_at)
+        SELECT %(event_id)s::uuid, %(caller_id)s::uuid, 'a2a_receive', %(caller_id)s::uuid, %(callee_id)s::uuid,
+               'delegate_result',
+               CASE WHEN %(status)s = 'completed' THEN 'Delegation result delivered' ELSE 'Delegation failed' END,
+               jsonb_build_object('delegation_id', %(delegation_id)s::text),
+               jsonb_build_object('text', text, 'delegation_id', %(delegation_id)s::text)
+                   || CASE WHEN is_cut THEN jsonb_build_object('truncated', true) ELSE jsonb_build_object() END,
+               CASE WHEN %(status)s = 'completed' THEN 'ok' ELSE 'error' END,
+               CASE WHEN %(status)s <> 'completed' THEN nullif(text, '') END,
+               clock_timestamp()
+          FROM reply WHERE NOT EXISTS (SELECT FROM told)
+        ON CONFLICT (id) DO NOTHING
+        RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM inserted), EXISTS (SELECT FROM activity_logs WHERE id = %(event_id)s::uuid),
+           EXISTS (SELECT FROM told)
+"""
+
+
+class Statements(NamedTuple):
+    """`source`: the whole text of a reply, from the activity row that reported it, if that row names the same
+    delegation. `told`: whom the platform has told. `insert`: the reply.
+    """
+
+    source: LiteralString
+    told: LiteralString
+    insert: LiteralString
+
+
+def statements(conn: Connection) -> Statements:
+    """The statements for the table of this database, whose bodies have one of several forms."""
+    bodies = activity_bodies.read(conn)
+    request_id, response_id = bodies.delegation_id("a.request_body"), bodies.delegation_id("a.response_body")
+    result, error = bodies.field("a.response_body", "text"), bodies.field("a.response_body", "error")
+    source, told, insert = (
+        each.replace("REQUEST_ID", request_id).replace("RESPONSE_ID", response_id)
+        for each in (_SOURCE.replace("RESULT", result).replace("ERROR", error), _TOLD, _INSERT)
+    )
+    return Statements(source, told, insert.replace("SOURCE", source))
 
 
 class Sent(NamedTuple):
@@ -26,29 +104,16 @@ class Sent(NamedTuple):
 
 def require_writable(conn: Connection) -> None:
     """Raise Misconfigured, with the cure, if the role cannot insert replies in the table `activity_logs`."""
-    with mapped_errors():
-        row = conn.execute(
-            """
-            SELECT c.oid::regclass::text, has_table_privilege(c.oid, 'SELECT'), has_table_privilege(c.oid, 'INSERT'),
-                   row_security_active(c.oid), quote_ident(current_user),
-                   EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'id'
-                            WHERE i.indrelid = c.oid AND i.indisunique AND i.indpred IS NULL
-                              AND i.indnkeyatts = 1 AND i.indkey[0] = a.attnum)
-              FROM pg_class c WHERE c.oid = to_regclass('activity_logs')
-            """
-        ).fetchone()
-    if row is None:
+    found = activity_table.find(conn)
+    if found is None:
         raise Misconfigured(
             "PROJECTOR_RESULT_PUSH=inbox: the database has no table activity_logs. Set PROJECTOR_ACTIVITY_DATABASE_URL "
             "to the platform's database, and check its search_path"
         )
-    name, may_read, may_insert, hides_rows, role, is_unique = row
-    if not (may_read and may_insert):
-        raise Misconfigured(f"the role may not write the inbox: GRANT SELECT, INSERT ON {name} TO {role};")
-    if hides_rows:
-        raise Misconfigured(f"row-level security applies to {name}: ALTER ROLE {role} BYPASSRLS;")
-    if not is_unique:
-        raise Misconfigured(f"{name} has no unique index on id alone, so a reply could be there twice: create one")
+    if lacks := found.lacks(writes=True):
+        raise Misconfigured(f"{lacks}, so it may not write the inbox: {lacks.grant}")
+    found.require_all_rows()
+    found.require_unique_id()
 
 
 def check_at_once(conn: Connection) -> None:
@@ -56,36 +121,22 @@ def check_at_once(conn: Connection) -> None:
     conn.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def told(conn: Connection, replies: Sequence[Reply]) -> tuple[datetime, set[str]]:
+def told(conn: Connection, statements: Statements, replies: Sequence[Reply]) -> tuple[datetime, set[str]]:
     """The time now, and the delegations whose callers the platform has told itself. Reads each inbox once."""
     [(now, delegation_ids)] = conn.execute(
-        """
-        WITH reply AS (
-            SELECT * FROM unnest(%(ids)s::text[], %(event_ids)s::uuid[], %(callers)s::uuid[], %(times)s::timestamptz[])
-                     AS r (delegation_id, event_id, caller_id, created_at)
-        ), inbox AS (
-            SELECT caller_id, min(created_at) AS since FROM reply GROUP BY caller_id
-        )
-        SELECT clock_timestamp(), ARRAY(
-            SELECT DISTINCT r.delegation_id
-              FROM inbox i
-              JOIN activity_logs t ON t.workspace_id = i.caller_id AND t.activity_type = 'a2a_receive'
-                                  AND t.created_at >= i.since AND t.method = 'delegate_result'
-              JOIN reply r ON r.caller_id = i.caller_id AND t.created_at >= r.created_at AND t.id <> r.event_id
-                          AND r.delegation_id = coalesce(t.request_body ->> 'delegation_id',
-                                                         t.response_body ->> 'delegation_id'))
-        """,
+        statements.told,
         {
             "ids": [reply.delegation_id for reply in replies],
             "event_ids": [reply.event_id for reply in replies],
             "callers": [reply.caller_id for reply in replies],
             "times": [reply.created_at for reply in replies],
+            "clocks_differ_by": CLOCKS_DIFFER_BY,
         },
     ).fetchall()
     return now, set(delegation_ids)
 
 
-def insert(conn: Connection, reply: Reply, since: datetime) -> Sent:
+def insert(conn: Connection, statements: Statements, reply: Reply, since: datetime) -> Sent:
     """Insert the reply in the inbox of its caller, unless it is there. To be called in a transaction.
 
     Since this time the platform may have told the caller itself: before it, `told` has looked.
@@ -94,7 +145,9 @@ def insert(conn: Connection, reply: Reply, since: datetime) -> Sent:
     """
     try:
         with conn.transaction():
-            is_inserted, is_there, is_told = _insert(conn, reply, since)
+            names = reply._asdict() | {"status": str(reply.status), "since": since}
+            # Whether it was inserted, whether it had been there, and whether the platform has told the caller.
+            [(is_inserted, is_there, is_told)] = conn.execute(statements.insert, names).fetchall()
     except psycopg.Error as error:
         state = error.sqlstate
         if state is None or state == _READ_ONLY or conn.closed:
@@ -108,51 +161,6 @@ def insert(conn: Connection, reply: Reply, since: datetime) -> Sent:
     return Sent(State.DUE, "a trigger or a rule of activity_logs did not let the row in")
 
 
-def _insert(conn: Connection, reply: Reply, since: datetime) -> tuple[bool, bool, bool]:
-    """Whether it was inserted, whether it had been there, and whether the platform has told the caller."""
-    [found] = conn.execute(
-        """
-        WITH source AS (
-            SELECT nullif(CASE WHEN %(status)s = 'completed' THEN a.response_body ->> 'text'
-                               ELSE coalesce(nullif(a.error_detail, ''), a.response_body ->> 'error') END, '') AS text
-              FROM activity_logs a
-             WHERE a.id = %(row_id)s::uuid AND a.activity_type = 'delegation'
-               AND %(delegation_id)s IN (a.request_body ->> 'delegation_id', a.response_body ->> 'delegation_id')
-        ), told AS MATERIALIZED (
-            SELECT FROM activity_logs t
-             WHERE t.workspace_id = %(caller_id)s::uuid AND t.activity_type = 'a2a_receive'
-               AND t.created_at >= %(since)s::timestamptz AND t.method = 'delegate_result'
-               AND t.id <> %(event_id)s::uuid
-               AND %(delegation_id)s IN (t.request_body ->> 'delegation_id', t.response_body ->> 'delegation_id')
-             LIMIT 1
-        ), reply AS (
-            SELECT coalesce(source.text, %(preview)s::text, '') AS text,
-                   %(has_text)s AND source.text IS NULL AS is_cut
-              FROM (VALUES (1)) AS one LEFT JOIN source ON true
-        ), inserted AS (
-            INSERT INTO activity_logs (id, workspace_id, activity_type, source_id, target_id, method, summary,
-                                       request_body, response_body, status, error_detail, created_at)
-            SELECT %(event_id)s::uuid, %(caller_id)s::uuid, 'a2a_receive', %(caller_id)s::uuid, %(callee_id)s::uuid,
-                   'delegate_result',
-                   CASE WHEN %(status)s = 'completed' THEN 'Delegation result delivered' ELSE 'Delegation failed' END,
-                   jsonb_build_object('delegation_id', %(delegation_id)s::text),
-                   jsonb_build_object('text', text, 'delegation_id', %(delegation_id)s::text)
-                       || CASE WHEN is_cut THEN '{"truncated": true}'::jsonb ELSE '{}'::jsonb END,
-                   CASE WHEN %(status)s = 'completed' THEN 'ok' ELSE 'error' END,
-                   CASE WHEN %(status)s <> 'completed' THEN nullif(text, '') END,
-                   clock_timestamp()
-              FROM reply WHERE NOT EXISTS (SELECT FROM told)
-            ON CONFLICT (id) DO NOTHING
-            RETURNING id
-        )
-        SELECT EXISTS (SELECT FROM inserted), EXISTS (SELECT FROM activity_logs WHERE id = %(event_id)s::uuid),
-               EXISTS (SELECT FROM told)
-        """,
-        reply._asdict() | {"status": str(reply.status), "since": since},
-    ).fetchall()
-    return found
-
-
 def _is_there(conn: Connection, reply: Reply) -> bool:
     """Whether the reply is in the inbox now: another relay may have inserted it at the same time."""
     [(is_there,)] = conn.execute(
@@ -161,25 +169,8 @@ def _is_there(conn: Connection, reply: Reply) -> bool:
     return bool(is_there)
 
 
-def has_table(conn: Connection) -> bool:
-    """Whether the role can read a table `activity_logs`."""
-    with mapped_errors():
-        [(has_table,)] = conn.execute(
-            "SELECT coalesce(has_table_privilege(to_regclass('activity_logs'), 'SELECT'), false)"
-        ).fetchall()
-    return bool(has_table)
-
-
-def source_text(conn: Connection, reply: Reply) -> str | None:
+def source_text(conn: Connection, statements: Statements, reply: Reply) -> str | None:
     """The whole text of a reply, from the activity row that reported it; None if the row or its text is gone."""
-    row = conn.execute(
-        """
-        SELECT nullif(CASE WHEN %(status)s = 'completed' THEN a.response_body ->> 'text'
-                           ELSE coalesce(nullif(a.error_detail, ''), a.response_body ->> 'error') END, '')
-          FROM activity_logs a
-         WHERE a.id = %(row_id)s::uuid AND a.activity_type = 'delegation'
-           AND %(delegation_id)s IN (a.request_body ->> 'delegation_id', a.response_body ->> 'delegation_id')
-        """,
-        {"status": str(reply.status), "row_id": reply.row_id, "delegation_id": reply.delegation_id},
-    ).fetchone()
+    names = {"status": str(reply.status), "row_id": reply.row_id, "delegation_id": reply.delegation_id}
+    row = conn.execute(statements.source, names).fetchone()
     return row[0] if row else None

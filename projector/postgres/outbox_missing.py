@@ -28,31 +28,43 @@ class SentReply(NamedTuple):
     sent_at: datetime
 
 
-def switched_on_at(conn: Connection, topic: str) -> datetime | None:
-    """When the push of this topic's results was switched on; None if it was not."""
+_NEVER_QUEUED = """
+    FROM push p CROSS JOIN delegations d
+   WHERE p.topic = %(topic)s AND d.status IN ('completed', 'failed', 'stuck')
+     AND (d.updated_at >= p.switched_on_at - %(clocks_differ_by)s
+          OR EXISTS (SELECT FROM ends e WHERE e.delegation_id = d.delegation_id))
+     AND d.updated_at >= coalesce(p.pruned_before + %(clocks_differ_by)s, '-infinity')
+     AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
+"""
+"""Whoever ended before replies were pruned was told, as far as anybody knows."""
+
+
+def count_never_queued(conn: Connection, topic: str) -> int:
+    """How many delegations ended since the push of the topic was switched on, and have no reply; 0 if it is off."""
     with mapped_errors():
-        row = conn.execute("SELECT switched_on_at FROM push WHERE topic = %(topic)s", {"topic": topic}).fetchone()
-    return row[0] if row else None
+        [(count,)] = conn.execute(
+            f"SELECT count(*) {_NEVER_QUEUED}",
+            {"topic": topic, "clocks_differ_by": CLOCKS_DIFFER_BY},
+        ).fetchall()
+    return int(count)
 
 
 def never_queued(
-    conn: Connection, since: datetime, *, after: str | None, only: Collection[str] | None, limit: int
+    conn: Connection, topic: str, *, after: str | None, only: Collection[str] | None, limit: int
 ) -> list[NeverQueued]:
-    """Delegations that ended since then and have no reply in the outbox, by id. `only`: None means any."""
+    """The same delegations, by id. `only`: None means any."""
     with mapped_errors(), conn.cursor(row_factory=class_row(NeverQueued)) as cursor:
         return cursor.execute(
-            """
+            f"""
             SELECT d.delegation_id, d.caller_id::text, d.callee_id::text, d.status, d.updated_at
-              FROM delegations d
-             WHERE d.status IN ('completed', 'failed', 'stuck')
+            {_NEVER_QUEUED}
                AND (%(after)s::text IS NULL OR d.delegation_id > %(after)s)
                AND (%(only)s::text[] IS NULL OR d.delegation_id = ANY (%(only)s))
-               AND (d.updated_at >= %(since)s OR EXISTS (SELECT FROM ends e WHERE e.delegation_id = d.delegation_id))
-               AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
              ORDER BY d.delegation_id LIMIT %(limit)s
             """,
             {
-                "since": since - CLOCKS_DIFFER_BY,
+                "topic": topic,
+                "clocks_differ_by": CLOCKS_DIFFER_BY,
                 "after": after,
                 "only": None if only is None else list(only),
                 "limit": limit,

@@ -15,6 +15,14 @@ DISCARDED = (State.DUE, State.GIVEN_UP, State.EXPIRED)
 """The states of replies that may be discarded."""
 
 
+_SELECTED = """
+    (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
+    AND (%(states)s::text[] IS NULL OR coalesce(o.ended_as, 'due') = ANY (%(states)s))
+    AND (%(before)s::timestamptz IS NULL OR coalesce(o.sent_at, o.given_up_at, o.due_at) < %(before)s)
+"""
+"""Whether a reply is in a Selection."""
+
+
 class Selection(NamedTuple):
     """Replies of these delegations, in one of these states, that were due or ended before this time. None means any."""
 
@@ -60,16 +68,14 @@ def oldest(conn: Connection, wanted: Selection, *, limit: int) -> list[QueuedRep
     """The selected replies, those first that were due first."""
     with mapped_errors(), conn.cursor(row_factory=class_row(QueuedReply)) as cursor:
         found = cursor.execute(
-            """
+            f"""
             SELECT o.delegation_id, coalesce(o.ended_as, 'due') AS state, o.queued_at, o.due_at,
                    o.next_attempt_at, o.attempts, coalesce(o.sent_at, o.given_up_at) AS ended_at, o.sent_to,
                    o.last_error, d.caller_id::text, d.callee_id::text, d.status
               FROM outbox o LEFT JOIN delegations d ON d.delegation_id = o.delegation_id
-             WHERE (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
-               AND (%(states)s::text[] IS NULL OR coalesce(o.ended_as, 'due') = ANY (%(states)s))
-               AND (%(before)s::timestamptz IS NULL OR coalesce(o.sent_at, o.given_up_at, o.due_at) < %(before)s)
+             WHERE {_SELECTED}
              ORDER BY o.next_attempt_at, o.delegation_id LIMIT %(limit)s
-            """,
+            """,  # noqa: S608 - made of constants
             wanted.parameters() | {"limit": limit},
         ).fetchall()
     return [each._replace(state=State(each.state)) for each in found]
@@ -79,12 +85,10 @@ def count(conn: Connection, wanted: Selection) -> int:
     """How many replies are selected."""
     with mapped_errors():
         [(count,)] = conn.execute(
-            """
+            f"""
             SELECT count(*) FROM outbox o
-             WHERE (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
-               AND (%(states)s::text[] IS NULL OR coalesce(o.ended_as, 'due') = ANY (%(states)s))
-               AND (%(before)s::timestamptz IS NULL OR coalesce(o.sent_at, o.given_up_at, o.due_at) < %(before)s)
-            """,
+             WHERE {_SELECTED}
+            """,  # noqa: S608 - made of constants
             wanted.parameters(),
         ).fetchall()
     return int(count)
@@ -113,15 +117,13 @@ def retry(conn: Connection, wanted: Selection) -> set[str]:
     """
     with mapped_errors():
         rows = conn.execute(
-            """
+            f"""
             UPDATE outbox o
                SET ended_as = NULL, given_up_at = NULL, attempts = 0, queued_at = clock_timestamp(),
                    due_at = least(o.due_at, clock_timestamp()), next_attempt_at = clock_timestamp()
-             WHERE (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
-               AND coalesce(o.ended_as, 'due') = ANY (%(states)s)
-               AND (%(before)s::timestamptz IS NULL OR coalesce(o.sent_at, o.given_up_at, o.due_at) < %(before)s)
+             WHERE {_SELECTED}
             RETURNING o.delegation_id
-            """,
+            """,  # noqa: S608 - made of constants
             _within(wanted, RETRIED).parameters(),
         )
         return {delegation_id for (delegation_id,) in rows}
@@ -131,13 +133,11 @@ def discard(conn: Connection, wanted: Selection) -> set[str]:
     """Never send the selected replies. Their rows stay. Returns their delegation ids."""
     with mapped_errors():
         rows = conn.execute(
-            """
+            f"""
             UPDATE outbox o SET ended_as = 'discarded', given_up_at = clock_timestamp()
-             WHERE (%(ids)s::text[] IS NULL OR o.delegation_id = ANY (%(ids)s))
-               AND coalesce(o.ended_as, 'due') = ANY (%(states)s)
-               AND (%(before)s::timestamptz IS NULL OR coalesce(o.sent_at, o.given_up_at, o.due_at) < %(before)s)
+             WHERE {_SELECTED}
             RETURNING o.delegation_id
-            """,
+            """,  # noqa: S608 - made of constants
             _within(wanted, DISCARDED).parameters(),
         )
         return {delegation_id for (delegation_id,) in rows}

@@ -3,36 +3,29 @@
 from datetime import datetime
 
 from projector.errors import Misconfigured, ProjectorError
+from projector.postgres import activity_table
 from projector.postgres.connection import Connection, transaction
 
 BY_WORKSPACE, BY_TIME = ("workspace_id", "activity_type", "created_at"), ("created_at",)
-_INSERTED = ["id", "workspace_id", "activity_type", "source_id", "target_id", "method", "status", "request_body"]
-_INSERTED += ["error_detail", "created_at"]
 
 
 def require_access(conn: Connection, *, writes: bool) -> None:
-    """Raise Misconfigured if there is no table `activity_logs`, and ProjectorError if the role lacks a right on it."""
-    with transaction(conn):
-        found = conn.execute(
-            """
-            SELECT format('%%I.%%I', nspname, relname), quote_ident(current_user),
-                   has_table_privilege(c.oid, 'SELECT'),
-                   (SELECT bool_and(has_column_privilege(c.oid, attname, 'INSERT')) FROM pg_attribute
-                     WHERE attrelid = c.oid AND attname = ANY (%(inserted)s))
-              FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE c.oid = to_regclass('activity_logs')
-            """,
-            {"inserted": _INSERTED},
-        ).fetchone()
+    """Check the table `activity_logs`. Raises ProjectorError if the role lacks a right on it.
+
+    Raises Misconfigured if there is no such table, if rows of it may be hidden from the session, or if nothing keeps
+    a verdict from being written twice.
+    """
+    found = activity_table.find(conn)
     if found is None:
         raise Misconfigured(
             "the database has no table activity_logs: set PROJECTOR_ACTIVITY_DATABASE_URL to the platform's database, "
             "and check its search_path; without such a table, set PROJECTOR_SWEEP_SINK=topic"
         )
-    table, role, may_select, may_insert = found
-    lacking = [*([] if may_select else ["SELECT"]), *([] if may_insert or not writes else ["INSERT"])]
-    if lacking:
-        rights = ", ".join(lacking)
-        raise ProjectorError(f"the role {role} lacks {rights} on {table}: GRANT {rights} ON {table} TO {role};")
+    if lacks := found.lacks(writes=writes):
+        raise ProjectorError(f"{lacks}: {lacks.grant}")
+    found.require_all_rows()  # a callee whose rows are hidden would look silent
+    if writes:
+        found.require_unique_id()
 
 
 def missing_indexes(conn: Connection) -> list[tuple[str, ...]]:

@@ -51,7 +51,7 @@ _NEVER_HEARD = """
 
 
 class Future(NamedTuple):
-    """A delegation in flight whose last event is of later than now."""
+    """A delegation in flight whose last event has a time in the future."""
 
     delegation_id: str
     caller_id: str
@@ -117,7 +117,7 @@ def speaking(conn: Connection, *, now: datetime, since: datetime) -> dict[str, i
 
 
 def future(conn: Connection, *, now: datetime, limit: int) -> tuple[int, list[Future]]:
-    """How many delegations in flight were changed by an event of later than now, and the nearest of them."""
+    """How many delegations in flight were changed by an event of the future, and the nearest of them."""
     with mapped_errors():
         rows = conn.execute(
             """

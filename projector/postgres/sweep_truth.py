@@ -7,9 +7,9 @@ from itertools import product, starmap
 from typing import LiteralString, NamedTuple
 
 from projector.domain.overdue import Verdict
-from projector.postgres import sweep_bodies
+from projector.postgres import activity_bodies
+from projector.postgres.activity_bodies import Bodies
 from projector.postgres.connection import Connection, mapped_errors
-from projector.postgres.sweep_bodies import Bodies
 
 
 class Found(StrEnum):
@@ -70,9 +70,13 @@ SIGNS: LiteralString = """
 
 _JUDGED: LiteralString = """
     WITH RECURSIVE candidates AS MATERIALIZED (
-        SELECT * FROM unnest(%(ids)s::uuid[], %(delegations)s::text[], %(callers)s::uuid[], %(callees)s::uuid[],
-                             %(requested)s::timestamptz[], %(evidence)s::timestamptz[], %(statuses)s::text[],
-                             %(bodies)s::text[], %(errors)s::text[])
+        SELECT id, delegation_id, caller_id, callee_id, requested_at, status, body, error, n,
+               -- a change feed may cut times to milliseconds: then the event that is the evidence is a little later
+               CASE WHEN evidence = date_trunc('milliseconds', evidence) THEN evidence + interval '999 microseconds'
+                    ELSE evidence END AS evidence
+          FROM unnest(%(ids)s::uuid[], %(delegations)s::text[], %(callers)s::uuid[], %(callees)s::uuid[],
+                      %(requested)s::timestamptz[], %(evidence)s::timestamptz[], %(statuses)s::text[],
+                      %(bodies)s::text[], %(errors)s::text[])
           WITH ORDINALITY AS c (id, delegation_id, caller_id, callee_id, requested_at, evidence, status, body, error, n)
     ), types AS ( -- the activity types of each callee, one step in the index per type
         SELECT callee_id, since, (SELECT min(a.activity_type) FROM activity_logs a
@@ -102,12 +106,19 @@ _JUDGED: LiteralString = """
                CASE WHEN by_caller.workspace_id IS NULL THEN elsewhere.target_id
                     ELSE by_caller.target_id END AS target_id
           FROM candidates c
-          LEFT JOIN LATERAL ( -- its own request row
-               SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
-                WHERE a.workspace_id = c.caller_id AND a.activity_type = 'delegation'
-                  AND a.created_at >= c.requested_at - interval '5 min'
-                  AND a.method = 'delegate' AND REQUEST_ID = c.delegation_id
-                ORDER BY a.created_at LIMIT 1) by_caller ON true
+          LEFT JOIN LATERAL ( -- its own request row, near its time first: the caller may have very many rows
+               (SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
+                 WHERE a.workspace_id = c.caller_id AND a.activity_type = 'delegation'
+                   AND a.created_at BETWEEN c.requested_at - interval '5 min' AND c.requested_at + interval '5 min'
+                   AND a.method = 'delegate' AND REQUEST_ID = c.delegation_id
+                 ORDER BY a.created_at LIMIT 1)
+               UNION ALL
+               (SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
+                 WHERE a.workspace_id = c.caller_id AND a.activity_type = 'delegation'
+                   AND a.created_at > c.requested_at + interval '5 min'
+                   AND a.method = 'delegate' AND REQUEST_ID = c.delegation_id
+                 ORDER BY a.created_at LIMIT 1)
+               LIMIT 1) by_caller ON true
           LEFT JOIN LATERAL ( -- the caller may be its `source_id`, and the workspace another one
                SELECT a.workspace_id, a.source_id, a.target_id FROM activity_logs a
                 WHERE by_caller.workspace_id IS NULL AND a.activity_type = 'delegation'
@@ -118,19 +129,19 @@ _JUDGED: LiteralString = """
         SELECT place, min(requested_at) - interval '5 min' AS since
           FROM owned, unnest(ARRAY[caller_id, callee_id, workspace_id]) AS place
          WHERE place IS NOT NULL GROUP BY place
+    ), told AS MATERIALIZED ( -- narrow, since there may be very many rows
+        SELECT a.workspace_id, a.method, a.status, a.created_at,
+               coalesce(CASE WHEN a.method = 'delegate_result'
+                             THEN nullif(RESPONSE_ID, '') END,
+                        REQUEST_ID) AS delegation_id
+          FROM places p
+          JOIN activity_logs a ON a.workspace_id = p.place AND a.activity_type = 'delegation'
+                              AND a.created_at >= p.since AND a.method IS DISTINCT FROM 'verdict'
     ), reports AS (
         SELECT o.n, bool_or(r.method IN ('delegate', 'delegate_result')
                             AND r.status IN ('completed', 'failed', 'error', 'timeout')) AS has_ended,
                bool_or(r.created_at > o.evidence AND r.created_at <= clock_timestamp()) AS is_alive
-          FROM places p
-          JOIN LATERAL (
-               SELECT a.workspace_id, a.method, a.status, a.created_at,
-                      coalesce(CASE WHEN a.method = 'delegate_result'
-                                    THEN nullif(RESPONSE_ID, '') END,
-                               REQUEST_ID) AS delegation_id
-                 FROM activity_logs a
-                WHERE a.workspace_id = p.place AND a.activity_type = 'delegation' AND a.created_at >= p.since
-                  AND a.method IS DISTINCT FROM 'verdict') r ON true
+          FROM told r
           JOIN owned o ON o.delegation_id = r.delegation_id
                       AND r.workspace_id IN (o.caller_id, o.callee_id, o.workspace_id)
          GROUP BY o.n
@@ -193,7 +204,7 @@ _STATEMENTS = {bodies: _statements(bodies) for bodies in starmap(Bodies, product
 
 def statements(conn: Connection) -> Statements:
     """The statements for the table of this database."""
-    return _STATEMENTS[sweep_bodies.read(conn)]
+    return _STATEMENTS[activity_bodies.read(conn)]
 
 
 def run(conn: Connection, statement: LiteralString, verdicts: Sequence[Verdict]) -> list[Checked]:

@@ -2,13 +2,13 @@
 -- and one reply for each delegation that ended so. `write_batch.py` reads names and types from this signature.
 --
 -- It only inserts, and passes over what is there: a relay holds locks on replies, and must not stop the projection. ON
--- CONFLICT alone would wait for a relay that has changed the row and not committed. NOT EXISTS does not wait.
+-- CONFLICT would wait for a relay that has changed the row and not committed. NOT EXISTS does not wait.
 --
--- An end `agrees` if its delegation has it.
+-- An end `agrees` if its delegation has it. The plan does not depend on the values, so it is made once per session.
 CREATE OR REPLACE FUNCTION pg_temp.write_ends(
     end_delegation_id text[], end_topic text[], end_partition bigint[], end_offset bigint[], end_kind text[],
     end_status text[], end_row_id text[], end_has_text bool[], end_at timestamptz[], end_agrees bool[]
-) RETURNS void LANGUAGE plpgsql AS $function$
+) RETURNS void LANGUAGE plpgsql SET plan_cache_mode = force_generic_plan AS $function$
 #variable_conflict use_column
 BEGIN
     IF NOT EXISTS (SELECT FROM push WHERE topic = ANY (end_topic)) THEN
@@ -27,13 +27,13 @@ BEGIN
          WHERE e."offset" >= coalesce(f.next_offset, 0)
     ), stored AS (
         INSERT INTO ends (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at)
-        SELECT e.delegation_id, e.topic, e.partition, e."offset", e.kind, e.status, e.row_id::uuid, e.has_text, e.at
+        SELECT DISTINCT ON (e.delegation_id, e.topic, e.partition, e."offset")
+               e.delegation_id, e.topic, e.partition, e."offset", e.kind, e.status, e.row_id::uuid, e.has_text, e.at
           FROM counted e
          WHERE NOT EXISTS (SELECT FROM ends known
                             WHERE known.delegation_id = e.delegation_id AND known.topic = e.topic
                               AND known.partition = e.partition AND known."offset" = e."offset")
          ORDER BY e.delegation_id, e.topic, e.partition, e."offset", e.n
-        ON CONFLICT DO NOTHING
     )
     -- An end is pushed if it happened since that moment, and not in the future, by clocks that differ by five minutes.
     -- A report is due a moment later, since its text may follow in another record. A verdict leaves time for a real
@@ -42,7 +42,7 @@ BEGIN
     -- The age of a reply counts from `queued_at` if that is later: records may be read late, for the first time. If its
     -- end is so old that an earlier reply may have been pruned, it counts from when it was due: it has expired.
     INSERT INTO outbox (delegation_id, queued_at, due_at, next_attempt_at)
-    SELECT e.delegation_id,
+    SELECT DISTINCT ON (e.delegation_id) e.delegation_id,
            CASE WHEN e.at < e.pruned_before + interval '5 minutes' THEN due.at ELSE clock_timestamp() END, due.at, due.at
       FROM counted e
      CROSS JOIN LATERAL (
@@ -56,7 +56,9 @@ BEGIN
      WHERE e.agrees AND e.at >= e.switched_on_at - interval '5 minutes'
        AND e.at <= clock_timestamp() + interval '5 minutes'
        AND NOT EXISTS (SELECT FROM outbox told WHERE told.delegation_id = e.delegation_id)
-     ORDER BY e.delegation_id, e.n
-    ON CONFLICT DO NOTHING;
+     ORDER BY e.delegation_id, e.n;
+EXCEPTION WHEN unique_violation THEN
+    -- Another session stored one of them since this statement began. The batch is sent again, and passes over it.
+    RAISE 'another session stored an end or a reply at the same time' USING ERRCODE = 'serialization_failure';
 END
 $function$

@@ -27,6 +27,7 @@ class Inbox:
         self._conn = self._own or conn
         with closed_on_error(self._conn):
             outbox_inbox.require_writable(self._conn)
+            self._statements = outbox_inbox.statements(self._conn)
 
     def deliver(self, replies: Sequence[Reply], until: float) -> Iterator[Sent]:
         """Insert the replies, in order. Stops at the time `until` (monotonic): the rest was not tried.
@@ -37,14 +38,14 @@ class Inbox:
         slow: dict[str, Sent] = {}
         with transaction(self._conn):
             outbox_inbox.check_at_once(self._conn)
-            now, told = outbox_inbox.told(self._conn, replies)
+            now, told = outbox_inbox.told(self._conn, self._statements, replies)
             for reply in replies:
                 if sent and time.monotonic() > until:
                     break
                 if reply.delegation_id in told:
                     sent.append(Sent(State.TOLD_BY_PLATFORM))
                     continue
-                sent.append(slow.get(reply.caller_id) or outbox_inbox.insert(self._conn, reply, now))
+                sent.append(slow.get(reply.caller_id) or outbox_inbox.insert(self._conn, self._statements, reply, now))
                 if sent[-1].is_slow:
                     slow[reply.caller_id] = sent[-1]
         return iter(sent)

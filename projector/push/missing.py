@@ -7,9 +7,10 @@ from typing import NamedTuple, TypeVar
 
 from projector.domain.reply import event_id
 from projector.errors import Misconfigured, NothingFound
-from projector.postgres import outbox_inbox, outbox_missing, outbox_retention
+from projector.postgres import activity_table, outbox_missing, outbox_retention
 from projector.postgres.connection import Connection, connect
 from projector.postgres.outbox_missing import NeverQueued, SentReply
+from projector.postgres.push import switched_on_at
 from projector.push.inbox import is_elsewhere
 from projector.settings import Settings
 
@@ -36,10 +37,10 @@ def find(conn: Connection, settings: Settings, only: Collection[str] | None) -> 
     Inboxes are compared with the target `inbox` alone, and as far back as `activity_logs` reaches. Raises NothingFound
     if the push was never switched on.
     """
-    since = outbox_missing.switched_on_at(conn, settings.topic)
+    since = switched_on_at(conn, settings.topic)
     if since is None:
         raise NothingFound(f"the push of the results of topic {settings.topic} was never switched on in this database")
-    never = [row for rows in _never_queued(conn, since, only) for row in rows]
+    never = [row for rows in _never_queued(conn, settings.topic, only) for row in rows]
     if settings.result_push != "inbox":
         return Missing(never, [])
     with _activity(conn, settings) as activity:
@@ -67,13 +68,13 @@ def _activity(conn: Connection, settings: Settings) -> Iterator[Connection]:
 
 
 def _with_table(activity: Connection) -> Connection:
-    if not outbox_inbox.has_table(activity):
+    if not activity_table.is_readable(activity):
         raise Misconfigured("the database has no table activity_logs that the role can read")
     return activity
 
 
-def _never_queued(conn: Connection, since: datetime, only: Collection[str] | None) -> Iterator[list[NeverQueued]]:
-    return _chunks(lambda after: outbox_missing.never_queued(conn, since, after=after, only=only, limit=_CHUNK))
+def _never_queued(conn: Connection, topic: str, only: Collection[str] | None) -> Iterator[list[NeverQueued]]:
+    return _chunks(lambda after: outbox_missing.never_queued(conn, topic, after=after, only=only, limit=_CHUNK))
 
 
 def _not_in_inbox(

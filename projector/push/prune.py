@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from projector.errors import Misconfigured
 from projector.kafka.inspection import open_inspection
-from projector.postgres import outbox_inbox, outbox_retention, queries
+from projector.postgres import activity_table, outbox_retention, queries
 from projector.postgres.connection import Connection, connect
 from projector.push.inbox import is_elsewhere
 from projector.settings import Settings
@@ -64,7 +64,7 @@ def _require_longer_than_activity(conn: Connection, settings: Settings, age: tim
     """A new snapshot of a change feed reads every activity row that is there."""
     activity = connect(settings, url_setting="activity_database_url") if is_elsewhere(settings) else conn
     try:
-        oldest = outbox_retention.oldest_activity(activity) if outbox_inbox.has_table(activity) else None
+        oldest = outbox_retention.oldest_activity(activity) if activity_table.is_readable(activity) else None
     finally:
         if activity is not conn:
             activity.close()

@@ -104,8 +104,8 @@ class Relay:
         if self._conn is None:
             self._conn = open_view(self._settings)
         if self._target is None:
-            switch_on(self._conn, self._settings.topic)
             self._target = self._open_target(self._conn)
+            switch_on(self._conn, self._settings.topic)  # only with a target that can be reached
         return self._conn, self._target
 
     def _open_target(self, conn: Connection) -> Target:

@@ -7,7 +7,7 @@ from projector.contract.facts import Status
 from projector.domain.reply import Reply, State
 from projector.errors import Misconfigured
 from projector.kafka.producer import Message, Producer
-from projector.postgres import outbox_inbox
+from projector.postgres import activity_table, outbox_inbox
 from projector.postgres.connection import Connection, connect, mapped_errors
 from projector.postgres.outbox_inbox import Sent
 from projector.push.inbox import is_elsewhere
@@ -33,7 +33,8 @@ class ReplyTopic:
         try:
             self._own = connect(settings, url_setting="activity_database_url") if is_elsewhere(settings) else None
             self._texts = self._own or conn
-            self._has_table = outbox_inbox.has_table(self._texts)
+            has_table = activity_table.is_readable(self._texts)
+            self._statements = outbox_inbox.statements(self._texts) if has_table else None
         except BaseException:
             self.close()
             raise
@@ -44,10 +45,10 @@ class ReplyTopic:
         return (Sent(State.GIVEN_UP, refusal) if refusal else Sent(State.SENT) for refusal in refusals)
 
     def _text(self, reply: Reply) -> str | None:
-        if reply.row_id is None or not self._has_table:
+        if reply.row_id is None or self._statements is None:
             return None
         with mapped_errors():
-            return outbox_inbox.source_text(self._texts, reply)
+            return outbox_inbox.source_text(self._texts, self._statements, reply)
 
     def close(self) -> None:
         """Close the producer, and the session of its own, if there is one."""

@@ -5,17 +5,18 @@ from datetime import datetime
 from projector.postgres import queries, sweep_access, sweep_candidates
 from projector.postgres.connection import Connection
 from projector.postgres.sweep_access import BY_TIME
+from projector.sweep.sink import truth
 from projector.texts import counted, duration
 
 
 def notes(view: Connection, platform: Connection) -> list[str]:
     """One sentence per index that is missing, and one if requests of delegations in flight were deleted."""
-    missing = sweep_access.missing_indexes(platform)
-    sentences = [_missing(", ".join(columns)) for columns in missing]
-    if BY_TIME in missing:
-        return sentences  # to look for the oldest row would read the whole table
-    oldest_row = sweep_access.oldest_row(platform)
-    return sentences + (_deleted_requests(view, oldest_row, queries.clock(platform)) if oldest_row else [])
+    with truth():
+        missing, now = sweep_access.missing_indexes(platform), queries.clock(platform)
+        # Without the index, to look for the oldest row would read the whole table.
+        oldest_row = None if BY_TIME in missing else sweep_access.oldest_row(platform)
+    found = [_missing(", ".join(columns)) for columns in missing]
+    return found + (_deleted_requests(view, oldest_row, now) if oldest_row else [])
 
 
 def _missing(columns: str) -> str:

@@ -17,13 +17,15 @@ from projector.domain.overdue import (
 from projector.postgres import sweep_candidates
 from projector.postgres.connection import Connection
 from projector.postgres.sweep_candidates import PAGE
-from projector.postgres.sweep_truth import Found, Signs
+from projector.postgres.sweep_truth import Checked, Found, Signs
 from projector.settings import SweepSettings
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sink import Sink
 from projector.texts import counted, duration
 
 _SHOWN_FUTURE = 20
+_NOT_THERE = Checked(Found.REPEATED, None)
+"""A verdict that was not inserted, and was not in the table when the statement began."""
 
 
 class Mode(NamedTuple):
@@ -154,10 +156,17 @@ class Pass:
             self.report.unwritten += verdicts
             return len(verdicts)
         self._tick()
-        found = [each.found for each in self._sink.write(verdicts)]
-        for each, answer in zip(verdicts, found, strict=True):
-            self._count(each, answer)
-        return found.count(Found.WRITTEN)
+        answers = self._sink.write(verdicts)
+        for each, (found, _) in zip(verdicts, answers, strict=True):
+            self._count(each, found)
+        self._note_refused([each for each, answer in zip(verdicts, answers, strict=True) if answer == _NOT_THERE])
+        return sum(found is Found.WRITTEN for found, _ in answers)
+
+    def _note_refused(self, verdicts: Sequence[Verdict]) -> None:
+        """Note those that the table did not let in, and that no other sweeper has written at the same time."""
+        if verdicts and (count := sum(found is Found.DUE for found, _ in self._sink.check(verdicts))):
+            refused = counted(count, "verdict")
+            self.report.sentences.append(f"a trigger or a rule of activity_logs did not let {refused} in")
 
     def _count(self, each: Verdict, found: Found) -> None:
         if found is Found.WRITTEN:

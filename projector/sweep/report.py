@@ -33,7 +33,7 @@ class Report:
     | `repeated` | candidates whose verdict is in the table, and not projected yet |
     | `spared` | candidates for which the table, or a gap in all signs of life, speaks |
     | `unknown` | candidates without a request in the table |
-    | `future` | delegations in flight whose last event is of later than now |
+    | `future` | delegations in flight whose last event has a time in the future |
     | `held` | stuck verdicts that the brake or the lack of any sign of life held back |
     | `unwritten` | verdicts of a dry run, which the next pass writes |
     """

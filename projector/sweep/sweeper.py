@@ -9,6 +9,7 @@ from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
 from projector.kafka.producer import Producer
 from projector.postgres import passes, queries, sweep_access, sweep_locks
 from projector.postgres.connection import Connection, connect, open_view
+from projector.postgres.login import UrlSetting
 from projector.settings import Settings
 from projector.sweep import behind, sink
 from projector.sweep.notes import notes
@@ -106,16 +107,14 @@ class Sweeper:
         else:
             platform = self._open_truth()
             view = self._opened.enter_context(open_view(settings))
-            with sink.truth():
-                self.notes = notes(view, platform)
+            self.notes = notes(view, platform)
             self._sessions = view, sink.ActivityLogs(platform)
         return self._sessions
 
     def _open_truth(self) -> Connection:
         elsewhere = self._settings.activity_database_url.get_secret_value()
+        setting: UrlSetting = "activity_database_url" if elsewhere else "database_url"
         with sink.truth():
-            platform = self._opened.enter_context(
-                connect(self._settings, url_setting="activity_database_url" if elsewhere else "database_url")
-            )
+            platform = self._opened.enter_context(connect(self._settings, url_setting=setting))
             sweep_access.require_access(platform, writes=self._mode.writes)
         return platform

@@ -3,7 +3,7 @@
 import logging
 
 from projector.postgres.connection import Connection
-from projector.postgres.push import is_on, switch_on, warn_if_off
+from projector.postgres.push import switch_on, switched_on_at, warn_if_off
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
 
@@ -25,7 +25,7 @@ class Push:
         if self._pushes:
             switch_on(conn, self._topic)
             warn_if_off(conn, self._topic)
-        elif not self._has_warned and is_on(conn, self._topic):
+        elif not self._has_warned and switched_on_at(conn, self._topic) is not None:
             self._has_warned = True
             log.warning(
                 "results of this topic are pushed, and this member queues none of them, because PROJECTOR_RESULT_PUSH "

@@ -1,5 +1,6 @@
 """Reads the state of the demo: end offsets from the broker, positions and tables from the database."""
 
+import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -38,6 +39,23 @@ class InFlight(NamedTuple):
     last_heartbeat: datetime | None
 
 
+@contextmanager
+def _late_interrupt() -> Iterator[None]:
+    """A Ctrl-C within the block raises KeyboardInterrupt after it: tasks of the client catch every exception."""
+    arrived: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # a job in the background of a shell
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if arrived:
+        raise KeyboardInterrupt
+
+
 class Observer:
     """Observes an environment by its broker and its database, never by the projector."""
 
@@ -62,7 +80,8 @@ class Observer:
     def end_offsets(self) -> dict[int, int]:
         """Partition → the offset after its last record."""
         partitions = [TopicPartition(self._environment.topic, number) for number in range(PARTITIONS)]
-        return {place.partition: end for place, end in self._consumer.end_offsets(partitions).items()}
+        with _late_interrupt():
+            return {place.partition: end for place, end in self._consumer.end_offsets(partitions).items()}
 
     def positions(self) -> dict[int, int]:
         """Partition → the next offset to project."""

@@ -8,6 +8,7 @@ from testbed.oracle.fold import Expected, Oracle, ParkedEvent, RepeatedRequest, 
 from testbed.oracle.groups import Undecided, order_not_told
 from testbed.oracle.log import LogRecord, merge_partitions
 from testbed.oracle.pushes import (
+    EndsToTell,
     InboxRow,
     Reply,
     SwitchedOn,
@@ -21,6 +22,7 @@ from testbed.oracle.sweeps import Judgement, Overdue, Rules, faults, judge, over
 from testbed.oracle.truth import Truth, TruthRow, read_truth
 
 __all__ = [
+    "EndsToTell",
     "Expected",
     "InboxRow",
     "Judgement",

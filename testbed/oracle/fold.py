@@ -67,7 +67,10 @@ class Oracle:
 
     def apply(self, record: LogRecord) -> str:
         """Apply a record and return its outcome."""
-        event = self._reader.read(record.value, record.timestamp)
+        return self.apply_as(record, self._reader.read(record.value, record.timestamp))
+
+    def apply_as(self, record: LogRecord, event: Event | NoEvent) -> str:
+        """Apply a record that was read as this event; a reader must read every record of the log."""
         outcome = event.outcome if isinstance(event, NoEvent) else self._apply(record, event)
         self.outcomes[outcome] += 1
         if isinstance(event, NoEvent) and outcome == "dead_letter":

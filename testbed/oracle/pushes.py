@@ -63,35 +63,43 @@ class _End(NamedTuple):
     outcome: str
 
 
+class EndsToTell:
+    """The ends of a log whose records are added in order."""
+
+    def __init__(self, switched_on: SwitchedOn) -> None:
+        self._switched_on = switched_on
+        self._oracle, self._reader = Oracle(), Reader()
+        self._ends: defaultdict[str, list[_End]] = defaultdict(list)
+        self._seen: set[tuple[str, int, int]] = set()
+
+    def add(self, record: LogRecord, *, now: datetime) -> None:
+        """`now` is the end of the observation: an end that is dated more than five minutes after it is not told."""
+        event = self._reader.read(record.value, record.timestamp)
+        outcome = self._oracle.apply_as(record, event)
+        place = record.topic, record.partition, record.offset
+        if isinstance(event, NoEvent) or event.status in (None, *IN_FLIGHT) or place in self._seen:
+            return
+        self._seen.add(place)
+        if record.offset >= self._switched_on.positions.get(record.partition, 0):
+            at = _time_for_window(record, event)
+            is_recent = self._switched_on.at - CLOCK_TOLERANCE <= at <= now + CLOCK_TOLERANCE
+            self._ends[event.delegation_id].append(_end(event, is_recent, outcome))
+
+    def told(self, *, grace: timedelta) -> dict[str, Told]:
+        """Return what must be told of the records so far, per delegation; `grace` is that of a deadline."""
+        rows = self._oracle.rows
+        found = {each: _told(rows[each], ends, grace) for each, ends in self._ends.items() if each in rows}
+        return {delegation_id: each for delegation_id, each in found.items() if each is not None}
+
+
 def ends_to_tell(
     log: Iterable[LogRecord], switched_on: SwitchedOn, *, now: datetime, grace: timedelta
 ) -> dict[str, Told]:
-    """Return what must be told of a log whose records are given in order, per delegation.
-
-    `now` is the end of the observation: an end that is dated more than five minutes after it is not told. `grace` is
-    that of a deadline.
-    """
-    oracle, reader = Oracle(), Reader()
-    ends: defaultdict[str, list[_End]] = defaultdict(list)
-    seen: set[tuple[str, int, int]] = set()
+    """Return what must be told of a log whose records are given in order, per delegation."""
+    ends = EndsToTell(switched_on)
     for record in log:
-        event = reader.read(record.value, record.timestamp)
-        outcome = oracle.apply(record)
-        place = record.topic, record.partition, record.offset
-        if isinstance(event, NoEvent) or event.status in (None, *IN_FLIGHT) or place in seen:
-            continue
-        seen.add(place)
-        if record.offset >= switched_on.positions.get(record.partition, 0):
-            at = _time_for_window(record, event)
-            is_recent = switched_on.at - CLOCK_TOLERANCE <= at <= now + CLOCK_TOLERANCE
-            ends[event.delegation_id].append(_end(event, is_recent, outcome))
-    rows = oracle.expected().rows
-    told = {
-        delegation_id: _told(rows[delegation_id], each, grace)
-        for delegation_id, each in ends.items()
-        if delegation_id in rows
-    }
-    return {delegation_id: each for delegation_id, each in told.items() if each is not None}
+        ends.add(record, now=now)
+    return ends.told(grace=grace)
 
 
 def _time_for_window(record: LogRecord, event: Event) -> datetime:

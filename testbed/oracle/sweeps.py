@@ -56,7 +56,7 @@ def _verdict_of(row: Row, truth: Truth, now: datetime, rules: Rules, speakers: s
     ended = any(report.is_terminal for report in truth.reports(row.delegation_id))
     if row.status not in IN_FLIGHT or ended or truth.request(row.delegation_id, row.caller_id) is None:
         return None
-    if row.deadline <= now:  # the deadline alone decides, also within its grace
+    if row.deadline < now:  # the deadline alone decides, also within its grace
         return Overdue("deadline", "failed", row.deadline) if row.deadline < now - rules.grace else None
     rule = "never_heard" if row.last_heartbeat is None else "silence"
     is_known = rules.never_heard == "count" or (rules.never_heard == "known" and row.callee_id in speakers)

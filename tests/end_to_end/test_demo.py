@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import psycopg
+import pytest
 from psycopg import sql
 
+from testbed.demo.observer import Observer
 from testbed.servers.start import Postgres
 
 
@@ -24,7 +28,13 @@ def demo(postgres: Postgres, kafka: str, *arguments: str, **variables: str) -> I
     testbed = {"TESTBED_DATABASE_URL": postgres.url, "TESTBED_BOOTSTRAP_SERVERS": kafka, **variables}
     command = [sys.executable, "-m", "testbed.demo", "--delegations", "300", *arguments]
     running = subprocess.Popen(
-        command, env={**os.environ, **testbed}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, **testbed},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A job in the background of a shell ignores SIGINT, and so would the demo.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
     try:
         yield running
@@ -81,6 +91,24 @@ def test_ctrl_c_ends_everything_without_a_traceback(logical_postgres: Postgres, 
         _, errors = running.communicate(timeout=120)
     assert (running.returncode, errors) == (130, "\ndemo: interrupted: everything it started was ended\n")
     assert demo_databases(logical_postgres) == []
+
+
+def test_ctrl_c_within_a_call_of_kafka_is_not_lost() -> None:
+    """The client catches every exception of its tasks. This consumer does so too."""
+
+    class Consumer:
+        def end_offsets(self, _: object) -> dict[object, int]:
+            with suppress(KeyboardInterrupt):
+                signal.raise_signal(signal.SIGINT)
+            return {}
+
+    observer = Observer(cast(Any, SimpleNamespace(topic="any")), cast(Any, None), Consumer())
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            observer.end_offsets()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_within_a_query_prints_no_warning_of_psycopg(logical_postgres: Postgres) -> None:

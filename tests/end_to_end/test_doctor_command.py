@@ -65,7 +65,7 @@ def test_healthy_setup_needs_no_change(running: Cluster, tmp_path: Path) -> None
     assert set(levels) == {
         *("postgres", "encoding", "pooler", "session defaults", "schema", "shadow", "row-level security"),
         *("rights of run", "rights of rebuild", "rights of migrate", "triggers and rules", "database space"),
-        *("activity_logs", "replica identity", "publication", "wal_level", "replication slots"),
+        *("activity_logs", "rights of sweep", "replica identity", "publication", "wal_level", "replication slots"),
         *("kafka", "topic", "consumer group", "other groups", "cleanup.policy", "broker space"),
         *("log", "retention", "partitions", "clocks", "health file", "versions"),
     }

@@ -126,9 +126,10 @@ def test_stale_verdict_shows_its_evidence_and_the_later_sign_of_life(platform: P
     last = report["records"][-1]
     assert (last["said"], last["silent_since"], last["outcome"]) == ("verdict, stuck", at(5), "stale")
     assert last["sentence"] == (
-        f"the row was updated at {at(10)}, later than the verdict's evidence: silent since {at(5)}"
+        "the delegation gave a sign of life at 2025-05-05 10:10:00 UTC, after the time that this verdict rests on, "
+        "2025-05-05 10:05:00 UTC: it changes nothing"
     )
-    assert any("verdict, stuck, silent since 2025-05-05 10:05:00" in line for line in lines)
+    assert any("; no sign of life since 2025-05-05 10:05:00 UTC" in line for line in lines)
 
 
 def test_parked_verdict_shows_its_evidence(platform: Platform) -> None:

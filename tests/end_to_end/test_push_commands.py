@@ -135,7 +135,7 @@ def test_retry_makes_replies_due(inbox_url: str, replies: Relaying) -> None:
 def test_retry_of_a_reply_that_was_sent_is_refused(inbox_url: str, replies: Relaying) -> None:
     done = push(inbox_url, "retry", "sent", "later")
     assert (done.code, done.out) == (6, "1 reply due now\n")
-    assert done.err == "projector: not retried: sent (its reply is sent)\n"
+    assert done.err == "projector: not retried: sent (its reply was sent)\n"
     assert push(inbox_url, "retry", "--state", "sent").code == 2
     assert push(inbox_url, "retry").code == 2
     assert replies.states()["sent"] == "sent"

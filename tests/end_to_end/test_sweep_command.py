@@ -10,10 +10,20 @@ from psycopg.conninfo import make_conninfo
 from roles import plain_role
 from rows import CALLER
 from sweep_feed import LINE, Feed
-from sweeping import platform
+from sweeping import Platform, platform
 
-from projector.postgres import sweep_locks
+from projector.postgres import queries, sweep_locks
 from testbed.servers.server import free_port
+
+
+def written(it: Platform) -> list[dict[str, str]]:
+    """The verdicts in the table, as `would_write` names them."""
+    names = ("delegation_id", "rule", "silent_since", "deadline")
+    rows = [
+        {"status": row["status"], **{name: row["request_body"][name] for name in names if name in row["request_body"]}}
+        for row in it.verdicts()
+    ]
+    return sorted(rows, key=lambda row: row["delegation_id"])
 
 
 def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
@@ -28,6 +38,7 @@ def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
         {"delegation_id": "silent", "rule": "silence", "status": "stuck", "silent_since": it.at(20)},
     ]
     assert feed.once() == LINE | {"candidates": 2, "verdicts": {"stuck": 1, "failed": 1}}
+    assert written(it) == would
     assert feed.once() == LINE | {"candidates": 2, "repeated": 2}
     feed.project()
     assert it.statuses() == {"alive": "queued", "done": "completed", "late": "failed", "silent": "stuck"}
@@ -35,26 +46,39 @@ def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
     assert run_projector("verify", **feed.settings()).code == 0
     assert run_projector("verify", "--from", "activity-logs", **feed.settings()).code == 0
     explained = run_projector("explain", "silent", **feed.settings()).out
-    assert "verdict, stuck, silent since" in explained
-    assert "(rule silence, threshold 600 s, judged at " in explained
+    assert "; no sign of life for 20 min" in explained
+    assert "(rule silence, threshold 10 min 0 s)" in explained
     report = run_projector("explain", "late", "--json", **feed.settings()).json()
-    assert f"rule deadline, deadline {it.at(1)}, threshold 30 s" in report["records"][-1]["rests_on"]
+    assert report["records"][-1]["rests_on"].startswith("no answer 1 min")
+    assert report["records"][-1]["rests_on"].endswith(" UTC (rule deadline, threshold 30 s)")
 
 
-def test_rebuilds_repeat_the_verdicts(feed: Feed) -> None:
+def test_rebuilds_repeat_the_verdicts_also_beside_a_late_answer(feed: Feed) -> None:
     it = feed.it
     it.is_alive().write(it.request("silent"), it.beat("silent"), it.request("late", due=1), it.request("alive", 1))
+    it.write(it.request("answers"), it.beat("answers"))
     feed.cluster.start_member()
     feed.project()
-    assert feed.once()["verdicts"] == {"stuck": 1, "failed": 1}
+    assert feed.once()["verdicts"] == {"stuck": 2, "failed": 1}
     feed.project()
-    expected = {"alive": "queued", "late": "failed", "silent": "stuck"}
-    for source in ("topic", "activity-logs"):
+    it.write(it.answer("answers", created_at=queries.clock(it.conn).isoformat()))
+    feed.project()
+    expected = {"alive": "queued", "answers": "stuck", "late": "failed", "silent": "stuck"}
+    assert it.statuses() == expected
+    assert verified(feed, "topic") == (0, 0, 0)
+    assert verified(feed, "activity-logs") == (0, 0, 1)
+    for source, answers in (("topic", "stuck"), ("activity-logs", "completed")):
         it.conn.execute("DELETE FROM delegations")
         done = run_projector("rebuild", "--from", source, "--yes", "--json", **feed.settings())
-        assert (done.code, done.json()["written"]["inserted"]) == (0, 3), done.err
-        assert it.statuses() == expected
+        assert (done.code, done.json()["written"]["inserted"]) == (0, 4), done.err
+        assert it.statuses() == expected | {"answers": answers}
     assert feed.once() == LINE
+
+
+def verified(feed: Feed, source: str) -> tuple[int, int, int]:
+    """The exit code, the drift, and the rows that the source does not tell."""
+    done = run_projector("verify", "--from", source, "--json", **feed.settings())
+    return done.code, done.json()["drift"], done.json()["verdict_not_told"]
 
 
 def test_pass_is_skipped_while_the_view_is_behind(feed: Feed) -> None:

@@ -110,7 +110,8 @@ def test_killed_sweepers_leave_no_verdict_out_and_write_none_twice(it: Platform,
     assert_each_once(it, expected)
     for process in running:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(30) for process in running] == [0, 0, 0]
+    # The last one may have started so late that its loop does not handle signals yet.
+    assert {process.wait(30) for process in running} <= {0, 143}
 
 
 def test_frozen_sweeper_does_not_keep_the_others(it: Platform, sweepers: Sweepers) -> None:
@@ -119,7 +120,8 @@ def test_frozen_sweeper_does_not_keep_the_others(it: Platform, sweepers: Sweeper
     first.send_signal(signal.SIGSTOP)
     expected = fill(it.is_alive(), 3)
     sweepers.start()
-    wait_until(lambda: set(it.told()) == expected, "verdicts of the second sweeper")
+    # If it froze within a pass, Postgres ends its session after a minute.
+    wait_until(lambda: set(it.told()) == expected, "verdicts of the second sweeper", seconds=150)
     first.send_signal(signal.SIGCONT)
 
 

@@ -2,11 +2,12 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testbed.servers.start import Postgres
@@ -54,6 +55,16 @@ class Shell:
         return "".join(iter(self._shell.stdout.readline, "the end of this\n"))
 
 
+@contextmanager
+def ended(bash: "subprocess.Popen[str]") -> Iterator[None]:
+    """End the shell and what it has started, also if the page is wrong: `projector run` is in its background."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(bash.pid, signal.SIGKILL)
+
+
 def shown(output: str) -> str:
     """The pattern of an output: blanks, dashes and digits may differ, and `…` stands for any text."""
     parts = [re.sub(r"\d+", r"\\d+", re.escape(part)) for part in re.sub("-{2,}", "…", output).split("…")]
@@ -72,7 +83,9 @@ def test_page_shows_what_its_commands_print(logical_postgres: Postgres, kafka: s
             stderr=subprocess.STDOUT,
             text=True,
             env={name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")},
+            start_new_session=True,
         ) as bash,
+        ended(bash),
     ):
         shell = Shell(bash)
         for commands, output in STEPS:

@@ -90,3 +90,21 @@ def test_restored_backup_tells_nobody_again(
     assert relaying.states() == {"d-1": None}
     assert push(inbox_url) == passed(sent=1)
     assert list(relaying.inbox().values()) == [told]
+
+
+@pytest.mark.parametrize(("seconds_ago", "sent"), [(3600, 0), (60, 1)])
+def test_wiped_database_tells_nobody_again(
+    member: Connection, inbox_url: str, relaying: Relaying, seconds_ago: float, sent: int
+) -> None:
+    """View, positions and outbox are gone, and the push is switched on again. A young end finds its row by its id."""
+    created: dict[str, Any] = {"created_at": ago(seconds_ago).isoformat()}
+    rows = [delegate(NOW, **created), answer(NOW, "completed", text="once", **created)]
+    project(member, log(*rows), push=True)
+    assert push(inbox_url) == passed(sent=1)
+    told = relaying.inbox()
+    member.execute("TRUNCATE outbox, ends, delegations, positions, push, push_from")
+    project(member, log(*rows), push=True)
+    assert push(inbox_url) == passed(), "the push is off until it is switched on again: this pass did it"
+    project(member, log(*rows), push=True)
+    assert push(inbox_url) == passed(sent=sent)
+    assert relaying.inbox() == told

@@ -7,7 +7,7 @@ import pytest
 from projecting import connected
 
 from benchmarks.measurement import Failed
-from benchmarks.platform import fill
+from benchmarks.platform_rows import fill
 from benchmarks.sweeping import OVERDUE, _steps, _swept, explained, require_index
 from projector.postgres.connection import Connection
 from projector.settings import Settings, load

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from activity_table import create_activity_table
 from doctoring import NOWHERE, assert_cured, check, checks, execute
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from roles import plain_role
 
 from projector.doctor.checks import Level
 from testbed.servers.start import Postgres, start_postgres
@@ -46,7 +47,7 @@ def platform_url(platform: Postgres) -> Iterator[str]:
 
 def test_published_table_with_full_identity_is_ok(platform_url: str, database_url: str) -> None:
     found = checks(database_url=database_url, activity_database_url=platform_url)
-    names = ("activity_logs", "replica identity", "publication", "wal_level")
+    names = ("activity_logs", "rights of sweep", "replica identity", "publication", "wal_level")
     assert {found[name].level for name in names} == {Level.OK}
     assert found["replication slots"].level is Level.NOTE
 
@@ -56,6 +57,23 @@ def test_table_in_the_database_of_the_view_is_checked_too(database_url: str) -> 
     found = checks(database_url=database_url)
     assert found["activity_logs"].level is Level.OK
     assert (found["publication"].level, found["wal_level"].level) == (Level.NOTE, Level.NOTE)
+
+
+def test_role_without_the_rights_of_sweep_gets_the_grant(database_url: str) -> None:
+    create_activity_table(database_url)
+    with plain_role(database_url) as own:
+        found = check("rights of sweep", database_url=own)
+        assert "lacks SELECT, INSERT on public.activity_logs: `sweep` needs it" in found.found
+        assert str(found.remedy).startswith("GRANT SELECT, INSERT ON public.activity_logs TO role_")
+        assert_cured("rights of sweep", database_url, found, Level.NOTE, database_url=own)
+
+
+def test_missing_right_to_insert_is_named_alone(database_url: str) -> None:
+    create_activity_table(database_url)
+    with plain_role(database_url) as own:
+        role = conninfo_to_dict(own)["user"]
+        execute(database_url, f"GRANT SELECT ON activity_logs TO {role}")
+        assert check("rights of sweep", database_url=own).remedy == f"GRANT INSERT ON public.activity_logs TO {role};"
 
 
 def test_database_without_the_table_is_a_note(database_url: str) -> None:

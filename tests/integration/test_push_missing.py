@@ -150,6 +150,21 @@ def test_old_replies_are_deleted_with_their_ends(
     assert left == [("given-up",), ("new",)]
 
 
+def test_pruned_reply_is_not_missing(inbox_url: str, session: Connection, relaying: Relaying, kafka: str) -> None:
+    sent_long_ago(relaying, inbox_url)
+    relaying.conn.execute(
+        """
+        UPDATE push SET switched_on_at = now() - interval '200 days';
+        UPDATE delegations SET updated_at = now() - interval '100 days' WHERE delegation_id IN ('old', 'excluded')
+        """
+    )
+    relaying.delegation("lost", "completed")
+    assert names(find(inbox_url, session)) == (["excluded", "lost"], [])
+    prune.prune(session, with_retention(kafka, 7, inbox_url), timedelta(days=90))
+    relaying.end("old", "failed", at=ago(100 * 86_400))  # read again, and refused
+    assert names(find(inbox_url, session)) == (["lost"], [])
+
+
 @pytest.mark.parametrize(
     ("days", "age", "reason"),
     [

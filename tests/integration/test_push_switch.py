@@ -11,16 +11,19 @@ from builders import at, log, record
 from projecting import TOPIC, claim_partition, fence, position, query
 from psycopg import sql
 from pushing import due, ends, named, push, pushing
+from pydantic import SecretStr
 from racing import race
 from roles import plain_role
 from rows import answer, delegate
 
-from projector.errors import DatabaseUnavailable, Fenced
+from projector.errors import DatabaseUnavailable, Fenced, Misconfigured
 from projector.postgres import positions
 from projector.postgres.connection import Connection, connect, transaction
-from projector.postgres.push import PushedSince, count_without_reply, is_on, switch_on
+from projector.postgres.outbox_missing import count_never_queued
+from projector.postgres.push import switch_on, switched_on_at
 from projector.postgres.write_batch import prepare
 from projector.projection.transaction import project
+from projector.push import relay
 from projector.settings import PostgresSettings, Settings
 from projector.worker.push import Push
 
@@ -33,59 +36,71 @@ def session(database_url: str) -> Iterator[Connection]:
         yield conn
 
 
-def store_positions(conn: Connection, *offsets: int) -> None:
-    for partition, offset in enumerate(offsets):
+def offsets(conn: Connection) -> dict[int, int]:
+    """Partition → the first offset that counts."""
+    return dict(conn.execute("SELECT partition, next_offset FROM push_from WHERE topic = %s", [TOPIC]).fetchall())
+
+
+def store_positions(conn: Connection, *next_offsets: int) -> None:
+    for partition, offset in enumerate(next_offsets):
         claim_partition(conn, partition, beginning=offset)
+
+
+def test_relay_without_its_target_does_not_switch_on(session: Connection, database_url: str) -> None:
+    """No table `activity_logs` is here."""
+    with pytest.raises(Misconfigured, match="activity_logs"):
+        relay.once(Settings(database_url=SecretStr(database_url), topic=TOPIC, result_push="inbox"))
+    assert switched_on_at(session, TOPIC) is None
 
 
 def test_switching_on_stores_positions_and_time_once(session: Connection) -> None:
     store_positions(session, 7, 0)
-    assert not is_on(session, TOPIC)
+    assert switched_on_at(session, TOPIC) is None
     [before] = query(session, "SELECT clock_timestamp()")
-    first = switch_on(session, TOPIC)
+    assert switch_on(session, TOPIC)
     [after] = query(session, "SELECT clock_timestamp()")
-    assert (first.offsets, first.is_new) == ({0: 7, 1: 0}, True)
-    assert before <= first.at <= after
+    since = switched_on_at(session, TOPIC)
+    assert since is not None
+    assert before <= since <= after
+    assert offsets(session) == {0: 7, 1: 0}
     session.execute("UPDATE positions SET next_offset = 99")
     claim_partition(session, 2, beginning=5)
-    assert switch_on(session, TOPIC) == PushedSince(first.at, {0: 7, 1: 0}, is_new=False)
-    assert is_on(session, TOPIC)
+    assert not switch_on(session, TOPIC)
+    assert (switched_on_at(session, TOPIC), offsets(session)) == (since, {0: 7, 1: 0})
 
 
 def test_each_topic_is_switched_on_by_itself(session: Connection) -> None:
     store_positions(session, 7)
     switch_on(session, "another topic")
-    assert not is_on(session, TOPIC)
-    assert switch_on(session, TOPIC).offsets == {0: 7}
+    assert switched_on_at(session, TOPIC) is None
+    assert switch_on(session, TOPIC)
+    assert offsets(session) == {0: 7}
+
+
+def switch_on_in_race(conn: Connection) -> bool:
+    """Switch the push on in a plain session."""
+    conn.execute("SET search_path TO projector, public")
+    return switch_on(conn, TOPIC)
 
 
 def test_one_of_several_at_once_switches_on(session: Connection, database_url: str) -> None:
     store_positions(session, 7)
 
-    def call(conn: Connection) -> PushedSince:
-        conn.execute("SET search_path TO projector, public")
-        return switch_on(conn, TOPIC)
-
     with psycopg.connect(database_url) as other:
         other.execute("SELECT FROM projector.positions FOR UPDATE")
-        found = race(database_url, *[call] * 4, release=other.commit)
-    assert sorted(each.is_new for each in found) == [False, False, False, True]
-    assert {each.at for each in found} == {found[0].at}
-    assert [each.offsets for each in found] == [{0: 7}] * 4
+        found = race(database_url, *[switch_on_in_race] * 4, release=other.commit)
+    assert sorted(found) == [False, False, False, True]
+    assert offsets(session) == {0: 7}
 
 
 def test_batch_that_is_being_written_is_before_the_switch(session: Connection, database_url: str) -> None:
     """Its ends were read without push, so they must not count as if they had been read with it."""
     store_positions(session, 0)
 
-    def call(conn: Connection) -> PushedSince:
-        conn.execute("SET search_path TO projector, public")
-        return switch_on(conn, TOPIC)
-
     with psycopg.connect(database_url) as other:
         other.execute("SET projector.knows_push = 'on'; UPDATE projector.positions SET next_offset = 5")
-        [found] = race(database_url, call, release=other.commit)
-    assert found.offsets == {0: 5}
+        assert race(database_url, switch_on_in_race, release=other.commit) == [True]
+    assert offsets(session) == {0: 5}
 
 
 def test_positions_that_stay_locked_are_an_outage(session: Connection, database_url: str) -> None:
@@ -94,7 +109,7 @@ def test_positions_that_stay_locked_are_an_outage(session: Connection, database_
         other.execute("SELECT FROM projector.positions FOR UPDATE")
         with pytest.raises(DatabaseUnavailable):
             switch_on(session, TOPIC)
-    assert not is_on(session, TOPIC)
+    assert switched_on_at(session, TOPIC) is None
 
 
 def test_push_that_was_switched_on_counts_from_there(session: Connection) -> None:
@@ -130,7 +145,7 @@ def test_member_warns_once_if_the_row_of_the_push_goes(database_url: str, caplog
         assert caplog.text.count("results are not queued any more") == 1
     with connect(PostgresSettings(database_url=database_url)) as conn:
         member.prepare(conn)
-        assert is_on(conn, TOPIC)
+        assert switched_on_at(conn, TOPIC)
         push(conn, values[0])
         assert caplog.text.count("results are not queued any more") == 1
 
@@ -181,15 +196,16 @@ def test_earlier_release_needs_no_right_on_the_tables(session: Connection, datab
 # --- a topic that was created again
 
 
-@pytest.mark.parametrize(("topic_id", "offsets"), [("topic-2", {}), ("topic-1", {0: 7}), (None, {0: 7})])
+@pytest.mark.parametrize(("topic_id", "kept"), [("topic-2", {}), ("topic-1", {0: 7}), (None, {0: 7})])
 def test_topic_that_was_created_again_counts_from_0(
-    session: Connection, topic_id: str | None, offsets: dict[int, int]
+    session: Connection, topic_id: str | None, kept: dict[int, int]
 ) -> None:
     store_positions(session, 7)
     switch_on(session, TOPIC)
     with transaction(session):
         positions.reset(session, TOPIC, {0: 2}, topic_id)
-    assert switch_on(session, TOPIC).offsets == offsets
+    assert not switch_on(session, TOPIC)
+    assert offsets(session) == kept
 
 
 def test_ends_of_two_topics_of_one_name_are_both_kept(session: Connection) -> None:
@@ -217,10 +233,10 @@ def test_ends_without_a_reply_are_counted(database_url: str, change: LiteralStri
         project(conn, log(*(named(f"d-{n}", 1, status="failed") for n in range(3)), named("d-8", -60, status="stuck")))
         push(conn, named("d-9", 1, status="completed"), named("d-10", 1))
         conn.execute(change)
-        assert count_without_reply(conn, TOPIC) == count
+        assert count_never_queued(conn, TOPIC) == count
 
 
 def test_count_begins_five_minutes_before(database_url: str) -> None:
     with pushing(database_url, since=at(5) + timedelta(seconds=1)) as conn:
         project(conn, log(named("d-1", 0, status="failed"), named("d-2", 1, status="failed")))
-        assert count_without_reply(conn, TOPIC) == 1
+        assert count_never_queued(conn, TOPIC) == 1

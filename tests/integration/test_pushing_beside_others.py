@@ -9,6 +9,7 @@ import pytest
 from builders import at, log, record
 from projecting import TOPIC, claim_partition, fence, view_rows
 from pushing import due, ends, named, push, pushing
+from racing import race
 from rows import CALLER, answer, delegate
 from stored_dead_letters import NO_LIMITS, letter, remaining, store
 
@@ -17,10 +18,17 @@ from projector.contract.facts import Status
 from projector.errors import Fenced, WriteConflict
 from projector.postgres.connection import Connection
 from projector.postgres.dead_letters import Filter
+from projector.postgres.write_batch import prepare
 from projector.projection import dead_letters, sending, transaction
-from projector.projection.transaction import project
+from projector.projection.transaction import Outcomes, project
 
 ROW = "ab1c1c1c-0000-4000-8000-000000000001"
+
+
+SAME_REPLY: LiteralString = "INSERT INTO outbox (delegation_id, due_at, next_attempt_at) VALUES ('d-1', now(), now())"
+SAME_END: LiteralString = (
+    "INSERT INTO ends VALUES ('d-1', 'activity-log', 0, 0, 'report', 'completed', NULL, false, now())"
+)
 
 
 @pytest.fixture
@@ -69,6 +77,22 @@ def test_relay_that_holds_a_reply_stops_no_batch(
     assert project(session, again, push=True) == {"refused": 1, "duplicate": 2}
     other.rollback()
     assert (len(ends(session)), len(due(session))) == (2, 1)
+
+
+@pytest.mark.parametrize("statement", [SAME_REPLY, SAME_END])
+def test_end_that_another_session_stores_at_the_same_time_is_passed_over(
+    session: Connection, other: Connection, database_url: str, statement: LiteralString
+) -> None:
+    """As a retried dead letter may. The batch waits for it, and is then sent again: its record is no dead letter."""
+    other.execute(statement)
+
+    def call(conn: Connection) -> Outcomes:
+        conn.execute("SET search_path TO projector, public")
+        prepare(conn, push=True)
+        return push(conn, delegate(0, "completed"))
+
+    assert race(database_url, call, release=other.commit) == [{"inserted": 1}]
+    assert (len(ends(session)), len(due(session))) == (1, 1)
 
 
 def test_fenced_batch_stores_nothing(session: Connection) -> None:

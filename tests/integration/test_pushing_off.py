@@ -1,15 +1,18 @@
 """Push off: a batch is the one of a release without it, and touches none of its tables."""
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from builders import log
 from projecting import claim_partition, connected, fence, query
+from psycopg import Rollback
 from pushing import pushing
 from rows import CALLEE, answer, delegate, heartbeat, verdict
 
-from projector.postgres import connection, write_batch
+from projector.postgres import connection, migrations, write_batch
 from projector.postgres.connection import Connection
 from projector.projection.transaction import project
 
@@ -51,6 +54,30 @@ def test_without_push_the_session_has_no_function_for_it(database_url: str) -> N
         assert query(conn, functions) == before
     with pushing(database_url) as conn:
         assert query(conn, functions) == [*before, "write_ends"]
+
+
+def test_without_push_the_plans_are_those_before(database_url: str) -> None:
+    """A release later, or a release without the tables of the push: Postgres plans each statement of a batch alike."""
+    with connected(database_url) as conn:
+        with_tables = plans(conn, database_url)
+        migrations.down(conn, to=54)
+        without = plans(conn, database_url)
+    assert len(without) > 5
+    assert with_tables == without
+
+
+def plans(conn: Connection, url: str) -> list[list[tuple[str, str]]]:
+    """The kinds of the nodes of each plan, with the indexes that they use, of a batch that is rolled back."""
+    found: list[list[tuple[str, str]]] = []
+    token = claim_partition(conn)
+    with connected(url) as other, suppress(Rollback), other.transaction():
+        other.add_notice_handler(
+            lambda said: found.append(re.findall(r"\{([A-Z]+)|:indexid (\d+)", said.message_detail or ""))
+        )
+        other.execute("SET LOCAL debug_print_plan = on; SET LOCAL client_min_messages = log")
+        project(other, log(delegate(0), answer(1, "completed"), heartbeat(2)), fence(token, (0, 0, 3)))
+        raise Rollback
+    return found
 
 
 @pytest.mark.parametrize("with_push", [True, False])

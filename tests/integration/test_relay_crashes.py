@@ -44,7 +44,12 @@ def relaying(database_url: str, activity_url: str) -> Iterator[Relaying]:
 
 
 def waiting_for_a_lock(relaying: Relaying) -> list[Any]:
-    return relaying.conn.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchall()
+    return relaying.conn.execute(
+        """
+        SELECT FROM pg_locks JOIN pg_database d ON d.oid = database
+         WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()
+        """
+    ).fetchall()
 
 
 def kill_in_mark(relaying: Relaying, patch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from rows import CALLEE, CALLER
 from sweeping import ADVANCED, OTHER, REFUSED, STALE, Platform, counts
 
 from projector.domain.overdue import Rule
+from projector.postgres import sweep_candidates
 
 # --- the three rules
 
@@ -49,6 +50,22 @@ def test_never_heard_counts_by_the_setting(it: Platform, setting: str, stuck: li
     assert sorted(it.told()) == stuck
     assert {row["request_body"]["rule"] for row in it.verdicts()} <= {Rule.NEVER_HEARD}
     assert report.candidates == len(stuck)
+
+
+@pytest.mark.parametrize(("days", "speaks"), [(6.9, True), (7.1, False)])
+def test_callee_without_a_heartbeat_within_seven_days_does_not_speak(it: Platform, days: float, speaks: bool) -> None:
+    at = days * 24 * 60
+    it.is_alive().both(it.request(), it.request("ended", at), it.beat("ended", at), it.answer("ended", minutes=at))
+    assert counts(it.sweep()) == ({"candidates": 1, "stuck": 1} if speaks else {})
+
+
+def test_heartbeats_are_searched_in_the_newest_delegations(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep_candidates, "_NEWEST", 3)
+    it.is_alive().both(it.request(), it.request("old", 60), it.beat("old", 59), it.answer("old", minutes=58))
+    it.project(it.request("d-2", 50), it.answer("d-2"))
+    assert counts(it.sweep(writes=False)) == {"candidates": 1}
+    it.project(it.request("d-3", 50), it.answer("d-3"))
+    assert counts(it.sweep()) == {}
 
 
 def test_row_dated_in_the_future_is_listed_and_ended_by_its_deadline_only(it: Platform) -> None:
@@ -119,6 +136,14 @@ def test_status_changed_in_place_spares_if_it_is_terminal(it: Platform) -> None:
     it.is_alive().both(it.request(), it.beat(), it.request("d-2", due=1))
     it.conn.execute("UPDATE activity_logs SET status = 'completed' WHERE method = 'delegate'")
     assert counts(it.sweep()) == {"candidates": 2, "spared": 2}
+
+
+def test_request_is_found_whatever_its_time_in_the_view_is(it: Platform) -> None:
+    """The clock of a publisher can be wrong."""
+    row = it.request(minutes=50)
+    it.is_alive().both(it.beat(minutes=20)).project(row)
+    it.write(row | {"created_at": it.at(30)})
+    assert counts(it.sweep()) == {"candidates": 1, "stuck": 1}
 
 
 def test_delegation_without_a_request_in_the_table_is_unknown(it: Platform) -> None:

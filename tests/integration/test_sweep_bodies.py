@@ -14,7 +14,7 @@ from projector.contract.facts import Status, Translation
 from projector.contract.translate import translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.overdue import InFlight, Rule, Verdict
-from projector.postgres import queries, sweep_bodies
+from projector.postgres import activity_bodies, queries
 from projector.postgres.sweep_truth import Found
 from projector.recordings.file import RecordedRecord
 from projector.sweep.sink import ActivityLogs
@@ -42,7 +42,7 @@ def test_bodies_that_are_json_texts_are_searched(
     it: Platform, columns: str, has_soft_errors: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not has_soft_errors:
-        monkeypatch.setattr(sweep_bodies, "_SOFT_ERRORS_SINCE", 10**9)
+        monkeypatch.setattr(activity_bodies, "_SOFT_ERRORS_SINCE", 10**9)
     it.conn.execute(
         f"ALTER TABLE activity_logs ALTER request_body TYPE {columns}, ALTER response_body TYPE {columns}".encode()
     )

@@ -1,6 +1,7 @@
 """Passes over many delegations on a real Postgres: outages of the platform, the brake, limits and pages, dry runs."""
 
 import pytest
+from rows import CALLER
 from sweeping import OTHER, Platform, counts
 
 from projector.postgres import sweep_candidates
@@ -62,9 +63,11 @@ def test_mass_of_silent_delegations_is_held(it: Platform) -> None:
     assert counts(it.sweep(anyway=True)) == {"candidates": 30, "stuck": 30}
 
 
-def test_brake_lets_half_of_the_fleet_pass(it: Platform) -> None:
-    silent_fleet(it.is_alive(), 25, 25)
-    assert counts(it.sweep()) == {"candidates": 25, "stuck": 25}
+def test_brake_lets_half_of_the_fleet_pass_and_not_one_more(it: Platform) -> None:
+    silent_fleet(it.is_alive(), 26, 25)
+    assert counts(it.sweep()) == {"candidates": 26, "held": 26}
+    it.write(it.beat("d-000", 1))
+    assert counts(it.sweep()) == {"candidates": 26, "stuck": 25, "spared": 1}
 
 
 def test_verdicts_that_are_there_do_not_brake(it: Platform) -> None:
@@ -85,6 +88,32 @@ def test_deadlines_are_limited_and_the_oldest_come_first(it: Platform) -> None:
 
 
 # --- S8
+
+
+@pytest.mark.parametrize(("never_heard", "mute"), [("known", 1_200), ("count", 10_000)])
+def test_silent_one_behind_thousands_that_were_never_heard_is_marked_in_the_first_pass(
+    it: Platform, never_heard: str, mute: int
+) -> None:
+    """Their callee works, so each of them is asked for and spared."""
+    it.is_alive().both(it.request("speaks", target_id=OTHER), it.beat("speaks", 1))
+    it.both(it.request("silent"), it.beat("silent"))
+    it.conn.execute(
+        """
+        INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, created_at, updated_at)
+        SELECT 'mute-' || n, %(caller)s, %(callee)s, 'sum', %(at)s, %(at)s FROM generate_series(1, %(mute)s) n
+        """,
+        {"caller": CALLER, "callee": OTHER, "at": it.at(30), "mute": mute},
+    )
+    it.conn.execute(
+        """
+        INSERT INTO activity_logs (id, workspace_id, activity_type, method, target_id, request_body, created_at)
+        SELECT gen_random_uuid(), caller_id, 'delegation', 'delegate', callee_id,
+               jsonb_build_object('delegation_id', delegation_id), created_at
+          FROM delegations WHERE delegation_id LIKE 'mute-%'
+        """
+    )
+    assert counts(it.sweep(never_heard=never_heard)) == {"candidates": mute + 1, "stuck": 1, "spared": mute}
+    assert it.told() == {"silent": "stuck"}
 
 
 def test_many_never_heard_do_not_hide_a_silent_one(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,6 +105,13 @@ def test_deleted_requests_are_named_with_their_numbers(it: Platform) -> None:
     assert notes(it.conn, it.sweeper) == []
 
 
+@pytest.mark.parametrize("time", ["-infinity", "0044-03-15 12:00 BC"])
+def test_oldest_row_may_have_any_time(it: Platform, time: str) -> None:
+    it.is_alive().both(it.request(), it.beat())
+    it.write(it.sign(0, created_at=time))
+    assert notes(it.conn, it.sweeper) == []
+
+
 def test_retention_is_not_looked_at_without_an_index(it: Platform) -> None:
     it.is_alive().project(it.request(minutes=90))
     it.conn.execute("DROP INDEX activity_logs_created")

@@ -1,7 +1,7 @@
 """The judgement of one row: stuck, failed, or left alone, each with its reason and its numbers."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -50,6 +50,9 @@ def row(*, heard: float | None = 20, updated: float = 20, due: float | None = -6
         (judge(row(updated=10), RULES, now=NOW), Leave(Reason.ALIVE, timedelta(minutes=10))),
         (judge(row(due=1), RULES, now=NOW), Failed(before(1), timedelta(minutes=1))),
         (judge(row(due=0.5), RULES, now=NOW), Leave(Reason.WITHIN_GRACE, timedelta(seconds=30))),
+        (judge(row(due=0), RULES, now=NOW), Stuck(Rule.SILENCE, before(20), timedelta(minutes=20))),
+        (judge(row(updated=0), RULES, now=NOW), Leave(Reason.ALIVE, timedelta(0))),
+        (judge(row(), RULES, now=NOW, gap_ended_at=before(10)), Leave(Reason.OUTAGE, timedelta(minutes=10))),
         (judge(row(updated=-1), RULES, now=NOW), Leave(Reason.FUTURE, timedelta(minutes=-1))),
         (judge(row(updated=-1, due=1), RULES, now=NOW), Failed(before(1), timedelta(minutes=1))),
         (judge(row(), RULES, now=NOW, gap_ended_at=before(3)), Leave(Reason.OUTAGE, timedelta(minutes=3))),
@@ -120,6 +123,10 @@ def test_brake_is_half_of_the_speaking_and_at_least_twenty(in_flight: int, limit
     assert brake_limit(in_flight, minimum=20, percent=50) == limit
 
 
+def test_brake_has_the_share_of_the_settings() -> None:
+    assert [brake_limit(200, minimum=20, percent=percent) for percent in (0, 10, 75, 100)] == [20, 20, 150, 200]
+
+
 # --- the verdict
 
 
@@ -163,6 +170,26 @@ def test_id_depends_on_delegation_rule_and_evidence_only() -> None:
     assert made(row(due=-90), NOW + timedelta(minutes=5)) == first
     others = [row(updated=21), row(heard=None), row(due=2), row()._replace(delegation_id="d-2")]
     assert len({first, *map(made, others)}) == 5
+
+
+def test_id_never_changes() -> None:
+    """An id of another release would write the same verdict a second time."""
+    found = judge(row(), RULES, now=NOW)
+    assert isinstance(found, Stuck)
+    assert str(verdict_of(row(), found, RULES, judged_at=NOW).id) == "e75c1cb8-b467-5c7a-9651-c5eb8992590a"
+
+
+def test_never_heard_says_so() -> None:
+    found = judge(row(heard=None), RULES, now=NOW, callee_speaks=True)
+    assert isinstance(found, Stuck)
+    assert verdict_of(row(heard=None), found, RULES, judged_at=NOW).error_detail == (
+        "its callee never sent a heartbeat for it, and nothing happened since 2025-05-05T11:40:00.000000+00:00, "
+        "for 20 min 0 s (threshold 10 min 0 s)"
+    )
+
+
+def test_instant_of_another_zone_is_written_in_utc() -> None:
+    assert as_text(NOW.astimezone(timezone(timedelta(hours=2)))) == "2025-05-05T12:00:00.000000+00:00"
 
 
 # --- with the fold: a verdict never beats a later sign of life that precedes it in the log

@@ -31,9 +31,9 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: Any) -> list[str]:
 
 def test_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, [], backlog(sent=3), NOT_SENT)
-    assert lines[0] == "no reply selected is due, given up or expired"
+    assert lines[0] == "no selected reply is due, given up or expired"
     assert lines[2:] == ["all replies: 0 due, 3 sent, 0 told by platform, 0 given up, 0 expired, 0 discarded"]
-    assert printed(capsys, [], backlog(), [State.EXPIRED])[0] == "no reply selected is expired"
+    assert printed(capsys, [], backlog(), [State.EXPIRED])[0] == "no selected reply is expired"
 
 
 WAITS = "due: 3 now, 0 at a later time; the longest waits for 1 min 30 s"
@@ -78,6 +78,12 @@ def test_detail_begins_with_a_sentence(capsys: pytest.CaptureFixture[str], reply
     assert capsys.readouterr().out.splitlines()[0] == sentence
 
 
+def test_command_to_copy_is_quoted_for_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    """An id may hold anything."""
+    print_detail(queued(State.EXPIRED)._replace(delegation_id="it's; one"), None, [], TEN)
+    assert """`projector push retry 'it'"'"'s; one'` sends it""" in capsys.readouterr().out
+
+
 def test_detail_has_what_is_said_and_what_was_read(capsys: pytest.CaptureFixture[str]) -> None:
     row = Ended("d-1", "caller", "callee", Status.COMPLETED, "the be\x1bginning", None, TEN)
     ends = [End(Kind.REPORT, Status.COMPLETED, TEN, True, "row-7")]
@@ -104,5 +110,5 @@ def test_nothing_missing_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 def test_each_delegation_left_out_has_its_reason() -> None:
     found = {"d-1": State.TOLD_BY_PLATFORM}
     assert not_done(["d-1", "d-2"], found, "retried") == (
-        "not retried: d-1 (its reply is told by platform), d-2 (it has no reply)"
+        "not retried: d-1 (the platform told its caller), d-2 (it has no reply)"
     )

@@ -8,7 +8,7 @@ import pytest
 from builders import at as instant
 from builders import fold_batches, record
 from recorded import RECORDINGS
-from rows import CALLER, UNAVAILABLE_VALUE, answer, at, delegate, heartbeat, updated
+from rows import CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 
 from projector.contract.facts import Status
 from projector.domain.outcomes import LOST, REPEATED, Outcome
@@ -35,11 +35,6 @@ def timeline(*values: object, **options: Any) -> Timeline:
     if not options:
         assert built.row == fold_batches(records).rows.get("d-1")
     return built
-
-
-def verdict(minute: int, *, silent_since: int) -> dict[str, Any]:
-    body = {"delegation_id": "d-1", "silent_since": at(silent_since)}
-    return {**heartbeat(minute), "method": "verdict", "status": "stuck", "request_body": body}
 
 
 def outcomes(entries: Iterable[Entry]) -> list[str]:
@@ -82,17 +77,6 @@ def test_each_outcome_has_its_sentence() -> None:
             (Outcome.DEAD_LETTER, Why(reason=reason)),
         )
     ]
-
-
-def test_verdict_has_its_evidence_and_the_reason_why_it_changed_nothing() -> None:
-    values = [delegate(0), heartbeat(10), verdict(11, silent_since=5), verdict(12, silent_since=10)]
-    *_, stale, stuck = timeline(*values, verdict(9, silent_since=5)).entries[:4]
-    assert (stale.outcome, stale.silent_since, stale.said) == ("stale", instant(5), "verdict, stuck")
-    assert stale.sentence == (
-        "the row was updated at 2025-05-05T10:10:00+00:00, later than the verdict's evidence: "
-        "silent since 2025-05-05T10:05:00+00:00"
-    )
-    assert (stuck.outcome, stuck.silent_since) == ("advanced", instant(10))
 
 
 def test_repeated_records_change_nothing_and_have_reasons() -> None:
