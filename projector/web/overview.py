@@ -64,7 +64,7 @@ def _facts(reader: Reader, conn: Connection, now: datetime, in_flight: InFlight)
         reader.topic.snapshot,
         passes.latest(conn),
         in_flight.queued + in_flight.dispatched + in_flight.in_progress,
-        leftovers if push.is_on(conn, reader.settings.topic) else leftovers._replace(unsent=None, given_up=0),
+        leftovers if push.switched_on_at(conn, reader.settings.topic) else leftovers._replace(unsent=None, given_up=0),
         reader.settings.sweep_interval_seconds,
     )
 

@@ -45,7 +45,7 @@ def plumbing(reader: Reader, given: Parameters) -> Plumbing:
             LATEST,
             views_plumbing.letters(conn),
             views_plumbing.parked(conn),
-            push.is_on(conn, settings.topic),
+            push.switched_on_at(conn, settings.topic) is not None,
             views_plumbing.unsent(conn, limit=_UNSENT),
             views_plumbing.passes(conn, limit=_PASSES),
         )

@@ -72,7 +72,7 @@ def test_token_is_accepted_as_bearer(client: TestClient, header: str) -> None:
 
 @pytest.mark.parametrize("header", ["Bearer", "Bearer ", f"Basic {TOKEN}", f"Bearer {TOKEN}x", "Bearer \u00fc", TOKEN])
 def test_wrong_bearer_is_refused(client: TestClient, header: str) -> None:
-    assert client.get("/x", headers={"authorization": header.encode()}).status_code == 401
+    assert client.get("/x", headers=[(b"authorization", header.encode())]).status_code == 401
 
 
 def test_token_in_the_query_is_ignored(client: TestClient) -> None:
