@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from projector.settings.group import LOWER, Group
+from projector.settings.group import LOWER, Address, Group
 
 _MIN_TOKEN = 16
 
@@ -12,7 +12,7 @@ _MIN_TOKEN = 16
 class DashboardSettings(Group):
     """Where the dashboard listens, who may read it, and whether it shows texts."""
 
-    dashboard_address: str = Field(
+    dashboard_address: Address = Field(
         "127.0.0.1:8080", description="where `dashboard` listens, as host:port; port 0: any free port"
     )
     dashboard_tokens: SecretStr = Field(
@@ -23,14 +23,6 @@ class DashboardSettings(Group):
     dashboard_texts: Annotated[Literal["show", "hide"], LOWER] = Field(
         "show", description="whether the dashboard shows the texts of tasks, results and errors"
     )
-
-    @field_validator("dashboard_address")
-    @classmethod
-    def _host_and_port(cls, value: str) -> str:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65_535:
-            raise ValueError(f"{value!r} is not host:port")
-        return value
 
     @field_validator("dashboard_tokens")
     @classmethod

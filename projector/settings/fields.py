@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from projector.settings.dashboard import DashboardSettings
-from projector.settings.group import LOWER, UPPER, Group, Number
+from projector.settings.group import LOWER, UPPER, Address, Group, Number
 from projector.settings.push import PushSettings
 from projector.settings.sweep import SweepSettings
 from projector.settings.wording import variable
@@ -127,7 +127,7 @@ class WorkerSettings(BatchLimits):
         20, ge=1, description="a member that cannot stop within this time after a signal exits at once"
     )
     summary_seconds: Number = Field(60, ge=1, description="time between two summaries in the log of `run`")
-    http_address: str | None = Field(
+    http_address: Address | None = Field(
         None,
         description="where `run`, `sweep` and `push` serve /metrics, /livez and /readyz, as host:port; default: none",
     )

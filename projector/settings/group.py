@@ -3,12 +3,23 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr
 
 Number = Annotated[int, Field(le=2**31 - 1)]
 """The numbers of Postgres' settings and of the Kafka protocol have 32 bits."""
 UPPER = BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value)
 LOWER = BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+
+
+def _host_and_port(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ValueError(f"{value!r} is not host:port")
+    return value
+
+
+Address = Annotated[str, AfterValidator(_host_and_port)]
+"""Where a process listens, as host:port."""
 
 
 class Group(BaseModel):
