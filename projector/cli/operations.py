@@ -28,9 +28,16 @@ SWEEP = Command(
 
 DASHBOARD = Command(
     "dashboard",
-    "projector.web.serve:serve",
+    "projector.cli.dashboard:dashboard",
     short_help="serve pages and JSON over the view, for reading only",
     help="Serves the view on PROJECTOR_DASHBOARD_ADDRESS to those who have a token of PROJECTOR_DASHBOARD_TOKENS. It "
     "only reads: each page shows the command to type where an operator would act. SIGTERM ends it after the requests "
     "in hand.",
+    params=[
+        flag(
+            "--login-link",
+            "print one line, a link that logs a browser in: it works once, within 10 minutes. Its code is only in the "
+            "memory of this process",
+        )
+    ],
 )

@@ -26,6 +26,7 @@ from projector.web.parameters import BadParameter, Parameters
 from projector.web.plain import as_csv, as_json
 from projector.web.plumbing import plumbing
 from projector.web.reader import Reader
+from projector.web.sessions import OneTimeCode
 from projector.web.templating import environment, static_files
 from projector.web.workspaces import workspaces
 
@@ -79,6 +80,7 @@ class Dashboard:
             Route("/admin/delegations/{id:path}", self._one),
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.submit, methods=["POST"]),
+            Route("/login/{code}", login.link, methods=["GET"]),
             Route("/logout", login.leave, methods=["POST"]),
             Route("/livez", self._live),
             Route("/readyz", self._ready),
@@ -187,10 +189,10 @@ def create_app(reader: Reader, login: Login, dashboard: Dashboard) -> ASGIApp:
     return Guard(app, login.tokens, login.tries)
 
 
-def build(reader: Reader) -> ASGIApp:
-    """The application over these sources."""
+def build(reader: Reader, code: OneTimeCode | None = None) -> ASGIApp:
+    """The application over these sources. `code` is a login that works once."""
     dashboard = Dashboard(reader)
-    return create_app(reader, Login(reader.settings, dashboard.render), dashboard)
+    return create_app(reader, Login(reader.settings, dashboard.render, code), dashboard)
 
 
 __all__ = ["PAGES", "Guard", "Tries", "build"]

@@ -18,6 +18,7 @@ LOOPBACK_COOKIE = "projector-session"
 
 _OPEN = frozenset({"/livez", "/readyz", "/login"})
 _STATIC = "/static/"
+_LOGIN_LINK = "/login/"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _FREE_TRIES = 5
 _MAX_DELAY_SECONDS = 60.0
@@ -76,7 +77,7 @@ class Guard:
         headers = Headers(scope=scope)
         if scope["method"] not in ("GET", "HEAD") and not is_own_origin(headers):
             return PlainTextResponse("This request comes from a page of another site.\n", status_code=403)
-        if scope["path"] in _OPEN or scope["path"].startswith(_STATIC):
+        if scope["path"] in _OPEN or scope["path"].startswith(_STATIC) or _is_login_link(scope["path"]):
             return None
         if (bearer := headers.get("authorization")) is not None:
             return self._refused_bearer(client_of(scope), bearer)
@@ -105,6 +106,10 @@ def is_own_origin(headers: Headers) -> bool:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
     return origin is None or urlsplit(origin).netloc == headers.get("host")
+
+
+def _is_login_link(path: str) -> bool:
+    return path.startswith(_LOGIN_LINK) and path.count("/") == 2 and path != _LOGIN_LINK
 
 
 def is_loopback(headers: Headers) -> bool:

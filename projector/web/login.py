@@ -11,17 +11,18 @@ from starlette.responses import RedirectResponse, Response
 from projector.errors import DatabaseUnavailable
 from projector.settings import Settings, refreshed, tokens
 from projector.web.guard import LOOPBACK_COOKIE, SESSION_COOKIE, Tries, client_of, is_loopback, too_many
-from projector.web.sessions import SESSION_SECONDS, is_token, new_session
+from projector.web.sessions import SESSION_SECONDS, OneTimeCode, is_token, new_session
 
 _MAX_FORM_BYTES = 8_192
 
 
 class Login:
-    """The page of the token. `tokens` are those that are valid now."""
+    """The page of the token. `tokens` are those that are valid now. `code` is the login of `--login-link`, if any."""
 
-    def __init__(self, settings: Settings, render: Callable[..., Response]) -> None:
+    def __init__(self, settings: Settings, render: Callable[..., Response], code: OneTimeCode | None = None) -> None:
         self._settings = settings
         self._render = render
+        self._code = code
         self._last = tokens(settings.dashboard_tokens)
         self.tries = Tries()
 
@@ -46,17 +47,25 @@ class Login:
         given = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
         target, token = given.get("next", ["/"])[0], given.get("token", [""])[0].strip()
         if wait := self.tries.wait_seconds(client):
-            response = await self._page(request, target, f"Too many wrong tokens. Wait {max(1, round(wait))} s.", 429)
-            response.headers["Retry-After"] = too_many(wait).headers["retry-after"]
-            return response
+            return await self._wait(request, target, wait)
         valid = await run_in_threadpool(self.tokens)
         if not is_token(token, valid):
             self.tries.failed(client)
             return await self._page(request, target, "This token is not valid.", 401)
-        self.tries.succeeded(client)
-        response = RedirectResponse(_own_path(target), status_code=303)
-        self._set_cookie(request, response, new_session(token), SESSION_SECONDS)
-        return response
+        return self._enter(request, target, token)
+
+    async def link(self, request: Request) -> Response:
+        """The link of `--login-link`. A wrong code counts as a wrong token. HEAD does not use the link up."""
+        client = client_of(request.scope)
+        if wait := self.tries.wait_seconds(client):
+            return await self._wait(request, "/", wait)
+        valid = await run_in_threadpool(self.tokens)
+        if not _keeps_cookies(request) or request.method == "HEAD":
+            return await self._page(request, "/")
+        if self._code is None or not valid or not self._code.redeem(request.path_params["code"]):
+            self.tries.failed(client)
+            return await self._page(request, "/", "This link was used, or it is too old. Log in with a token.", 401)
+        return self._enter(request, "/", valid[0])
 
     async def leave(self, request: Request) -> Response:
         """Forget the cookie."""
@@ -64,10 +73,26 @@ class Login:
         self._set_cookie(request, response, "", 0)
         return response
 
+    def _enter(self, request: Request, target: str, token: str) -> Response:
+        self.tries.succeeded(client_of(request.scope))
+        response = RedirectResponse(_own_path(target), status_code=303)
+        self._set_cookie(request, response, new_session(token), SESSION_SECONDS)
+        return response
+
+    async def _wait(self, request: Request, target: str, seconds: float) -> Response:
+        response = await self._page(request, target, f"Too many wrong tokens. Wait {max(1, round(seconds))} s.", 429)
+        response.headers["Retry-After"] = too_many(seconds).headers["retry-after"]
+        return response
+
     async def _page(self, request: Request, target: str, error: str = "", status: int = 200) -> Response:
-        is_safe = request.url.scheme == "https" or is_loopback(request.headers)
         return await run_in_threadpool(
-            self._render, "login", status, page="login", error=error, next=_own_path(target), is_safe=is_safe
+            self._render,
+            "login",
+            status,
+            page="login",
+            error=error,
+            next=_own_path(target),
+            is_safe=_keeps_cookies(request),
         )
 
     def _set_cookie(self, request: Request, response: Response, value: str, seconds: int) -> None:
@@ -81,6 +106,11 @@ class Login:
             httponly=True,
             samesite="strict",
         )
+
+
+def _keeps_cookies(request: Request) -> bool:
+    """Whether a browser keeps our cookie: with HTTPS, or on a loopback address."""
+    return request.url.scheme == "https" or is_loopback(request.headers)
 
 
 def _own_path(target: str) -> str:

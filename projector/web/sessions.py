@@ -2,10 +2,12 @@
 
 import hashlib
 import hmac
+import secrets
 import time
 from collections.abc import Callable, Sequence
 
 SESSION_SECONDS = 12 * 3_600
+CODE_SECONDS = 600
 _PURPOSE = b"session cookie of the delegations dashboard"
 
 
@@ -32,3 +34,19 @@ def is_session(cookie: str, tokens: Sequence[str], clock: Callable[[], float] = 
 def _signature(token: str, expires: str) -> str:
     key = hashlib.sha256(_PURPOSE + token.encode()).digest()
     return hmac.new(key, expires.encode(), hashlib.sha256).hexdigest()
+
+
+class OneTimeCode:
+    """A login that works once, within ten minutes. Only the memory of this process holds it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.code = secrets.token_urlsafe(32)
+        self._clock = clock
+        self._until = clock() + CODE_SECONDS
+
+    def redeem(self, given: str) -> bool:
+        """Whether this is the code, for the first time. From then on it is worth nothing."""
+        if not is_token(given, [self.code]) or self._clock() >= self._until:
+            return False
+        self._until = self._clock()
+        return True
