@@ -15,6 +15,8 @@ from projector.texts import counted, duration
 
 _BIDI = {chr(code) for code in (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
 _LINE = 200
+_SHORT = 13
+_TAIL = 4
 
 
 class StaticFile(NamedTuple):
@@ -51,9 +53,12 @@ def environment(static: Mapping[str, str]) -> Environment:
         span=span,
         when=when,
         iso=iso,
+        moment=moment,
+        sentence=sentence,
         visible=visible,
         line=line,
-        short=short,
+        ends=ends,
+        anchor=anchor,
         counted=counted,
         shell=shlex.quote,
     )
@@ -84,6 +89,16 @@ def iso(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
+def moment(value: Any) -> str:
+    """A value of a column that may be an instant, and may be a text such as infinity."""
+    return f"{when(value)} UTC" if isinstance(value, datetime) else line(str(value))
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter and a full stop."""
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def visible(text: str) -> str:
     """The text with visible signs for characters that a person cannot see, and that could mislead."""
     return "".join(_visible(char) for char in text)
@@ -107,7 +122,12 @@ def line(text: str | None) -> str:
     return flat if len(flat) <= _LINE else f"{flat[:_LINE]}…"
 
 
-def short(identifier: Any) -> str:
-    """The start of an id, for a column. Its title has the whole."""
+def ends(identifier: Any) -> tuple[str, str]:
+    """An id in two parts. A column cuts a long first part and shows the second, and copying both gives the whole id."""
     text = visible(str(identifier))
-    return text if len(text) <= 13 else f"{text[:8]}…"
+    return (text, "") if len(text) <= _SHORT else (text[:-_TAIL], text[-_TAIL:])
+
+
+def anchor(text: str) -> str:
+    """The same short name for the same text, for the attribute `id`."""
+    return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]

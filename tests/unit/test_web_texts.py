@@ -14,7 +14,7 @@ from jinja2 import Environment, nodes
 import projector.web
 from projector.web.parameters import BadParameter, Parameters
 from projector.web.plain import as_csv, as_json
-from projector.web.templating import line, short, visible
+from projector.web.templating import anchor, ends, line, moment, sentence, visible
 
 TEMPLATES = sorted(Path(projector.web.__file__).parent.joinpath("templates").glob("*.html"))
 CALLER = "c1c1c1c1-0000-4000-8000-000000000001"
@@ -96,7 +96,25 @@ def test_line_is_one_line_and_short() -> None:
     assert line("a\n b\t c") == "a ⏎ b c"
     assert line("x" * 500) == "x" * 200 + "…"
     assert line(None) == ""
-    assert short(CALLER) == "c1c1c1c1…"
+
+
+def test_both_ends_of_an_id_are_the_whole_id() -> None:
+    assert ends(CALLER) == (CALLER[:-4], "0001")
+    assert ends("d-1") == ("d-1", "")
+    assert ends("a\u202eb") == ("a⟨U+202E⟩b", "")
+
+
+def test_anchor_is_a_name_without_odd_characters() -> None:
+    assert anchor('"] \ud800') == anchor('"] \ud800') != anchor("x")
+    assert anchor('"] \ud800').isalnum()
+
+
+def test_moment_may_be_no_time() -> None:
+    assert (moment(AT), moment("infinity")) == ("2026-11-26 12:00:00 UTC", "infinity")
+
+
+def test_sentence_begins_and_ends_as_one() -> None:
+    assert (sentence("no member"), sentence("Done!"), sentence("")) == ("No member.", "Done!", ".")
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

@@ -2,13 +2,13 @@
 "use strict";
 (() => {
   const STALE_SECONDS = 30;
-  const PAGES = { o: "/", d: "/delegations", c: "/callees", f: "/failures", p: "/plumbing" };
+  const PAGES = { o: "/", d: "/delegations", c: "/callees", r: "/callees?role=caller", f: "/failures", p: "/plumbing" };
   const root = document.documentElement;
-  let freshAt = performance.now();
+  const content = () => document.getElementById("content");
+  const dataTime = () => document.querySelector("[data-fresh] time")?.dateTime;
+  let fresh = { at: performance.now(), of: dataTime() };
+  let trouble = "";
   let awaitsPage = false;
-
-  const scheme = localStorage.getItem("scheme");
-  if (scheme === "dark" || scheme === "light") root.dataset.theme = scheme;
 
   function toggleScheme() {
     const dark = root.dataset.theme
@@ -18,15 +18,43 @@
     localStorage.setItem("scheme", root.dataset.theme);
   }
 
-  function showAge() {
-    const banner = document.getElementById("stale");
-    if (!banner || !document.querySelector("[data-fresh]")) return;
-    const seconds = Math.round((performance.now() - freshAt) / 1000);
-    banner.hidden = seconds < STALE_SECONDS;
-    if (!banner.hidden) document.getElementById("stale-age").textContent = `${seconds} s`;
+  function span(seconds) {
+    if (seconds < 120) return `${seconds} s`;
+    return seconds < 7200 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
   }
 
-  function showCopyButtons() {
+  // The age of the data, not of the page: an answer with the same data makes nothing fresh.
+  function showAge() {
+    const banner = document.getElementById("stale");
+    if (!banner || !fresh.of) return;
+    const seconds = Math.round((performance.now() - fresh.at) / 1000);
+    const refreshes = content().hasAttribute("hx-get");
+    const isStale = seconds >= STALE_SECONDS || trouble !== "";
+    const text = refreshes
+      ? `${trouble || "The dashboard does not answer."} What you see is ${span(seconds)} old.`
+      : `What you see is ${span(seconds)} old. Load the page again for what is true now.`;
+    banner.hidden = !isStale;
+    banner.classList.toggle("aged", !refreshes);
+    root.classList.toggle("is-stale", isStale && refreshes);
+    if (isStale && banner.textContent !== text) banner.textContent = text;
+  }
+
+  function refreshed() {
+    if (dataTime() !== fresh.of) fresh = { at: performance.now(), of: dataTime() };
+    trouble = "";
+    showAge();
+    showButtons();
+  }
+
+  // The page of an error holds the sentence. Old data with this sentence is worth more than the sentence alone.
+  function failed(event) {
+    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
+    trouble = page.querySelector("[data-error]")?.textContent.trim() || "The dashboard failed.";
+    showAge();
+  }
+
+  function showButtons() {
+    document.querySelectorAll("#scheme, #show-keys").forEach((button) => (button.hidden = false));
     if (navigator.clipboard) document.querySelectorAll(".copy").forEach((button) => (button.hidden = false));
   }
 
@@ -35,6 +63,11 @@
     if (!rows.length) return;
     const here = rows.indexOf(document.activeElement.closest("tr"));
     rows[Math.min(Math.max(here + step, 0), rows.length - 1)].focus();
+  }
+
+  function open(row) {
+    const link = row.querySelector('a[href^="/delegation?"]') || row.querySelector("td a[href]");
+    if (link) location.assign(link.href);
   }
 
   function pressed(event) {
@@ -54,34 +87,32 @@
     else if (event.key === "k") move(-1);
     else if (event.key === "g") awaitsPage = true;
     else if (event.key === "?") document.getElementById("keys")?.showModal();
-    else if (event.key === "Enter" && event.target.matches(".rows tr")) {
-      const link = event.target.querySelector('a[href^="/delegation?"]');
-      if (link) location.assign(link.href);
-      return;
-    } else return;
+    else if (event.key === "Enter" && event.target.matches(".rows tr")) open(event.target);
+    else return;
     event.preventDefault();
   }
 
-  async function clicked(event) {
-    if (event.target.closest("#scheme")) toggleScheme();
-    const button = event.target.closest(".copy");
-    if (!button) return;
+  async function copy(button) {
     await navigator.clipboard.writeText(button.previousElementSibling.textContent);
     button.textContent = "copied";
     setTimeout(() => (button.textContent = "copy"), 1500);
   }
 
+  function clicked(event) {
+    if (event.target.closest("#scheme")) toggleScheme();
+    if (event.target.closest("#show-keys")) document.getElementById("keys").showModal();
+    const button = event.target.closest(".copy");
+    if (button) copy(button);
+  }
+
   document.addEventListener("keydown", pressed);
   document.addEventListener("click", clicked);
-  document.addEventListener("htmx:afterSwap", () => {
-    freshAt = performance.now();
-    showAge();
-    showCopyButtons();
-  });
+  document.addEventListener("htmx:afterSettle", refreshed);
+  document.addEventListener("htmx:responseError", failed);
   // A session that ended answers with the page of the token: go there.
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (new URL(event.detail.xhr.responseURL).pathname === "/login") location.reload();
   });
   setInterval(showAge, 1000);
-  showCopyButtons();
+  showButtons();
 })();
