@@ -1,0 +1,170 @@
+"""The roles of deploy/postgres: each does its work with them, and nothing else."""
+
+import json
+import re
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from cluster import Cluster
+from commands import CommandResult, environment, start
+from deployed_roles import Roles, deploy, new_database
+from projecting import connected
+from relaying import Relaying, push
+from sweeping import Platform
+from topics import create_topic
+
+from testbed.oracle import differences, stored_rows
+from testbed.servers.server import free_port
+from testbed.servers.start import Postgres
+from testbed.workload import Mix
+
+TOKEN = "a token of this test"
+
+
+class Deployed:
+    """A database with the roles, where a member has projected a small log, and its topic."""
+
+    def __init__(self, roles: Roles, cluster: Cluster) -> None:
+        self.roles, self.cluster = roles, cluster
+        with psycopg.connect(roles.admin, autocommit=True) as conn:
+            self.differences = differences(cluster.expected().rows, stored_rows(conn))
+
+    def projector(self, role: str, *arguments: str, **settings: str) -> CommandResult:
+        own = {"bootstrap_servers": self.cluster.bootstrap_servers, "topic": self.cluster.topic}
+        return self.roles.projector(role, *arguments, **own, **settings)
+
+
+@pytest.fixture(scope="module")
+def roles(postgres: Postgres) -> Iterator[Roles]:
+    with new_database(postgres.url) as roles:
+        deploy(roles)
+        yield roles
+
+
+@pytest.fixture(scope="module")
+def deployed(roles: Roles, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
+    cluster = Cluster(roles.url("run"), kafka, create_topic(kafka), tmp_path_factory.mktemp("deployed"))
+    cluster.start_member("--result-push", "inbox")
+    cluster.publish(Mix(delegations=40))
+    cluster.wait_until_caught_up()
+    yield Deployed(roles, cluster)
+    cluster.end()
+
+
+# --- each role does its work
+
+
+def test_member_projects_as_the_role_run(deployed: Deployed) -> None:
+    assert deployed.differences == []
+    deployed.cluster.assert_nothing_dropped()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "verify",
+        "rebuild --yes",
+        "status",
+        "dead-letters list",
+        "parked list",
+        "push list",
+        "push missing",
+        "push --once --result-push inbox",
+        "sweep --once",
+        "doctor",
+    ],
+)
+def test_commands_of_operators_work_as_the_role_run(deployed: Deployed, command: str) -> None:
+    done = deployed.projector("run", *command.split())
+    assert done.code in (0, 7 if command == "doctor" else 0), done.out + done.err
+    assert "permission denied" not in done.out + done.err
+    if command == "doctor":
+        assert re.search(r"^ok +rights of run ", done.out, re.MULTILINE), done.out
+        assert re.search(r"^ok +rights of rebuild ", done.out, re.MULTILINE), done.out
+
+
+@pytest.mark.parametrize("role", ["run", "dashboard"])
+def test_explain_finds_a_delegation_as_both_roles(deployed: Deployed, role: str) -> None:
+    known = min(deployed.cluster.expected().rows)
+    done = deployed.projector(role, "explain", known)
+    assert done.code == 0, done.err
+    assert "in agreement with the log" in done.out
+
+
+def test_verdicts_and_replies_are_written_as_the_role_run(postgres: Postgres) -> None:
+    with new_database(postgres.url) as roles:
+        deploy(roles)
+        with connected(roles.admin) as conn, connected(roles.url("run")) as sweeper:
+            it = Platform(conn, sweeper, roles.admin)
+            it.is_alive().both(it.request("silent"), it.beat("silent"), it.request("overdue", due=1))
+            it.sweep()
+            assert it.told() == {"silent": "stuck", "overdue": "failed"}
+            Relaying(conn).answered("told")
+            push(roles.url("run"))
+            assert Relaying(conn).texts() == {"told": "done"}
+
+
+def test_dashboard_shows_every_page_as_its_role(deployed: Deployed, tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text(TOKEN)
+    address = f"127.0.0.1:{free_port()}"
+    settings = environment(
+        {
+            "database_url": deployed.roles.url("dashboard"),
+            "bootstrap_servers": deployed.cluster.bootstrap_servers,
+            "topic": deployed.cluster.topic,
+            "dashboard_address": address,
+            "dashboard_tokens_file": str(tmp_path / "tokens"),
+        }
+    )
+    known = min(deployed.cluster.expected().rows)
+    with (tmp_path / "log").open("ab") as log:
+        process = start(["dashboard"], settings, stderr=log)
+    try:
+        paths = ("/overview", "/delegations", f"/delegation.json?id={known}", "/callees", "/failures", "/plumbing")
+        for path in paths:
+            path = path if "?" in path else f"{path}.json"
+            assert json.loads(_answer(f"http://{address}{path}"))["as_of"], path
+        assert known in _answer(f"http://{address}/delegation?id={known}")
+        _answer(f"http://{address}/admin/delegations/stats")
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    assert "permission denied" not in (tmp_path / "log").read_text()
+
+
+def _answer(url: str, tries: int = 300) -> str:
+    """The answer to a request with the token, once the server is there and ready."""
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {TOKEN}"})
+    for _ in range(tries):
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+        except urllib.error.URLError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError(f"no answer from {url}")
+
+
+@pytest.mark.parametrize(
+    ("role", "command", "reason"),
+    [
+        ("dashboard", "sweep --once", "lacks INSERT on public.activity_logs"),
+        ("dashboard", "rebuild --yes", "permission denied|read-only"),
+        ("dashboard", "migrate down --to 55 --yes", "must be owner|read-only|permission denied"),
+        ("run", "migrate down --to 55 --yes", "must be owner"),
+    ],
+)
+def test_command_of_another_role_is_refused(deployed: Deployed, role: str, command: str, reason: str) -> None:
+    done = deployed.projector(role, *command.split())
+    assert done.code in (1, 2)
+    assert re.search(reason, done.err), done.err
+    assert "Traceback" not in done.err
