@@ -7,8 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from projector.cli.exit_codes import DONE
+from projector.errors import Misconfigured
 from projector.process.barrier import Barrier
-from projector.settings import Settings
+from projector.settings import Settings, variable
 from projector.worker.http import serving
 from projector.worker.loop import Worker
 from projector.worker.supervisor import child_file, run_members
@@ -32,8 +33,15 @@ def _reported(settings: Settings) -> Iterator[Settings]:
     if settings.health_file is not None or settings.http_address is None:
         yield settings
         return
-    with TemporaryDirectory(prefix="projector-") as folder:
-        yield settings.model_copy(update={"health_file": Path(folder, "health")})
+    try:
+        folder = TemporaryDirectory(prefix="projector-")
+    except OSError as error:
+        raise Misconfigured(
+            f"{variable('http_address')} with several processes needs a folder for their reports: set "
+            f"{variable('health_file')}, or make the folder for temporary files writable: {error.strerror}"
+        ) from error
+    with folder:
+        yield settings.model_copy(update={"health_file": Path(folder.name, "health")})
 
 
 def _run_processes(settings: Settings, members: int, names: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from projector.contract.envelope import Record
-from projector.contract.facts import NoEvent, Report, Requested, Translation, make
+from projector.contract.facts import IN_FLIGHT, TERMINAL, NoEvent, Report, Requested, Status, Translation, make
 from projector.contract.translate import row_never_seen, translate
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation, Row, State, evolve
@@ -243,3 +243,8 @@ class WorkingSet:
                 updated.append(row)
         parked = [each for events in self._parked_here.values() for each in events]
         return Changes(inserted, updated, parked, self._requested, self._unparked, list(self._repeated.values()))
+
+    def ended(self, changes: Changes) -> Counter[Status]:
+        """Terminal status → the rows that have it now, and were in flight before, or not there."""
+        moved = (row.status for row in changes.updated if self._read[row.delegation_id].status in IN_FLIGHT)
+        return Counter(status for status in (*moved, *(row.status for row in changes.inserted)) if status in TERMINAL)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from projector.contract.facts import Status
 from projector.domain.ends import Ends
 from projector.domain.fold import DeadLetter, TranslatedBatch, WorkingSet, resolve_unavailable
 from projector.domain.outcomes import Outcome
@@ -17,9 +18,13 @@ _MOST_PARKED = 50_000
 
 
 class PendingWrite(NamedTuple):
-    """A batch that was sent: how its records end if it is written, and a function that waits for that."""
+    """A batch that was sent: how its records end if it is written, and a function that waits for that.
+
+    `ended`: status → the delegations that it ends.
+    """
 
     outcomes: Counter[Outcome]
+    ended: Counter[Status]
     dead_letters: Sequence[DeadLetter]
     wait: Callable[[], None]
 
@@ -44,7 +49,7 @@ def send_batch(
         outcomes[Outcome.DEAD_LETTER] += len(dead)
     changes = working_set.changes()
     wait = write(conn, changes, versions, dead_letters=dead, large_rows=large_rows, fence=fence, ends=ends.found)
-    return PendingWrite(outcomes, dead, wait)
+    return PendingWrite(outcomes, working_set.ended(changes), dead, wait)
 
 
 def _resolve_unavailable(conn: Connection, translated: TranslatedBatch) -> tuple[TranslatedBatch, dict[str, str]]:

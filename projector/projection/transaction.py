@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from projector.contract.envelope import Record
+from projector.contract.facts import Status
 from projector.contract.fields import recorded_at
 from projector.domain.fold import DeadLetter, Entry, Passed, TranslatedBatch, by_kind, translate_each
 from projector.domain.outcomes import Outcome
@@ -46,8 +47,9 @@ def project(
 class PendingBatch:
     """A batch that Postgres writes and commits by itself, while the next one is polled and translated.
 
-    The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable. `outcomes`
-    and `dead_letters` are those of records that are written: none before `wait`, and perhaps some if it raises.
+    The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable.
+    `outcomes`, `ended` and `dead_letters` are those of records that are written: none before `wait`, and perhaps some
+    if it raises.
 
     After the time `until`, of a monotonic clock, nothing is halved or repeated: `wait` then raises BatchUnfinished.
     """
@@ -66,6 +68,7 @@ class PendingBatch:
         self.limits = limits or AdaptiveLimits()
         self.moves = fence.moves if fence else ()
         self.outcomes: Outcomes = Counter()
+        self.ended: Counter[Status] = Counter()
         self.dead_letters: list[DeadLetter] = []
         self._conn = conn
         self._translated = by_kind(entries)
@@ -116,6 +119,7 @@ class PendingBatch:
         write, self._write = self._write or self._send(), None
         write.wait()
         self.outcomes += write.outcomes
+        self.ended += write.ended
         self.dead_letters += write.dead_letters
 
     def _split(self, error: Unwritable) -> None:
@@ -147,6 +151,7 @@ class PendingBatch:
             part.wait()
         finally:
             self.outcomes += part.outcomes
+            self.ended += part.ended
             self.dead_letters += part.dead_letters
 
 

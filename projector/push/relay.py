@@ -16,8 +16,10 @@ from projector.process.backoff import Backoff
 from projector.process.shutdown import Shutdown
 from projector.push.batch import Batch, Target, Unconfirmed, send_batch
 from projector.push.inbox import Inbox
+from projector.push.measures import Measures
 from projector.push.topic import ReplyTopic
 from projector.settings import Settings
+from projector.worker import metrics
 from projector.worker.health import Health
 from projector.worker.http import serving
 
@@ -46,8 +48,13 @@ class Pass(NamedTuple):
 class Relay:
     """One session with the outbox, and one with the target. Opened when it is needed, and again after an outage."""
 
-    def __init__(self, settings: Settings, tick: Callable[[], object] = lambda: None) -> None:
-        """`tick` is called before each batch. Raises Misconfigured if the push is off."""
+    def __init__(
+        self,
+        settings: Settings,
+        tick: Callable[[], object] = lambda: None,
+        on_batch: Callable[[Batch], object] = lambda batch: None,
+    ) -> None:
+        """`tick` is called before each batch, `on_batch` after it. Raises Misconfigured if the push is off."""
         if not settings.pushes:
             raise Misconfigured("PROJECTOR_RESULT_PUSH is off: set it to inbox or topic, for `projector run` too")
         # A batch sends for a third of the time after which Postgres ends an idle transaction. Its last statement may
@@ -59,7 +66,7 @@ class Relay:
                 "statement_timeout_ms": min(settings.statement_timeout_ms, int(self._seconds * 1000)),
             }
         )
-        self._tick = tick
+        self._tick, self._on_batch = tick, on_batch
         self._max_age = timedelta(seconds=settings.push_max_age_seconds)
         self._conn: Connection | None = None
         self._target: Target | None = None
@@ -82,6 +89,7 @@ class Relay:
                 conn, target = self._open()
             ended += batch.states
             _log(batch)
+            self._on_batch(batch)
             if batch.is_last:
                 break
         with mapped_errors():
@@ -153,11 +161,12 @@ def run(settings: Settings) -> int:
 
 class _Loop:
     def __init__(self, settings: Settings) -> None:
-        self._relay = Relay(settings, self._report)
+        self._health = Health(settings.health_file)
+        self._measures = Measures(self._health.meters, settings.result_push)
+        self._relay = Relay(settings, self._report, self._measures.sent)
         self._shutdown = self._relay.shutdown
         self._target = settings.result_push
         self._interval_seconds = settings.push_interval_seconds
-        self._health = Health(settings.health_file)
         self._http_address = settings.http_address
         self._backoff = Backoff()
         self._problem: str | None = None
@@ -176,7 +185,7 @@ class _Loop:
             finally:
                 self._shutdown.begin_grace()
                 self._relay.close()
-                self._health.report(healthy=False, state=state)
+                self._health.report(healthy=False, state=state, kind=metrics.State.STOPPED)
                 self._shutdown.completed()
         log.info("relay stopped")
         return _DONE
@@ -184,7 +193,8 @@ class _Loop:
     def _pass(self) -> float:
         """Send what is due. Returns how long to wait, in seconds."""
         try:
-            self._measure(self._relay.send_due())
+            self._relay.send_due()
+            self._measures.passed()
         except Unavailable as error:
             self._relay.close()
             if self._problem is None:
@@ -197,13 +207,6 @@ class _Loop:
         self._backoff.succeeded()
         return self._interval_seconds
 
-    def _measure(self, done: Pass) -> None:
-        meters, target = self._health.meters, self._target
-        meters.add("push_sent_total", target, by=done.sent)
-        for reason in ("given_up", "expired", "retried_later"):
-            meters.add("push_failed_total", target, reason, by=getattr(done, reason))
-        meters.set("push_last_pass_timestamp_seconds", time.time())
-
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         while not self._shutdown.requested and (left := until - time.monotonic()) > 0:
@@ -214,8 +217,10 @@ class _Loop:
         """Write the health report, at most once per second."""
         if time.monotonic() >= self._report_at:
             self._report_at = time.monotonic() + _REPORT_SECONDS
-            state = f"the relay waits: {self._problem}" if self._problem else "sending replies"
-            self._health.report(healthy=self._problem is None, state=state)
+            state, kind = "sending replies", metrics.State.WORKING
+            if self._problem:
+                state, kind = f"the relay waits: {self._problem}", metrics.State.WAITING
+            self._health.report(healthy=self._problem is None, state=state, kind=kind)
 
 
 def _log(batch: Batch) -> None:

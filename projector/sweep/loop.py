@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from projector.errors import Misconfigured, ProjectorError
+from projector.domain.overdue import Rule
+from projector.errors import Misconfigured, ProjectorError, TruthAway
 from projector.process.shutdown import Shutdown
 from projector.settings import Settings
 from projector.sweep.one_pass import Mode
@@ -13,6 +14,7 @@ from projector.sweep.report import Report, Skipped
 from projector.sweep.sweeper import Sweeper
 from projector.worker.health import Health
 from projector.worker.http import serving
+from projector.worker.metrics import Part, State
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,9 @@ class _Loop:
         self._settings, self._on_report = settings, on_report
         self._shutdown = Shutdown(settings.stop_within_seconds)
         self._health = Health(settings.health_file)
+        self._meters = self._health.meters
+        self._meters.begin(Part.SWEEP)
+        self._meters.set("sweep_interval_seconds", settings.sweep_interval_seconds)
         self._state, self._is_healthy = "sweeping", True
         self._reported_at = 0.0
 
@@ -45,7 +50,7 @@ class _Loop:
         with (
             self._shutdown.listening(),
             serving(self._settings.http_address, lambda: {"sweeper": self._health.latest}),
-            Sweeper(self._settings, Mode(), self._tick) as sweeper,
+            Sweeper(self._settings, Mode(), self._tick, self._count) as sweeper,
         ):
             try:
                 while not self._shutdown.requested:
@@ -55,7 +60,7 @@ class _Loop:
                 raise
             finally:
                 self._shutdown.begin_grace()
-                self._health.report(healthy=False, state=state)
+                self._health.report(healthy=False, state=state, kind=State.STOPPED)
         self._shutdown.completed()
         log.info("sweeper stopped")
         return 0
@@ -70,6 +75,8 @@ class _Loop:
             raise
         except ProjectorError as error:
             self._state, self._is_healthy = f"no pass: {error}", False
+            reason = Skipped.TRUTH_AWAY if isinstance(error, TruthAway) else "unavailable"
+            self._meters.add("sweep_skipped_total", str(reason))
             log.warning("no pass", extra={"reason": str(error)})
         while not self._shutdown.requested and time.monotonic() < next_at:
             self._report()
@@ -80,26 +87,25 @@ class _Loop:
             log.warning("activity_logs is not as the sweeper needs it", extra={"reason": sentence})
         sweeper.notes = []
         self._state, self._is_healthy = "sweeping", True
+        self._measure(report)
         if report.skipped is Skipped.LOCKED:
             log.debug("no pass", extra={"reason": report.sentences[0]})
             return
         if report.skipped in _TROUBLE:
             self._state = "; ".join(report.sentences)
-        self._measure(report)
         self._on_report(report)
         _log(report)
 
+    def _count(self, kind: str, rule: Rule) -> None:
+        self._meters.add(f"sweep_{kind}_total", str(rule))
+
     def _measure(self, report: Report) -> None:
-        meters = self._health.meters
-        for status, count in report.written.items():
-            meters.add("sweep_verdicts_total", str(status), by=count)
-        meters.add("sweep_spared_total", by=report.spared)
-        meters.add("sweep_repeated_total", by=report.repeated)
-        meters.add("sweep_held_total", by=report.held)
         if report.skipped:
-            meters.add("sweep_skipped_total", str(report.skipped))
-        meters.set("sweep_last_pass_timestamp_seconds", time.time())
-        meters.set("sweep_unconfirmed_seconds", _age_seconds(report.repeated_since, report.judged_at))
+            self._meters.add("sweep_skipped_total", str(report.skipped))
+        self._meters.add("sweep_held_total", by=report.held)
+        if report.judged_at:
+            self._meters.set("sweep_last_pass_timestamp_seconds", time.time())
+            self._meters.set("sweep_unconfirmed_seconds", _age_seconds(report.repeated_since, report.judged_at))
 
     def _tick(self) -> None:
         if self._shutdown.requested:

@@ -8,6 +8,7 @@ from projector.domain.overdue import (
     HEARD_WITHIN,
     InFlight,
     Leave,
+    Rule,
     Thresholds,
     Verdict,
     brake_limit,
@@ -28,6 +29,12 @@ _NOT_THERE = Checked(Found.REPEATED, None)
 """A verdict that was not inserted, and was not in the table when the statement began."""
 
 
+Count = Callable[[str, Rule], object]
+"""Is called with the kind of each finding (a name of `_NAMES`) and its rule."""
+_NAMES = {Found.WRITTEN: "verdicts", Found.REPEATED: "repeated", Found.UNKNOWN: "unknown"}
+_SPARED = "spared"
+
+
 class Mode(NamedTuple):
     """`writes`: else it is a dry run. `anyway`: without the brake."""
 
@@ -36,12 +43,22 @@ class Mode(NamedTuple):
 
 
 class Pass:
-    """One pass over the view. `tick` is called between its statements, and may raise an error to end it."""
+    """One pass over the view. `tick` is called between its statements, and may raise an error to end it.
+
+    `count` is called at once: what a pass has written before an error counts too.
+    """
 
     def __init__(
-        self, view: Connection, sink: Sink, settings: SweepSettings, mode: Mode, tick: Callable[[], None]
+        self,
+        view: Connection,
+        sink: Sink,
+        settings: SweepSettings,
+        mode: Mode,
+        tick: Callable[[], None],
+        count: Count = lambda kind, rule: None,
     ) -> None:
         self._view, self._sink, self._settings, self._mode, self._tick = view, sink, settings, mode, tick
+        self._count = count
         settle = timedelta(seconds=settings.sweep_settle_seconds if settings.sweep_sink == "topic" else 0)
         self._thresholds = Thresholds(
             timedelta(seconds=settings.stuck_after_seconds) + settle,
@@ -133,6 +150,7 @@ class Pass:
             )
             if isinstance(judgement, Leave):
                 self.report.spared += 1
+                self._count(_SPARED, _rule(row, of_deadlines=signs is None))
             else:
                 found.append(verdict(row, judgement, self._thresholds, judged_at=self._now))
         return found
@@ -145,7 +163,7 @@ class Pass:
             if found is Found.DUE:
                 due.append(each)
                 continue
-            self._count(each, found)
+            self._note(each, found)
             if found is Found.REPEATED and written_at is not None:
                 self.report.repeated_since = min(self.report.repeated_since or written_at, written_at)
         return due
@@ -158,7 +176,7 @@ class Pass:
         self._tick()
         answers = self._sink.write(verdicts)
         for each, (found, _) in zip(verdicts, answers, strict=True):
-            self._count(each, found)
+            self._note(each, found)
         self._note_refused([each for each, answer in zip(verdicts, answers, strict=True) if answer == _NOT_THERE])
         return sum(found is Found.WRITTEN for found, _ in answers)
 
@@ -168,7 +186,8 @@ class Pass:
             refused = counted(count, "verdict")
             self.report.sentences.append(f"a trigger or a rule of activity_logs did not let {refused} in")
 
-    def _count(self, each: Verdict, found: Found) -> None:
+    def _note(self, each: Verdict, found: Found) -> None:
+        self._count(_NAMES.get(found, _SPARED), each.rule)
         if found is Found.WRITTEN:
             self.report.written[each.status] += 1
         elif found is Found.REPEATED:
@@ -177,6 +196,13 @@ class Pass:
             self.report.unknown += 1
         else:
             self.report.spared += 1
+
+
+def _rule(row: InFlight, *, of_deadlines: bool) -> Rule:
+    """The rule whose scan found a row."""
+    if of_deadlines:
+        return Rule.DEADLINE
+    return Rule.NEVER_HEARD if row.last_heartbeat is None else Rule.SILENCE
 
 
 def _brake(due: int, limit: int, in_flight: int) -> str:

@@ -13,7 +13,7 @@ from projector.postgres.login import UrlSetting
 from projector.settings import Settings
 from projector.sweep import behind, sink
 from projector.sweep.notes import notes
-from projector.sweep.one_pass import Mode, Pass
+from projector.sweep.one_pass import Count, Mode, Pass
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sink import Sink
 
@@ -26,8 +26,14 @@ class Sweeper:
     `tick` is called every few seconds at most while a pass works, and may raise an error to end it.
     """
 
-    def __init__(self, settings: Settings, mode: Mode, tick: Callable[[], None] = lambda: None) -> None:
-        self._settings, self._mode, self._tick = settings, mode, tick
+    def __init__(
+        self,
+        settings: Settings,
+        mode: Mode,
+        tick: Callable[[], None] = lambda: None,
+        count: Count = lambda kind, rule: None,
+    ) -> None:
+        self._settings, self._mode, self._tick, self._count = settings, mode, tick, count
         self._opened = ExitStack()
         self._sessions: tuple[Connection, Sink] | None = None
         self.notes: list[str] = []
@@ -85,7 +91,7 @@ class Sweeper:
             report = Report().skip(Skipped.BEHIND, f"the view is behind the topic: {sentence}")
             self._remember(view, report)
             return report
-        report = Pass(view, truth, self._settings, self._mode, self._tick).run()
+        report = Pass(view, truth, self._settings, self._mode, self._tick, self._count).run()
         if self._mode.writes:
             self._remember(view, report)
         return report

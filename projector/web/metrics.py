@@ -2,9 +2,8 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -12,25 +11,12 @@ from projector.errors import ProjectorError
 from projector.postgres import passes, views_gauges
 from projector.postgres.passes import FinishedPass
 from projector.postgres.views_gauges import Gauges
-from projector.web.reader import Reader
-from projector.worker.metrics import PREFIX
+from projector.web.reader import Reader, TopicView
+from projector.worker.exposition import families
+from projector.worker.meters import Numbers
+from projector.worker.metrics import METRICS
 
 _CACHED_SECONDS = 15.0
-_AGES = {
-    "oldest_in_flight_seconds": "age of the oldest request that is in flight",
-    "oldest_silent_seconds": "time since the last event of the most silent delegation in flight",
-    "parked_oldest_seconds": "age of the oldest parked event, repeated requests aside",
-    "push_oldest_due_seconds": "how long the oldest due reply waits",
-}
-_COUNTS = {
-    "overdue": "delegations in flight after their deadline",
-    "parked": "parked events, those of repeated requests aside",
-    "parked_of_repeated_requests": "parked events of requests that repeated an idempotency key",
-    "dead_letters": "dead letters",
-    "push_due": "replies that are due",
-    "push_given_up": "replies that were given up",
-    "push_expired": "replies that have expired",
-}
 
 
 class ViewMetrics(Collector):
@@ -45,7 +31,7 @@ class ViewMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         with self._lock:
             if time.monotonic() - self._read_at >= _CACHED_SECONDS:
-                self._families = list(self._read())
+                self._families = list(families(self._read()))
                 self._read_at = time.monotonic()
             return self._families
 
@@ -53,40 +39,43 @@ class ViewMetrics(Collector):
         """Nothing: else the registry would read Postgres at the start."""
         return []
 
-    def _read(self) -> Iterator[Metric]:
+    def _read(self) -> Numbers:
+        topic, name = self._reader.topic.snapshot.value, self._reader.settings.topic
+        beginnings = {} if topic is None else _beginnings(topic)
         try:
             with self._reader.connection() as conn:
                 found, latest = views_gauges.gauges(conn), passes.latest(conn)
+                progress = views_gauges.rebuild_progress(conn, name, beginnings)
         except ProjectorError:
-            return
-        yield from _of_view(found)
-        yield from _of_passes(latest)
-        if topic := self._reader.topic.snapshot.value:
+            return {}
+        numbers = _of_view(found) | _of_passes(latest)
+        if progress is not None:
+            numbers["rebuild_progress_ratio", ()] = [progress]
+        if topic is not None:
             gap = any(partition.gap or partition.lost_records for partition in topic.partitions)
-            yield _gauge("log_gap", "1 if a position is before the log's beginning, or of another topic", float(gap))
+            numbers["log_gap", ()] = [float(gap)]
+        return numbers
 
 
-def _of_view(found: Gauges) -> Iterator[Metric]:
-    states = GaugeMetricFamily(f"{PREFIX}delegations", "delegations in flight", labels=["status"])
-    for status in ("queued", "dispatched", "in_progress"):
-        states.add_metric([status], getattr(found, status))
-    yield states
-    for name, text in _COUNTS.items():
-        yield _gauge(name, text, getattr(found, name))
-    for name, text in _AGES.items():
-        yield _gauge(name, text, getattr(found, name) or 0.0)
-    if found.dead_letters_newest_at:
-        name, text = "dead_letters_newest_timestamp_seconds", "when the latest dead letter was written"
-        yield _gauge(name, text, found.dead_letters_newest_at.timestamp())
+def _beginnings(topic: TopicView) -> dict[int, int]:
+    """Partition → its first offset, where Kafka has told it."""
+    return {each.partition: each.beginning for each in topic.partitions if each.beginning is not None}
 
 
-def _of_passes(latest: dict[str, FinishedPass]) -> Iterator[Metric]:
+def _of_view(found: Gauges) -> Numbers:
+    numbers: Numbers = {}
+    for field, value in found._asdict().items():
+        if field in METRICS and value is not None:
+            numbers[field, ()] = [float(value)]
+    for status in METRICS["delegations"].label_values:
+        numbers["delegations", (status,)] = [float(getattr(found, status))]
+    return numbers
+
+
+def _of_passes(latest: dict[str, FinishedPass]) -> Numbers:
+    numbers: Numbers = {}
     if verify := latest.get("verify"):
-        yield _gauge("verify_drift", "rows that differed in the last comparison", verify.result.get("drift") or 0)
+        numbers["verify_drift", ()] = [float(verify.result.get("drift") or 0)]
     if proved := latest.get("proved"):
-        name, text = "verify_last_success_timestamp_seconds", "when the view was last proved equal"
-        yield _gauge(name, text, proved.ended_at.timestamp())
-
-
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(PREFIX + name, text, value=value)
+        numbers["verify_last_success_timestamp_seconds", ()] = [proved.ended_at.timestamp()]
+    return numbers

@@ -1,36 +1,38 @@
-"""How a worker is doing: its health file, its summary, and partitions that make no progress."""
+"""How a process is doing: what it reports, and its health file."""
 
+import json
 import logging
 import os
 import secrets
 import time
-from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, FiniteFloat
 
-from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError
-from projector.kafka.compaction import MissingRecords
-from projector.worker.dead_letters import DeadLetterReasons
-from projector.worker.metrics import Meters, Sample
+from projector.worker.meters import Meters, Sample
+from projector.worker.metrics import State
 
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 30.0
 """An older report means that the process hangs: no statement may take longer."""
-_MAX_BYTES = 1024 * 1024
-"""A larger file is no report. A state quotes errors, which are short; a topic has at most thousands of partitions."""
+_MAX_BYTES = 16 * 1024 * 1024
+"""A larger file is no report. It has three numbers per partition, and a topic has at most tens of thousands."""
 
 
 class Report(BaseModel):
-    """`at`: seconds since 1970. `state`: one sentence. A release before this one writes no metrics."""
+    """`at`: seconds since 1970. `state`: one sentence. A release before this one writes no metrics, and no kind."""
 
     at: FiniteFloat
     healthy: bool
     state: str
+    kind: State = State.WORKING
     metrics: list[Sample] = []
+
+    def is_fresh(self, now: float) -> bool:
+        """Whether it is of about now, in seconds since 1970. After the clock was set back it may be of later."""
+        return abs(now - self.at) <= FRESH_SECONDS
 
 
 class Health:
@@ -48,13 +50,18 @@ class Health:
         self.meters = Meters()
         self.latest: Report | None = None
 
-    def report(self, *, healthy: bool, state: str) -> None:
-        """Write `state`, one sentence. Raises Misconfigured if the file could never be written."""
-        self.latest = Report(at=time.time(), healthy=healthy, state=state, metrics=self.meters.samples())
+    def report(self, *, healthy: bool, state: str, kind: State | None = None) -> None:
+        """Write `state`, one sentence, and what kind of state it is. By default that follows from `healthy`.
+
+        Raises Misconfigured if the file could never be written.
+        """
+        kind = kind or (State.WORKING if healthy else State.TROUBLED)
+        metrics = self.meters.samples()
+        self.latest = Report(at=time.time(), healthy=healthy, state=state, kind=kind, metrics=metrics)
         if self._path is None:
             return
         try:
-            _replace(self._path, self.latest.model_dump_json())
+            _replace(self._path, json.dumps(self.latest.model_dump(mode="json")))
         except OSError as error:
             sentence = f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}"
             if not self._written:
@@ -120,60 +127,6 @@ def check(path: Path | None) -> str:
     if not report.healthy:
         raise ProjectorError(report.state)
     return report.state
-
-
-class Summary:
-    """Counts outcomes and missing records, and logs how many were added since the last summary."""
-
-    def __init__(self) -> None:
-        self.dead_letters = DeadLetterReasons()
-        self.outcomes: Counter[Outcome] = Counter()
-        self.missing = MissingRecords()
-        self._logged_missing = 0
-        self._logged_at = time.monotonic()
-        self._logged: Counter[Outcome] = Counter()
-
-    @property
-    def age_seconds(self) -> float:
-        """Time since the last summary."""
-        return time.monotonic() - self._logged_at
-
-    def log(self, message: str) -> None:
-        """Log the outcomes since the last call, and start again."""
-        counts = {str(outcome): self.outcomes[outcome] - self._logged[outcome] for outcome in Outcome}
-        fields = {"seconds": round(self.age_seconds, 1), "records": sum(counts.values())}
-        counts["missing"] = self.missing.count - self._logged_missing
-        self._logged_at, self._logged = time.monotonic(), Counter(self.outcomes)
-        self._logged_missing = self.missing.count
-        reasons = self.dead_letters.take_counts()
-        counted = {outcome: count for outcome, count in counts.items() if count}
-        log.info(message, extra={**fields, **counted, **({"dead_letter_reasons": reasons} if reasons else {})})
-
-
-class StallDetector:
-    """Finds positions that did not move for longer than a limit. Each is then watched from the start again."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._seen: dict[int, tuple[int, float]] = {}
-
-    def stalled(self, positions: Mapping[int, int], at: float) -> list[int]:
-        """Look at positions (partition → offset) at a time of a monotonic clock. Returns the stalled partitions."""
-        before, self._seen = self._seen, {}
-        stalled = []
-        for partition, offset in positions.items():
-            seen_offset, since = before.get(partition, (offset, at))
-            if seen_offset != offset:
-                since = at
-            elif at - since > self._seconds:
-                stalled.append(partition)
-                since = at
-            self._seen[partition] = (offset, since)
-        return stalled
-
-    def reset(self) -> None:
-        """Watch every position from the start again."""
-        self._seen.clear()
 
 
 def latest(path: Path) -> Report | None:

@@ -1,66 +1,30 @@
-"""`/metrics`, `/livez` and `/readyz` of a process, in a thread of its own. Nothing here waits for a server."""
+"""`/metrics`, `/livez` and `/readyz` of a process, in threads of their own. Nothing here waits for a server."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version
+from http import HTTPStatus
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
 
 from projector.errors import Misconfigured
 from projector.settings import variable
-from projector.worker.health import FRESH_SECONDS, Report
-from projector.worker.metrics import METRICS, PREFIX, Kind, Metric, merged
+from projector.worker.exposition import ReportedMetrics, Reports
+from projector.worker.health import Report
+from projector.worker.metrics import State
 
 log = logging.getLogger(__name__)
 
-Reports = Callable[[], Mapping[str, Report | None]]
-"""Returns the latest report of each process; None for one that has written none yet."""
-
-
-class _Metrics(Collector):
-    """Reads the reports at each scrape. A report that is too old is left out: no number beats a wrong one."""
-
-    def __init__(self, reports: Reports) -> None:
-        self._reports = reports
-
-    def collect(self) -> Iterable[Family]:
-        now = time.time()
-        reports = {name: each for name, each in self._reports().items() if each and now - each.at <= FRESH_SECONDS}
-        numbers = merged(each.metrics for each in reports.values())
-        numbers |= {("healthy", (name,)): [float(each.healthy)] for name, each in reports.items()}
-        for metric in METRICS.values():
-            found = {labels: value for (name, labels), value in numbers.items() if name == metric.name}
-            if found:
-                yield _family(metric, found)
-        info = GaugeMetricFamily(f"{PREFIX}build_info", "the release of the projector", labels=["version"])
-        info.add_metric([version("delegations-projector")], 1.0)
-        yield info
-
-
-def _family(metric: Metric, found: Mapping[tuple[str, ...], list[float]]) -> Family:
-    name, labels = PREFIX + metric.name, list(metric.labels)
-    if metric.kind is Kind.HISTOGRAM:
-        histogram = HistogramMetricFamily(name, metric.text, labels=labels)
-        limits = [*map(str, metric.buckets), "+Inf"]
-        for values, numbers in found.items():
-            histogram.add_metric(list(values), list(zip(limits, numbers[:-1], strict=True)), numbers[-1])
-        return histogram
-    family: CounterMetricFamily | GaugeMetricFamily
-    if metric.kind is Kind.COUNTER:
-        family = CounterMetricFamily(name, metric.text, labels=labels)
-    else:
-        family = GaugeMetricFamily(name, metric.text, labels=labels)
-    for values, numbers in found.items():
-        family.add_metric(list(values), numbers[0])
-    return family
+_MOST_CONNECTIONS = 32
+_STOPS_WITHIN_SECONDS = 0.2
+_Answer = Callable[[Any, Any], Iterable[bytes]]
 
 
 @contextmanager
@@ -76,10 +40,12 @@ def serving(address: str | None, reports: Reports, *others: Collector) -> Iterat
         return
     host, _, port = address.rpartition(":")
     try:
-        server = make_server(host.strip("[]"), int(port), _application(reports, *others), handler_class=_Quiet)
+        server = _Server(host.strip("[]"), int(port), _application(reports, *others))
     except OSError as error:
         raise Misconfigured(f"{variable('http_address')}: {address} cannot be used: {error.strerror}") from None
-    thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+    thread = threading.Thread(
+        target=server.serve_forever, args=(_STOPS_WITHIN_SECONDS,), name="metrics and probes", daemon=True
+    )
     thread.start()
     shown = f"{host}:{server.server_port}"
     log.info("metrics and probes are served", extra={"address": f"http://{shown}/metrics"})
@@ -91,8 +57,43 @@ def serving(address: str | None, reports: Reports, *others: Collector) -> Iterat
         thread.join()
 
 
+class _Server(ThreadingMixIn, WSGIServer):
+    """A thread per connection, so that a slow client keeps no probe waiting. Too many connections are closed."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, application: _Answer) -> None:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family = found[0][0]
+        self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        super().__init__((host, port), _Quiet)
+        self.set_app(application)
+
+    def server_bind(self) -> None:
+        """Bind, and do not ask the resolver for a name of this address, as the base class does."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client went away, or is too slow: nothing to print."""
+        log.debug("a request was not answered", exc_info=True)
+
+
 class _Quiet(WSGIRequestHandler):
-    """A request that stalls ends after a few seconds, so that it does not keep others waiting. Nothing is logged."""
+    """A request that stalls ends after a few seconds. Nothing is logged."""
 
     timeout = 5
 
@@ -100,41 +101,59 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def _application(reports: Reports, *others: Collector) -> Callable[[Any, Any], Iterable[bytes]]:
+def _application(reports: Reports, *others: Collector) -> _Answer:
     registry = CollectorRegistry()
-    for collector in (_Metrics(reports), *others):
+    for collector in (ReportedMetrics(reports), *others):
         registry.register(collector)
     metrics = make_wsgi_app(registry)
 
     def application(environ: Any, start_response: Any) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
+        path, method = environ.get("PATH_INFO", ""), environ["REQUEST_METHOD"]
+        if path not in ("/metrics", "/livez", "/readyz"):
+            return _text(start_response, HTTPStatus.NOT_FOUND, "there are /metrics, /livez and /readyz")
+        if method not in ("GET", "HEAD"):
+            return _text(start_response, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", ("Allow", "GET, HEAD"))
         if path == "/metrics":
-            found: Iterable[bytes] = metrics(environ, start_response)
-            return found
-        if path in ("/livez", "/readyz"):
-            problem = _problem(reports(), alive=path == "/livez")
-            status = "503 Service Unavailable" if problem else "200 OK"
-            return _text(start_response, status, problem or "ok")
-        return _text(start_response, "404 Not Found", "there are /metrics, /livez and /readyz")
+            found: Iterable[bytes] = metrics({**environ, "REQUEST_METHOD": "GET"}, start_response)
+        else:
+            problem = not_alive(reports()) if path == "/livez" else not_ready(reports())
+            status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
+            found = _text(start_response, status, problem or "ok")
+        return found if method == "GET" else [b""]
 
-    return application
+    def guarded(environ: Any, start_response: Any) -> Iterable[bytes]:
+        try:
+            return application(environ, start_response)
+        except Exception:
+            log.exception("the request failed", extra={"path": environ.get("PATH_INFO")})
+            return _text(start_response, HTTPStatus.INTERNAL_SERVER_ERROR, "the log has the error")
+
+    return guarded
 
 
-def _problem(reports: Mapping[str, Report | None], *, alive: bool) -> str | None:
-    """Why a process is not alive (it has reported nothing for half a minute), or not ready (it is not healthy)."""
+def not_alive(reports: Mapping[str, Report | None]) -> str | None:
+    """Which process hangs: its loop has not turned for half a minute. None if none does."""
     now = time.time()
     for name, report in reports.items():
         if report is None:
             return f"{name}: no report yet"
-        if now - report.at > FRESH_SECONDS:
+        if not report.is_fresh(now):
             return f"{name}: the last report is {now - report.at:.0f} s old: {report.state}"
-        if not alive and not report.healthy:
+    return None
+
+
+def not_ready(reports: Mapping[str, Report | None]) -> str | None:
+    """Which process is not ready: it hangs, it is not healthy, or its group has assigned nothing yet."""
+    if problem := not_alive(reports):
+        return problem
+    for name, report in reports.items():
+        if report and (not report.healthy or report.kind is State.JOINING):
             return f"{name}: {report.state}"
     return None
 
 
-def _text(start_response: Any, status: str, text: str) -> Iterable[bytes]:
+def _text(start_response: Any, status: HTTPStatus, text: str, *headers: tuple[str, str]) -> Iterable[bytes]:
     body = f"{text}\n".encode(errors="replace")
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-    start_response(status, headers)
+    always = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
+    start_response(f"{status.value} {status.phrase}", [*always, *headers])
     return [body]

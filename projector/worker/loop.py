@@ -22,17 +22,18 @@ from projector.projection.transaction import Outcomes, PendingBatch
 from projector.settings import Settings
 from projector.worker.batches import Batches
 from projector.worker.database import Database
-from projector.worker.health import Health, StallDetector, Summary
-from projector.worker.measures import Measures
-from projector.worker.open_transactions import OpenTransactions
-from projector.worker.outages import Brokers, Outages
+from projector.worker.health import Health
+from projector.worker.metrics import State
+from projector.worker.outages import Outages
 from projector.worker.partitions import Partitions
 from projector.worker.push import Push
+from projector.worker.stalls import StallDetector, require_progress
+from projector.worker.summary import Summary
+from projector.worker.watch import Watch
 
 log = logging.getLogger(__name__)
 
 _TICK_SECONDS = 1.0
-_COMMIT_SILENCE_SECONDS = 15.0
 _READ_AHEAD_RECORDS = 500
 """A smaller batch is written so fast that polling meanwhile only makes the next batch smaller."""
 
@@ -46,15 +47,14 @@ class Worker:
         self.partitions = Partitions(self.consumer, settings.heartbeat_interval_ms / 1000)
         self.shutdown = Shutdown(settings.stop_within_seconds, self.partitions.warn_not_released)
         self.health = Health(settings.health_file)
-        self._measures = Measures(self.health.meters)
         self._outages = Outages(self.health)
-        self._summary = Summary()
+        self._summary = Summary(self.health.meters)
         self._stalls = StallDetector(settings.stalled_after_seconds)
-        self._open_transactions = OpenTransactions(settings)
-        self._brokers = Brokers()
         self._batches = Batches(self.consumer, settings)
+        self._watch = Watch(self.health, self.consumer, self.partitions, self._batches, settings)
         self._database = Database(settings, Push(settings).prepare)
         self._kafka = Backoff()
+        self._count = self.health.meters.add
         self._pending: PendingBatch | None = None
         self._tick_at = 0.0
         # A third of the time after which the group removes a member that does not poll.
@@ -85,7 +85,7 @@ class Worker:
         self.shutdown.begin_grace()
         try:
             self.stop()
-            self.health.report(healthy=False, state=state)
+            self.health.report(healthy=False, state=state, kind=State.STOPPED)
         finally:
             self.shutdown.completed()
 
@@ -98,24 +98,26 @@ class Worker:
             if self.consumer.is_open or self._join():
                 self._poll()
         except BrokerUnavailable as error:
-            self._measures.count("consumer_rebuilds_total")
+            self._count("consumer_rebuilds_total")
+            self._watch.measures.forget_partitions()
             self._leave()
             self._kafka.failed()
             self._outages.begin("Kafka", error)
         except RecordTooSlow as error:
-            self._measures.count("retries_total", "slow record")
+            self._count("retries_total", "slow_record")
             self._drop_polled()
             self.partitions.delay([error.partition], self._batches.slow_records.add(error, self._batches.limits))
         except DatabaseUnavailable as error:
-            self._measures.count("retries_total", "Postgres")
+            self._count("retries_total", "postgres")
+            self._watch.measures.forget_partitions()
             self._drop_polled()
             self._database.lost()
             self._outages.begin("Postgres", error)
         except BatchUnfinished:
-            self._measures.count("retries_total", "slow batch")
+            self._count("retries_total", "slow_batch")
             self._drop_polled()
         except Fenced as error:
-            self._measures.count("fenced_total")
+            self._count("fenced_total")
             self.partitions.fenced(error, self._database.connect())
 
     def stop(self) -> None:
@@ -201,13 +203,12 @@ class Worker:
         try:
             pending.wait()
         finally:  # a half of the batch may be written before the other half fails
-            self._summary.outcomes.update(pending.outcomes)
-            self._summary.dead_letters.log(pending.dead_letters)
+            self._summary.add(pending)
             if pending.seconds > self._poll_within_seconds:
                 pending.limits.too_slow(len(pending.entries), f"a batch took {pending.seconds:.0f} seconds")
         self.partitions.wrote(pending.moves)
         self._database.wrote()
-        self._measures.wrote(pending)
+        self._watch.measures.wrote(pending)
 
     def _drop_polled(self) -> None:
         """Drop what was polled and is not written. The next claim reads from the position what is."""
@@ -230,29 +231,11 @@ class Worker:
         self._tick_at = now + _TICK_SECONDS
         self.partitions.require_owned(conn)
         self.consumer.commit(self.partitions.written)
-        self._require_progress(now)
-        self._brokers.look(self.consumer.unreachable)
-        self._open_transactions.look(self.consumer.active, self.consumer.high_watermarks, now)
+        require_progress(self._stalls, self.consumer, now)
+        self._watch.look(now)
         if self.consumer.note_success():
             self._kafka.succeeded()
-        self._report()
+        self._summary.measure()
+        self._watch.report()
         if self._summary.age_seconds >= self.settings.summary_seconds:
             self._summary.log("summary")
-
-    def _require_progress(self, now: float) -> None:
-        """Raise BrokerUnavailable if a partition with lag is stalled: a new consumer reads it (0002, T1 and T2)."""
-        stalled = self._stalls.stalled(self.consumer.active, now)
-        for partition, held in self.consumer.log_ranges(stalled).items() if stalled else ():
-            if held.end > (offset := self.consumer.active[partition]):
-                raise BrokerUnavailable(f"partition {partition} makes no progress at offset {offset} of {held.end}")
-
-    def _report(self) -> None:
-        self._batches.slow_records.note_positions(self.partitions.written)
-        assigned = {*self.consumer.active, *self.consumer.unclaimed}
-        problems = self._batches.slow_records.sentences(assigned)
-        if self.consumer.seconds_without_commit > _COMMIT_SILENCE_SECONDS:
-            problems.append("Kafka does not answer the group's commits")
-        state = "projecting" if self.consumer.active else "waiting for partitions"
-        self._measures.look(self.consumer, self.partitions.written, self.outcomes)
-        notes = (*self.partitions.second_group, *self._brokers.sentences, *self._open_transactions.sentences)
-        self.health.report(healthy=not problems, state="; ".join(problems or [state, *notes]))

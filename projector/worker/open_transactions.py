@@ -7,7 +7,7 @@ from projector.errors import ProjectorError
 from projector.lag import OpenTransaction, open_transactions
 from projector.settings import Settings
 from projector.texts import counted
-from projector.worker.health import StallDetector
+from projector.worker.stalls import StallDetector
 
 log = logging.getLogger(__name__)
 

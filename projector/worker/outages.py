@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from projector.errors import Unavailable
 from projector.worker.health import Health
+from projector.worker.metrics import State
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Outages:
         """Report the open outages, if there are any."""
         if self._open:
             sentences = (f"waiting for {server}: {outage.reason}" for server, outage in self._open.items())
-            self._health.report(healthy=False, state="; ".join(sentences))
+            self._health.report(healthy=False, state="; ".join(sentences), kind=State.WAITING)
 
 
 class Brokers:

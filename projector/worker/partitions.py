@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from projector.domain.positions import LogRange, Move
@@ -30,6 +31,8 @@ class Partitions:
         """The partitions whose positions may name this member as owner, until `release`."""
         self._consumer = consumer
         self._owners = Owners(consumer.topic, consumer.group_id, self.token)
+        self.record_at: dict[int, datetime | None] = {}
+        """Partition → timestamp of its last projected record, if known; also of partitions that were taken away."""
         self._written: dict[int, int] = {}
         self._claim_at: dict[int, float] = {}
         self._fences = Backoff(2 * heartbeat_seconds)  # at least one heartbeat, which can bring a new assignment
@@ -56,6 +59,8 @@ class Partitions:
         self.claimed.update(due)
         with transaction(conn):
             offsets = {partition: positions.claim(conn, self._claim(partition, held)) for partition in due}
+            stored = positions.read(conn, self._consumer.topic)
+        self.record_at |= {partition: stored[partition].record_at for partition in due if partition in stored}
         for partition, offset in offsets.items():
             if offset is not None:
                 self._consumer.start(partition, offset, held[partition])
@@ -74,7 +79,9 @@ class Partitions:
 
     def wrote(self, moves: Iterable[Move]) -> None:
         """A batch was written: its positions are the new ones."""
-        self._written.update({move.partition: move.next_offset for move in moves})
+        for move in moves:
+            self._written[move.partition] = move.next_offset
+            self.record_at[move.partition] = move.record_at or self.record_at.get(move.partition)
         self._fenced_in_a_row = 0
         self._fences.succeeded()
 

@@ -15,7 +15,7 @@ from projector.kafka.consumer import GroupConsumer
 from projector.kafka.reader import open_topic
 from projector.projection.transaction import PendingBatch
 from projector.worker import batches, loop
-from projector.worker.health import StallDetector
+from projector.worker.stalls import StallDetector
 from projector.worker.loop import Worker
 from testbed.workload import Mix
 

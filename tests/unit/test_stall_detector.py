@@ -1,6 +1,6 @@
 """A stalled position is reported once per limit, and a moving one never."""
 
-from projector.worker.health import StallDetector
+from projector.worker.stalls import StallDetector
 
 
 def test_moving_position_is_never_stalled() -> None:
