@@ -15,8 +15,8 @@ from projector.kafka.consumer import GroupConsumer
 from projector.kafka.reader import open_topic
 from projector.projection.transaction import PendingBatch
 from projector.worker import batches, loop
-from projector.worker.stalls import StallDetector
 from projector.worker.loop import Worker
+from projector.worker.stalls import StallDetector
 from testbed.workload import Mix
 
 BACKLOG = Mix(delegations=300)

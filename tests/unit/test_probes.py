@@ -1,0 +1,147 @@
+"""`/metrics`, `/livez` and `/readyz`, over real sockets."""
+
+import logging
+import socket
+import time
+from collections.abc import Iterable
+
+import pytest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+from scraping import Scrape, get
+
+from projector.errors import Misconfigured
+from projector.worker import http
+from projector.worker.health import FRESH_SECONDS, Report
+from projector.worker.http import serving
+from projector.worker.metrics import State
+
+ANY_PORT = "127.0.0.1:0"
+
+
+def report(*, age: float = 0.0, healthy: bool = True, kind: State = State.WORKING) -> Report:
+    return Report(at=time.time() - age, healthy=healthy, state="the sentence", kind=kind)
+
+
+WORKING = report()
+HUNG = report(age=FRESH_SECONDS + 5)
+
+
+@pytest.mark.parametrize(
+    ("reports", "alive", "ready"),
+    [
+        ({}, "ok", "ok"),
+        ({"run": WORKING}, "ok", "ok"),
+        ({"run": report(kind=State.IDLE)}, "ok", "ok"),
+        ({"run": report(kind=State.JOINING)}, "ok", "run: the sentence"),
+        ({"run": report(healthy=False, kind=State.WAITING)}, "ok", "run: the sentence"),
+        ({"run": None}, "run: no report yet", "run: no report yet"),
+        ({"member 1": WORKING, "member 2": None}, "member 2: no report yet", "member 2: no report yet"),
+    ],
+    ids=["no process", "working", "idle", "joining", "waiting", "started", "one started"],
+)
+def test_probes_answer_for_every_process(reports: dict[str, Report | None], alive: str, ready: str) -> None:
+    with serving(ANY_PORT, lambda: reports) as address:
+        assert address
+        for path, text in (("/livez", alive), ("/readyz", ready)):
+            assert get(address, path)[:2] == (200 if text == "ok" else 503, f"{text}\n")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_one_hung_process_is_named(path: str) -> None:
+    with serving(ANY_PORT, lambda: {"member 1": WORKING, "member 2": HUNG}) as address:
+        assert address
+        status, text, _ = get(address, path)
+    assert status == 503
+    assert text.startswith("member 2: the last report is ")
+
+
+def test_without_an_address_nothing_listens() -> None:
+    with serving(None, dict) as address:
+        assert address is None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/metrics/", 404),
+        ("GET", "/metrics.txt", 404),
+        ("POST", "/metrics", 405),
+        ("DELETE", "/livez", 405),
+        ("HEAD", "/readyz", 200),
+        ("HEAD", "/metrics", 200),
+    ],
+)
+def test_other_requests_are_refused(method: str, path: str, status: int) -> None:
+    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+        assert address
+        found = get(address, path, method)
+    assert found.status == status
+    assert method != "HEAD" or not found.text
+
+
+def test_openmetrics_is_served_to_those_who_ask() -> None:
+    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+        assert address
+        assert get(address, "/metrics", Accept="application/openmetrics-text; version=1.0.0").text.endswith("# EOF\n")
+        assert Scrape(address).value("healthy", process="run") == 1
+
+
+def test_silent_client_keeps_no_probe_waiting() -> None:
+    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+        assert address
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port))) as silent:
+            silent.sendall(b"GET /metrics HTTP/1.1\r\n")
+            assert get(address, "/livez").status == 200
+            silent.setblocking(False)
+            with pytest.raises(BlockingIOError):  # it is not closed: the answer came before its timeout
+                silent.recv(1)
+
+
+def test_too_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "_MOST_CONNECTIONS", 1)
+    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+        assert address
+        host, _, port = address.rpartition(":")
+        with socket.create_connection((host, int(port))) as first:
+            with socket.create_connection((host, int(port))) as second:
+                assert second.recv(1) == b""
+            first.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+            assert first.recv(12) == b"HTTP/1.0 200"
+
+
+def test_address_of_ipv6() -> None:
+    try:
+        with serving("[::1]:0", dict) as address:
+            assert address
+            assert get(address, "/livez").status == 200
+    except Misconfigured:
+        pytest.skip("this machine has no IPv6")
+
+
+@pytest.mark.parametrize("address", ["{taken}", "no-such-host.invalid:9464"])
+def test_address_that_cannot_be_used_is_named(address: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = address.format(taken=f"127.0.0.1:{taken.getsockname()[1]}")
+        with (
+            pytest.raises(Misconfigured, match=f"PROJECTOR_HTTP_ADDRESS: {address} cannot be used"),
+            serving(address, dict),
+        ):
+            pass
+
+
+def test_error_while_measuring_is_logged_and_the_probes_work(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Collector):
+        def collect(self) -> Iterable[Metric]:
+            raise ZeroDivisionError
+
+        def describe(self) -> Iterable[Metric]:
+            return []
+
+    with serving(ANY_PORT, dict, Broken()) as address:
+        assert address
+        assert get(address, "/metrics")[:2] == (500, "the log has the error\n")
+        assert get(address, "/livez").status == 200
+    assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == ["the request failed"]
