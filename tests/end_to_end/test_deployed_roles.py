@@ -14,6 +14,7 @@ import pytest
 from cluster import Cluster
 from commands import CommandResult, environment, start
 from deployed_roles import Roles, deploy, new_database
+from manifests import workloads
 from projecting import connected
 from relaying import Relaying, push
 from sweeping import Platform
@@ -30,8 +31,8 @@ TOKEN = "a token of this test"
 class Deployed:
     """A database with the roles, where a member has projected a small log, and its topic."""
 
-    def __init__(self, roles: Roles, cluster: Cluster) -> None:
-        self.roles, self.cluster = roles, cluster
+    def __init__(self, roles: Roles, cluster: Cluster, metrics: str) -> None:
+        self.roles, self.cluster, self.metrics = roles, cluster, metrics
         with psycopg.connect(roles.admin, autocommit=True) as conn:
             self.differences = differences(cluster.expected().rows, stored_rows(conn))
 
@@ -50,10 +51,11 @@ def roles(postgres: Postgres) -> Iterator[Roles]:
 @pytest.fixture(scope="module")
 def deployed(roles: Roles, kafka: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployed]:
     cluster = Cluster(roles.url("run"), kafka, create_topic(kafka), tmp_path_factory.mktemp("deployed"))
-    cluster.start_member("--result-push", "inbox")
+    metrics = f"127.0.0.1:{free_port()}"
+    cluster.start_member("--result-push", "inbox", http_address=metrics)
     cluster.publish(Mix(delegations=40))
     cluster.wait_until_caught_up()
-    yield Deployed(roles, cluster)
+    yield Deployed(roles, cluster, metrics)
     cluster.end()
 
 
@@ -132,10 +134,22 @@ def test_dashboard_shows_every_page_as_its_role(deployed: Deployed, tmp_path: Pa
             assert json.loads(_answer(f"http://{address}{path}"))["as_of"], path
         assert known in _answer(f"http://{address}/delegation?id={known}")
         _answer(f"http://{address}/admin/delegations/stats")
+        assert _probed("delegations-dashboard", address) == {200}
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
     assert "permission denied" not in (tmp_path / "log").read_text()
+
+
+def test_member_answers_the_probes_of_kubernetes(deployed: Deployed) -> None:
+    assert _probed("delegations-run", deployed.metrics) == {200}
+
+
+def _probed(workload: str, address: str) -> set[int]:
+    """The answers to the probes of this workload, which have no token."""
+    (probes,) = [each.probes for each in workloads() if each.name == workload]
+    assert len(probes) == 3
+    return {urllib.request.urlopen(f"http://{address}{each['path']}", timeout=10).status for each in probes.values()}
 
 
 def _answer(url: str, tries: int = 300) -> str:
