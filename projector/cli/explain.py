@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -80,7 +81,7 @@ def _explain(
         if recordings:
             return from_recordings(conn, settings.topic, delegation, recordings, advance)
         with open_topic(settings) as topic:
-            return from_topic(conn, topic, delegation, options, advance)
+            return from_topic(lambda: nullcontext(conn), topic, delegation, options, advance)
 
 
 # --- for machines

@@ -1,6 +1,7 @@
 """The report: finds the records of one delegation, folds them, and compares the result with the row in the view."""
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -25,6 +26,8 @@ from projector.recordings.file import read_recording
 
 Progress: TypeAlias = Callable[[int], object]
 """Called with the number of records read so far."""
+Connect: TypeAlias = Callable[[], AbstractContextManager[Connection]]
+"""Opens a connection, or lends one. None is held while the topic is searched."""
 
 
 class SearchedScope(NamedTuple):
@@ -42,11 +45,15 @@ class SearchedScope(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """The records of a delegation, its row as they make it and as it is stored, and where the records were searched."""
+    """The records of a delegation, its row as they make it and as it is stored, and where the records were searched.
+
+    `values` has the value of the record of each entry.
+    """
 
     delegation_id: str
     scope: SearchedScope
     entries: list[Entry]
+    values: list[bytes | None]
     parked: list[ParkedEvent]
     dead_letters: list[DeadLetterDetail]
     repeated: Repeated | None
@@ -65,14 +72,15 @@ class _Comparison(NamedTuple):
 
 
 def from_topic(
-    conn: Connection, topic: TopicReader, delegation_id: str, options: ScopeOptions, progress: Progress
+    connect: Connect, topic: TopicReader, delegation_id: str, options: ScopeOptions, progress: Progress
 ) -> Explanation:
     """Explain a delegation from the records of the topic.
 
     The search is repeated in a larger scope until the records explain the row, or until the whole topic is read.
     Raises BrokerUnavailable, DatabaseUnavailable, and LogGap if retention deletes records while they are read.
     """
-    facts = read_stored_facts(conn, topic.name, delegation_id)
+    with connect() as conn:
+        facts = read_stored_facts(conn, topic.name, delegation_id)
     log_ranges = topic.log_ranges()
     gaps = log_gaps(facts.known, topic.topic_id, log_ranges)
     facts = facts._replace(positions={each: at for each, at in facts.positions.items() if each not in gaps})
@@ -82,14 +90,16 @@ def from_topic(
     missing = MissingRecords()
     while True:
         search = _search(delegation_id, facts, partial(_batches, topic, ranges, missing), progress)
-        found = _compare(conn, search, facts, log_ranges)
+        with connect() as conn:
+            found = _compare(conn, search, facts, log_ranges)
         is_explained = found.timeline.row == facts.row or bool(found.lags and found.projected == facts.row)
         wider = widen(search, ranges, log_ranges, found.timeline, is_explained=is_explained)
         if wider is None:
             scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
             is_complete = not gaps and not missing.count and all(log.beginning == 0 for log in log_ranges.values())
             source = Source(topic.name, "the log", is_complete)
-            return _explanation(conn, search, found, facts, scope, source)
+            with connect() as conn:
+                return _explanation(conn, search, found, facts, scope, source)
         ranges, reason = wider
         widened.append(reason)
 
@@ -102,11 +112,30 @@ def from_recordings(
     All their records count as projected: the positions are those of the topic and do not apply to files.
     Raises DatabaseUnavailable, and Misconfigured or ProjectorError if a file cannot be read.
     """
+    return _from_batches(
+        conn, topic, delegation_id, partial(map, read_recording, files), "the recording", progress, files
+    )
+
+
+def from_rows(conn: Connection, topic: str, delegation_id: str, rows: Sequence[Record], name: str) -> Explanation:
+    """Explain a delegation from rows of a table, as if each were a record. All count as projected."""
+    return _from_batches(conn, topic, delegation_id, lambda: [rows], name, lambda _: None, ())
+
+
+def _from_batches(
+    conn: Connection,
+    topic: str,
+    delegation_id: str,
+    batches: Callable[[], Iterable[Iterable[Record]]],
+    name: str,
+    progress: Progress,
+    files: Sequence[Path],
+) -> Explanation:
     facts = read_stored_facts(conn, topic, delegation_id)
-    search = _search(delegation_id, facts, partial(map, read_recording, files), progress)
+    search = _search(delegation_id, facts, batches, progress)
     found = _compare(conn, search, facts, None)
     scope = SearchedScope({}, 0, [str(file) for file in files], search.records, [])
-    return _explanation(conn, search, found, facts, scope, Source(topic, "the recording", is_complete=False))
+    return _explanation(conn, search, found, facts, scope, Source(topic, name, is_complete=False))
 
 
 # --- reading records
@@ -186,6 +215,7 @@ def _explanation(
         search.delegation_id,
         scope,
         found.timeline.entries,
+        [match.record.value for match in found.matches],
         facts.parked,
         letters,
         repeated,

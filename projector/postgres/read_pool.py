@@ -1,6 +1,6 @@
 """The connections of the dashboard: few, read-only, and with a short timeout per statement."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,21 +9,28 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
 from projector.postgres.connection import Connection, mapped_errors, open_view
+from projector.postgres.pooler import Session
 from projector.settings import PostgresSettings
 
-_CONNECTIONS = 4
+_CONNECTIONS = 3
+"""With the second one that `pooler` opens for a moment beside each new one there are never more than four."""
 _WAIT_SECONDS = 1.0
+_PAGE_SECONDS = 10.0
 _STATEMENT_TIMEOUT_MS = 3_000
 _IDLE_SECONDS = 60.0
 
 
 class ReadPool:
-    """At most four read-only connections, which are opened when they are needed."""
+    """At most three read-only connections, which are opened one by one when they are needed."""
 
-    def __init__(self, settings: PostgresSettings) -> None:
+    def __init__(
+        self, settings: PostgresSettings, opener: Callable[[PostgresSettings], Connection] = open_view
+    ) -> None:
         limit = min(settings.statement_timeout_ms, _STATEMENT_TIMEOUT_MS)
         self._settings = settings.model_copy(update={"statement_timeout_ms": limit})
+        self._opener = opener
         self._failure: ProjectorError | None = None
+        self._used = 0
         self._pool = ConnectionPool(
             connection_class=self._connection_class(),
             min_size=0,
@@ -32,7 +39,8 @@ class ReadPool:
             timeout=_WAIT_SECONDS,
             max_idle=_IDLE_SECONDS,
             reconnect_timeout=_WAIT_SECONDS,
-            check=ConnectionPool.check_connection,
+            num_workers=1,
+            check=_check,
         )
 
     def _connection_class(self) -> type[psycopg.Connection[Any]]:
@@ -48,7 +56,7 @@ class ReadPool:
 
     def _open(self) -> Connection:
         try:
-            conn = open_view(self._settings)
+            conn = self._opener(self._settings)
             with mapped_errors():
                 conn.execute("SET default_transaction_read_only = on")
         except ProjectorError as error:
@@ -58,19 +66,53 @@ class ReadPool:
         return conn
 
     @contextmanager
-    def connection(self) -> Iterator[Connection]:
-        """A connection for one block. Raises DatabaseUnavailable within a second if there is none."""
+    def connection(self, seconds: float = _PAGE_SECONDS) -> Iterator[Connection]:
+        """A connection for one block. All its statements together may take `seconds`.
+
+        Raises DatabaseUnavailable within a second or two if there is none.
+        """
         try:
-            with self._pool.connection() as conn:
+            with self._pool.connection() as conn, _limited(conn, seconds), self._counted():
                 yield conn
         except PoolTimeout:
-            failure = self._failure or DatabaseUnavailable(
-                f"all {_CONNECTIONS} connections of the dashboard are busy: try again in a few seconds"
-            )
-            if isinstance(failure, Misconfigured):
-                raise DatabaseUnavailable(str(failure)) from None
-            raise failure from None
+            raise self._no_connection() from None
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        self._used += 1
+        try:
+            yield
+        finally:
+            self._used -= 1
+
+    def _no_connection(self) -> ProjectorError:
+        if self._failure:
+            is_fixable = isinstance(self._failure, Misconfigured)  # by an administrator, while this process runs
+            return DatabaseUnavailable(str(self._failure)) if is_fixable else self._failure
+        if self._used < _CONNECTIONS:
+            return DatabaseUnavailable(f"Postgres did not answer within {_WAIT_SECONDS:.0f} s")
+        return DatabaseUnavailable(
+            f"all {_CONNECTIONS} connections of the dashboard are busy: try again in a few seconds"
+        )
 
     def close(self) -> None:
         """Close every connection."""
-        self._pool.close()
+        self._pool.close(_WAIT_SECONDS)
+
+
+def _check(conn: psycopg.Connection[Any]) -> None:
+    """A server that is frozen, or gone without a word, does not answer."""
+    with _limited(conn, _WAIT_SECONDS):
+        conn.execute("")
+
+
+@contextmanager
+def _limited(conn: psycopg.Connection[Any], seconds: float) -> Iterator[None]:
+    """No timeout of the server ends a wait for a server that is frozen. The connection is closed then."""
+    assert isinstance(conn, Session)  # noqa: S101 - the pool has no others
+    try:
+        with conn.limited(seconds):
+            yield
+    except TimeoutError:
+        conn.pgconn.finish()
+        raise DatabaseUnavailable(f"Postgres did not answer within {seconds:.0f} s") from None

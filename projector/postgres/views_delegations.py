@@ -6,12 +6,13 @@ from typing import Any, Literal, LiteralString, NamedTuple, cast
 
 from psycopg.rows import class_row
 
-from projector.postgres.connection import Connection, mapped_errors
+from projector.postgres.connection import Connection, mapped_errors, transaction
 
 COUNTED = 10_000
 """A total is exact up to this number."""
+_MILLISECOND = timedelta(milliseconds=1)
 
-Sort = Literal["created", "silence", "deadline"]
+Sort = Literal["created", "age", "silence", "deadline"]
 Only = Literal["overdue", "silent", "self"]
 
 
@@ -65,9 +66,9 @@ class Wanted(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """The last row of a page: the next page begins after it."""
+    """The last row of a page: the next page begins after it. `at` is None for a deadline that is infinite."""
 
-    at: datetime
+    at: datetime | None
     delegation_id: str
 
 
@@ -99,6 +100,15 @@ _BY_CREATED: LiteralString = (
      ORDER BY created_at DESC, delegation_id LIMIT %(limit)s
     """
 )
+# Not by the index on created_at: what is in flight is at its other end.
+_BY_AGE: LiteralString = (
+    _COLUMNS
+    + _FILTER
+    + """
+       AND (%(at)s::timestamptz IS NULL OR (created_at, delegation_id) > (%(at)s, %(after_id)s))
+     ORDER BY created_at + interval '0', delegation_id LIMIT %(limit)s
+    """
+)
 _BY_SILENCE: LiteralString = (
     _COLUMNS
     + _FILTER
@@ -111,18 +121,22 @@ _BY_DEADLINE: LiteralString = (
     _COLUMNS
     + _FILTER
     + """
-       AND (%(at)s::timestamptz IS NULL OR (deadline, delegation_id) > (%(at)s, %(after_id)s))
-     ORDER BY deadline, delegation_id LIMIT %(limit)s
+       AND (%(after_id)s::text IS NULL
+            OR (CASE WHEN isfinite(deadline) THEN deadline ELSE 'infinity' END, delegation_id)
+               > (coalesce(%(at)s::timestamptz, 'infinity'), %(after_id)s))
+     ORDER BY CASE WHEN isfinite(deadline) THEN deadline ELSE 'infinity' END, delegation_id LIMIT %(limit)s
     """
 )
 _COUNT: LiteralString = "SELECT count(*) FROM (SELECT 1 " + _FILTER + " LIMIT %(limit)s) AS found"  # noqa: S608 - constants
 
 
 def listed(conn: Connection, wanted: Wanted, sort: Sort, cursor: Cursor | None, *, limit: int) -> list[DelegationRow]:
-    """One page of the delegations that are wanted: the newest, the most silent or the next deadline first."""
+    """One page of the delegations that are wanted: by the newest, the oldest, the most silent or the next deadline."""
     place = {"at": cursor and cursor.at, "after_id": cursor and cursor.delegation_id, "limit": limit}
     values = wanted.parameters() | place
     with mapped_errors(), conn.cursor(row_factory=class_row(DelegationRow)) as found:
+        if sort == "age":
+            return found.execute(_BY_AGE, values, prepare=False).fetchall()
         if sort == "silence":
             return found.execute(_BY_SILENCE, values, prepare=False).fetchall()
         if sort == "deadline":
@@ -151,9 +165,10 @@ def one(conn: Connection, delegation_id: str) -> DelegationRow | None:
         ).fetchone()
 
 
-def stats(conn: Connection) -> dict[str, int]:
+def stats(conn: Connection, *, timeout: timedelta) -> dict[str, int]:
     """The number of delegations of each status, over the whole table: six entries, which can be 0."""
-    with mapped_errors():
+    with transaction(conn):
+        conn.execute("SELECT set_config('statement_timeout', %(ms)s, true)", {"ms": str(timeout // _MILLISECOND)})
         rows: list[tuple[Any, ...]] = conn.execute(
             """
             SELECT s.status, count(d.status)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -16,49 +16,23 @@ from starlette.types import ASGIApp
 
 from projector.errors import ProjectorError, StatementTimeout, Unavailable
 from projector.web import admin
-from projector.web.detail import detail
-from projector.web.failures import failures
-from projector.web.guard import Guard, Tries
-from projector.web.listing import listing
+from projector.web.guard import CSP_REPORT, Guard
+from projector.web.hiding import without_texts
 from projector.web.login import Login
-from projector.web.overview import overview
+from projector.web.pages import API, PAGES, Page, description
 from projector.web.parameters import BadParameter, Parameters
 from projector.web.plain import as_csv, as_json
-from projector.web.plumbing import plumbing
 from projector.web.reader import Reader
+from projector.web.reports import CspReports
 from projector.web.sessions import OneTimeCode
+from projector.web.story import detail
 from projector.web.templating import environment, static_files
-from projector.web.workspaces import workspaces
 
 log = logging.getLogger(__name__)
 
+ModelT = TypeVar("ModelT")
+
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
-
-
-class Page(NamedTuple):
-    """A page: what it reads, its template, and the field that its CSV lists, if it has one.
-
-    Page, JSON and CSV are made of the same model. So they cannot differ.
-    """
-
-    name: str
-    path: str
-    read: Callable[[Reader, Parameters], NamedTuple]
-    lists: str | None = None
-
-
-PAGES = (
-    Page("overview", "/", overview),
-    Page("delegations", "/delegations", listing, "delegations"),
-    Page("delegation", "/delegation", detail),
-    Page("callees", "/callees", workspaces, "workspaces"),
-    Page("failures", "/failures", failures, "reasons"),
-    Page("plumbing", "/plumbing", plumbing),
-)
-
-
-_API = {f"/admin/delegations/{page.name}": page for page in PAGES if page.name in ("failures", "callees", "plumbing")}
-"""The other endpoints have the models of the pages."""
 
 
 class Dashboard:
@@ -69,6 +43,7 @@ class Dashboard:
         self._templates = environment(names)
         self._templates.globals["shows_texts"] = reader.settings.dashboard_texts == "show"
         self._reader = reader
+        self._csp_reports = CspReports()
 
     def routes(self, login: Login) -> list[Route]:
         """Every route of the application."""
@@ -76,12 +51,14 @@ class Dashboard:
             *(route for page in PAGES for route in self._page_routes(page)),
             Route("/admin/delegations", self._api(admin.listed)),
             Route("/admin/delegations/stats", self._api(admin.stats)),
-            *(Route(path, self._answer(page, self._as_json)) for path, page in _API.items()),
+            *(Route(path, self._answer(page, self._as_json)) for path, page in API.items()),
             Route("/admin/delegations/{id:path}", self._one),
             Route("/login", login.form, methods=["GET"]),
             Route("/login", login.submit, methods=["POST"]),
             Route("/login/{code}", login.link, methods=["GET"]),
             Route("/logout", login.leave, methods=["POST"]),
+            Route("/openapi.json", self._description),
+            Route(CSP_REPORT, self._csp_reports.take, methods=["POST"]),
             Route("/livez", self._live),
             Route("/readyz", self._ready),
             Route("/static/{name}", self._file),
@@ -93,19 +70,18 @@ class Dashboard:
         return Response(text.encode(errors="replace"), status, media_type="text/html; charset=utf-8")
 
     def _page_routes(self, page: Page) -> list[Route]:
-        path = "/overview" if page.path == "/" else page.path
         routes = [
             Route(page.path, self._answer(page, self._as_page), name=page.name),
-            Route(f"{path}.json", self._answer(page, self._as_json), name=f"{page.name}.json"),
+            Route(f"{page.base}.json", self._answer(page, self._as_json), name=f"{page.name}.json"),
         ]
         if page.lists:
-            routes.append(Route(f"{path}.csv", self._answer(page, self._as_csv), name=f"{page.name}.csv"))
+            routes.append(Route(f"{page.base}.csv", self._answer(page, self._as_csv), name=f"{page.name}.csv"))
         return routes
 
     def _answer(self, page: Page, form: Callable[[Page, Any, Request], Response]) -> Callable[[Request], Response]:
         def answer(request: Request) -> Response:
             given = Parameters(request.query_params.multi_items())
-            return form(page, page.read(self._reader, given), request)
+            return form(page, self._shown(page.read(self._reader, given)), request)
 
         answer.__name__ = page.name
         return answer
@@ -113,8 +89,11 @@ class Dashboard:
     def _api(self, handler: Callable[[Reader, Request], Response]) -> Callable[[Request], Response]:
         return partial(handler, self._reader)
 
+    def _shown(self, model: ModelT) -> ModelT:
+        return without_texts(model) if self._reader.hides_texts else model
+
     def _one(self, request: Request) -> Response:
-        model = detail(self._reader, Parameters([("id", request.path_params["id"])]))
+        model = self._shown(detail(self._reader, Parameters([("id", request.path_params["id"])])))
         if model.row is None:
             raise HTTPException(404, "there is no such delegation")
         return Response(as_json(model), media_type="application/json")
@@ -126,10 +105,15 @@ class Dashboard:
         return Response(as_json(model), media_type="application/json")
 
     def _as_csv(self, page: Page, model: Any, _: Request) -> Response:
-        rows = getattr(model, page.lists or "")
-        columns = rows[0]._fields if rows else ()
         headers = {"Content-Disposition": f'attachment; filename="{page.name}.csv"'}
-        return Response(as_csv(rows, columns), media_type="text/csv; charset=utf-8", headers=headers)
+        return Response(
+            as_csv(getattr(model, page.lists or ""), page.columns),
+            media_type="text/csv; charset=utf-8",
+            headers=headers,
+        )
+
+    def _description(self, _: Request) -> Response:
+        return Response(as_json(description()), media_type="application/json")
 
     async def _live(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -147,8 +131,10 @@ class Dashboard:
     async def failed(self, request: Request, error: Exception) -> Response:
         """The answer to a request that cannot be served: a page for browsers, JSON for others."""
         status, sentence = _described(error)
-        if status == 500:
-            log.error("a request failed", extra={"path": request.url.path}, exc_info=error)
+        if status >= 500:
+            fields = {"method": request.method, "path": request.url.path, "status": status, "reason": str(error)}
+            level = logging.ERROR if status == 500 else logging.WARNING
+            log.log(level, "a request failed", extra=fields, exc_info=error if status == 500 else None)
         headers = {"Retry-After": "5"} if status == 503 else None
         if "text/html" not in request.headers.get("accept", ""):
             return Response(as_json({"error": sentence}), status, headers, "application/json")
@@ -186,6 +172,7 @@ def create_app(reader: Reader, login: Login, dashboard: Dashboard) -> ASGIApp:
 
     handlers: Mapping[Any, Any] = dict.fromkeys((ProjectorError, HTTPException, 404, 405, 500), dashboard.failed)
     app = Starlette(routes=dashboard.routes(login), exception_handlers=handlers, lifespan=lifespan)
+    app.router.redirect_slashes = False
     return Guard(app, login.tokens, login.tries)
 
 
@@ -193,6 +180,3 @@ def build(reader: Reader, code: OneTimeCode | None = None) -> ASGIApp:
     """The application over these sources. `code` is a login that works once."""
     dashboard = Dashboard(reader)
     return create_app(reader, Login(reader.settings, dashboard.render, code), dashboard)
-
-
-__all__ = ["PAGES", "Guard", "Tries", "build"]

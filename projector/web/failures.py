@@ -38,6 +38,7 @@ class Failures(NamedTuple):
 
     as_of: datetime
     hours: int
+    caller: str | None
     callee: str | None
     looked_at: int
     most: int
@@ -47,12 +48,12 @@ class Failures(NamedTuple):
 def failures(reader: Reader, given: Parameters) -> Failures:
     """Read the latest failures and group them. Raises BadParameter."""
     hours = given.number("hours", _HOURS, _MOST_HOURS)
-    callee = given.workspace("callee")
+    caller, callee = given.workspace("caller"), given.workspace("callee")
     given.refuse_unknown()
     with reader.connection() as conn:
         now = queries.clock(conn)
-        found = views_failures.latest(conn, window=timedelta(hours=hours), callee_id=callee)
-    return Failures(now, hours, callee, len(found), LATEST, grouped(found))
+        found = views_failures.latest(conn, window=timedelta(hours=hours), caller_id=caller, callee_id=callee)
+    return Failures(now, hours, caller, callee, len(found), LATEST, grouped(found))
 
 
 def grouped(found: Iterable[Failed]) -> list[Reason]:

@@ -1,5 +1,6 @@
 """Around the whole application: nothing is answered to a stranger, and every answer has the headers of safety."""
 
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -12,11 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from projector.web.sessions import is_session, is_token
 
+log = logging.getLogger(__name__)
+
 SESSION_COOKIE = "__Host-projector-session"
 LOOPBACK_COOKIE = "projector-session"
 """A browser refuses the first name without HTTPS. On the loopback address there is none."""
 
 _OPEN = frozenset({"/livez", "/readyz", "/login"})
+CSP_REPORT = "/csp-report"
 _STATIC = "/static/"
 _LOGIN_LINK = "/login/"
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -25,9 +29,11 @@ _MAX_DELAY_SECONDS = 60.0
 _MAX_CLIENTS = 1_000
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+    f"report-uri {CSP_REPORT}; report-to csp",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Reporting-Endpoints": f'csp="{CSP_REPORT}"',
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -50,6 +56,7 @@ class Tries:
         count = self._failures.pop(client, (0, 0.0))[0] + 1
         delay = min(2.0 ** (count - _FREE_TRIES), _MAX_DELAY_SECONDS)
         self._failures[client] = (count, self._clock() + delay)
+        log.warning("a wrong token was given", extra={"client": client, "tries": count})
         if len(self._failures) > _MAX_CLIENTS:
             self._failures.popitem(last=False)
 
@@ -71,7 +78,18 @@ class Guard:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             answer = self._refusal(scope) or self._app
-            await answer(scope, receive, _with_headers(scope["path"], send))
+            is_answered = False
+
+            async def sent(message: Message) -> None:
+                nonlocal is_answered
+                is_answered = True
+                await send(_with_headers(scope["path"], message))
+
+            try:
+                await answer(scope, receive, sent)
+            except Exception:
+                if not is_answered:  # else the application has logged it, and uvicorn would log it again
+                    raise
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -143,13 +161,10 @@ def _cookie(headers: Headers) -> str:
     return cookies[name].value if name in cookies else ""
 
 
-def _with_headers(path: str, send: Send) -> Send:
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.update(_HEADERS)
-            if not path.startswith(_STATIC):
-                headers["Cache-Control"] = "no-store"
-        await send(message)
-
-    return sent
+def _with_headers(path: str, message: Message) -> Message:
+    if message["type"] == "http.response.start":
+        headers = MutableHeaders(scope=message)
+        headers.update(_HEADERS)
+        if not path.startswith(_STATIC):
+            headers["Cache-Control"] = "no-store"
+    return message

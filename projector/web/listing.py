@@ -5,15 +5,15 @@ import json
 from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
+from projector.contract.fields import storable
 from projector.postgres import queries, views_delegations
 from projector.postgres.views_delegations import COUNTED, Cursor, DelegationRow, Only, Sort, Wanted
 from projector.web.parameters import ALL_STATUSES, IN_FLIGHT, MAX_LIMIT, STATUSES, BadParameter, Parameters
 from projector.web.reader import Reader
 
-_SORTS = ("created", "silence", "deadline")
+_SORTS = ("created", "age", "silence", "deadline")
 _ONLY = ("overdue", "silent", "self")
 _PAGE = 100
-_MAX_CURSOR = 4_096
 
 
 class Total(NamedTuple):
@@ -38,12 +38,12 @@ class Listing(NamedTuple):
 
 def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Listing:
     """The page that the parameters select. Raises BadParameter."""
-    choices = [*STATUSES, "any"] if any_status else list(STATUSES)
+    choices = [*STATUSES, *IN_FLIGHT, "any"] if any_status else list(STATUSES)
     status = given.choice("status", choices) or "in_flight"
     only = cast(Only | None, given.choice("only", _ONLY))
     sort = cast(Sort, given.choice("sort", _SORTS) or "created")
     limit = given.number("limit", _PAGE, MAX_LIMIT)
-    if status != "in_flight" and (sort != "created" or only in ("overdue", "silent")):
+    if status not in ("in_flight", *IN_FLIGHT) and (sort != "created" or only in ("overdue", "silent")):
         raise BadParameter(
             f"sort={sort} and only={only} are about delegations in flight: leave status={status} out"
             if sort != "created" and only
@@ -51,7 +51,7 @@ def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Li
             f"status={status} out"
         )
     wanted = Wanted(
-        IN_FLIGHT if status == "in_flight" else STATUSES.get(status, ALL_STATUSES),
+        ALL_STATUSES if status == "any" else STATUSES.get(status, (status,)),
         caller_id=given.workspace("caller"),
         callee_id=given.workspace("callee"),
         since=given.instant("since"),
@@ -60,7 +60,7 @@ def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Li
         only=only,
         silent_after=timedelta(seconds=reader.settings.stuck_after_seconds),
     )
-    cursor = _decoded(given.text("cursor"))
+    cursor = _decoded(given.text("cursor"), sort)
     given.refuse_unknown()
     with reader.connection() as conn:
         rows = views_delegations.listed(conn, wanted, sort, cursor, limit=limit + 1)
@@ -79,16 +79,28 @@ def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Li
 
 
 def _encoded(row: DelegationRow, sort: Sort) -> str:
-    at = {"created": row.created_at, "silence": row.updated_at, "deadline": row.deadline}[sort]
-    place = [at.isoformat() if at else "infinity", row.delegation_id]
+    created, silence, deadline = row.created_at, row.updated_at, row.deadline
+    at = {"created": created, "age": created, "silence": silence, "deadline": deadline}[sort]
+    place = [at and at.isoformat(), row.delegation_id]
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def _decoded(text: str | None) -> Cursor | None:
+def _decoded(text: str | None, sort: Sort) -> Cursor | None:
     if text is None:
         return None
     try:
-        at, delegation_id = json.loads(base64.urlsafe_b64decode(text[:_MAX_CURSOR] + "=="))
-        return Cursor(datetime.fromisoformat(at), str(delegation_id))
-    except (ValueError, TypeError):
+        at, delegation_id = json.loads(base64.urlsafe_b64decode(text + "=="))
+        if not (isinstance(delegation_id, str) and storable(delegation_id) == delegation_id):
+            raise TypeError
+        if at is None and sort != "deadline":
+            raise TypeError
+        return Cursor(None if at is None else _instant(at), delegation_id)
+    except (ValueError, TypeError, RecursionError):
         raise BadParameter("cursor is not one that this page gave: leave it out to begin again") from None
+
+
+def _instant(text: str) -> datetime:
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError
+    return at

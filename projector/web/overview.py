@@ -75,7 +75,7 @@ def _attention(conn: Connection, now: datetime, silent_after: timedelta) -> list
         "stuck": (Wanted(("stuck",), since=now - timedelta(days=1)), "created"),
         "overdue": (Wanted(IN_FLIGHT, only="overdue"), "deadline"),
         "silent": (Wanted(IN_FLIGHT, only="silent", silent_after=silent_after), "silence"),
-        "oldest": (Wanted(IN_FLIGHT, until=now - timedelta(hours=1)), "silence"),
+        "oldest": (Wanted(IN_FLIGHT, until=now - timedelta(hours=1)), "age"),
     }
     found: dict[str, Attention] = {}
     for reason, (which, sort) in wanted.items():

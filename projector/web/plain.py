@@ -5,11 +5,12 @@ import io
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""How a cell may begin that a spreadsheet computes; the last four where wide characters are usual."""
 
 
 def plain(value: Any) -> Any:
@@ -21,7 +22,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set):
         return [plain(each) for each in value]
     if isinstance(value, datetime):
-        return value.isoformat()
+        return value.astimezone(UTC).isoformat()
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float) and not math.isfinite(value):
@@ -30,8 +31,8 @@ def plain(value: Any) -> Any:
 
 
 def as_json(value: Any) -> bytes:
-    """The bytes of a JSON document."""
-    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode(errors="surrogatepass")
+    """The bytes of a JSON document. A lone surrogate becomes its escape."""
+    return json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode(errors="backslashreplace")
 
 
 def as_csv(rows: Iterable[Any], columns: Iterable[str]) -> bytes:

@@ -2,20 +2,22 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from projector.errors import BrokerUnavailable, Misconfigured
 from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.membership import Groups, notes
 from projector.postgres import positions, queries, views_delegations
-from projector.postgres.connection import Connection
+from projector.postgres.connection import Connection, connect
 from projector.postgres.read_pool import ReadPool
-from projector.settings import Settings
+from projector.settings import PostgresSettings, Settings
 from projector.web.refreshed import Refreshed
 
 _TOPIC_SECONDS = 5.0
 _STATS_SECONDS = 60.0
+_STATS_TIMEOUT = timedelta(seconds=50)
+"""All rows are counted: with ten million this takes seconds."""
 
 
 class TopicView(NamedTuple):
@@ -34,6 +36,8 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._pool = ReadPool(settings)
+        is_elsewhere = bool(settings.activity_database_url.get_secret_value())
+        self._activity = ReadPool(settings, _open_activity) if is_elsewhere else self._pool
         self._topic = Refreshed("state of the topic", self._read_topic, _TOPIC_SECONDS)
         self._stats = Refreshed("counts by status", self._read_stats, _STATS_SECONDS)
 
@@ -42,6 +46,17 @@ class Reader:
         """A read-only connection. Raises DatabaseUnavailable within a second."""
         with self._pool.connection() as conn:
             yield conn
+
+    @contextmanager
+    def activity(self) -> Iterator[Connection]:
+        """As `connection`, to the database that has the platform's table."""
+        with self._activity.connection() as conn:
+            yield conn
+
+    @property
+    def hides_texts(self) -> bool:
+        """Whether no text of an agent is shown."""
+        return self.settings.dashboard_texts == "hide"
 
     @property
     def topic(self) -> "Refreshed[TopicView]":
@@ -63,10 +78,11 @@ class Reader:
         self._topic.stop()
         self._stats.stop()
         self._pool.close()
+        self._activity.close()
 
     def _read_stats(self) -> dict[str, int]:
-        with self.connection() as conn:
-            return views_delegations.stats(conn)
+        with self._pool.connection(_STATS_TIMEOUT.total_seconds() + 5) as conn:
+            return views_delegations.stats(conn, timeout=_STATS_TIMEOUT)
 
     def _read_topic(self) -> TopicView:
         with self.connection() as conn:
@@ -87,3 +103,7 @@ class Reader:
         )
         members = None if groups.ours is None else len(groups.ours.members)
         return TopicView(found, notes(self.settings.topic, details, groups), members, kafka_error, state.cleanup_policy)
+
+
+def _open_activity(settings: PostgresSettings) -> Connection:
+    return connect(settings, url_setting="activity_database_url")

@@ -38,7 +38,8 @@ class Refreshed(Generic[ValueT]):
     def stop(self, within_seconds: float = 2.0) -> None:
         """End after the computation in hand. One that takes longer ends with the process."""
         self._stopped.set()
-        self._thread.join(within_seconds)
+        if self._thread.ident is not None:
+            self._thread.join(within_seconds)
 
     def refresh(self) -> None:
         """Compute once."""

@@ -4,23 +4,25 @@ from datetime import datetime, timedelta
 from typing import NamedTuple, cast
 
 from projector.postgres import queries, views_workspaces
-from projector.postgres.views_workspaces import LATEST, Role, Workspace
+from projector.postgres.views_workspaces import LATEST, Pair, Role, Workspace
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
 
 _HOURS = 24
 _MOST_HOURS = 24 * 31
 _LISTED = 200
+_PAIRS = 20
 
 
 class Workspaces(NamedTuple):
-    """The workspaces in one role. `latest`: so many delegations of the window were looked at, at most."""
+    """The workspaces in one role, and who waits for whom. At most `latest` delegations of the window are counted."""
 
     as_of: datetime
     role: str
     hours: int
     latest: int
     workspaces: list[Workspace]
+    pairs: list[Pair]
 
 
 def workspaces(reader: Reader, given: Parameters) -> Workspaces:
@@ -31,4 +33,5 @@ def workspaces(reader: Reader, given: Parameters) -> Workspaces:
     with reader.connection() as conn:
         now = queries.clock(conn)
         found = views_workspaces.workspaces(conn, role, window=timedelta(hours=hours), limit=_LISTED)
-    return Workspaces(now, role, hours, LATEST, found)
+        pairs = views_workspaces.pairs(conn, limit=_PAIRS)
+    return Workspaces(now, role, hours, LATEST, found, pairs)

@@ -1,0 +1,125 @@
+"""The story of one delegation: from the topic within a few seconds, else from `activity_logs`, else none."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TypeVar
+
+from projector.errors import ProjectorError
+from projector.explain.report import Explanation, from_rows, from_topic
+from projector.explain.scope import ScopeOptions
+from projector.kafka.reader import open_topic
+from projector.postgres import views_activity
+from projector.postgres.views_delegations import DelegationRow
+from projector.recordings.file import RecordedRecord
+from projector.web.detail import Detail, Letter, Step, Story, asked_id, stored
+from projector.web.parameters import Parameters
+from projector.web.reader import Reader
+
+_SEARCH_SECONDS = 3.0
+_STOP_SECONDS = 1.0
+_TWO = threading.BoundedSemaphore(2)
+_TABLE = "activity_logs"
+_MAX_VALUE = 16_384
+
+ResultT = TypeVar("ResultT")
+
+
+class _TimeUp(ProjectorError):
+    """The search of the topic takes too long: show what Postgres has."""
+
+
+def detail(reader: Reader, given: Parameters) -> Detail:
+    """Read one delegation, and search its records for a few seconds. Raises BadParameter without an id."""
+    delegation_id = asked_id(given)
+    found = stored(reader, delegation_id)
+    return Detail(
+        found.now, delegation_id, found.row, _story(reader, delegation_id, found.row), found.reply, found.parked
+    )
+
+
+def _story(reader: Reader, delegation_id: str, row: DelegationRow | None) -> Story:
+    try:
+        return _told("topic", _in_time(lambda until: _from_topic(reader, delegation_id, until)))
+    except ProjectorError as error:
+        reason = str(error)
+    try:
+        if row is not None and (explained := _from_table(reader, row)):
+            return _told(_TABLE, explained)._replace(sentence=None, advice=None, agreement=None, reason=reason)
+    except ProjectorError as error:
+        reason = f"{reason}; {_TABLE}: {error}"
+    return Story("row", None, None, None, 0, [], [], reason)
+
+
+def _from_topic(reader: Reader, delegation_id: str, until: float) -> Explanation:
+    def limit(records: int) -> None:
+        if time.monotonic() > until:
+            raise _TimeUp(f"the search was ended after {records:,} records and {_SEARCH_SECONDS:.0f} s")
+
+    if (topic := reader.topic.snapshot.value) and topic.kafka_error:
+        raise _TimeUp(topic.kafka_error)
+    with open_topic(reader.settings) as source:
+        return from_topic(reader.connection, source, delegation_id, ScopeOptions(), limit)
+
+
+def _in_time(search: Callable[[float], ResultT]) -> ResultT:
+    """Run it in a thread, at most two at once: a Kafka that is frozen keeps its client waiting for half a minute."""
+    if not _TWO.acquire(timeout=1.0):
+        raise _TimeUp("two other searches of the topic are running: load the page again in a few seconds")
+    done: Future[ResultT] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(search(time.monotonic() + _SEARCH_SECONDS))
+        except BaseException as error:
+            done.set_exception(error)
+        finally:
+            _TWO.release()
+
+    threading.Thread(target=run, name="search", daemon=True).start()
+    try:
+        return done.result(_SEARCH_SECONDS + _STOP_SECONDS)
+    except TimeoutError:
+        raise _TimeUp(f"Kafka did not answer within {_SEARCH_SECONDS + _STOP_SECONDS:.0f} s") from None
+
+
+def _from_table(reader: Reader, row: DelegationRow) -> Explanation | None:
+    """The rows of the platform's table, folded as records; None if it has none of this delegation."""
+    with reader.activity() as conn:
+        texts = views_activity.rows_of(conn, row)
+    if not texts:
+        return None
+    rows = [RecordedRecord(_TABLE, 0, number, None, None, text.encode()) for number, text in enumerate(texts)]
+    with reader.connection() as conn:
+        return from_rows(conn, reader.settings.topic, row.delegation_id, rows, f"table {_TABLE}")
+
+
+def _told(source: str, explained: Explanation) -> Story:
+    verdict = explained.verdict
+    letters = [
+        Letter(each.topic, each.partition, each.offset, each.died_at, each.reason) for each in explained.dead_letters
+    ]
+    return Story(
+        source,
+        verdict.sentence,
+        verdict.advice,
+        str(verdict.kind),
+        explained.scope.records,
+        _steps(explained),
+        letters,
+        None,
+    )
+
+
+def _steps(explained: Explanation) -> list[Step]:
+    steps, before = [], None
+    for entry, value in zip(explained.entries, explained.values, strict=True):
+        at = entry.recorded_at or entry.happened_at
+        gap: timedelta | None = at - before if at is not None and before is not None else None
+        changes = [each for each in entry.changes if each.column != "idempotency_key"]
+        text = None if value is None else value[:_MAX_VALUE].decode(errors="replace")
+        steps.append(Step(entry._replace(changes=changes), None if gap is None else gap.total_seconds(), text))
+        before = at or before
+    return steps
