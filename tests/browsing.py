@@ -65,12 +65,13 @@ class Visit(NamedTuple):
 def browser() -> Iterator[Browser]:
     """One Chromium per file of tests: Playwright's event loop must not run while other files are tested."""
     with sync_playwright() as playwright:
-        browser = _launched(playwright.chromium)
+        browser = launched(playwright.chromium)
         yield browser
         browser.close()
 
 
-def _launched(chromium: BrowserType) -> Browser:
+def launched(chromium: BrowserType) -> Browser:
+    """The Chromium of the system, else the one of Playwright, which is downloaded once."""
     if of_system := next(filter(None, map(shutil.which, _SYSTEM)), None):
         return chromium.launch(executable_path=of_system)
     if not Path(chromium.executable_path).exists():
