@@ -30,6 +30,7 @@ pytest_plugins = [
     "relaying",
     "sweep_feed",
     "oracle_table",
+    "browsing",
 ]
 
 

@@ -53,6 +53,9 @@ def test_wheel_holds_projector_alone(wheel: Path) -> None:
     assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"projector"}
     assert {"projector/py.typed", "projector/postgres/write_batch.sql"} <= set(names)
     packed = {Path(name).name for name in names if Path(name).parent.name == "schema"}
+    assert {
+        f"projector/web/{part}" for part in ("static/LICENSES.md", "static/htmx.min.js", "templates/base.html")
+    } <= set(names)
     assert packed == {file.name for file in (ROOT / "schema").glob("*.sql")}
 
 

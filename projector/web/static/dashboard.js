@@ -10,6 +10,10 @@
   let trouble = "";
   let awaitsPage = false;
 
+  // A refresh leaves what a person has opened, and buttons that are shown already.
+  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+    !(name === "open" || (name === "hidden" && node.matches(".copy")));
+
   function toggleScheme() {
     const dark = root.dataset.theme
       ? root.dataset.theme === "dark"
@@ -31,7 +35,7 @@
     const refreshes = content().hasAttribute("hx-get");
     const isStale = seconds >= STALE_SECONDS || trouble !== "";
     const text = refreshes
-      ? `${trouble || "The dashboard does not answer."} What you see is ${span(seconds)} old.`
+      ? `What you see is ${span(seconds)} old. ${trouble || "The dashboard does not answer."}`
       : `What you see is ${span(seconds)} old. Load the page again for what is true now.`;
     banner.hidden = !isStale;
     banner.classList.toggle("aged", !refreshes);
@@ -46,10 +50,20 @@
     showButtons();
   }
 
-  // The page of an error holds the sentence. Old data with this sentence is worth more than the sentence alone.
+  function sentence(answer) {
+    try {
+      const { error } = JSON.parse(answer);
+      return `${error[0].toUpperCase()}${error.slice(1).replace(/\.$/, "")}.`;
+    } catch {
+      return "The dashboard failed.";
+    }
+  }
+
+  // The answer to a script is the sentence alone. Old data with this sentence is worth more than the sentence.
   function failed(event) {
-    const page = new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html");
-    trouble = page.querySelector("[data-error]")?.textContent.trim() || "The dashboard failed.";
+    const { xhr } = event.detail;
+    if (xhr.status === 401) return location.reload(); // the session has ended: the guard asks for the token
+    trouble = sentence(xhr.responseText);
     showAge();
   }
 
@@ -109,10 +123,6 @@
   document.addEventListener("click", clicked);
   document.addEventListener("htmx:afterSettle", refreshed);
   document.addEventListener("htmx:responseError", failed);
-  // A session that ended answers with the page of the token: go there.
-  document.addEventListener("htmx:beforeSwap", (event) => {
-    if (new URL(event.detail.xhr.responseURL).pathname === "/login") location.reload();
-  });
   setInterval(showAge, 1000);
   showButtons();
 })();
