@@ -34,7 +34,7 @@ def answer_of(address: str, path: str) -> Answer | None:
     """As `get`, or None where nothing listens yet."""
     try:
         return get(address, path)
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return None
 
 
