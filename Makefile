@@ -13,7 +13,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(INSTALLED) ## run the demo; ARGS='--keep' leaves the servers running
+demo: $(INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard for your browser
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
 sandbox: $(INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/ten-minutes.md
