@@ -41,11 +41,12 @@ bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lis
 profile: $(INSTALLED) ## measure where the time per record goes
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
-up: ## start compose.yaml: Kafka, Postgres, the projector; ARGS='--profile cdc' adds Debezium
-	$(COMPOSE) $(ARGS) up --build --detach
+up: ## start compose.yaml: Kafka, Postgres, Debezium, the projector, its dashboard; ARGS='projector dashboard': only these
+	$(COMPOSE) up --build --detach $(ARGS)
+	@echo "The dashboard: http://127.0.0.1:$${DASHBOARD_PORT:-8080}, with the token demo-dashboard-token"
 
 down: ## stop what `up` started, and delete its data
-	$(COMPOSE) --profile cdc --profile ops down --volumes
+	$(COMPOSE) down --volumes
 
 test-images: ## build the image and test compose.yaml; needs a Docker engine
 	tests/images/run
