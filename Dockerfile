@@ -1,12 +1,12 @@
-# The image holds the projector alone: no compiler, no pip, no root user. docs/deploying.md explains how to run it.
+# The image holds the projector with its dashboard alone: no compiler, no pip, no root user. docs/deploying.md explains how to run it.
 # The virtual environment is built at its final path, because its scripts contain the full path of the interpreter.
 FROM python:3.12-slim AS build
 WORKDIR /src
 RUN python -m venv --without-pip /opt/projector
 # The dependencies have their own layer: a change to the projector does not download them again.
 COPY pyproject.toml constraints.txt ./
-RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" \
-        > requirements.txt \
+RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+        print(*project['dependencies'], *project['optional-dependencies']['dashboard'], sep='\n')" > requirements.txt \
     && pip --python /opt/projector install --no-cache-dir --constraint constraints.txt --requirement requirements.txt
 COPY README.md LICENSE ./
 COPY projector projector
@@ -35,6 +35,7 @@ ENTRYPOINT ["projector"]
 CMD ["run"]
 # Each check starts a Python process, which takes half a second of one core. Hence the interval of 15 seconds.
 # After a member is lost, the group needs a session timeout to reassign its partitions. Hence the start period.
+# The dashboard writes no report: use its /readyz instead, as compose.yaml does.
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 CMD ["projector", "health"]
 
 ARG VERSION=0.1.0

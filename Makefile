@@ -13,7 +13,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(INSTALLED) ## run the demo; ARGS='--keep' leaves the servers running
+demo: $(INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard for your browser
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
 sandbox: $(INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/ten-minutes.md
@@ -41,11 +41,12 @@ bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lis
 profile: $(INSTALLED) ## measure where the time per record goes
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
-up: ## start compose.yaml: Kafka, Postgres, the projector; ARGS='--profile cdc' adds Debezium
-	$(COMPOSE) $(ARGS) up --build --detach
+up: ## start compose.yaml: Kafka, Postgres, Debezium, the projector, its dashboard; ARGS='projector dashboard': only these
+	$(COMPOSE) up --build --detach $(ARGS)
+	@echo "The dashboard: http://127.0.0.1:$${DASHBOARD_PORT:-8080}, with the token demo-dashboard-token"
 
 down: ## stop what `up` started, and delete its data
-	$(COMPOSE) --profile cdc --profile ops down --volumes
+	$(COMPOSE) down --volumes
 
 test-images: ## build the image and test compose.yaml; needs a Docker engine
 	tests/images/run

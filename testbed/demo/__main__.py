@@ -41,7 +41,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--delegations", metavar="N", type=_positive, default=3000, help="how many (default: 3000)")
     parser.add_argument("--seed", metavar="N", type=int, default=7, help="seed of the simulated platform (default: 7)")
-    parser.add_argument("--keep", action="store_true", help="leave everything running, and print how to reach it")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave everything running, with a dashboard, and print how to reach it"
+    )
     return parser
 
 

@@ -48,6 +48,11 @@ class Environment(NamedTuple):
         return self.folder / "acknowledged.jsonl"
 
     @property
+    def token_file(self) -> Path:
+        """The token that logs in to the dashboard."""
+        return self.folder / "dashboard-token"
+
+    @property
     def settings(self) -> dict[str, str]:
         """The settings of every command of the projector here."""
         return {
@@ -55,6 +60,8 @@ class Environment(NamedTuple):
             "PROJECTOR_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "PROJECTOR_TOPIC": self.topic,
             "PROJECTOR_GROUP_ID": self.topic,
+            "PROJECTOR_DASHBOARD_ADDRESS": "127.0.0.1:0",
+            "PROJECTOR_DASHBOARD_TOKENS_FILE": str(self.token_file),
         }
 
 
@@ -91,7 +98,9 @@ def beside(environment: Environment) -> Iterator[Environment]:
 
 
 def _create_places(environment: Environment, stack: ExitStack) -> None:
-    """Create database and topic; the stack removes them."""
+    """Create database and topic, which the stack removes, and a token that only this user can read."""
+    environment.token_file.touch(mode=0o600)
+    environment.token_file.write_text(f"{secrets.token_hex(24)}\n")
     _create_database(environment)
     stack.callback(_drop_database, environment)
     _create_topic(environment)

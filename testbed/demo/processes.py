@@ -1,10 +1,12 @@
 """The processes of the demo: the simulated platform, and commands of the projector."""
 
+import re
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
 from testbed.demo.environment import Environment
-from testbed.process import ManagedProcess
+from testbed.process import EXIT_TIMEOUT_SECONDS, ManagedProcess, ProcessFailed
 
 QUIET = ("--log-level", "WARNING")
 MEMBER_SETTINGS = {
@@ -25,7 +27,7 @@ class Processes:
         """Create the tables."""
         self._start(["projector", "migrate", "up"], "migrate.log").wait()
 
-    def platform(self, **options: int) -> ManagedProcess:
+    def platform(self, **options: object) -> ManagedProcess:
         """Start the simulated platform, which writes to the topic and records what was acknowledged."""
         environment = self._environment
         arguments = {
@@ -40,6 +42,17 @@ class Processes:
     def projector(self, name: str, *, keep: bool = False) -> ManagedProcess:
         """Start a projector."""
         return self._start(["projector", "run"], f"{name}.log", keep=keep)
+
+    def dashboard(self) -> tuple[ManagedProcess, str]:
+        """Start a dashboard and leave it running; returns it and a link that logs in once. Raises ProcessFailed."""
+        process = self._start(["projector", "dashboard", "--login-link"], "dashboard.log", keep=True)
+        until = time.monotonic() + EXIT_TIMEOUT_SECONDS
+        while time.monotonic() < until:
+            process.raise_if_failed()
+            if found := re.search(r"^http://\S+/login/\S+$", process.log.read_text(), re.MULTILINE):
+                return process, found[0]
+            time.sleep(0.05)
+        raise ProcessFailed(f"projector dashboard does not listen: {process.log}")
 
     def verify(self, name: str, *, expected: int) -> list[str]:
         """Compare the view with the topic; returns the output. Raises ProcessFailed for another exit code."""

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from rich.console import Console
@@ -43,6 +44,17 @@ class Options(NamedTuple):
         """The rate at which the platform writes."""
         return max(MIN_RECORDS_PER_SECOND, self.records // WRITING_SECONDS)
 
+    def of_platform(self) -> dict[str, object]:
+        """The options of the simulated platform. The first record is dated so that the last one is about now."""
+        ago = max(timedelta(minutes=10), self.delegations * timedelta(seconds=0.7))
+        start = (datetime.now(UTC) - ago).isoformat(timespec="milliseconds")
+        return {
+            "delegations": self.delegations,
+            "seed": self.seed,
+            "start": start,
+            "per_second": self.per_second,
+        }
+
     def is_half_way(self, offsets: Offsets, *, ended: bool) -> bool:
         """Whether half of the records are projected; their exact number is known once the platform has ended."""
         return offsets.position >= (offsets.end if ended else self.records) / 2
@@ -57,22 +69,29 @@ def run_demo(options: Options, console: Console) -> bool:
         screen.step("Postgres", environment.postgres_name)
         screen.step("Kafka", environment.kafka_name)
         processes = Processes(environment, stack)
-        third: ManagedProcess | None = None
+        kept, link = list[ManagedProcess](), ""
         try:
             processes.migrate()
+            if options.keep:
+                dashboard, link = processes.dashboard()
+                kept.append(dashboard)
+                screen.step("dashboard", f"{link} logs in a browser, once, within ten minutes")
             with Observer.connected(environment) as observer:
                 restarted = _kill_half_way(options, processes, observer, screen)
                 found = _compare(environment, observer, screen, restarted)
                 if options.keep or not found:
                     third = processes.projector("third", keep=options.keep)
                     observer.wait_until(lambda _: observer.owns_all(third), lambda _: None, third)
+                    kept += [third] * options.keep
                 if not found:
                     found = _damage_and_repair(environment, processes, observer, screen)
             unequal = () if found else play_ends(environment, screen)
         finally:
             if options.keep:
-                screen.kept(environment, third)
+                screen.kept(environment, kept)
         screen.result(found, time.monotonic() - started, unequal)
+        if options.keep:
+            screen.dashboard(link, environment.token_file)
     return not (found or unequal)
 
 
@@ -82,7 +101,7 @@ def _kill_half_way(options: Options, processes: Processes, observer: Observer, s
     screen.step("projector", f"runs as process {first.pid}")
     with screen.progress() as show:
         observer.wait_until(lambda _: observer.owns_all(first), show, first)
-        platform = processes.platform(delegations=options.delegations, seed=options.seed, per_second=options.per_second)
+        platform = processes.platform(**options.of_platform())
         rate = f"about {options.per_second:,} records per second"
         screen.step("platform", f"writes {options.delegations:,} delegations, {rate}")
         observer.wait_until(lambda now: options.is_half_way(now, ended=not platform.is_running), show, platform, first)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
@@ -95,9 +96,9 @@ class Screen:
         self._console.print()
         self._console.print(Text(text, style=style) + Text(f"  ({seconds:.0f} s)", style="default"))
 
-    def kept(self, environment: Environment, projector: ManagedProcess | None) -> None:
+    def kept(self, environment: Environment, processes: Sequence[ManagedProcess]) -> None:
         """Print the settings of what still runs, and how to stop it."""
-        commands = [f"kill {projector.pid}"] if projector else []
+        commands = [f"kill {each.pid}" for each in processes]
         commands += [environment.kafka.stop_command, environment.postgres.stop_command, f"rm -r {environment.folder}"]
         self._console.print("\nStill running. Settings for `projector` and psql:", style="bold")
         self._plain([f"export {name}='{value}'" for name, value in environment.settings.items()])
@@ -105,6 +106,15 @@ class Screen:
         self._plain([str(environment.folder)])
         self._console.print("To stop everything:", style="bold")
         self._plain(commands)
+
+    def dashboard(self, link: str, token_file: Path) -> None:
+        """Print how to log in, as the last lines."""
+        self._console.print(
+            "\nThe dashboard. This link logs in a browser, once, within ten minutes of its start:", style="bold"
+        )
+        self._plain([link])
+        self._console.print("Later, log in with the token of this file:", style="bold")
+        self._plain([str(token_file)])
 
     def _plain(self, lines: Sequence[str]) -> None:
         for line in lines:

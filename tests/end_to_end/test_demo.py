@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from cluster import wait_until
 from psycopg import sql
 
 from testbed.demo.observer import Observer
@@ -166,11 +168,11 @@ def test_reply_of_somebody_else_is_printed(logical_postgres: Postgres, kafka: st
     assert running.returncode == 1
 
 
-def test_kept_projector_runs_until_it_is_stopped(logical_postgres: Postgres, kafka: str) -> None:
+def test_kept_projector_and_dashboard_run_until_they_are_stopped(logical_postgres: Postgres, kafka: str) -> None:
     with demo(logical_postgres, kafka, "--keep") as running:
         output, errors = running.communicate(timeout=120)
     assert running.returncode == 0, output + errors
-    pid = int(re.findall(r"^  kill (\d+)$", output, re.MULTILINE)[0])
+    pids = [int(pid) for pid in re.findall(r"^  kill (\d+)$", output, re.MULTILINE)]
     folder = Path(re.findall(r"^  rm -r (.*)$", output, re.MULTILINE)[0])
     url = re.findall(r"PROJECTOR_DATABASE_URL='(.*)'", output)[0]
     try:
@@ -180,14 +182,33 @@ def test_kept_projector_runs_until_it_is_stopped(logical_postgres: Postgres, kaf
         assert '"stopped"' not in (folder / "first.log").read_text()  # SIGKILL leaves no time for it
         assert '"stopped"' in (folder / "second.log").read_text()
         assert demo_databases(logical_postgres) == [urlsplit(url).path[1:]]
+        assert len(pids) == 2
         while '"partition claimed"' not in (folder / "third.log").read_text():
-            os.kill(pid, 0)
+            for pid in pids:
+                os.kill(pid, 0)
             time.sleep(0.05)  # nothing signals the growth of a log file
+        assert "Delegations" in logged_in(output)
+        token = folder / "dashboard-token"
+        assert output.splitlines()[-1].strip() == str(token)
+        assert token.stat().st_mode & 0o077 == 0
+        assert token.read_text().strip() not in output
     finally:
-        os.kill(pid, signal.SIGTERM)
+        for pid in pids:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the processes ended")
         shutil.rmtree(folder)
         with psycopg.connect(logical_postgres.url, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(urlsplit(url).path[1:])))
+
+
+def logged_in(output: str) -> str:
+    """The first page, after the link that was printed at the start and again at the end; it logs in once."""
+    early, late = re.findall(r"http://127\.0\.0\.1:\d+/login/\S+", output)
+    assert early == late
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(early, timeout=30) as page:
+        assert page.url == f"{early.partition('/login')[0]}/"
+        return str(page.read().decode())
 
 
 def test_killed_projector_ends_demo_with_reason(logical_postgres: Postgres, kafka: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from cluster import Cluster
 from commands import CommandResult, environment, start
 from deployed_roles import Roles, deploy, new_database
-from manifests import workloads
+from manifests import Workload, workloads
 from projecting import connected
 from relaying import Relaying, push
 from sweeping import Platform
@@ -124,6 +124,7 @@ def test_dashboard_shows_every_page_as_its_role(deployed: Deployed, tmp_path: Pa
             "dashboard_tokens_file": str(tmp_path / "tokens"),
         }
     )
+    settings["FORWARDED_ALLOW_IPS"] = _workload("delegations-dashboard").environment["FORWARDED_ALLOW_IPS"]
     known = min(deployed.cluster.expected().rows)
     with (tmp_path / "log").open("ab") as log:
         process = start(["dashboard"], settings, stderr=log)
@@ -135,6 +136,8 @@ def test_dashboard_shows_every_page_as_its_role(deployed: Deployed, tmp_path: Pa
         assert known in _answer(f"http://{address}/delegation?id={known}")
         _answer(f"http://{address}/admin/delegations/stats")
         assert _probed("delegations-dashboard", address) == {200}
+        assert 'type="password"' in _login_page(address, "https")
+        assert 'type="password"' not in _login_page(address, "http")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait()
@@ -147,9 +150,21 @@ def test_member_answers_the_probes_of_kubernetes(deployed: Deployed) -> None:
 
 def _probed(workload: str, address: str) -> set[int]:
     """The answers to the probes of this workload, which have no token."""
-    (probes,) = [each.probes for each in workloads() if each.name == workload]
+    probes = _workload(workload).probes
     assert len(probes) == 3
     return {urllib.request.urlopen(f"http://{address}{each['path']}", timeout=10).status for each in probes.values()}
+
+
+def _workload(name: str) -> Workload:
+    return next(each for each in workloads() if each.name == name)
+
+
+def _login_page(address: str, scheme: str) -> str:
+    """The page as an Ingress gets it whose clients use this scheme."""
+    headers = {"Host": "delegations.example", "X-Forwarded-Proto": scheme, "X-Forwarded-For": "192.0.2.7"}
+    request = urllib.request.Request(f"http://{address}/login", headers=headers)
+    with urllib.request.urlopen(request, timeout=10) as page:
+        return str(page.read().decode())
 
 
 def _answer(url: str, tries: int = 300) -> str:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "ten-minutes.md").read_text()
 STEPS = re.findall(r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", PAGE, re.MULTILINE | re.DOTALL)
 """Commands, and the output that the page shows for them."""
-CHANGES = ("INSERT", "projector run", "sweep --once", "kill")
+CHANGES = ("INSERT", "projector run", "projector dashboard", "sweep --once", "kill")
 """Commands that are typed once. The others are typed again until the rows before them have arrived."""
 SECONDS = 60
 
@@ -96,7 +96,7 @@ def test_page_shows_what_its_commands_print(logical_postgres: Postgres, kafka: s
                 assert not is_over, f"{commands}printed\n{printed}and not\n{output}"
                 printed = shell.type(commands)
         bash.communicate(timeout=SECONDS)
-    assert "stopped" in (tmp_path / "run.log").read_text()
+    assert all("stopped" in (tmp_path / log).read_text() for log in ("run.log", "dashboard.log"))
     assert not (tmp_path / "sandbox.env").exists()
 
 

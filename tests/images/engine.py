@@ -64,12 +64,11 @@ def exit_code(name: str) -> int:
 class Stack:
     """compose.yaml as a separate project on free ports."""
 
-    def __init__(self, project: str, *profiles: str, **variables: str) -> None:
-        self.project = project
-        self._ports = {"KAFKA_PORT": str(_free_port()), "POSTGRES_PORT": str(_free_port())}
-        self._environment = self._ports | variables
-        profiled = [part for profile in profiles for part in ("--profile", profile)]
-        self._command = [*os.environ.get("COMPOSE", "docker compose").split(), "-p", project, *profiled]
+    def __init__(self, project: str, *services: str) -> None:
+        """Without services: all of them."""
+        self.project, self._services = project, services
+        self._ports = {name: str(_free_port()) for name in ("KAFKA_PORT", "POSTGRES_PORT", "DASHBOARD_PORT")}
+        self._command = [*os.environ.get("COMPOSE", "docker compose").split(), "-p", project]
 
     @property
     def database_url(self) -> str:
@@ -79,13 +78,17 @@ class Stack:
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self._ports['KAFKA_PORT']}"
 
+    @property
+    def dashboard_url(self) -> str:
+        return f"http://127.0.0.1:{self._ports['DASHBOARD_PORT']}"
+
     def __call__(self, *arguments: str) -> CommandResult:
         """Run a command of Compose; any exit code is accepted."""
-        return _run([*self._command, *arguments], self._environment)
+        return _run([*self._command, *arguments], self._ports)
 
     def up(self, *arguments: str) -> None:
         """Bring it up, and wait until the health check of the projector passes."""
-        checked(self("up", "--detach", *arguments))
+        checked(self("up", "--detach", *arguments, *self._services))
         for name in self.containers("projector"):
             wait_until(partial(is_healthy, name), f"{name} healthy")
 

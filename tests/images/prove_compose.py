@@ -1,7 +1,9 @@
-"""compose.yaml without and with its profiles. Run by `make test-images`."""
+"""compose.yaml: the projector and the dashboard alone, then everything. Run by `make test-images`."""
 
 import json
+import re
 import sys
+import urllib.request
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
-from engine import Stack, checked, docker, exit_code, inspect, is_healthy, stop
+from engine import ROOT, Stack, checked, docker, exit_code, inspect, is_healthy, stop
 from feed import HUGE, LARGE, Platform, read_topic
 
 from testbed.recording import AcknowledgedRecord
@@ -25,8 +27,8 @@ def built() -> None:
 
 
 @contextmanager
-def brought_up(*profiles: str, **variables: str) -> Iterator[Stack]:
-    stack = Stack(f"prove-{uuid.uuid4().hex[:8]}", *profiles, **variables)
+def brought_up(*services: str) -> Iterator[Stack]:
+    stack = Stack(f"prove-{uuid.uuid4().hex[:8]}", *services)
     try:
         stack.up()
         yield stack
@@ -38,7 +40,7 @@ def brought_up(*profiles: str, **variables: str) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def plain(built: None) -> Iterator[Stack]:
-    with brought_up() as stack:
+    with brought_up("projector", "dashboard") as stack:
         yield stack
 
 
@@ -48,8 +50,8 @@ def cluster(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 
 
 @pytest.fixture(scope="module")
-def cdc(built: None) -> Iterator[Stack]:
-    with brought_up("cdc", "ops", PROJECTOR_RESULT_PUSH="inbox") as stack:
+def whole(built: None) -> Iterator[Stack]:
+    with brought_up() as stack:
         yield stack
 
 
@@ -57,7 +59,7 @@ def cluster_on(stack: Stack, folder: Path) -> Cluster:
     return Cluster(stack.database_url, stack.bootstrap_servers, "activity-log", folder)
 
 
-# --- without the profile; these tests depend on their order
+# --- the projector and the dashboard; these tests depend on their order
 
 
 def test_one_off_services_end_with_0(plain: Stack) -> None:
@@ -90,6 +92,25 @@ def test_published_records_become_rows(plain: Stack, cluster: Cluster) -> None:
     status = json.loads(checked(plain.projector("status", "--json")))
     assert sum(partition["lag_records"] for partition in status["partitions"]) == 0
     assert len(status["partitions"]) == 3
+
+
+def test_dashboard_shows_the_rows_after_a_login(plain: Stack, cluster: Cluster) -> None:
+    (link,) = re.findall(r"http://127\.0\.0\.1:\d+/login/\S+", plain.logs("dashboard"))
+    assert link.startswith(plain.dashboard_url)
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with browser.open(link, timeout=30) as page:
+        assert page.url == f"{plain.dashboard_url}/"
+    with browser.open(f"{plain.dashboard_url}/delegations.json?status=all", timeout=30) as page:
+        shown = {each["delegation_id"] for each in json.load(page)["delegations"]}
+    assert shown
+    assert shown <= set(cluster.expected().rows)
+    token = re.findall(r"token (\S+),", (ROOT / "compose.yaml").read_text())[0]
+    request = urllib.request.Request(
+        f"{plain.dashboard_url}/admin/delegations", headers={"Authorization": f"Bearer {token}"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        assert json.load(answer)["status"] == "in_flight"
+    wait_until(lambda: is_healthy(plain.container("dashboard")), "a healthy dashboard")
 
 
 def test_projector_is_unhealthy_without_postgres(plain: Stack, cluster: Cluster) -> None:
@@ -133,15 +154,15 @@ def _owners(stack: Stack) -> int:
     return int(count)
 
 
-# --- with the profile: rows of activity_logs through the change feed
+# --- everything: rows of activity_logs through the change feed
 
 
-def test_what_a_platform_writes_to_its_table_becomes_rows(cdc: Stack, tmp_path: Path) -> None:
-    cluster = cluster_on(cdc, tmp_path)
-    with psycopg.connect(cdc.database_url, autocommit=True) as conn:
+def test_what_a_platform_writes_to_its_table_becomes_rows(whole: Stack, tmp_path: Path) -> None:
+    cluster = cluster_on(whole, tmp_path)
+    with psycopg.connect(whole.database_url, autocommit=True) as conn:
         platform = Platform(conn)
         expected = platform.write_all()
-        wait_until(lambda: _statuses(conn) == expected, f"{expected} instead of:\n{cdc.logs()}")
+        wait_until(lambda: _statuses(conn) == expected, f"{expected} instead of:\n{whole.logs()}")
         # The feed keeps the order, so no change follows this row.
         last = platform.write_unrelated()
         cluster.acknowledged = wait_until(lambda: read_topic(cluster, required=last), "the last row in the topic")
@@ -155,23 +176,25 @@ def test_what_a_platform_writes_to_its_table_becomes_rows(cdc: Stack, tmp_path: 
         assert {len({record.partition for record in of_one}) for of_one in _by_key(cluster)} == {1}
 
 
-def test_overdue_delegation_fails_and_callers_are_told(cdc: Stack) -> None:
-    """The sweeper and the relay of profile `ops`. The first pass of the sweeper may be a minute away."""
-    with psycopg.connect(cdc.database_url, autocommit=True) as conn:
+def test_overdue_delegation_fails_and_callers_are_told(whole: Stack) -> None:
+    """The first pass of the sweeper may be a minute away."""
+    with psycopg.connect(whole.database_url, autocommit=True) as conn:
         Platform(conn).write_overdue("overdue")
-        wait_until(lambda: _statuses(conn)["overdue"] == "failed", f"a verdict in:\n{cdc.logs()}", seconds=120)
+        wait_until(lambda: _statuses(conn)["overdue"] == "failed", f"a verdict in:\n{whole.logs()}", seconds=120)
         answers = {f"done-{size}": f"the result of {size}" for size in (0, LARGE, HUGE)}
-        wait_until(lambda: answers.items() <= _inbox(conn).items(), f"{answers} in an inbox:\n{cdc.logs()}")
-    assert {cdc.container(name) for name in ("sweep", "push") if not is_healthy(cdc.container(name))} == set()
+        wait_until(lambda: answers.items() <= _inbox(conn).items(), f"{answers} in an inbox:\n{whole.logs()}")
+    assert {
+        whole.container(name) for name in ("sweep", "push", "dashboard") if not is_healthy(whole.container(name))
+    } == set()
 
 
-def test_connector_service_can_run_again(cdc: Stack) -> None:
-    assert exit_code(cdc.container("connector")) == 0
-    cdc.up()
-    assert exit_code(cdc.container("connector")) == 0
-    answer = docker("exec", cdc.container("connect"), "curl", "-s", "localhost:8083/connectors/activity-log/status")
+def test_connector_service_can_run_again(whole: Stack) -> None:
+    assert exit_code(whole.container("connector")) == 0
+    whole.up()
+    assert exit_code(whole.container("connector")) == 0
+    answer = docker("exec", whole.container("connect"), "curl", "-s", "localhost:8083/connectors/activity-log/status")
     assert [task["state"] for task in json.loads(checked(answer))["tasks"]] == ["RUNNING"]
-    code, _ = stop(cdc.container("projector"), grace=GRACE_SECONDS)
+    code, _ = stop(whole.container("projector"), grace=GRACE_SECONDS)
     assert code == 0
 
 
