@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from benchmarks.environment import Environment
+from benchmarks.measurement import Failed
 from benchmarks.projecting import Command
 
 TOKEN = "token-of-the-benchmark-only"
@@ -30,15 +31,33 @@ class Client:
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
         self._connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=_TIMEOUT_SECONDS)
+        self._headers = {"Accept": "text/html, application/json"}
+
+    def log_in(self) -> None:
+        """Show the token in the form, and keep the cookie. Raises Failed."""
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        self._connection.request("POST", "/login", urlencode({"token": TOKEN}), headers)
+        response = self._connection.getresponse()
+        response.read()
+        cookie = response.headers.get("Set-Cookie", "")
+        if response.status != 303 or not cookie:
+            raise Failed(f"the login failed: status {response.status}")
+        self._headers["Cookie"] = cookie.partition(";")[0]
 
     def get(self, path: str) -> Answer:
         """Ask for a page, or for JSON where the path names no page. Raises OSError."""
-        headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "text/html, application/json"}
         began_at = time.perf_counter()
-        self._connection.request("GET", path, headers=headers)
-        response = self._connection.getresponse()
+        try:
+            response = self._asked(path)
+        except ConnectionError:  # closed while it was idle: a browser opens another one
+            self._connection.close()
+            response = self._asked(path)
         body = response.read()
         return Answer(response.status, body, time.perf_counter() - began_at)
+
+    def _asked(self, path: str) -> http.client.HTTPResponse:
+        self._connection.request("GET", path, headers=self._headers)
+        return self._connection.getresponse()
 
     def close(self) -> None:
         """Close the connection."""
@@ -51,10 +70,16 @@ class Dashboard(NamedTuple):
     command: Command
     address: str
 
+    def last_error(self) -> str:
+        """The exception of the last request that failed, from the log; empty if there is none."""
+        failed = [fields for _, fields in self.command.logged("a request failed")]
+        return str(failed[-1].get("exception", failed[-1]))[-1_000:] if failed else ""
+
     @contextmanager
     def client(self) -> Iterator[Client]:
-        """A client for the length of the block."""
+        """A client that is logged in, for the length of the block."""
         with closing(Client(self.address)) as client:
+            client.log_in()
             yield client
 
 

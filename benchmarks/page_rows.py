@@ -20,8 +20,9 @@ _ENDED = """
            'task ' || n || repeat(' of the work', 8), status,
            CASE WHEN n %% 3 > 0 THEN at + span / 2 END, at + interval '6 hours',
            CASE WHEN status = 'completed' THEN repeat('result ', 15) END,
-           CASE WHEN status <> 'completed' THEN format('the tool ''search %%s'' gave up after %%s s: %%s', n %% 200, n %% 90,
-                (ARRAY['no answer', 'rate limit', 'not found', 'refused', 'out of memory'])[n %% 5 + 1]) END,
+           CASE WHEN status <> 'completed'
+                THEN format('the tool ''search %%s'' gave up after %%s s: %%s', n %% 200, n %% 90,
+                            (ARRAY['no answer', 'rate limit', 'not found', 'refused', 'no memory'])[n %% 5 + 1]) END,
            at, least(at + span, now()), CASE WHEN n %% 3 = 0 THEN 'key-' || n END
       FROM (SELECT n, now() - (%(rows)s - n) * (%(history)s::interval / %(rows)s) AS at,
                    -ln(1 - random()) * interval '5 min' AS span,
