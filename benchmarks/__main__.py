@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, members, memory, pushing, quick, rebuilding, sweeping
+from benchmarks import catching_up, growth, latency, members, memory, pages, pushing, quick, rebuilding, sweeping
 from benchmarks.measurement import Failed
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
@@ -71,6 +71,17 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--rounds", type=int, default=9, help="rounds of all steps, in turns")
     command.add_argument("--passes", type=int, default=3, help="whole passes, of 10,000 verdicts each")
     command.add_argument("--quick", action="store_true", help="few rows, one round and one pass: whether it works")
+    command = parts.add_parser("pages", help="the dashboard over ten million rows, and what it costs the projector")
+    command.set_defaults(part=pages.main)
+    command.add_argument("--only", nargs="+", choices=pages.PARTS, default=pages.PARTS, help="only these of its parts")
+    command.add_argument("--rows", type=int, default=10_000_000, help="rows of delegations that have ended")
+    command.add_argument("--records", type=int, default=400_000, help="records that a member projects in each run")
+    command.add_argument(
+        "--rounds", type=int, default=5, help="rounds of all requests, and of the runs without indexes"
+    )
+    command.add_argument("--pairs", type=int, default=5, help="runs with pages open and without, in turns")
+    command.add_argument("--database", metavar="URL", help="a database that has the rows, of TESTBED_DATABASE_URL")
+    command.add_argument("--quick", action="store_true", help="few rows and one round: whether it works")
     command = parts.add_parser("quick", help="processor time per record, compared with a stored one, in a minute")
     command.set_defaults(part=quick.main)
     command.add_argument("--store", action="store_true", help="store it instead")

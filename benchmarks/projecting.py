@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -24,7 +24,13 @@ class Command:
     """A command of the projector as a process, with its JSON log."""
 
     def __init__(
-        self, command: Sequence[str], environment: Environment, url: str, log: Path, group: str | None = None
+        self,
+        command: Sequence[str],
+        environment: Environment,
+        url: str,
+        log: Path,
+        group: str | None = None,
+        more_settings: Mapping[str, str] | None = None,
     ) -> None:
         settings = {
             "PROJECTOR_DATABASE_URL": url,
@@ -32,6 +38,7 @@ class Command:
             "PROJECTOR_TOPIC": environment.topic,
             "PROJECTOR_GROUP_ID": group or f"bench-{time.time_ns()}",
             "PROJECTOR_LOG_FORMAT": "json",
+            **(more_settings or {}),
         }
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
         self._name, self._log = command[0], log

@@ -154,7 +154,7 @@ def _projected(environment: Environment, push: str, wanted: Stored) -> tuple[Cos
             conn.execute(
                 "INSERT INTO projector.push (topic, switched_on_at) VALUES (%s, %s)", [environment.topic, START]
             )
-        cost = run_in_new_process(_project, environment, url, push)
+        cost = run_in_new_process(project, environment, url, push)
         [stored] = conn.execute(
             "SELECT (SELECT count(*) FROM projector.ends), (SELECT count(*) FROM projector.outbox)"
         ).fetchall()
@@ -165,7 +165,7 @@ def _projected(environment: Environment, push: str, wanted: Stored) -> tuple[Cos
     return cost, url
 
 
-def _project(environment: Environment, url: str, push: str) -> Cost:
+def project(environment: Environment, url: str, push: str) -> Cost:
     member = started_member(environment, url, result_push=push)
     with psycopg.connect(url, autocommit=True) as conn:
         before = time.process_time(), sessions_seconds(conn)

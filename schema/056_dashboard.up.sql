@@ -15,5 +15,6 @@ CREATE INDEX passes_kind ON projector.passes (kind, id DESC);
 -- and CREATE INDEX CONCURRENTLY.
 -- The newest delegations, of any status, page by page.
 CREATE INDEX IF NOT EXISTS idx_delegations_created ON delegations (created_at DESC, delegation_id);
--- The failures of the last hour.
-CREATE INDEX IF NOT EXISTS idx_delegations_failed ON delegations (updated_at DESC) WHERE status IN ('failed', 'stuck');
+-- The failures of the last hour, and how many have failed or are stuck: both without the table.
+CREATE INDEX IF NOT EXISTS idx_delegations_failed ON delegations (updated_at DESC) INCLUDE (status)
+    WHERE status IN ('failed', 'stuck');

@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal, LiteralString, NamedTuple, cast
+from typing import Literal, LiteralString, NamedTuple, cast
 
 from psycopg.rows import class_row
 
+from projector.errors import StatementTimeout
 from projector.postgres.connection import Connection, mapped_errors, transaction
 
 COUNTED = 10_000
@@ -37,7 +38,7 @@ class Wanted(NamedTuple):
     """Which delegations are listed. None means any. `since` and `until` are about `created_at`.
 
     `only`: overdue (in flight after the deadline), silent (in flight, without an event for `silent_after`), or self
-    (the caller is the callee). `delegation_id` may be the start of an id.
+    (the caller is the callee). `delegation_id` may be the start of an id, which no index serves; `whole_id` is one.
     """
 
     statuses: Sequence[str]
@@ -46,6 +47,7 @@ class Wanted(NamedTuple):
     since: datetime | None = None
     until: datetime | None = None
     delegation_id: str | None = None
+    whole_id: str | None = None
     only: Only | None = None
     silent_after: timedelta = timedelta(minutes=10)
 
@@ -60,6 +62,7 @@ class Wanted(NamedTuple):
             "until": self.until,
             "from_id": prefix,
             "to_id": None if prefix is None else prefix + "\U0010ffff",
+            "whole_id": self.whole_id,
             "only": self.only,
             "silent_after": self.silent_after,
         }
@@ -87,6 +90,7 @@ _FILTER: LiteralString = """
        AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
        AND (%(from_id)s::text IS NULL
             OR delegation_id COLLATE "C" >= %(from_id)s AND delegation_id COLLATE "C" < %(to_id)s)
+       AND (%(whole_id)s::text IS NULL OR delegation_id = %(whole_id)s)
        AND (%(only)s::text IS DISTINCT FROM 'overdue' OR deadline < now())
        AND (%(only)s::text IS DISTINCT FROM 'silent' OR updated_at < now() - %(silent_after)s::interval)
        AND (%(only)s::text IS DISTINCT FROM 'self' OR caller_id = callee_id)
@@ -144,10 +148,14 @@ def listed(conn: Connection, wanted: Wanted, sort: Sort, cursor: Cursor | None, 
         return found.execute(_BY_CREATED, values, prepare=False).fetchall()
 
 
-def count(conn: Connection, wanted: Wanted) -> int:
-    """How many delegations are wanted: exact up to `COUNTED`, and one more for any larger number."""
-    with mapped_errors():
-        [(number,)] = conn.execute(_COUNT, wanted.parameters() | {"limit": COUNTED + 1}, prepare=False).fetchall()
+def count(conn: Connection, wanted: Wanted) -> int | None:
+    """How many delegations are wanted: exact up to `COUNTED`, one more for any larger number, None if it takes long."""
+    try:
+        with transaction(conn):
+            conn.execute("SET LOCAL statement_timeout = 300")
+            [(number,)] = conn.execute(_COUNT, wanted.parameters() | {"limit": COUNTED + 1}, prepare=False).fetchall()
+    except StatementTimeout:
+        return None
     return cast(int, number)
 
 
@@ -166,18 +174,24 @@ def one(conn: Connection, delegation_id: str) -> DelegationRow | None:
 
 
 def stats(conn: Connection, *, timeout: timedelta) -> dict[str, int]:
-    """The number of delegations of each status, over the whole table: six entries, which can be 0."""
+    """The number of delegations of each status, over the whole table: six entries, which can be 0.
+
+    `completed` is what remains, so that indexes alone give all six.
+    """
     with transaction(conn):
         conn.execute("SELECT set_config('statement_timeout', %(ms)s, true)", {"ms": str(timeout // _MILLISECOND)})
-        rows: list[tuple[Any, ...]] = conn.execute(
+        [found] = conn.execute(
             """
-            SELECT s.status, count(d.status)
-              FROM (VALUES ('queued'), ('dispatched'), ('in_progress'), ('completed'), ('failed'), ('stuck'))
-                   AS s (status)
-              LEFT JOIN delegations d USING (status) GROUP BY s.status
+            SELECT f.queued, f.dispatched, f.in_progress,
+                   a.number - f.queued - f.dispatched - f.in_progress - e.failed - e.stuck, e.failed, e.stuck
+              FROM (SELECT count(*) FILTER (WHERE status = 'queued') AS queued,
+                           count(*) FILTER (WHERE status = 'dispatched') AS dispatched,
+                           count(*) FILTER (WHERE status = 'in_progress') AS in_progress
+                      FROM delegations WHERE status IN ('queued', 'dispatched', 'in_progress')) AS f,
+                   (SELECT count(*) FILTER (WHERE status = 'failed') AS failed,
+                           count(*) FILTER (WHERE status = 'stuck') AS stuck
+                      FROM delegations WHERE status IN ('failed', 'stuck')) AS e,
+                   (SELECT count(*) AS number FROM delegations) AS a
             """
         ).fetchall()
-    counts = dict(rows)
-    return {
-        status: counts[status] for status in ("queued", "dispatched", "in_progress", "completed", "failed", "stuck")
-    }
+    return dict(zip(("queued", "dispatched", "in_progress", "completed", "failed", "stuck"), found, strict=True))

@@ -84,19 +84,24 @@ def failures(conn: Connection) -> Failures:
 
 
 def wedged_callees(conn: Connection, *, limit: int) -> list[WedgedCallee]:
-    """Callees with work that is older than an hour, of which none was completed in the last hour, most work first."""
+    """Callees with work that is older than an hour, of which none was completed in the last hour, most work first.
+
+    A hundred callees are looked at, those with the most work, and the latest requests of each, at most 5,000.
+    """
     with mapped_errors(), conn.cursor(row_factory=class_row(WedgedCallee)) as cursor:
+        # The inner limits keep the plan: by the index, callee by callee, only until `limit` callees are found.
         return cursor.execute(
             """
             SELECT w.callee_id::text, w.in_flight, w.oldest_at, w.last_heard_at
               FROM (SELECT callee_id, count(*) AS in_flight, min(created_at) AS oldest_at,
                            max(coalesce(last_heartbeat, updated_at)) AS last_heard_at
                       FROM delegations WHERE status IN ('queued', 'dispatched', 'in_progress')
-                     GROUP BY callee_id HAVING min(created_at) < now() - %(after)s::interval) AS w
-             WHERE NOT EXISTS (
-                   SELECT FROM delegations d
-                    WHERE d.callee_id = w.callee_id AND d.created_at >= now() - interval '7 days'
-                      AND d.status = 'completed' AND d.updated_at >= now() - %(after)s::interval)
+                     GROUP BY callee_id HAVING min(created_at) < now() - %(after)s::interval
+                     ORDER BY count(*) DESC, callee_id LIMIT 100) AS w
+             WHERE (SELECT true
+                      FROM (SELECT status, updated_at FROM delegations d WHERE d.callee_id = w.callee_id
+                             ORDER BY d.created_at DESC LIMIT 5000) AS latest
+                     WHERE status = 'completed' AND updated_at >= now() - %(after)s::interval LIMIT 1) IS NULL
              ORDER BY w.in_flight DESC, w.callee_id LIMIT %(limit)s
             """,
             {"after": SILENT_CALLEE_AFTER, "limit": limit},

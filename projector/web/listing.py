@@ -63,6 +63,8 @@ def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Li
     cursor = _decoded(given.text("cursor"), sort)
     given.refuse_unknown()
     with reader.connection() as conn:
+        if wanted.delegation_id and views_delegations.one(conn, wanted.delegation_id):
+            wanted = wanted._replace(delegation_id=None, whole_id=wanted.delegation_id)
         rows = views_delegations.listed(conn, wanted, sort, cursor, limit=limit + 1)
         number = views_delegations.count(conn, wanted)
         now = queries.clock(conn)
@@ -74,8 +76,14 @@ def listing(reader: Reader, given: Parameters, *, any_status: bool = True) -> Li
         limit,
         _encoded(rows[limit - 1], sort) if len(rows) > limit else None,
         now,
-        Total(min(number, COUNTED), "eq" if number <= COUNTED else "gte"),
+        _total(number, len(rows)),
     )
+
+
+def _total(number: int | None, shown: int) -> Total:
+    if number is None:  # counting took too long
+        return Total(shown, "gte")
+    return Total(min(number, COUNTED), "eq" if number <= COUNTED else "gte")
 
 
 def _encoded(row: DelegationRow, sort: Sort) -> str:

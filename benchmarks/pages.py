@@ -1,0 +1,199 @@
+"""Pages: how long the dashboard's answers take over many rows, and what the dashboard costs the projector.
+
+requests  every page and endpoint, with likely and with nasty filters: each likely one within a second
+open      the rate of a member that catches up, with twenty pages open and without, in turns
+indexes   what the dashboard's two indexes cost a member, and what they save
+down      how long until the overview says that Postgres, Kafka or the members do not run
+
+Each part can run alone, and replaces its own part of the results. All figures are of one machine: ratios count.
+"""
+
+import json
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+from rich.console import Console
+
+from benchmarks.dashboard import dashboard
+from benchmarks.environment import Environment, start_servers
+from benchmarks.goals import Goal, ratios
+from benchmarks.measurement import Failed
+from benchmarks.page_indexes import VARIANTS, Saved, costs, savings
+from benchmarks.page_outages import outages
+from benchmarks.page_readers import OPEN, Run, pairs
+from benchmarks.page_requests import GOAL_SECONDS, Timed, known, measured, requests
+from benchmarks.page_rows import fill
+from benchmarks.pushing import Cost
+from benchmarks.recording import generate
+from benchmarks.report import RESULTS, goals_table, table, write_results
+from projector.settings import load
+
+PARTS = ("requests", "open", "indexes", "down")
+QUICK = {"rows": 20_000, "records": 6_000, "rounds": 1, "pairs": 1}
+"""A run that only shows that it works."""
+
+
+class Found(NamedTuple):
+    """What a part has measured, as JSON, and its goals."""
+
+    figures: Any
+    goals: list[Goal]
+
+
+def main(arguments: Namespace, console: Console, folder: Path) -> None:
+    """Measure, print the tables, and write the results. Raises Failed if a goal is not reached."""
+    size = Namespace(**{**vars(arguments), **(QUICK if arguments.quick else {})})
+    found: dict[str, Found] = {}
+    versions: dict[str, str] = {}
+    if set(size.only) - {"down"}:
+        with start_servers(folder) as servers:
+            versions = servers.versions
+            topic = "pages" if "open" in size.only or "indexes" in size.only else "nothing"
+            records = generate(size.records if topic == "pages" else 1)
+            environment = servers.publish(topic, records, console)
+            for name, part in _over_rows(environment, size, console):
+                found[name] = part
+    if "down" in size.only:
+        found["down"] = _down(folder / "down", console)
+    goals = [goal for part in found.values() for goal in part.goals]
+    goals_table(console, goals)
+    if not arguments.quick:
+        _write(found, size.rows, versions)
+    if missed := [goal.name for goal in goals if goal.reached is False]:
+        raise Failed(f"missed: {'; '.join(missed)}")
+
+
+def _write(found: dict[str, Found], rows: int, versions: dict[str, str]) -> None:
+    """Replace the parts that were measured; the others stay as they are."""
+    file = RESULTS / "pages.json"
+    before = json.loads(file.read_text()) if file.exists() else {}
+    parts = {name: before[name] for name in PARTS if name in before}
+    for name, part in found.items():
+        parts[name] = {"rows": rows, "figures": part.figures, "goals": [goal.json for goal in part.goals]}
+    known_versions = {**before.get("versions", {}), **versions}
+    write_results(
+        "pages", parts, {name: known_versions[name] for name in known_versions if name in versions or not versions}
+    )
+
+
+def _over_rows(environment: Environment, size: Namespace, console: Console) -> Iterator[tuple[str, Found]]:
+    if "indexes" in size.only:
+        each_round = list(_shown(costs(environment, size.rounds), console))
+    url = size.database or environment.create_database()
+    if not size.database:
+        started = time.monotonic()
+        with psycopg.connect(url, autocommit=True) as conn:
+            fill(conn, rows=size.rows)
+        console.print(f"{size.rows:,} rows inserted in {time.monotonic() - started:.0f} s")
+    if "requests" in size.only:
+        yield "requests", _requests(environment, url, size.rounds, console)
+    if "open" in size.only:
+        yield "open", _open(environment, url, size.pairs, console)
+    if "indexes" in size.only:
+        saved = list(savings(load({"database_url": url})))
+        yield "indexes", _indexes(each_round, saved, console)
+
+
+def _requests(environment: Environment, url: str, rounds: int, console: Console) -> Found:
+    with psycopg.connect(url) as conn:
+        asked = requests(known(conn))
+    with dashboard(environment, url) as shown, shown.client() as client:
+        _await_counts(client.get, console)
+        timed = measured(client, asked, rounds)
+    lines = [
+        [each.path, f"{each.median * 1e3:,.0f}", f"{max(each.seconds) * 1e3:,.0f}", f"{each.first * 1e3:,.0f}",
+         f"{each.size / 1e3:,.0f}", "took too long" if each.is_too_long else ""]
+        for each in sorted(timed, key=lambda each: (not each.is_likely, -each.median))
+    ]  # fmt: skip
+    table(console, "milliseconds", ["request, nasty ones last", "median", "largest", "first", "KB", ""], lines)
+    return Found([each._asdict() for each in timed], _goals_of_requests(timed))
+
+
+def _goals_of_requests(timed: Sequence[Timed]) -> list[Goal]:
+    likely = [each for each in timed if each.is_likely]
+    slowest = max(likely, key=lambda each: each.median)
+    return [
+        Goal(f"slowest likely request, {slowest.path}", f"≤ {GOAL_SECONDS:g} s", [slowest.median]),
+        Goal("likely requests that took too long", "≤ 0", [float(sum(each.is_too_long for each in likely))]),
+    ]
+
+
+def _await_counts(get: Callable[[str], Any], console: Console) -> None:
+    """The first counts by status: until then the endpoint answers 503."""
+    started = time.monotonic()
+    while get("/admin/delegations/stats").status == 503:
+        if time.monotonic() > started + 120:
+            raise Failed("no counts by status after two minutes")
+        time.sleep(0.1)
+    console.print(f"the first counts by status: {time.monotonic() - started:.1f} s after the start")
+
+
+def _open(environment: Environment, url: str, count: int, console: Console) -> Found:
+    runs: list[tuple[Run, Run]] = []
+    with psycopg.connect(url) as conn:
+        of = known(conn)
+    with dashboard(environment, url) as shown:
+        for without, beside in pairs(environment, url, shown, of, count):
+            runs.append((without, beside))
+            ratio = beside.records_per_second / without.records_per_second
+            each_ms = beside.dashboard_seconds / max(beside.answers, 1) * 1e3
+            console.print(
+                f"pair {len(runs)}: {ratio:.3f} of {without.records_per_second:,.0f} records/s. "
+                f"{beside.answers} answers "
+                f"of {each_ms:.0f} ms of the dashboard's processor time, "
+                f"median {beside.median * 1e3:.0f} ms, slowest {beside.slowest * 1e3:.0f} ms"
+            )
+    alone, with_pages = [each for each, _ in runs], [each for _, each in runs]
+    rates = ratios([each.records_per_second for each in with_pages], [each.records_per_second for each in alone])
+    used = ratios([each.processor_seconds for each in with_pages], [each.processor_seconds for each in alone])
+    goals = [
+        Goal(f"rate of a member with {OPEN} pages open / without", "≥ 0.95", rates),
+        Goal(f"its processor time with {OPEN} pages open / without", "≤ 1.05", used),
+        Goal("slowest answer meanwhile", f"≤ {GOAL_SECONDS:g} s", [each.slowest for each in with_pages]),
+    ]
+    return Found([[without._asdict(), beside._asdict()] for without, beside in runs], goals)
+
+
+def _shown(rounds: Iterator[dict[str, Cost]], console: Console) -> Iterator[dict[str, Cost]]:
+    for number, each in enumerate(rounds):
+        both = each["both indexes"].both
+        console.print(f"round {number + 1}: " + ", ".join(f"{n}: {both / each[n].both:.3f}" for n in each))
+        yield each
+
+
+def _indexes(rounds: Sequence[dict[str, Cost]], saved: Sequence[Saved], console: Console) -> Found:
+    lines = [[each.name, each.read, f"{each.with_it * 1e3:,.1f}", f"{each.without_it * 1e3:,.0f}"] for each in saved]
+    table(console, "milliseconds of a read", ["index", "read", "with it", "without it"], lines)
+    with_both = [each["both indexes"].both for each in rounds]
+    goals = [
+        Goal(f"processor time of a member and its sessions, both indexes / {name}", "≤ 1.15",
+             ratios(with_both, [each[name].both for each in rounds]))
+        for name in VARIANTS if name != "both indexes"
+    ]  # fmt: skip
+    goals += [
+        Goal(f"{each.read}, without {each.name} / with it", "≥ 2", [each.without_it / each.with_it]) for each in saved
+    ]
+    figures = {
+        "rounds": [{name: cost._asdict() for name, cost in each.items()} for each in rounds],
+        "saved": [each._asdict() for each in saved],
+    }
+    return Found(figures, goals)
+
+
+def _down(folder: Path, console: Console) -> Found:
+    found = []
+    for each in outages(folder):
+        found.append(each)
+        console.print(f"{each.name}: {each.seconds:.1f} s; slowest answer {each.slowest:.1f} s")
+    lines = [
+        [each.name, f"{each.seconds:.1f}", f"{each.slowest:.1f}", f"{each.recovered:.1f}" if each.recovered else ""]
+        for each in found
+    ]
+    columns = ["seconds until the overview says so", "", "slowest answer", "until all is well again"]
+    table(console, "outages", columns, lines)
+    goals = [Goal(f"{each.name}: the overview says so", f"{each.goal} s", [each.seconds]) for each in found]
+    return Found([each._asdict() for each in found], goals)
