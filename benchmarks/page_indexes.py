@@ -90,7 +90,7 @@ def _reads(conn: Connection) -> list[tuple[str, str, Callable[[], object]]]:
             "the latest 2,000 failures",
             lambda: views_failures.latest(conn, window=timedelta(days=1), callee_id=None),
         ),
-        (FAILED, "the counts by status", lambda: views_delegations.stats(conn)),
+        (FAILED, "the counts by status", lambda: views_delegations.stats(conn, timeout=timedelta(seconds=30))),
     ]
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import partial
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,7 +17,7 @@ from benchmarks.page_rows import fill
 from projector.postgres import views_delegations, views_overview
 from projector.postgres.connection import Connection
 from projector.settings import Settings, load
-from projector.web.app import PAGES
+from projector.web.pages import PAGES
 from projector.web.listing import listing
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
@@ -91,11 +92,11 @@ def test_each_index_serves(view: Connection, filled_url: str, index: str, path: 
 
 
 def test_counts_are_those_of_the_table_and_read_indexes(view: Connection) -> None:
-    found = views_delegations.stats(view)
+    found = views_delegations.stats(view, timeout=timedelta(seconds=30))
     counted = view.execute("SELECT status, count(*) FROM delegations GROUP BY status").fetchall()
     assert found == dict(counted)
     assert sum(found.values()) == 40_500
-    plan = plans(view, lambda: views_delegations.stats(view))
+    plan = plans(view, lambda: views_delegations.stats(view, timeout=timedelta(seconds=30)))
     assert "Index Only Scan using idx_delegations_failed" in plan
     assert "Seq Scan" not in plan
 
