@@ -94,5 +94,5 @@ def dashboard(environment: Environment, url: str, group: str | None = None) -> I
             [(_, fields)] = command.logged("dashboard started")
             yield Dashboard(command, fields["address"])
         finally:
-            command.process.terminate()
+            command.process.kill()  # it holds nothing, and may wait for a server that is frozen
             command.process.wait()
