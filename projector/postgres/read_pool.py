@@ -8,13 +8,15 @@ import psycopg
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
-from projector.postgres.connection import Connection, mapped_errors, open_view
+from projector.postgres.connection import Connection, closed_on_error, mapped_errors, open_view
 from projector.postgres.pooler import Session
+from projector.process.patience import within
 from projector.settings import PostgresSettings
 
 _CONNECTIONS = 3
 """With the second one that `pooler` opens for a moment beside each new one there are never more than four."""
 _WAIT_SECONDS = 1.0
+_OPEN_SECONDS = 5.0
 _PAGE_SECONDS = 10.0
 _STATEMENT_TIMEOUT_MS = 3_000
 _IDLE_SECONDS = 60.0
@@ -56,13 +58,19 @@ class ReadPool:
 
     def _open(self) -> Connection:
         try:
-            conn = self._opener(self._settings)
-            with mapped_errors():
-                conn.execute("SET default_transaction_read_only = on")
+            conn = within(_OPEN_SECONDS, self._open_read_only, late=lambda opened: opened.close())
+        except TimeoutError:
+            raise psycopg.OperationalError(f"no connection within {_OPEN_SECONDS:.0f} s") from None
         except ProjectorError as error:
             self._failure = error
             raise psycopg.OperationalError(str(error)) from error
         self._failure = None
+        return conn
+
+    def _open_read_only(self) -> Connection:
+        conn = self._opener(self._settings)
+        with closed_on_error(conn), mapped_errors():
+            conn.execute("SET default_transaction_read_only = on")
         return conn
 
     @contextmanager

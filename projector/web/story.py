@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import timedelta
 from typing import TypeVar
 
@@ -13,6 +12,7 @@ from projector.explain.scope import ScopeOptions
 from projector.kafka.reader import open_topic
 from projector.postgres import views_activity
 from projector.postgres.views_delegations import DelegationRow
+from projector.process.patience import within
 from projector.recordings.file import RecordedRecord
 from projector.web.detail import Detail, Letter, Step, Story, asked_id, stored
 from projector.web.parameters import Parameters
@@ -68,19 +68,15 @@ def _in_time(search: Callable[[float], ResultT]) -> ResultT:
     """Run it in a thread, at most two at once: a Kafka that is frozen keeps its client waiting for half a minute."""
     if not _TWO.acquire(timeout=1.0):
         raise _TimeUp("two other searches of the topic are running: load the page again in a few seconds")
-    done: Future[ResultT] = Future()
 
-    def run() -> None:
+    def work() -> ResultT:
         try:
-            done.set_result(search(time.monotonic() + _SEARCH_SECONDS))
-        except BaseException as error:
-            done.set_exception(error)
+            return search(time.monotonic() + _SEARCH_SECONDS)
         finally:
             _TWO.release()
 
-    threading.Thread(target=run, name="search", daemon=True).start()
     try:
-        return done.result(_SEARCH_SECONDS + _STOP_SECONDS)
+        return within(_SEARCH_SECONDS + _STOP_SECONDS, work)
     except TimeoutError:
         raise _TimeUp(f"Kafka did not answer within {_SEARCH_SECONDS + _STOP_SECONDS:.0f} s") from None
 

@@ -1,0 +1,108 @@
+"""What the first page says when something is away. Tests wait for the fact, and assert no times."""
+
+import signal
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from cluster import Cluster, wait_until
+from dashboards import HTML, Site, ago, dashboard, insert
+from proxied_kafka import ProxiedKafka
+from proxy import Proxy, server_of, through
+from topics import create_topic
+
+
+def _sentences(site: Site) -> list[str]:
+    return [each["text"] for each in site.json("/overview.json")["condition"]]
+
+
+def _says(site: Site, part: str) -> bool:
+    return any(part in text for text in _sentences(site))
+
+
+@pytest.fixture
+def away(database_url: str) -> Iterator[tuple[Site, Proxy]]:
+    """A dashboard whose Postgres is behind a proxy."""
+    insert(database_url, {"delegation_id": "d-1"})
+    with Proxy(server_of(database_url)) as proxy, dashboard(through(proxy, database_url)) as site:
+        assert "In flight" in site.page("/delegations") or "in flight" in site.page("/")
+        yield site, proxy
+        proxy.open()
+
+
+def test_page_says_that_postgres_is_away_and_comes_back(away: tuple[Site, Proxy]) -> None:
+    site, proxy = away
+    proxy.close()
+    for path in ("/", "/delegations", "/delegation?id=d-1", "/callees", "/failures", "/plumbing"):
+        page = site.client.get(path, headers=HTML)
+        assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+        assert "Postgres" in page.text or "connection" in page.text
+        assert "data-error" in page.text
+    assert site.json("/overview.json", 503)["error"]
+    assert site.json("/admin/delegations", 503)["error"]
+    assert site.client.get("/readyz").status_code == 503
+    assert site.client.get("/livez").status_code == 200
+    proxy.open()
+    wait_until(lambda: site.client.get("/readyz").status_code == 200, "Postgres is back")
+    assert "d-1" in site.page("/delegations")
+
+
+def test_frozen_postgres_does_not_keep_a_page(away: tuple[Site, Proxy]) -> None:
+    """The connections of the pool are half-open: no byte arrives any more, and no error."""
+    site, proxy = away
+    proxy.make_half_open()
+    wait_until(lambda: site.client.get("/delegations").status_code == 200, "a new connection")
+    assert "d-1" in site.page("/delegations")
+
+
+def test_page_names_a_postgres_that_does_not_answer(database_url: str) -> None:
+    with Proxy(server_of(database_url)) as proxy, dashboard(through(proxy, database_url)) as site:
+        proxy.delay_seconds = 30.0
+        assert site.json("/overview.json", 503)["error"] == "Postgres did not answer within 1 s"
+
+
+def test_statement_that_takes_too_long_is_told(database_url: str, conn: psycopg.Connection) -> None:
+    with dashboard(database_url, statement_timeout_ms="200", lock_timeout_ms="10000") as site:
+        conn.execute("LOCK TABLE delegations")
+        for path in ("/delegations", "/callees", "/failures", "/"):
+            assert "Postgres took too long for this page" in site.page(path, 503)
+        conn.rollback()
+        assert "Postgres took" not in site.page("/delegations")
+
+
+def test_overview_says_that_kafka_is_away_and_comes_back(database_url: str, broker: ProxiedKafka) -> None:
+    topic = create_topic(broker.bootstrap_servers)
+    with dashboard(database_url, broker.bootstrap_servers, topic=topic) as site:
+        wait_until(lambda: _says(site, "The view has every record of the log."), "Kafka is there")
+        broker.proxy.close()
+        try:
+            wait_until(lambda: _says(site, "Kafka does not answer, so the lag is unknown."), "the sentence")
+            assert "Kafka does not answer" in site.page("/")
+            story = site.json("/delegation.json?id=d-1")["story"]
+            assert (story["source"], story["reason"]) == ("row", site.reader.topic.snapshot.value.kafka_error)
+        finally:
+            broker.proxy.open()
+        wait_until(lambda: _says(site, "The view has every record of the log."), "Kafka is back")
+
+
+def test_overview_says_when_members_stop(cluster: Cluster, database_url: str, kafka: str, topic: str) -> None:
+    group = f"{topic}-group"
+    with dashboard(database_url, kafka, topic=topic, group_id=group) as site:
+        wait_until(lambda: _says(site, "No member runs: nothing is projected."), "no member yet")
+        member = cluster.start_member(group_id=group)
+        wait_until(lambda: not _says(site, "No member runs") and _says(site, "The view has"), "a member runs")
+        member.signal(signal.SIGTERM).exit_code()
+        wait_until(lambda: _says(site, "No member runs: nothing is projected."), "the member stopped")
+
+
+def test_overview_says_that_the_feed_is_silent(database_url: str, kafka: str, topic: str) -> None:
+    insert(database_url, {"delegation_id": "d-1"})
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            "INSERT INTO projector.positions (topic, partition, next_offset, record_at) VALUES (%s, 0, 0, %s)",
+            [topic, ago(1_000)],
+        )
+    with dashboard(database_url, kafka, topic=topic) as site:
+        wait_until(lambda: _says(site, "The last record is 16 min"), "the feed is silent")
+        [found] = [each for each in site.json("/overview.json")["condition"] if "last record" in each["text"]]
+        assert found["level"] == "warning"
