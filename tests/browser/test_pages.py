@@ -1,12 +1,16 @@
 """The pages in a real browser, over a real topic and a real database."""
 
 import re
+import shlex
 from collections.abc import Iterator
 
+import click
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import PAGES, TOKEN, Shown, Visit, as_json, visiting
 from playwright.sync_api import Browser, Page, expect
+
+from projector.cli.commands import PROJECTOR
 
 AXE = Axe()
 
@@ -154,6 +158,24 @@ def test_command_is_copied_by_its_button(browser: Browser, shown: Shown) -> None
             page.locator("button.copy").nth(button).click()
             expect(page.locator("button.copy").nth(button)).to_have_text("copied")
             assert page.evaluate("navigator.clipboard.readText()") == text
+
+
+def parsed(command: str) -> str:
+    """The command that these words run. Raises click's errors for words that it would refuse."""
+    _, *words = shlex.split(command)
+    found: click.Command = PROJECTOR
+    context = click.Context(found)
+    while isinstance(found, click.Group):
+        _, found, words = found.resolve_command(context, words)  # type: ignore[assignment]
+    found.make_context(found.name, words)
+    return command
+
+
+def test_commands_of_all_pages_exist(visit: Visit, shown: Shown) -> None:
+    commands = set()
+    for path in paths(shown):
+        commands |= set(visit.to(path).locator("code.command").all_inner_texts())
+    assert {"projector status", "projector dead-letters list", "projector parked list"} <= set(map(parsed, commands))
 
 
 # --- how they look
