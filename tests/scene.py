@@ -184,7 +184,7 @@ class _Day:
 
     def _request(self, at: datetime, caller: str, callee: str, task: str | None = None, **columns: Any) -> str:
         delegation = self._uuid()
-        body = {"delegation_id": delegation, "task": task or self.rng.choice(TASKS)}
+        body = {"delegation_id": delegation, "task": task or self._task()}
         if deadline := columns.pop("deadline", None):
             body["deadline"] = deadline.isoformat()
         self._add(
@@ -227,6 +227,9 @@ class _Day:
             hours = self.rng.uniform(0, 25)
             if self.rng.random() < (0.35 if 8 < hours < 16 else 1.0):
                 return self.now - timedelta(hours=hours)
+
+    def _task(self) -> str:
+        return f"{self.rng.choice(TASKS)} (OPS-{self.rng.randint(1000, 9999)})"
 
     def _reason(self) -> str:
         return self.rng.choice(REASONS).format(n=self.rng.randint(2, 90), id=self._uuid())

@@ -1,12 +1,17 @@
 """The pages in a real browser, over a real topic and a real database."""
 
 import re
+import shlex
 from collections.abc import Iterator
+from typing import Any
 
+import click
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from browsing import PAGES, TOKEN, Shown, Visit, as_json, visiting
 from playwright.sync_api import Browser, Page, expect
+
+from projector.cli.commands import PROJECTOR
 
 AXE = Axe()
 
@@ -156,24 +161,46 @@ def test_command_is_copied_by_its_button(browser: Browser, shown: Shown) -> None
             assert page.evaluate("navigator.clipboard.readText()") == text
 
 
+def parsed(command: str) -> str:
+    """The command that these words run. Raises click's errors for words that it would refuse."""
+    _, *words = shlex.split(command)
+    found: click.Command = PROJECTOR
+    context = click.Context(found)
+    while isinstance(found, click.Group):
+        _, found, words = found.resolve_command(context, words)  # type: ignore[assignment]
+    found.make_context(found.name, words)
+    return command
+
+
+def test_commands_of_all_pages_exist(visit: Visit, shown: Shown) -> None:
+    commands = set()
+    for path in paths(shown):
+        commands |= set(visit.to(path).locator("code.command").all_inner_texts())
+    assert {"projector status", "projector dead-letters list", "projector parked list"} <= set(map(parsed, commands))
+
+
 # --- how they look
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing(browser: Browser, shown: Shown, scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "options"), [("light", None), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_nothing(browser: Browser, shown: Shown, scheme: str, options: dict[str, Any] | None) -> None:
+    """All rules, and in the dark once more those about colours."""
     found = {}
     with visiting(browser, shown.dashboard.address, color_scheme=scheme) as visit:
         few = (each.replace("/delegations", "/delegations?limit=20") for each in paths(shown))
         for path in [*few, "/login", "/delegations?limit=nosuch", "/nosuch"]:
-            found[path] = AXE.run(visit.to(path)).response["violations"]
+            found[path] = AXE.run(visit.to(path), options=options).response["violations"]
     assert {path: [(e["id"], e["nodes"][0]["html"]) for e in each] for path, each in found.items() if each} == {}
 
 
-@pytest.mark.parametrize("width", [360, 768, 1366, 1920])
-def test_no_page_scrolls_sideways(browser: Browser, shown: Shown, width: int) -> None:
-    with visiting(browser, shown.dashboard.address, viewport={"width": width, "height": 768}) as visit:
-        wide = {path: visit.to(path).evaluate("document.documentElement.scrollWidth") - width for path in paths(shown)}
-    assert {path: by for path, by in wide.items() if by > 0} == {}
+def test_no_page_scrolls_sideways(visit: Visit, shown: Shown) -> None:
+    wide = {}
+    for path in paths(shown):
+        page = visit.to(path)
+        for width in (1920, 1366, 768, 360):
+            page.set_viewport_size({"width": width, "height": 768})
+            wide[path, width] = page.evaluate("document.documentElement.scrollWidth") - width
+    assert {place: by for place, by in wide.items() if by > 0} == {}
 
 
 def test_scheme_is_that_of_the_system_until_a_person_chooses(browser: Browser, shown: Shown) -> None:

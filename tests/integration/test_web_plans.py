@@ -17,8 +17,8 @@ from benchmarks.page_rows import fill
 from projector.postgres import views_delegations, views_overview
 from projector.postgres.connection import Connection
 from projector.settings import Settings, load
-from projector.web.pages import PAGES
 from projector.web.listing import listing
+from projector.web.pages import PAGES
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
 from projector.web.refreshed import Refreshed
