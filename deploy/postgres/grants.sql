@@ -9,3 +9,4 @@ GRANT SELECT ON projector_schema_migrations TO projector_run, projector_dashboar
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projector TO projector_run;
 GRANT SELECT ON ALL TABLES IN SCHEMA projector TO projector_dashboard;
 GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON ALL TABLES IN SCHEMA projector_shadow TO projector_run;
+GRANT SELECT ON ALL TABLES IN SCHEMA projector_shadow TO projector_dashboard; -- the progress of a rebuild

@@ -36,9 +36,12 @@ ALTER DEFAULT PRIVILEGES FOR ROLE projector_migrate IN SCHEMA projector GRANT SE
 
 -- The tables of `verify` and `rebuild`.
 CREATE SCHEMA IF NOT EXISTS projector_shadow AUTHORIZATION projector_migrate;
-GRANT USAGE ON SCHEMA projector_shadow TO projector_run;
+GRANT USAGE ON SCHEMA projector_shadow TO projector_run, projector_dashboard;
 ALTER DEFAULT PRIVILEGES FOR ROLE projector_migrate IN SCHEMA projector_shadow
     GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON TABLES TO projector_run;
+-- The dashboard exports the progress of a rebuild.
+ALTER DEFAULT PRIVILEGES FOR ROLE projector_migrate IN SCHEMA projector_shadow
+    GRANT SELECT ON TABLES TO projector_dashboard;
 
 -- The sessions of the dashboard set the same for themselves.
 ALTER ROLE projector_dashboard SET default_transaction_read_only = on;

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from projector.cli.exit_codes import DONE
 from projector.errors import Misconfigured
 from projector.process.barrier import Barrier
-from projector.settings import Settings, variable
+from projector.settings import Settings
 from projector.worker.http import serving
 from projector.worker.loop import Worker
 from projector.worker.supervisor import child_file, run_members
@@ -37,8 +37,8 @@ def _reported(settings: Settings) -> Iterator[Settings]:
         folder = TemporaryDirectory(prefix="projector-")
     except OSError as error:
         raise Misconfigured(
-            f"{variable('http_address')} with several processes needs a folder for their reports: set "
-            f"{variable('health_file')}, or make the folder for temporary files writable: {error.strerror}"
+            "PROJECTOR_HTTP_ADDRESS with several processes needs a folder for their reports: set "
+            f"PROJECTOR_HEALTH_FILE, or make the folder for temporary files writable: {error.strerror}"
         ) from error
     with folder:
         yield settings.model_copy(update={"health_file": Path(folder.name, "health")})

@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 from prometheus_client.registry import Collector
 
 from projector.errors import Misconfigured
-from projector.settings import variable
 from projector.worker.exposition import ReportedMetrics, Reports
 from projector.worker.health import Report
 from projector.worker.metrics import State
@@ -42,7 +41,7 @@ def serving(address: str | None, reports: Reports, *others: Collector) -> Iterat
     try:
         server = _Server(host.strip("[]"), int(port), _application(reports, *others))
     except OSError as error:
-        raise Misconfigured(f"{variable('http_address')}: {address} cannot be used: {error.strerror}") from None
+        raise Misconfigured(f"PROJECTOR_HTTP_ADDRESS: {address} cannot be used: {error.strerror}") from None
     thread = threading.Thread(
         target=server.serve_forever, args=(_STOPS_WITHIN_SECONDS,), name="metrics and probes", daemon=True
     )
