@@ -7,11 +7,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster
+from cluster import Cluster, wait_until
 from commands import CommandResult, environment, start
 from deployed_roles import Roles, deploy, new_database
 from manifests import Workload, workloads
@@ -112,36 +113,48 @@ def test_verdicts_and_replies_are_written_as_the_role_run(postgres: Postgres) ->
             assert Relaying(conn).texts() == {"told": "done"}
 
 
-def test_dashboard_shows_every_page_as_its_role(deployed: Deployed, tmp_path: Path) -> None:
-    (tmp_path / "tokens").write_text(TOKEN)
+@contextmanager
+def dashboard(roles: Roles, folder: Path, **settings: str) -> Iterator[str]:
+    """A dashboard as its role, with the proxy's variable of the manifest; yields its address."""
+    (folder / "tokens").write_text(TOKEN)
     address = f"127.0.0.1:{free_port()}"
-    settings = environment(
-        {
-            "database_url": deployed.roles.url("dashboard"),
-            "bootstrap_servers": deployed.cluster.bootstrap_servers,
-            "topic": deployed.cluster.topic,
-            "dashboard_address": address,
-            "dashboard_tokens_file": str(tmp_path / "tokens"),
-        }
-    )
-    settings["FORWARDED_ALLOW_IPS"] = _workload("delegations-dashboard").environment["FORWARDED_ALLOW_IPS"]
-    known = min(deployed.cluster.expected().rows)
-    with (tmp_path / "log").open("ab") as log:
-        process = start(["dashboard"], settings, stderr=log)
+    own = {"database_url": roles.url("dashboard"), "dashboard_address": address}
+    variables = environment({**own, "dashboard_tokens_file": str(folder / "tokens"), **settings})
+    variables["FORWARDED_ALLOW_IPS"] = _workload("delegations-dashboard").environment["FORWARDED_ALLOW_IPS"]
+    with (folder / "log").open("ab") as log:
+        process = start(["dashboard"], variables, stderr=log)
     try:
-        paths = ("/overview", "/delegations", f"/delegation.json?id={known}", "/callees", "/failures", "/plumbing")
-        for path in paths:
-            path = path if "?" in path else f"{path}.json"
-            assert json.loads(_answer(f"http://{address}{path}"))["as_of"], path
+        yield address
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait()
+    assert "permission denied" not in (folder / "log").read_text()
+
+
+def test_dashboard_shows_every_page_as_its_role(deployed: Deployed, tmp_path: Path) -> None:
+    known = min(deployed.cluster.expected().rows)
+    servers = {"bootstrap_servers": deployed.cluster.bootstrap_servers, "topic": deployed.cluster.topic}
+    with dashboard(deployed.roles, tmp_path, **servers) as address:
+        for path in ("overview", "delegations", "callees", "failures", "plumbing"):
+            assert json.loads(_answer(f"http://{address}/{path}.json"))["as_of"], path
+            assert "</html>" in _answer(f"http://{address}/{path.removeprefix('overview')}"), path
         assert known in _answer(f"http://{address}/delegation?id={known}")
         _answer(f"http://{address}/admin/delegations/stats")
         assert _probed("delegations-dashboard", address) == {200}
         assert 'type="password"' in _login_page(address, "https")
         assert 'type="password"' not in _login_page(address, "http")
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-    assert "permission denied" not in (tmp_path / "log").read_text()
+
+
+def test_first_page_warns_that_the_feed_is_silent(deployed: Deployed, tmp_path: Path) -> None:
+    servers = {"bootstrap_servers": deployed.cluster.bootstrap_servers, "topic": deployed.cluster.topic}
+    with dashboard(deployed.roles, tmp_path, **servers) as address:
+
+        def levels() -> dict[str, str]:
+            condition = json.loads(_answer(f"http://{address}/overview.json"))["condition"]
+            return {each["text"][:15]: each["level"] for each in condition}
+
+        wait_until(lambda: levels().get("The last record") == "warning", "a topic that was read")
+        assert re.search("The last record is .* old", _answer(f"http://{address}/"))
 
 
 def test_member_answers_the_probes_of_kubernetes(deployed: Deployed) -> None:
