@@ -58,7 +58,10 @@ class ReadPool:
         try:
             conn = self._opener(self._settings)
             with mapped_errors():
-                conn.execute("SET default_transaction_read_only = on")
+                # One core per page: the others are the projector's. To compile a plan takes longer than to run it.
+                conn.execute(
+                    "SET default_transaction_read_only = on; SET max_parallel_workers_per_gather = 0; SET jit = off"
+                )
         except ProjectorError as error:
             self._failure = error
             raise psycopg.OperationalError(str(error)) from error

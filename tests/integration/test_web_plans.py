@@ -17,8 +17,8 @@ from benchmarks.page_rows import fill
 from projector.postgres import views_delegations, views_overview
 from projector.postgres.connection import Connection
 from projector.settings import Settings, load
-from projector.web.pages import PAGES
 from projector.web.listing import listing
+from projector.web.pages import PAGES
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
 from projector.web.refreshed import Refreshed
@@ -33,6 +33,7 @@ class Sources(Reader):
         self.settings, self._conn = settings, conn
         self._topic = Refreshed("no topic", self._read_topic, 0)
         self._stats = Refreshed("no counts", self._read_stats, 0)
+        self._last_day = Refreshed("no day", self._read_last_day, 0)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
