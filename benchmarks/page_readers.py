@@ -25,6 +25,7 @@ from benchmarks.projecting import running
 from benchmarks.recording import START
 
 OPEN = 20
+_OPENED_WITHIN_SECONDS = 10.0
 _EVERY = re.compile(rb'hx-trigger="[^"]*every (\d+)s')
 
 
@@ -40,7 +41,7 @@ class Run(NamedTuple):
 
 
 class Readers:
-    """Browsers with a page open. `answers` are those since `clear`."""
+    """Browsers with a page open, and the answers that they got."""
 
     def __init__(self, dashboard: Dashboard, paths: Sequence[str]) -> None:
         self.answers: list[Answer] = []
@@ -50,8 +51,10 @@ class Readers:
         self._threads = [threading.Thread(target=self._read, args=(path,)) for path in paths]
 
     def start(self) -> None:
+        """Open the pages one after the other, so that they are not asked for again all at once."""
         for thread in self._threads:
             thread.start()
+            time.sleep(_OPENED_WITHIN_SECONDS / OPEN)
 
     def stop(self) -> list[Answer]:
         """Close the pages, and return the answers. Raises Failed if one was an error."""
@@ -107,6 +110,7 @@ def _run(environment: Environment, url: str, dashboard: Dashboard, paths: Sequen
     pid = dashboard.command.process.pid
     readers = Readers(dashboard, paths)
     readers.start()
+    readers.answers.clear()
     try:
         dashboard_before = processor_seconds(pid)
         with running(environment, url) as member:

@@ -70,7 +70,10 @@ class ReadPool:
     def _open_read_only(self) -> Connection:
         conn = self._opener(self._settings)
         with closed_on_error(conn), mapped_errors():
-            conn.execute("SET default_transaction_read_only = on")
+            # One core per page: the others are the projector's. To compile a plan takes longer than to run it.
+            conn.execute(
+                "SET default_transaction_read_only = on; SET max_parallel_workers_per_gather = 0; SET jit = off"
+            )
         return conn
 
     @contextmanager

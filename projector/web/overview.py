@@ -22,7 +22,7 @@ class Attention(NamedTuple):
 
 
 class Overview(NamedTuple):
-    """Everything on the first page. `totals` are of `totals_at`, None before they were counted once."""
+    """Everything on the first page. `last_day` is of `last_day_at`, `totals` of `totals_at`, None before the first."""
 
     as_of: datetime
     condition: list[Sentence]
@@ -31,6 +31,7 @@ class Overview(NamedTuple):
     attention: list[Attention]
     wedged: list[WedgedCallee]
     last_day: list[Hour]
+    last_day_at: datetime
     totals: dict[str, int] | None
     totals_at: datetime | None
 
@@ -39,7 +40,7 @@ def overview(reader: Reader, given: Parameters) -> Overview:
     """Read the first page. Raises Unavailable."""
     given.refuse_unknown()
     silent_after = timedelta(seconds=reader.settings.stuck_after_seconds)
-    totals = reader.stats.snapshot
+    totals, last_day = reader.stats.snapshot, reader.last_day.snapshot
     with reader.connection() as conn:
         now = queries.clock(conn)
         in_flight = views_overview.in_flight(conn, silent_after=silent_after)
@@ -51,7 +52,8 @@ def overview(reader: Reader, given: Parameters) -> Overview:
             views_overview.failures(conn),
             _attention(conn, now, silent_after),
             views_overview.wedged_callees(conn, limit=_LISTED),
-            views_overview.last_day(conn),
+            last_day.value or views_overview.last_day(conn),
+            last_day.at or now,
             totals.value,
             totals.at,
         )

@@ -8,9 +8,10 @@ from typing import NamedTuple
 from projector.errors import BrokerUnavailable, Misconfigured
 from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.membership import Groups, notes
-from projector.postgres import positions, queries, views_delegations
+from projector.postgres import positions, queries, views_delegations, views_overview
 from projector.postgres.connection import Connection, connect
 from projector.postgres.read_pool import ReadPool
+from projector.postgres.views_overview import Hour
 from projector.settings import PostgresSettings, Settings
 from projector.web.refreshed import Refreshed
 
@@ -40,6 +41,7 @@ class Reader:
         self._activity = ReadPool(settings, _open_activity) if is_elsewhere else self._pool
         self._topic = Refreshed("state of the topic", self._read_topic, _TOPIC_SECONDS)
         self._stats = Refreshed("counts by status", self._read_stats, _STATS_SECONDS)
+        self._last_day = Refreshed("the last day by hour", self._read_last_day, _STATS_SECONDS)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -68,21 +70,32 @@ class Reader:
         """The number of delegations of each status, up to a minute old."""
         return self._stats
 
+    @property
+    def last_day(self) -> "Refreshed[list[Hour]]":
+        """The delegations of the last 24 hours by hour, up to a minute old: a day can have a million."""
+        return self._last_day
+
     def start(self) -> None:
         """Begin to read in the background."""
         self._topic.start()
         self._stats.start()
+        self._last_day.start()
 
     def close(self) -> None:
         """End the background work, and close the connections."""
         self._topic.stop()
         self._stats.stop()
+        self._last_day.stop()
         self._pool.close()
         self._activity.close()
 
     def _read_stats(self) -> dict[str, int]:
         with self._pool.connection(_STATS_TIMEOUT.total_seconds() + 5) as conn:
             return views_delegations.stats(conn, timeout=_STATS_TIMEOUT)
+
+    def _read_last_day(self) -> list[Hour]:
+        with self.connection() as conn:
+            return views_overview.last_day(conn)
 
     def _read_topic(self) -> TopicView:
         with self.connection() as conn:
