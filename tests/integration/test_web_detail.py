@@ -18,7 +18,7 @@ from projector.explain import report
 
 OUTCOMES = ["inserted", "updated", "updated", "stale", "dead_letter"]
 SECRET = "the launch code is 0000"
-TEXTS = {"request_body": {"delegation_id": "d-1", "task": SECRET, "idempotency_key": "key-of-theirs"}}
+TEXTS = {"request_body": {"delegation_id": "d-1", "task": SECRET}}
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def platform(kafka: str, database_url: str) -> Platform:
 def told(platform: Platform) -> Platform:
     """A delegation with its story, a late answer, a dead letter that mentions it, and a reply."""
     records = [
-        platform.send(delegate(0, **TEXTS)),
+        platform.send(delegate(0, idempotency_key="key-of-theirs", **TEXTS)),
         platform.send(heartbeat(1), minute=1),
         platform.send(verdict(30, silent=1), minute=30),
         platform.send(answer(31, "completed", text=f"done: {SECRET}"), minute=31),
