@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from projector.errors import ProjectorError, StatementTimeout, Unavailable
+from projector.errors import DatabaseUnavailable, ProjectorError, StatementTimeout, Unavailable
 from projector.web import admin
 from projector.web.guard import CSP_REPORT, Guard
 from projector.web.hiding import without_texts
@@ -119,8 +119,11 @@ class Dashboard:
         return PlainTextResponse("ok\n")
 
     def _ready(self, _: Request) -> Response:
-        with self._reader.connection():
-            return PlainTextResponse("ok\n")
+        try:
+            with self._reader.connection():
+                return PlainTextResponse("ok\n")
+        except ProjectorError:  # strangers get no detail
+            return PlainTextResponse("Postgres is not available\n", 503)
 
     async def _file(self, request: Request) -> Response:
         found = self._static.get(request.path_params["name"])
@@ -154,6 +157,8 @@ def _described(error: Exception) -> tuple[int, str]:
         )
     if isinstance(error, StatementTimeout):
         return 503, "Postgres took too long for this page: narrow the filter, or try again later"
+    if isinstance(error, DatabaseUnavailable):
+        return 503, f"{'' if str(error).startswith('Postgres') else 'Postgres is not available: '}{error}"
     if isinstance(error, Unavailable):
         return 503, str(error)
     return 500, "the page failed; the log of the dashboard has the details"

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -18,7 +19,7 @@ from projector.explain import report
 
 OUTCOMES = ["inserted", "updated", "updated", "stale", "dead_letter"]
 SECRET = "the launch code is 0000"
-TEXTS = {"request_body": {"delegation_id": "d-1", "task": SECRET}}
+TEXTS: Any = {"request_body": {"delegation_id": "d-1", "task": SECRET}}
 
 
 @pytest.fixture
