@@ -41,7 +41,6 @@ class Dashboard:
     def __init__(self, reader: Reader) -> None:
         names, self._static = static_files()
         self._templates = environment(names)
-        self._templates.globals["shows_texts"] = reader.settings.dashboard_texts == "show"
         self._reader = reader
         self._csp_reports = CspReports()
 

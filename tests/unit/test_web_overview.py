@@ -40,7 +40,6 @@ def test_every_sentence_is_shown(sentences: list[Sentence]) -> None:
         None,
     )
     env = environment(static_files()[0])
-    env.globals["shows_texts"] = True
     shown = env.get_template("overview.html").render(page="overview", model=model, now=AT, query=QueryParams())
     for each in sentences:
         assert each.text in shown
