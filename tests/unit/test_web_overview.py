@@ -27,7 +27,17 @@ WITH_COMMAND = Sentence(Level.BAD, "No member runs.", "projector run")
     ],
 )
 def test_every_sentence_is_shown(sentences: list[Sentence]) -> None:
-    model = Overview(AT, sentences, InFlight(0, 0, 0, 0, 0, None, None), Failures(0, 0, 0.0), [], [], [Hour(AT, 3, 1)] * 24, None, None)
+    model = Overview(
+        AT,
+        sentences,
+        InFlight(0, 0, 0, 0, 0, None, None),
+        Failures(0, 0, 0.0),
+        [],
+        [],
+        [Hour(AT, 3, 1)] * 24,
+        None,
+        None,
+    )
     env = environment(static_files()[0])
     env.globals["shows_texts"] = True
     shown = env.get_template("overview.html").render(page="overview", model=model, now=AT, query=QueryParams())
