@@ -113,6 +113,19 @@ def test_lag_is_that_of_the_log(cluster: Cluster, kafka: str) -> None:
         assert scrape.value("lag_seconds", topic=cluster.topic, partition="1") == 0
 
 
+def test_log_has_the_same_numbers_under_the_same_names(cluster: Cluster) -> None:
+    cluster.publish(Mix(delegations=200))
+    member, address = start(cluster)
+    scrape = scrape_at_the_end(cluster, address)
+    assert member.signal(signal.SIGTERM).exit_code() == 0
+    lines = [line for line in member.lines() if line["message"] in ("summary", "stopped")]
+    for name in ("records", "ended", "rebalances", "fenced", "retries", "consumer_rebuilds"):
+        exported = sum(each.value for each in scrape.samples if each.name == f"projector_{name}_total")
+        assert sum(line.get(name, 0) for line in lines) == exported, name
+    assert sum(line.get("ended", 0) for line in lines) > 0
+    assert "lag_records" not in lines[-1]
+
+
 def test_counters_of_two_runs_add_up(cluster: Cluster) -> None:
     """A restart begins with 0, and nothing is counted twice."""
     total: dict[str, int] = {}

@@ -105,7 +105,7 @@ def test_time_in_the_future_or_infinite_is_no_age(reader: Reader, database_url: 
     insert(database_url, "queued", created=-900, updated=-900)
     execute(
         database_url,
-        "UPDATE delegations SET created_at = '-infinity', updated_at = 'infinity' WHERE deadline < now() + '1 day'",
+        "UPDATE delegations SET created_at = '-infinity', updated_at = '-infinity' WHERE deadline < now() + '1 day'",
     )
     found = numbers(reader)
     assert (found["oldest_in_flight_seconds"], found["oldest_silent_seconds"], found["overdue"]) == (0, 0, 0)

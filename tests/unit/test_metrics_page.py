@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
+from projector.sweep.report import Report
 from projector.worker.metrics import METRICS, PREFIX
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +60,15 @@ def test_alert_has_a_summary_and_a_runbook(alert: str) -> None:
     assert notes["runbook_url"] == f"docs/monitoring.md#{alert.lower()}"
     section = PAGE.partition(f"\n### {alert}\n")[2].partition("\n### ")[0]
     assert len(section.split()) > 10, "the runbook says what to do"
+
+
+def test_line_of_a_pass_has_the_names_of_its_metrics() -> None:
+    """docs/monitoring.md says so of `swept`."""
+    fields = {*Report().as_json(), "unconfirmed_seconds"}
+    names = {name.removeprefix("sweep_").removesuffix("_total") for name in METRICS if name.startswith("sweep_")}
+    assert names - {"last_pass_timestamp_seconds", "interval_seconds"} <= fields
+    [row] = rows("`swept`")
+    assert set(re.findall(r"`(\w+)`", row)) - {"swept"} <= names
 
 
 def test_links_within_the_page_have_targets() -> None:
