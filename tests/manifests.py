@@ -1,6 +1,7 @@
 """The manifests of deploy/kubernetes, read as kustomize reads them."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,3 +99,20 @@ def secrets() -> dict[str, set[str]]:
     page = (FOLDER / "README.md").read_text().replace("\\\n", " ")
     commands = re.findall(r"create secret generic (\S+)(.*)", page)
     return {name: set(re.findall(r"--from-file=([\w-]+)", files)) for name, files in commands}
+
+
+def prometheus_rule() -> str:
+    """The alerts of deploy/prometheus as a resource of the Prometheus operator, which kustomize cannot make of them."""
+    rules = (ROOT / "deploy" / "prometheus" / "rules.yaml").read_text()
+    indented = "".join(f"  {line}" if line.strip() else line for line in rules.splitlines(keepends=True))
+    return (
+        "# A copy of deploy/prometheus/rules.yaml. `python tests/manifests.py` prints it.\n"
+        "apiVersion: monitoring.coreos.com/v1\n"
+        "kind: PrometheusRule\n"
+        "metadata: { name: delegations-projector }\n"
+        f"spec:\n{indented}"
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(prometheus_rule())

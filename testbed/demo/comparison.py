@@ -12,7 +12,21 @@ from testbed.recording import AcknowledgedRecord
 
 T = TypeVar("T")
 
-NOT_OUTCOMES = {"time", "level", "logger", "message", "seconds", "records", "missing", "dead_letter_reasons"}
+OUTCOMES = {
+    "inserted",
+    "advanced",
+    "heartbeat",
+    "filled",
+    "duplicate",
+    "stale",
+    "refused",
+    "parked",
+    "unrelated",
+    "uncorrelated",
+    "tombstone",
+    "dead_letter",
+}
+"""The fields of a summary that count records. It has others."""
 
 
 class ProjectorLog(NamedTuple):
@@ -40,7 +54,7 @@ def read_log(log: Path) -> ProjectorLog:
         if fields["message"] == "partition claimed":
             read.claimed.setdefault(fields["partition"], fields["offset"])
         elif fields["message"] in ("summary", "stopped"):
-            read.outcomes.update({name: count for name, count in fields.items() if name not in NOT_OUTCOMES})
+            read.outcomes.update({name: count for name, count in fields.items() if name in OUTCOMES})
     return read
 
 

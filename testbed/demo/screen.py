@@ -109,9 +109,7 @@ class Screen:
 
     def dashboard(self, link: str, token_file: Path) -> None:
         """Print how to log in, as the last lines."""
-        self._console.print(
-            "\nThe dashboard. This link logs in a browser, once, within ten minutes of its start:", style="bold"
-        )
+        self._console.print("\nThe dashboard. This link logs in once, within ten minutes of its start:", style="bold")
         self._plain([link])
         self._console.print("Later, log in with the token of this file:", style="bold")
         self._plain([str(token_file)])

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from testbed.demo.comparison import ProjectorLog, read_log
+from projector.domain.outcomes import Outcome
+from testbed.demo.comparison import OUTCOMES, ProjectorLog, read_log
 from testbed.demo.ends import shortened
 from testbed.demo.observer import Offsets
 from testbed.demo.screen import SHOWN_DIFFERENCES, Screen
@@ -34,11 +35,12 @@ def test_log_of_killed_projector_is_read(tmp_path: Path) -> None:
 {"level": "info", "message": "partition claimed", "partition": 0, "offset": 40, "end": 90}
 /usr/lib/python: a warning of another program
 {"level": "info", "message": "partition claimed", "partition": 0, "offset": 55, "end": 90}
-{"level": "info", "logger": "projector.worker.loop", "message": "summary", "seconds": 1.0, "records": 9, "inserted": 9}
+{"level": "info", "logger": "projector.worker.loop", "message": "summary", "ended": 2, "records": 9, "inserted": 9}
 {"level": "info", "logger": "projector.worker.loop", "message": "stopped", "seconds": 0.2, "records": 3, "parked": 3}
 {"level": "info", "messa"""
     )
     assert read_log(log) == ProjectorLog({0: 40}, Counter(inserted=9, parked=3))
+    assert set(Outcome) == OUTCOMES
 
 
 def test_uuids_of_a_dry_run_are_shortened() -> None:

@@ -1,6 +1,17 @@
 """The overlays of deploy/kubernetes: what they say to operators agrees with the base. Their schemas are not at hand."""
 
-from manifests import FOLDER, documents, kustomization, of_kind, secrets, settings, workloads
+from manifests import (
+    FOLDER,
+    ROOT,
+    documents,
+    kustomization,
+    of_kind,
+    prometheus_rule,
+    read,
+    secrets,
+    settings,
+    workloads,
+)
 
 from projector.settings import Settings
 
@@ -73,6 +84,23 @@ def test_every_server_is_scraped() -> None:
     assert endpoint["path"] == "/metrics"
 
 
+def test_alerts_are_those_of_the_file_for_prometheus() -> None:
+    file = MONITORING / "prometheus-rule.yaml"
+    assert file.read_text() == prometheus_rule(), f"python tests/manifests.py > {file.relative_to(ROOT)}"
+    (rule,) = of_kind("PrometheusRule", MONITORING).values()
+    (alerts,) = read(ROOT / "deploy" / "prometheus" / "rules.yaml")
+    assert rule["spec"] == alerts
+
+
+def test_grafana_loads_the_dashboard() -> None:
+    folder = ROOT / "deploy" / "grafana"
+    assert "../../../grafana" in kustomization(MONITORING)["resources"]
+    (made,) = kustomization(folder)["configMapGenerator"]
+    assert {*made["files"], "kustomization.yaml"} == {file.name for file in folder.iterdir()}
+    assert made["options"]["labels"] == {"grafana_dashboard": "1"}
+    assert sum((folder / name).stat().st_size for name in made["files"]) < 1_000_000  # a ConfigMap's limit is 1 MiB
+
+
 def test_overlays_add_these_kinds() -> None:
     assert {each["kind"] for each in documents(KEDA)} == {"ScaledObject", "TriggerAuthentication"}
-    assert "PodMonitor" in {each["kind"] for each in documents(MONITORING)}
+    assert {each["kind"] for each in documents(MONITORING)} == {"PodMonitor", "PrometheusRule"}
