@@ -5,11 +5,12 @@ took too long. A likely request must be answered.
 """
 
 import json
+import re
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import psycopg
 
@@ -18,6 +19,8 @@ from benchmarks.measurement import Failed
 
 GOAL_SECONDS = 1.0
 TOO_LONG = b"took too long"
+_UUID = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T[\d:+]+")
 
 
 class Request(NamedTuple):
@@ -125,6 +128,12 @@ def requests(of: Known) -> list[Request]:
         "/delegations?" + urlencode({"status": "any", "caller": "00000000-0000-4000-8000-000000000000"}),
     ]
     return [*map(Request, likely), *(Request(path, is_likely=False) for path in nasty)]
+
+
+def shown(path: str) -> str:
+    """The path as people read it: ids by their beginning, times by their day."""
+    text = unquote(path)
+    return _UUID.sub(r"\1…", _TIME.sub(r"\1", text))
 
 
 def measured(client: Client, asked: Sequence[Request], rounds: int) -> list[Timed]:
