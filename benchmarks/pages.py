@@ -1,7 +1,7 @@
 """Pages: how long the dashboard's answers take over many rows, and what the dashboard costs the projector.
 
-requests  every page and endpoint, with likely and with nasty filters: each likely one within a second
 open      the rate of a member that catches up, with twenty pages open and without, in turns
+requests  every page and endpoint, with likely and with nasty filters: each likely one within a second
 indexes   what the dashboard's two indexes cost a member, and what they save
 down      how long until the overview says that Postgres, Kafka or the members do not run
 
@@ -33,7 +33,7 @@ from benchmarks.recording import generate
 from benchmarks.report import RESULTS, goals_table, table, write_results
 from projector.settings import load
 
-PARTS = ("requests", "open", "indexes", "down")
+PARTS = ("open", "requests", "indexes", "down")
 QUICK = {"rows": 20_000, "records": 6_000, "rounds": 1, "pairs": 1}
 """A run that only shows that it works."""
 
