@@ -1,6 +1,7 @@
 """`projector dashboard` as a process, and a client that asks it as a browser does."""
 
 import http.client
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -23,6 +24,12 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     seconds: float
+
+    @property
+    def text(self) -> str:
+        """The beginning of the page, without its tags and its header."""
+        content = re.sub(rb".*<main[^>]*>", b"", self.body, flags=re.DOTALL)
+        return " ".join(re.sub(rb"<[^>]*>", b" ", content).decode(errors="replace").split())[:300]
 
 
 class Client:

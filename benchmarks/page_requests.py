@@ -4,20 +4,23 @@ A request is good if it is answered within a second. One that is not must say so
 took too long. A likely request must be answered.
 """
 
-import json
+import re
 import statistics
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import unquote, urlencode
 
 import psycopg
 
 from benchmarks.dashboard import Client
 from benchmarks.measurement import Failed
+from benchmarks.recording import START
 
 GOAL_SECONDS = 1.0
 TOO_LONG = b"took too long"
+_UUID = re.compile(r"([0-9a-f]{4})[0-9a-f]{4}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T[\d:+]+")
 
 
 class Request(NamedTuple):
@@ -48,28 +51,34 @@ class Timed(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What the filters name: a workspace with very many delegations, one with few, an ended delegation."""
+    """What the filters name: a workspace with very many delegations, one with few, an ended delegation.
+
+    `in_topic`: one whose records are in the topic; None if nothing was projected.
+    """
 
     heavy: str
     rare: str
     delegation_id: str
+    in_topic: str | None
 
 
 def known(conn: psycopg.Connection[Any]) -> Known:
     """Look them up. The first delegations of the fill are old, and its last workspace is rare."""
-    [(heavy, rare, delegation_id)] = conn.execute(
+    [found] = conn.execute(
         """
         SELECT md5('workspace 0')::uuid::text, md5('workspace 899')::uuid::text,
                (SELECT delegation_id FROM delegations WHERE status = 'failed' AND updated_at < now() - interval '1 hour'
-                 ORDER BY updated_at DESC LIMIT 1)
-        """
+                 ORDER BY updated_at DESC LIMIT 1),
+               (SELECT delegation_id FROM delegations WHERE created_at < %s ORDER BY created_at DESC LIMIT 1)
+        """,
+        [START + timedelta(days=1)],
     ).fetchall()
-    return Known(heavy, rare, delegation_id)
+    return Known(*found)
 
 
 def requests(of: Known) -> list[Request]:
-    """All requests. Each route of the application is among them (tests/integration/test_bench_pages.py)."""
-    heavy, rare, one = of
+    """All requests. Each route that reads Postgres is among them (tests/unit/test_bench_pages.py)."""
+    heavy, rare, one, in_topic = of
     likely = [
         "/",
         "/overview.json",
@@ -101,6 +110,7 @@ def requests(of: Known) -> list[Request]:
         f"/delegation?id={one}",
         f"/delegation.json?id={one}",
         "/delegation?id=unknown",
+        *(f"/delegation?id={each}" for each in [in_topic] if each),
         "/admin/delegations",
         "/admin/delegations?status=failed&limit=1000",
         f"/admin/delegations?status=completed&callee={rare}&limit=1000",
@@ -127,6 +137,12 @@ def requests(of: Known) -> list[Request]:
     return [*map(Request, likely), *(Request(path, is_likely=False) for path in nasty)]
 
 
+def shown(path: str) -> str:
+    """The path as people read it: ids by their beginning, times by their day."""
+    text = unquote(path)
+    return _UUID.sub(r"\1…", _TIME.sub(r"\1", text))
+
+
 def measured(client: Client, asked: Sequence[Request], rounds: int) -> list[Timed]:
     """Ask everything once to warm up, then in rounds, in turns. Raises Failed if an answer is none of the expected."""
     first = [client.get(each.path) for each in asked]
@@ -137,17 +153,9 @@ def measured(client: Client, asked: Sequence[Request], rounds: int) -> list[Time
     timed = []
     for each, answer, later in zip(asked, first, seconds, strict=True):
         if answer.status != 200 and not (answer.status == 503 and TOO_LONG in answer.body):
-            raise Failed(f"{each.path}: status {answer.status}: {_shown(answer.body)}")
+            raise Failed(f"{each.path}: status {answer.status}: {answer.text}")
         timed.append(Timed(*each, answer.status, len(answer.body), answer.seconds, later))
     return timed
-
-
-def _shown(body: bytes) -> str:
-    text = body[:300].decode(errors="replace")
-    try:
-        return str(json.loads(text)["error"])
-    except (ValueError, KeyError, TypeError):
-        return text
 
 
 def _days_ago(days: int) -> str:

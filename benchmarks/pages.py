@@ -1,7 +1,7 @@
 """Pages: how long the dashboard's answers take over many rows, and what the dashboard costs the projector.
 
-requests  every page and endpoint, with likely and with nasty filters: each likely one within a second
 open      the rate of a member that catches up, with twenty pages open and without, in turns
+requests  every page and endpoint, with likely and with nasty filters: each likely one within a second
 indexes   what the dashboard's two indexes cost a member, and what they save
 down      how long until the overview says that Postgres, Kafka or the members do not run
 
@@ -11,7 +11,8 @@ Each part can run alone, and replaces its own part of the results. All figures a
 import json
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,17 +23,17 @@ from benchmarks.dashboard import dashboard
 from benchmarks.environment import Environment, start_servers
 from benchmarks.goals import Goal, ratios
 from benchmarks.measurement import Failed
-from benchmarks.page_indexes import VARIANTS, Saved, costs, savings
+from benchmarks.page_indexes import VARIANTS, costs, savings
 from benchmarks.page_outages import outages
 from benchmarks.page_readers import OPEN, Run, pairs
-from benchmarks.page_requests import GOAL_SECONDS, Timed, known, measured, requests
+from benchmarks.page_requests import GOAL_SECONDS, Timed, known, measured, requests, shown
 from benchmarks.page_rows import fill
 from benchmarks.pushing import Cost
 from benchmarks.recording import generate
 from benchmarks.report import RESULTS, goals_table, table, write_results
 from projector.settings import load
 
-PARTS = ("requests", "open", "indexes", "down")
+PARTS = ("open", "requests", "indexes", "down")
 QUICK = {"rows": 20_000, "records": 6_000, "rounds": 1, "pairs": 1}
 """A run that only shows that it works."""
 
@@ -45,79 +46,78 @@ class Found(NamedTuple):
 
 
 def main(arguments: Namespace, console: Console, folder: Path) -> None:
-    """Measure, print the tables, and write the results. Raises Failed if a goal is not reached."""
+    """Measure, print the tables, and write the results of each part. Raises Failed if a goal is missed, or a part."""
     size = Namespace(**{**vars(arguments), **(QUICK if arguments.quick else {})})
-    found: dict[str, Found] = {}
-    versions: dict[str, str] = {}
-    if set(size.only) - {"down"}:
+    goals: list[Goal] = []
+    failures: list[str] = []
+
+    def measure(part: str, run: Callable[[], Found], versions: Mapping[str, str]) -> None:
+        try:
+            found = run()
+        except Failed as error:
+            failures.append(f"{part}: {error}")
+            console.print(f"FAILED: {failures[-1]}")
+            return
+        goals.extend(found.goals)
+        if not arguments.quick:
+            _write(part, {"rows": size.rows, **found.figures, "goals": [goal.json for goal in found.goals]}, versions)
+
+    if over_rows := [part for part in PARTS if part in size.only and part != "down"]:
         with start_servers(folder) as servers:
-            versions = servers.versions
-            topic = "pages" if "open" in size.only or "indexes" in size.only else "nothing"
-            records = generate(size.records if topic == "pages" else 1)
-            environment = servers.publish(topic, records, console)
-            for name, part in _over_rows(environment, size, console):
-                found[name] = part
+            needs_log = over_rows != ["requests"]
+            environment = servers.publish("pages", generate(size.records if needs_log else 1), console)
+            url = size.database or _filled(environment, size.rows, console)
+            runs = {"requests": _requests, "open": _open, "indexes": _indexes}
+            for part in over_rows:
+                measure(part, partial(runs[part], environment, url, size, console), servers.versions)
     if "down" in size.only:
-        found["down"] = _down(folder / "down", console)
-    goals = [goal for part in found.values() for goal in part.goals]
+        measure("down", lambda: _down(folder / "down", console), {})
     goals_table(console, goals)
-    if not arguments.quick:
-        _write(found, size.rows, versions)
-    if missed := [goal.name for goal in goals if goal.reached is False]:
-        raise Failed(f"missed: {'; '.join(missed)}")
+    failures += [f"missed: {goal.name}" for goal in goals if goal.reached is False]
+    if failures:
+        raise Failed("; ".join(failures))
 
 
-def _write(found: dict[str, Found], rows: int, versions: dict[str, str]) -> None:
-    """Replace the parts that were measured; the others stay as they are."""
+def _write(part: str, figures: Mapping[str, Any], versions: Mapping[str, str]) -> None:
+    """Replace the results of this part; those of the others stay as they are."""
     file = RESULTS / "pages.json"
     before = json.loads(file.read_text()) if file.exists() else {}
-    parts = {name: before[name] for name in PARTS if name in before}
-    for name, part in found.items():
-        parts[name] = {"rows": rows, "figures": part.figures, "goals": [goal.json for goal in part.goals]}
-    known_versions = {**before.get("versions", {}), **versions}
-    write_results(
-        "pages", parts, {name: known_versions[name] for name in known_versions if name in versions or not versions}
-    )
+    kept = {name: before[name] for name in PARTS if name in before}
+    write_results("pages", {**kept, part: figures}, versions or _servers(before))
 
 
-def _over_rows(environment: Environment, size: Namespace, console: Console) -> Iterator[tuple[str, Found]]:
-    if "indexes" in size.only:
-        each_round = list(_shown(costs(environment, size.rounds), console))
-    url = size.database or environment.create_database()
-    if not size.database:
-        started = time.monotonic()
-        with psycopg.connect(url, autocommit=True) as conn:
-            fill(conn, rows=size.rows)
-        console.print(f"{size.rows:,} rows inserted in {time.monotonic() - started:.0f} s")
-    if "requests" in size.only:
-        yield "requests", _requests(environment, url, size.rounds, console)
-    if "open" in size.only:
-        yield "open", _open(environment, url, size.pairs, console)
-    if "indexes" in size.only:
-        saved = list(savings(load({"database_url": url})))
-        yield "indexes", _indexes(each_round, saved, console)
+def _servers(before: Mapping[str, Any]) -> dict[str, str]:
+    return {name: each for name, each in before.get("versions", {}).items() if name.startswith(("postgres", "kafka,"))}
 
 
-def _requests(environment: Environment, url: str, rounds: int, console: Console) -> Found:
+def _filled(environment: Environment, rows: int, console: Console) -> str:
+    url, started = environment.create_database(), time.monotonic()
+    with psycopg.connect(url, autocommit=True) as conn:
+        fill(conn, rows=rows)
+    console.print(f"{rows:,} rows inserted in {time.monotonic() - started:.0f} s")
+    return url
+
+
+def _requests(environment: Environment, url: str, size: Namespace, console: Console) -> Found:
     with psycopg.connect(url) as conn:
         asked = requests(known(conn))
-    with dashboard(environment, url) as shown, shown.client() as client:
+    with dashboard(environment, url) as running, running.client() as client:
         _await_counts(client.get, console)
-        timed = measured(client, asked, rounds)
+        timed = measured(client, asked, size.rounds)
     lines = [
-        [each.path, f"{each.median * 1e3:,.0f}", f"{max(each.seconds) * 1e3:,.0f}", f"{each.first * 1e3:,.0f}",
+        [shown(each.path), f"{each.median * 1e3:,.0f}", f"{max(each.seconds) * 1e3:,.0f}", f"{each.first * 1e3:,.0f}",
          f"{each.size / 1e3:,.0f}", "took too long" if each.is_too_long else ""]
         for each in sorted(timed, key=lambda each: (not each.is_likely, -each.median))
     ]  # fmt: skip
     table(console, "milliseconds", ["request, nasty ones last", "median", "largest", "first", "KB", ""], lines)
-    return Found([each._asdict() for each in timed], _goals_of_requests(timed))
+    return Found({"requests": [each._asdict() for each in timed]}, _goals_of_requests(timed))
 
 
 def _goals_of_requests(timed: Sequence[Timed]) -> list[Goal]:
     likely = [each for each in timed if each.is_likely]
     slowest = max(likely, key=lambda each: each.median)
     return [
-        Goal(f"slowest likely request, {slowest.path}", f"≤ {GOAL_SECONDS:g} s", [slowest.median]),
+        Goal(f"slowest likely request, {shown(slowest.path)}", f"≤ {GOAL_SECONDS:g} s", [slowest.median]),
         Goal("likely requests that took too long", "≤ 0", [float(sum(each.is_too_long for each in likely))]),
     ]
 
@@ -132,12 +132,12 @@ def _await_counts(get: Callable[[str], Any], console: Console) -> None:
     console.print(f"the first counts by status: {time.monotonic() - started:.1f} s after the start")
 
 
-def _open(environment: Environment, url: str, count: int, console: Console) -> Found:
+def _open(environment: Environment, url: str, size: Namespace, console: Console) -> Found:
     runs: list[tuple[Run, Run]] = []
     with psycopg.connect(url) as conn:
         of = known(conn)
-    with dashboard(environment, url) as shown:
-        for without, beside in pairs(environment, url, shown, of, count):
+    with dashboard(environment, url) as running:
+        for without, beside in pairs(environment, url, running, of, size.pairs):
             runs.append((without, beside))
             ratio = beside.records_per_second / without.records_per_second
             each_ms = beside.dashboard_seconds / max(beside.answers, 1) * 1e3
@@ -155,7 +155,8 @@ def _open(environment: Environment, url: str, count: int, console: Console) -> F
         Goal(f"its processor time with {OPEN} pages open / without", "≤ 1.05", used),
         Goal("slowest answer meanwhile", f"≤ {GOAL_SECONDS:g} s", [each.slowest for each in with_pages]),
     ]
-    return Found([[without._asdict(), beside._asdict()] for without, beside in runs], goals)
+    figures = [{"without": without._asdict(), "with": beside._asdict()} for without, beside in runs]
+    return Found({"pairs": figures}, goals)
 
 
 def _shown(rounds: Iterator[dict[str, Cost]], console: Console) -> Iterator[dict[str, Cost]]:
@@ -165,7 +166,9 @@ def _shown(rounds: Iterator[dict[str, Cost]], console: Console) -> Iterator[dict
         yield each
 
 
-def _indexes(rounds: Sequence[dict[str, Cost]], saved: Sequence[Saved], console: Console) -> Found:
+def _indexes(environment: Environment, url: str, size: Namespace, console: Console) -> Found:
+    rounds = list(_shown(costs(environment, size.rounds), console))
+    saved = list(savings(load({"database_url": url})))
     lines = [[each.name, each.read, f"{each.with_it * 1e3:,.1f}", f"{each.without_it * 1e3:,.0f}"] for each in saved]
     table(console, "milliseconds of a read", ["index", "read", "with it", "without it"], lines)
     with_both = [each["both indexes"].both for each in rounds]
@@ -196,4 +199,4 @@ def _down(folder: Path, console: Console) -> Found:
     columns = ["seconds until the overview says so", "", "slowest answer", "until all is well again"]
     table(console, "outages", columns, lines)
     goals = [Goal(f"{each.name}: the overview says so", f"{each.goal} s", [each.seconds]) for each in found]
-    return Found([each._asdict() for each in found], goals)
+    return Found({"outages": [each._asdict() for each in found]}, goals)

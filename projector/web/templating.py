@@ -101,6 +101,8 @@ def sentence(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text with visible signs for characters that a person cannot see, and that could mislead."""
+    if text.isprintable():  # most texts are, and a page has tens of thousands of characters
+        return text
     return "".join(_visible(char) for char in text)
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from jinja2 import Environment, nodes
 import projector.web
 from projector.web.parameters import BadParameter, Parameters
 from projector.web.plain import as_csv, as_json
-from projector.web.templating import anchor, ends, line, moment, sentence, visible
+from projector.web.templating import _visible, anchor, ends, line, moment, sentence, visible
 
 TEMPLATES = sorted(Path(projector.web.__file__).parent.joinpath("templates").glob("*.html"))
 CALLER = "c1c1c1c1-0000-4000-8000-000000000001"
@@ -127,3 +128,11 @@ def test_template_escapes_everything(template: Path) -> None:
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|javascript:", text)
     assert not [value for value in re.findall(r'\shx-[\w-]+="([^"]*)"', text) if "{" in value]
     assert not re.search(r"\s[\w-]+=\{\{", text), "an attribute without quotes"
+
+
+def test_printable_characters_are_shown_as_they_are() -> None:
+    """So a text of nothing else needs no look at each character."""
+    printable = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isprintable()]
+    assert [char for char in printable if _visible(char) != char] == []
+    assert visible("".join(printable)) == "".join(printable)
+    assert visible("plain\u202e") == "plain⟨U+202E⟩"
