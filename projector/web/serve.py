@@ -35,6 +35,7 @@ def serve(settings: Settings, announce: Callable[[str], object] | None = None) -
     config = uvicorn.Config(
         build(reader, code),
         log_config=None,
+        log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,

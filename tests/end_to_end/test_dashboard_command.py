@@ -54,7 +54,7 @@ def test_link_logs_in_and_a_signal_ends_the_process(database_url: str, tmp_path:
     assert "dashboard stopped" in log
     assert TOKEN not in log
     assert link.rpartition("/")[2] not in log
-    assert "Uvicorn" not in log
+    assert "server process" not in log
 
 
 def test_dashboard_does_not_start_without_a_token(database_url: str) -> None:

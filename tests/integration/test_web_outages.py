@@ -31,7 +31,9 @@ def away(database_url: str) -> Iterator[tuple[Site, Proxy]]:
         proxy.open()
 
 
-def test_page_says_that_postgres_is_away_and_comes_back(away: tuple[Site, Proxy]) -> None:
+def test_page_says_that_postgres_is_away_and_comes_back(
+    away: tuple[Site, Proxy], caplog: pytest.LogCaptureFixture
+) -> None:
     site, proxy = away
     proxy.close()
     for path in ("/", "/delegations", "/delegation?id=d-1", "/callees", "/failures", "/plumbing"):
@@ -41,6 +43,8 @@ def test_page_says_that_postgres_is_away_and_comes_back(away: tuple[Site, Proxy]
         assert "data-error" in page.text
     assert site.json("/overview.json", 503)["error"]
     assert site.json("/admin/delegations", 503)["error"]
+    logged = next(each for each in caplog.records if each.message == "a request failed")
+    assert {"method": "GET", "path": "/", "status": 503}.items() <= vars(logged).items()
     ready = TestClient(site.client.app, "http://127.0.0.1").get("/readyz")
     assert (ready.status_code, ready.text) == (503, "Postgres is not available\n")
     assert site.client.get("/livez").status_code == 200

@@ -1,5 +1,6 @@
 """What the dashboard makes of texts: parameters, JSON, CSV, templates."""
 
+import ast
 import csv
 import io
 import json
@@ -136,3 +137,26 @@ def test_printable_characters_are_shown_as_they_are() -> None:
     assert [char for char in printable if _visible(char) != char] == []
     assert visible("".join(printable)) == "".join(printable)
     assert visible("plain\u202e") == "plain⟨U+202E⟩"
+
+
+@pytest.mark.parametrize("source", sorted(Path(projector.web.__file__).parent.glob("*.py")), ids=lambda path: path.name)
+def test_code_marks_nothing_as_safe(source: Path) -> None:
+    """Else a value could pass the templates without being escaped."""
+    names = {node.id for node in ast.walk(ast.parse(source.read_text())) if isinstance(node, ast.Name)}
+    assert not names & {"Markup", "HTMLResponse", "select_autoescape"}
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_value_is_never_the_name_of_a_tag_or_of_an_attribute(template: Path) -> None:
+    """A value stands between tags, or within the quotes of an attribute; a link with a value has a path of ours."""
+    text = re.sub(r"\{#.*?#\}", "", template.read_text(), flags=re.DOTALL)
+    marked = re.sub(r"\{\{ (static\('[\w.-]+'\)|path|all\[reason\]\[0\]) \}\}", "/a-path-of-ours", text)
+    marked = re.sub(r"\{\{.*?\}\}", "\x01", marked, flags=re.DOTALL)
+    marked = re.sub(r"\{%.*?%\}", "", marked, flags=re.DOTALL)
+    for tag in re.findall(r"<[^>]*>", marked):
+        outside = re.sub(r"=\"[^\"]*\"", "", tag)
+        assert "\x01" not in outside, tag
+        for name, value in re.findall(r"\s([\w-]+)=\"([^\"]*)\"", tag):
+            if name in ("href", "src", "action", "formaction", "xlink:href") and "\x01" in value:
+                assert re.match(r"/(?!/)", value), tag
+            assert not (name.startswith(("on", "hx-", "style")) and "\x01" in value), tag
