@@ -12,10 +12,12 @@ from projector.postgres import positions, queries, views_delegations, views_over
 from projector.postgres.connection import Connection, connect
 from projector.postgres.read_pool import ReadPool
 from projector.postgres.views_overview import Hour
+from projector.process.patience import within
 from projector.settings import PostgresSettings, Settings
 from projector.web.refreshed import Refreshed
 
 _TOPIC_SECONDS = 5.0
+_KAFKA_SECONDS = 10.0
 _STATS_SECONDS = 60.0
 _STATS_TIMEOUT = timedelta(seconds=50)
 """All rows are counted: with ten million this takes seconds."""
@@ -103,9 +105,12 @@ class Reader:
             known = positions.read(conn, self.settings.topic)
         kafka_error, state = None, TopicState(None, {}, {}, Groups(self.settings.group_id))
         try:
-            state = topic_state(self.settings, known, {each.group_id for each in details if each.group_id})
+            others = {each.group_id for each in details if each.group_id}
+            state = within(_KAFKA_SECONDS, lambda: topic_state(self.settings, known, others))
         except (BrokerUnavailable, Misconfigured) as error:
             kafka_error = str(error)
+        except TimeoutError:
+            kafka_error = f"Kafka did not answer within {_KAFKA_SECONDS:.0f} s"
         groups = state.groups
         found = partitions(
             details,

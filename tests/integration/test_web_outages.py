@@ -92,6 +92,22 @@ def test_overview_says_that_kafka_is_away_and_comes_back(database_url: str, brok
         wait_until(lambda: _says(site, "The view has every record of the log."), "Kafka is back")
 
 
+def test_kafka_that_is_frozen_keeps_no_page(database_url: str, broker: ProxiedKafka) -> None:
+    topic = create_topic(broker.bootstrap_servers)
+    insert(database_url, {"delegation_id": "d-1"})
+    with dashboard(database_url, broker.bootstrap_servers, topic=topic) as site:
+        wait_until(lambda: _says(site, "The view has every record of the log."), "Kafka is there")
+        broker.server.pause()
+        try:
+            found = site.json("/delegation.json?id=d-1")
+            assert (found["row"]["status"], found["story"]["source"]) == ("queued", "row")
+            assert found["story"]["reason"].startswith("Kafka did not answer within 4 s")
+            wait_until(lambda: _says(site, "Kafka does not answer, so the lag is unknown."), "the sentence")
+        finally:
+            broker.server.resume()
+        wait_until(lambda: _says(site, "The view has every record of the log."), "Kafka is back")
+
+
 def test_overview_says_when_members_stop(cluster: Cluster, database_url: str, kafka: str, topic: str) -> None:
     group = f"{topic}-group"
     with dashboard(database_url, kafka, topic=topic, group_id=group) as site:
