@@ -55,7 +55,7 @@
   function sentence(answer) {
     try {
       const { error } = JSON.parse(answer);
-      return `${error[0].toUpperCase()}${error.slice(1).replace(/\.$/, "")}.`;
+      return `${error[0].toUpperCase()}${error.slice(1)}${/[.?!]$/.test(error) ? "" : "."}`;
     } catch {
       return "The dashboard failed.";
     }
