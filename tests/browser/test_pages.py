@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from projector.cli.commands import PROJECTOR
 
 AXE = Axe()
+DOCS = Path(__file__).parents[2] / "docs" / "dashboard.md"
 
 
 @pytest.fixture
@@ -98,6 +100,15 @@ def test_parked_delegation_has_a_page(visit: Visit, shown: Shown) -> None:
     page = visit.to(f"/delegation?id={shown.scene.parked}")
     expect(page.locator("main")).to_contain_text("The view has no delegation of this id.")
     expect(page.locator("main")).to_contain_text("1 event parked, because its request has not come: completed of")
+
+
+def test_page_of_the_docs_answers_fifteen_questions(visit: Visit) -> None:
+    """Each with a page that is there."""
+    rows = re.findall(r"^\| (\d+) \| (.*\?) \| (.*) \|$", DOCS.read_text(), re.MULTILINE)
+    assert [int(number) for number, _, _ in rows] == list(range(1, 16))
+    links = {link for _, _, answer in rows for link in re.findall(r"`(/[^`…]*)`", answer)}
+    assert len(links) > 3
+    assert {link: visit.page.request.get(visit.address + link).status for link in links} == dict.fromkeys(links, 200)
 
 
 # --- moving about

@@ -10,9 +10,11 @@
   let trouble = "";
   let awaitsPage = false;
 
-  // A refresh leaves what a person has opened, and buttons that are shown already.
-  Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
-    !(name === "open" || (name === "hidden" && node.matches(".copy")));
+  // A refresh leaves what a person has opened or filled in, and buttons that are shown already.
+  Object.assign(Idiomorph.defaults.callbacks, {
+    beforeNodeMorphed: (node) => !(node instanceof Element && node.matches(".filter")),
+    beforeAttributeUpdated: (name, node) => !(name === "open" || (name === "hidden" && node.matches(".copy"))),
+  });
 
   function toggleScheme() {
     const dark = root.dataset.theme
@@ -31,7 +33,7 @@
   function showAge() {
     const banner = document.getElementById("stale");
     if (!banner || !fresh.of) return;
-    const seconds = Math.round((performance.now() - fresh.at) / 1000);
+    const seconds = Math.floor((performance.now() - fresh.at) / 10000) * 10; // in steps: a screen reader reads each
     const refreshes = content().hasAttribute("hx-get");
     const isStale = seconds >= STALE_SECONDS || trouble !== "";
     const text = refreshes
@@ -53,7 +55,7 @@
   function sentence(answer) {
     try {
       const { error } = JSON.parse(answer);
-      return `${error[0].toUpperCase()}${error.slice(1).replace(/\.$/, "")}.`;
+      return `${error[0].toUpperCase()}${error.slice(1)}${/[.?!]$/.test(error) ? "" : "."}`;
     } catch {
       return "The dashboard failed.";
     }
@@ -123,6 +125,13 @@
   document.addEventListener("click", clicked);
   document.addEventListener("htmx:afterSettle", refreshed);
   document.addEventListener("htmx:responseError", failed);
+  // A page that nobody sees asks for nothing.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (document.hidden) event.preventDefault();
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (!document.hidden && content().hasAttribute("hx-get")) htmx.trigger(content(), "seen");
+  });
   setInterval(showAge, 1000);
   showButtons();
 })();
