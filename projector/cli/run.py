@@ -22,7 +22,7 @@ def run(settings: Settings, members: int, with_sweep: bool, with_push: bool) -> 
     """Run one member or several, and the loops beside them, until a signal stops them."""
     names = [name for name, wanted in (("sweeper", with_sweep), ("push", with_push)) if wanted]
     if members == 1 and not names:
-        return _run_member(settings, settings.http_address)
+        return _run_member(settings)
     with _reported(settings) as settings:
         return _run_processes(settings, members, names)
 
@@ -46,17 +46,17 @@ def _reported(settings: Settings) -> Iterator[Settings]:
 
 def _run_processes(settings: Settings, members: int, names: Sequence[str]) -> int:
     def member(number: int, barrier: Barrier) -> int:
-        return _run_member(_of_member(settings, number), None, barrier)
+        return _run_member(_of_member(settings, number), barrier)
 
     beside = {name: _beside(settings, name) for name in names}
     return run_members(members, member, settings.health_file, beside, settings.http_address)
 
 
-def _run_member(settings: Settings, http_address: str | None, barrier: Barrier | None = None) -> int:
+def _run_member(settings: Settings, barrier: Barrier | None = None) -> int:
     worker = Worker(settings)
     if barrier:
         worker.consumer.before_first_join = lambda: barrier.wait(lambda: worker.shutdown.requested)
-    with serving(http_address, lambda: {"run": worker.health.latest}):
+    with serving(settings.http_address, lambda: {"run": worker.health.latest}):
         worker.run()
     return DONE
 

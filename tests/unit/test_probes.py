@@ -1,5 +1,6 @@
 """`/metrics`, `/livez` and `/readyz`, over real sockets."""
 
+import errno
 import logging
 import socket
 import time
@@ -11,7 +12,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from scraping import Scrape, answer_of, get
 
+from projector.cli import run
 from projector.errors import Misconfigured
+from projector.settings import Settings
 from projector.worker import http
 from projector.worker.health import FRESH_SECONDS, Report
 from projector.worker.http import serving
@@ -162,3 +165,14 @@ def test_error_while_measuring_is_logged_and_the_probes_work(caplog: pytest.LogC
         assert get(address, "/metrics")[:2] == (500, "the log has the error\n")
         assert get(address, "/livez").status == 200
     assert [each.message for each in caplog.records if each.levelno >= logging.ERROR] == ["the request failed"]
+
+
+def test_processes_without_a_folder_for_their_reports_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container with a read-only root."""
+
+    def refuse(prefix: str) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(run, "TemporaryDirectory", refuse)
+    with pytest.raises(Misconfigured, match=r"set PROJECTOR_HEALTH_FILE, or make .* writable: No usable temporary"):
+        run.run(Settings(http_address=ANY_PORT), members=2, with_sweep=False, with_push=False)
