@@ -62,8 +62,9 @@ Said = Callable[[int, bytes], bool]
 
 
 def is_calm(status: int, body: bytes) -> bool:
-    """Whether the overview says that all is well."""
-    return status == 200 and b"The view has every record of the log." in body and _NO_MEMBER not in body
+    """Whether the overview says that all is well, and knows it: the state of the topic has just been read."""
+    is_known = b"The view has every record of the log." in body and b"The state of the topic is" not in body
+    return status == 200 and is_known and _NO_MEMBER not in body
 
 
 def _of_servers(place: Place) -> Iterator[tuple[str, str, Callable[[], object], Callable[[], object], Said]]:

@@ -79,4 +79,5 @@ def test_calm_is_a_page_without_a_missing_member() -> None:
     assert is_calm(200, good)
     assert not is_calm(503, good)
     assert not is_calm(200, good + b" No member runs: nothing is projected.")
+    assert not is_calm(200, good + b" The state of the topic is 12 s old.")
     assert not is_calm(200, TOO_LONG)
