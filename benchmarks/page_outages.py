@@ -45,16 +45,15 @@ def outages(folder: Path) -> Iterator[Outage]:
         with _member(place):
             _until(place, is_calm)
             for name, goal, begin, end, said in _of_servers(place):
-                begin()
-                seconds, slowest = _until(place, said)
+                seconds, slowest = _until(place, said, begin)
                 end()
                 recovered, _ = _until(place, is_calm)
                 yield Outage(name, goal, seconds, slowest, recovered)
         for name, goal, is_killed in (("the member stopped", "≤ 10", False), ("the member killed", "≤ 20", True)):
             with _member(place) as member:
                 _until(place, is_calm)
-                (member.process.kill if is_killed else member.process.terminate)()
-                seconds, slowest = _until(place, lambda _, body: _NO_MEMBER in body)
+                end_member = member.process.kill if is_killed else member.process.terminate
+                seconds, slowest = _until(place, lambda _, body: _NO_MEMBER in body, end_member)
                 member.process.wait()
                 yield Outage(name, goal, seconds, slowest, None)
 
@@ -63,8 +62,9 @@ Said = Callable[[int, bytes], bool]
 
 
 def is_calm(status: int, body: bytes) -> bool:
-    """Whether the overview says that all is well."""
-    return status == 200 and b"The view has every record of the log." in body and _NO_MEMBER not in body
+    """Whether the overview says that all is well, and knows it: the state of the topic has just been read."""
+    is_known = b"The view has every record of the log." in body and b"The state of the topic is" not in body
+    return status == 200 and is_known and _NO_MEMBER not in body
 
 
 def _of_servers(place: Place) -> Iterator[tuple[str, str, Callable[[], object], Callable[[], object], Said]]:
@@ -81,9 +81,10 @@ def _of_servers(place: Place) -> Iterator[tuple[str, str, Callable[[], object], 
     yield "Kafka frozen", "≤ 30", kafka.pause, kafka.resume, without_kafka
 
 
-def _until(place: Place, said: Said) -> tuple[float, float]:
-    """Load the overview until it says so; returns the seconds until then, and those of the slowest answer."""
+def _until(place: Place, said: Said, begin: Callable[[], object] = lambda: None) -> tuple[float, float]:
+    """Call `begin`, and load the overview until it says so; returns the seconds, and those of the slowest answer."""
     began_at, slowest = time.monotonic(), 0.0
+    begin()
     with place.shown.client() as client:
         while True:
             try:

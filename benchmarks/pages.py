@@ -26,7 +26,7 @@ from benchmarks.measurement import Failed
 from benchmarks.page_indexes import VARIANTS, costs, savings
 from benchmarks.page_outages import outages
 from benchmarks.page_readers import OPEN, Run, pairs
-from benchmarks.page_requests import GOAL_SECONDS, Timed, known, measured, requests, shown
+from benchmarks.page_requests import GOAL_SECONDS, SEARCH_SECONDS, Timed, known, measured, requests, shown
 from benchmarks.page_rows import fill
 from benchmarks.pushing import Cost
 from benchmarks.recording import generate
@@ -73,7 +73,8 @@ def main(arguments: Namespace, console: Console, folder: Path) -> None:
     if "down" in size.only:
         measure("down", lambda: _down(folder / "down", console), {})
     goals_table(console, goals)
-    failures += [f"missed: {goal.name}" for goal in goals if goal.reached is False]
+    if not arguments.quick:
+        failures += [f"missed: {goal.name}" for goal in goals if goal.reached is False]
     if failures:
         raise Failed("; ".join(failures))
 
@@ -115,9 +116,16 @@ def _requests(environment: Environment, url: str, size: Namespace, console: Cons
 
 def _goals_of_requests(timed: Sequence[Timed]) -> list[Goal]:
     likely = [each for each in timed if each.is_likely]
-    slowest = max(likely, key=lambda each: each.median)
+    groups = {"slowest likely request": (False, GOAL_SECONDS), "with a search": (True, GOAL_SECONDS + SEARCH_SECONDS)}
+    goals = []
+    for name, (searches, seconds) in groups.items():
+        slowest = max(
+            (each for each in likely if each.searches == searches), key=lambda each: each.median, default=None
+        )
+        if slowest:
+            goals.append(Goal(f"{name}, {shown(slowest.path)}", f"≤ {seconds:g} s", [slowest.median]))
     return [
-        Goal(f"slowest likely request, {shown(slowest.path)}", f"≤ {GOAL_SECONDS:g} s", [slowest.median]),
+        *goals,
         Goal("likely requests that took too long", "≤ 0", [float(sum(each.is_too_long for each in likely))]),
     ]
 

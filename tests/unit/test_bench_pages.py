@@ -55,10 +55,19 @@ def timed(path: str, seconds: list[float], *, is_likely: bool = True, status: in
     [
         ([timed("/a", [0.1, 0.9, 5.0]), timed("/b", [0.5])], [True, True]),
         ([timed("/a", [0.1, 1.1, 1.2]), timed("/b", [0.5])], [False, True]),
+        ([timed("/a", [0.1]), timed("/delegation?id=x", [3.9])], [True, True, True]),
+        ([timed("/a", [0.1]), timed(f"/admin/delegations/{ID}", [4.1])], [True, False, True]),
         ([timed("/a", [0.1]), timed("/b", [0.2], status=503)], [True, False]),
         ([timed("/a", [0.1]), timed("/b", [3.0], status=503, is_likely=False)], [True, True]),
     ],
-    ids=["good", "a slow median", "a likely one took too long", "a nasty one may"],
+    ids=[
+        "good",
+        "a slow median",
+        "a search may take three seconds",
+        "and no more",
+        "a likely one took too long",
+        "a nasty one may",
+    ],
 )
 def test_goals_are_about_likely_requests(measured: list[Timed], reached: list[bool]) -> None:
     goals: list[Goal] = _goals_of_requests(measured)
@@ -70,4 +79,5 @@ def test_calm_is_a_page_without_a_missing_member() -> None:
     assert is_calm(200, good)
     assert not is_calm(503, good)
     assert not is_calm(200, good + b" No member runs: nothing is projected.")
+    assert not is_calm(200, good + b" The state of the topic is 12 s old.")
     assert not is_calm(200, TOO_LONG)
