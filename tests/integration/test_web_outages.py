@@ -12,6 +12,8 @@ from proxy import Proxy, server_of, through
 from starlette.testclient import TestClient
 from topics import create_topic
 
+from projector.web import reader
+
 
 def _sentences(site: Site) -> list[str]:
     return [each["text"] for each in site.json("/overview.json")["condition"]]
@@ -19,6 +21,13 @@ def _sentences(site: Site) -> list[str]:
 
 def _says(site: Site, part: str) -> bool:
     return any(part in text for text in _sentences(site))
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The topic is read more often than else, so that the tests wait less."""
+    monkeypatch.setattr(reader, "_TOPIC_SECONDS", 0.5)
+    monkeypatch.setattr(reader, "_KAFKA_SECONDS", 4.0)
 
 
 @pytest.fixture
