@@ -83,7 +83,6 @@ def _reads(conn: Connection) -> list[tuple[str, str, Callable[[], object]]]:
             "the newest 100 of any status",
             lambda: views_delegations.listed(conn, Wanted(statuses), "created", None, limit=100),
         ),
-        (CREATED, "the last 24 hours by hour", lambda: views_overview.last_day(conn)),
         (FAILED, "failures of the last hour and the day before", lambda: views_overview.failures(conn)),
         (
             FAILED,
