@@ -1,6 +1,8 @@
 """The metrics: their names, the numbers of one process, and those of several as one."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -80,14 +82,15 @@ def test_counters_never_go_down_while_the_process_lives() -> None:
 @pytest.mark.parametrize(
     ("latest", "state", "healthy"),
     [
-        (report(), State.WORKING, 1.0),
-        (report(healthy=False, kind=State.WAITING), State.WAITING, 0.0),
-        (report(age=FRESH_SECONDS + 1), State.HUNG, 0.0),
-        (None, State.HUNG, 0.0),
+        (report, State.WORKING, 1.0),
+        (partial(report, healthy=False, kind=State.WAITING), State.WAITING, 0.0),
+        (partial(report, age=FRESH_SECONDS + 1), State.HUNG, 0.0),
+        (lambda: None, State.HUNG, 0.0),
     ],
+    ids=["working", "waiting", "hung", "started"],
 )
-def test_each_process_has_one_state(latest: Report | None, state: State, healthy: float) -> None:
-    found = shown({"run": latest})
+def test_each_process_has_one_state(latest: Callable[[], Report | None], state: State, healthy: float) -> None:
+    found = shown({"run": latest()})
     assert [name for (metric, name), value in found.items() if metric == "state" and value] == [("run", str(state))]
     assert found["healthy", ("run",)] == healthy
     assert len([1 for metric, _ in found if metric == "state"]) == len(State)

@@ -27,24 +27,29 @@ def report(*, age: float = 0.0, healthy: bool = True, kind: State = State.WORKIN
     return Report(at=time.time() - age, healthy=healthy, state="the sentence", kind=kind)
 
 
-WORKING = report()
-HUNG = report(age=FRESH_SECONDS + 5)
+def working() -> dict[str, Report | None]:
+    return {"run": report()}
+
+
+Kinds = dict[str, tuple[bool, State] | None]
+WORKS = (True, State.WORKING)
 
 
 @pytest.mark.parametrize(
-    ("reports", "alive", "ready"),
+    ("kinds", "alive", "ready"),
     [
         ({}, "ok", "ok"),
-        ({"run": WORKING}, "ok", "ok"),
-        ({"run": report(kind=State.IDLE)}, "ok", "ok"),
-        ({"run": report(kind=State.JOINING)}, "ok", "run: the sentence"),
-        ({"run": report(healthy=False, kind=State.WAITING)}, "ok", "run: the sentence"),
+        ({"run": WORKS}, "ok", "ok"),
+        ({"run": (True, State.IDLE)}, "ok", "ok"),
+        ({"run": (True, State.JOINING)}, "ok", "run: the sentence"),
+        ({"run": (False, State.WAITING)}, "ok", "run: the sentence"),
         ({"run": None}, "run: no report yet", "run: no report yet"),
-        ({"member 1": WORKING, "member 2": None}, "member 2: no report yet", "member 2: no report yet"),
+        ({"member 1": WORKS, "member 2": None}, "member 2: no report yet", "member 2: no report yet"),
     ],
     ids=["no process", "working", "idle", "joining", "waiting", "started", "one started"],
 )
-def test_probes_answer_for_every_process(reports: dict[str, Report | None], alive: str, ready: str) -> None:
+def test_probes_answer_for_every_process(kinds: Kinds, alive: str, ready: str) -> None:
+    reports = {name: each and report(healthy=each[0], kind=each[1]) for name, each in kinds.items()}
     with serving(ANY_PORT, lambda: reports) as address:
         assert address
         for path, text in (("/livez", alive), ("/readyz", ready)):
@@ -53,7 +58,8 @@ def test_probes_answer_for_every_process(reports: dict[str, Report | None], aliv
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_one_hung_process_is_named(path: str) -> None:
-    with serving(ANY_PORT, lambda: {"member 1": WORKING, "member 2": HUNG}) as address:
+    reports = {"member 1": report(), "member 2": report(age=FRESH_SECONDS + 5)}
+    with serving(ANY_PORT, lambda: reports) as address:
         assert address
         status, text, _ = get(address, path)
     assert status == 503
@@ -76,14 +82,14 @@ def test_without_an_address_nothing_listens() -> None:
     ],
 )
 def test_other_requests_are_refused(method: str, path: str, status: int) -> None:
-    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+    with serving(ANY_PORT, working) as address:
         assert address
         assert get(address, path, method).status == status
 
 
 @pytest.mark.parametrize("path", ["/livez", "/metrics"])
 def test_answer_to_head_has_no_body(path: str) -> None:
-    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+    with serving(ANY_PORT, working) as address:
         assert address
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port))) as client, client.makefile("rb") as answer:
@@ -94,14 +100,14 @@ def test_answer_to_head_has_no_body(path: str) -> None:
 
 
 def test_openmetrics_is_served_to_those_who_ask() -> None:
-    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+    with serving(ANY_PORT, working) as address:
         assert address
         assert get(address, "/metrics", Accept="application/openmetrics-text; version=1.0.0").text.endswith("# EOF\n")
         assert Scrape(address).value("healthy", process="run") == 1
 
 
 def test_silent_client_keeps_no_probe_waiting() -> None:
-    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+    with serving(ANY_PORT, working) as address:
         assert address
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port))) as silent:
@@ -114,7 +120,7 @@ def test_silent_client_keeps_no_probe_waiting() -> None:
 
 def test_too_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "_MOST_CONNECTIONS", 1)
-    with serving(ANY_PORT, lambda: {"run": WORKING}) as address:
+    with serving(ANY_PORT, working) as address:
         assert address
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port))) as first:
