@@ -15,6 +15,10 @@ _HOURS = 24
 _MOST_HOURS = 24 * 31
 _SAMPLES = 3
 _UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
+_TIME = re.compile(
+    r"\b\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:[.,]\d+)?)?(?: ?(?:Z|UTC|GMT)\b|[+-]\d\d(?::?\d\d)?\b)?)?(?!\d)",
+    re.IGNORECASE,
+)
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|«[^»]*»|“[^”]*”")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _SPACE = re.compile(r"\s+")
@@ -22,7 +26,7 @@ _MAX_REASON = 200
 
 
 class Reason(NamedTuple):
-    """Failures with one reason. Ids, quoted texts and numbers in it are replaced by signs."""
+    """Failures with one reason. Ids, quoted texts, times and numbers in it are replaced by signs."""
 
     reason: str
     status: str
@@ -77,10 +81,11 @@ def grouped(found: Iterable[Failed]) -> list[Reason]:
 
 
 def normalised(reason: str | None) -> str:
-    """The reason without what differs from case to case: ids, quoted texts, numbers."""
+    """The reason without what differs from case to case: ids, quoted texts, times, numbers."""
     if not reason or not reason.strip():
         return "(no reason given)"
     text = _UUID.sub("<id>", reason)
     text = _QUOTED.sub("<text>", text)
+    text = _TIME.sub("<time>", text)
     text = _NUMBER.sub("<n>", text)
     return _SPACE.sub(" ", text).strip()[:_MAX_REASON]

@@ -1,8 +1,10 @@
 """Texts of agents, replaced where operators may not read them: PROJECTOR_DASHBOARD_TEXTS=hide.
 
 Every answer is made of a model. So the texts are replaced in one place, before a page, JSON or CSV is made of it.
+The idempotency key of a request is never shown, whatever the setting is.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -15,6 +17,13 @@ from projector.web.failures import Reason
 
 HIDDEN = "(hidden)"
 _TEXT_COLUMNS = ("task_preview", "result_preview", "error_detail")
+
+_KEY = re.compile(
+    r"""(?P<before>(?<!\\)(?P<quote>\\{0,15}")idempotency_key(?P=quote)(?:\s|\\+[nrt])*:(?:\s|\\+[nrt])*(?P=quote))"""
+    r"""(.*?)(?P<after>(?<!\\)(?P=quote)|\Z)""",
+    re.DOTALL,
+)
+"""Also in a JSON text within a JSON text, and where the end was cut off."""
 
 ValueT = TypeVar("ValueT")
 
@@ -49,6 +58,11 @@ _RULES: Mapping[type, Callable[[Any], Any]] = {
     Unsent: _texts("last_error"),
 }
 """Class of a part of a model → what hides its texts."""
+
+
+def without_key(value: str) -> str:
+    """The value of a record, its idempotency key hidden."""
+    return _KEY.sub(rf"\g<before>{HIDDEN}\g<after>", value)
 
 
 def without_texts(value: ValueT) -> ValueT:

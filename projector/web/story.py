@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar
 
+from projector.contract.unreadable import quoted
 from projector.errors import ProjectorError
 from projector.explain.report import Explanation, from_rows, from_topic
 from projector.explain.scope import ScopeOptions
@@ -15,6 +16,7 @@ from projector.postgres.views_delegations import DelegationRow
 from projector.process.patience import within
 from projector.recordings.file import RecordedRecord
 from projector.web.detail import Detail, Letter, Step, Story, asked_id, stored
+from projector.web.hiding import without_key
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
 
@@ -97,9 +99,10 @@ def _told(source: str, explained: Explanation) -> Story:
     letters = [
         Letter(each.topic, each.partition, each.offset, each.died_at, each.reason) for each in explained.dead_letters
     ]
+    key = explained.repeated and explained.repeated.idempotency_key
     return Story(
         source,
-        verdict.sentence,
+        verdict.sentence if key is None else verdict.sentence.replace(f" {quoted(key)}", ""),
         verdict.advice,
         str(verdict.kind),
         explained.scope.records,
@@ -115,7 +118,7 @@ def _steps(explained: Explanation) -> list[Step]:
         at = entry.recorded_at or entry.happened_at
         gap: timedelta | None = at - before if at is not None and before is not None else None
         changes = [each for each in entry.changes if each.column != "idempotency_key"]
-        text = None if value is None else value[:_MAX_VALUE].decode(errors="replace")
+        text = None if value is None else without_key(value[:_MAX_VALUE].decode(errors="replace"))
         steps.append(Step(entry._replace(changes=changes), None if gap is None else gap.total_seconds(), text))
         before = at or before
     return steps

@@ -14,6 +14,7 @@ import pytest
 from jinja2 import Environment, nodes
 
 import projector.web
+from projector.web.hiding import without_key
 from projector.web.parameters import BadParameter, Parameters
 from projector.web.plain import as_csv, as_json
 from projector.web.templating import _visible, anchor, ends, line, moment, sentence, visible
@@ -117,6 +118,36 @@ def test_moment_may_be_no_time() -> None:
 
 def test_sentence_begins_and_ends_as_one() -> None:
     assert (sentence("no member"), sentence("Done!"), sentence("")) == ("No member.", "Done!", ".")
+
+
+@pytest.mark.parametrize("key", ["k-1", "", 'a "quoted" one', "ends with \\", "ü\n\t", "idempotency_key"])
+@pytest.mark.parametrize("depth", range(4))
+@pytest.mark.parametrize("indent", [None, 1])
+def test_idempotency_key_is_hidden_at_any_depth(key: str, depth: int, indent: int | None) -> None:
+    text = json.dumps({"before": None, "after": {"idempotency_key": key, "task": "count"}}, indent=indent)
+    for _ in range(depth):
+        text = json.dumps({"payload": text}, indent=indent)
+    shown = without_key(text)
+    assert "(hidden)" in shown
+    assert len(key) < 2 or json.dumps(key)[1:-1] not in shown.replace("idempotency_key", "", 1)
+    assert shown.startswith(text[: text.index("idempotency_key")])
+    if not key.endswith("\\"):  # else the quote after it is taken for a part of the key, and more is hidden
+        for _ in range(depth):
+            shown = json.loads(shown)["payload"]
+        assert json.loads(shown)["after"] == {"idempotency_key": "(hidden)", "task": "count"}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('{"idempotency_key": "half of a k', '{"idempotency_key": "(hidden)'),
+        ('{"idempotency_key": null, "task": "a"}', '{"idempotency_key": null, "task": "a"}'),
+        ('{"task": "idempotency_key: a"}', '{"task": "idempotency_key: a"}'),
+        ("\\" * 100_000, "\\" * 100_000),
+    ],
+)
+def test_idempotency_key_may_be_cut_off_or_missing(text: str, shown: str) -> None:
+    assert without_key(text) == shown
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
