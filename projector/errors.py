@@ -13,6 +13,10 @@ class BrokerUnavailable(Unavailable):
     """Kafka is unavailable, or its client is broken: close the consumer, wait, create another one."""
 
 
+class TopicMissing(BrokerUnavailable):
+    """Kafka answers, and has no such topic: as its base class. No record of it is still to come."""
+
+
 class DatabaseUnavailable(Unavailable):
     """Postgres is unavailable or busy: close the connection, keep polling to stay in the group, claim again."""
 

@@ -11,7 +11,7 @@ from kafka.partitioner.default import murmur2
 
 from projector.domain.merge import Merge, Merged
 from projector.domain.positions import LogRange, Polled
-from projector.errors import BrokerUnavailable, LogGap
+from projector.errors import BrokerUnavailable, LogGap, TopicMissing
 from projector.kafka import compaction, connection, record_batches
 from projector.kafka.connection import ALL_RECORDS, POLL_MS, mapped_errors
 from projector.kafka.group import Group, describe
@@ -231,7 +231,7 @@ def open_topic(
         with mapped_errors(client):
             reader = TopicReader(client, settings.topic)
         if not reader.partitions:
-            raise BrokerUnavailable(connection.no_topic(settings.topic))
+            raise TopicMissing(connection.no_topic(settings.topic))
         yield reader
     finally:
         connection.close(client)

@@ -5,8 +5,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 
 from projector.domain.positions import LogRange, Position
-from projector.errors import BrokerUnavailable
-from projector.kafka.connection import no_topic
+from projector.errors import TopicMissing
 from projector.kafka.reader import open_topic
 from projector.lag import log_gaps
 from projector.postgres import positions
@@ -40,9 +39,7 @@ def _behind(view: Connection, settings: KafkaSettings, until: float, tick: Calla
     try:
         with open_topic(settings) as reader:
             topic_id, ranges = reader.topic_id, reader.log_ranges()
-    except BrokerUnavailable as error:
-        if str(error) != no_topic(settings.topic):
-            raise
+    except TopicMissing:
         return None  # it was deleted, so no record of it is still to come
     if gaps := log_gaps(known, topic_id, ranges):
         return next(iter(gaps.values()))

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from projector.errors import BrokerUnavailable, Misconfigured
+from projector.errors import BrokerUnavailable, Misconfigured, TopicMissing
 from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.membership import Groups, notes
 from projector.postgres import positions, queries, views_delegations, views_overview
@@ -24,12 +24,16 @@ _STATS_TIMEOUT = timedelta(seconds=50)
 
 
 class TopicView(NamedTuple):
-    """The partitions as `projector status` has them. `kafka_error`: why Kafka's part is missing, if it is."""
+    """The partitions as `projector status` has them. `kafka_error`: why Kafka's part is missing, if it is.
+
+    `is_kafka_away`: no broker answers. Else the topic does not exist, or Kafka refuses access.
+    """
 
     partitions: list[Partition]
     notes: list[str]
     members: int | None
     kafka_error: str | None
+    is_kafka_away: bool
     cleanup_policy: str | None
 
 
@@ -103,14 +107,14 @@ class Reader:
         with self.connection() as conn:
             details = queries.positions(conn, topic=self.settings.topic)
             known = positions.read(conn, self.settings.topic)
-        kafka_error, state = None, TopicState(None, {}, {}, Groups(self.settings.group_id))
+        kafka_error, is_away, state = None, False, TopicState(None, {}, {}, Groups(self.settings.group_id))
         try:
             others = {each.group_id for each in details if each.group_id}
             state = within(_KAFKA_SECONDS, lambda: topic_state(self.settings, known, others))
         except (BrokerUnavailable, Misconfigured) as error:
-            kafka_error = str(error)
+            kafka_error, is_away = str(error), not isinstance(error, TopicMissing | Misconfigured)
         except TimeoutError:
-            kafka_error = f"Kafka did not answer within {_KAFKA_SECONDS:.0f} s"
+            kafka_error, is_away = f"Kafka did not answer within {_KAFKA_SECONDS:.0f} s", True
         groups = state.groups
         found = partitions(
             details,
@@ -120,7 +124,8 @@ class Reader:
             assigned=groups.assigned(self.settings.topic),
         )
         members = None if groups.ours is None else len(groups.ours.members)
-        return TopicView(found, notes(self.settings.topic, details, groups), members, kafka_error, state.cleanup_policy)
+        said = notes(self.settings.topic, details, groups)
+        return TopicView(found, said, members, kafka_error, is_away, state.cleanup_policy)
 
 
 def _open_activity(settings: PostgresSettings) -> Connection:

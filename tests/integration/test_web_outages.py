@@ -117,6 +117,15 @@ def test_kafka_that_is_frozen_keeps_no_page(database_url: str, broker: ProxiedKa
         wait_until(lambda: _says(site, "The view has every record of the log."), "Kafka is back")
 
 
+def test_overview_names_a_topic_that_does_not_exist(database_url: str, kafka: str) -> None:
+    """Kafka answers: so no sentence says that it does not."""
+    with dashboard(database_url, kafka, topic="nosuch") as site:
+        wait_until(lambda: _says(site, "The topic cannot be read, so the lag is unknown."), "the sentence")
+        page = site.page("/")
+        assert "topic nosuch does not exist: create it" in page
+        assert "Kafka does not answer" not in page
+
+
 def test_overview_says_when_members_stop(cluster: Cluster, database_url: str, kafka: str, topic: str) -> None:
     group = f"{topic}-group"
     with dashboard(database_url, kafka, topic=topic, group_id=group) as site:
