@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 ModelT = TypeVar("ModelT")
 
+_OF_STARLETTE = {"Not Found": "there is no such page", "Method Not Allowed": "this page can only be read"}
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
@@ -151,9 +152,7 @@ def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, BadParameter):
         return 400, str(error)
     if isinstance(error, HTTPException):
-        return error.status_code, {404: "there is no such page", 405: "this page can only be read"}.get(
-            error.status_code, error.detail
-        )
+        return error.status_code, _OF_STARLETTE.get(error.detail, error.detail)
     if isinstance(error, StatementTimeout):
         return 503, "Postgres took too long for this page: narrow the filter, or try again later"
     if isinstance(error, DatabaseUnavailable):

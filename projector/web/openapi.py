@@ -41,6 +41,7 @@ PARAMETERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "plumbing": {},
 }
 """Name of a page → its parameters and their schemas."""
+ERRORS = (400, 401, 429, 500, 503)
 STATUSES = {"type": "string", "enum": ["in_flight", "stuck", "failed", "completed"]}
 
 
@@ -51,7 +52,7 @@ class Endpoint(NamedTuple):
     summary: str
     answer: dict[str, Any]
     parameters: Mapping[str, dict[str, Any]]
-    errors: tuple[int, ...] = (400, 401, 429, 500, 503)
+    errors: tuple[int, ...] = ERRORS
 
 
 class Schemas:

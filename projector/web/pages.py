@@ -7,7 +7,7 @@ from projector.web import admin
 from projector.web.detail import Detail
 from projector.web.failures import Failures, failures
 from projector.web.listing import Listing, listing
-from projector.web.openapi import PARAMETERS, Endpoint, Schemas, document
+from projector.web.openapi import ERRORS, PARAMETERS, Endpoint, Schemas, document
 from projector.web.overview import Overview, overview
 from projector.web.parameters import Parameters
 from projector.web.plumbing import Plumbing, plumbing
@@ -57,7 +57,9 @@ def description() -> dict[str, Any]:
     schemas = Schemas()
     endpoints = [
         *admin.endpoints(schemas),
-        Endpoint("/admin/delegations/{id}", "One delegation.", schemas.of(Detail), {"id": {"type": "string"}}),
+        Endpoint(
+            "/admin/delegations/{id}", "One delegation.", schemas.of(Detail), {"id": {"type": "string"}}, (*ERRORS, 404)
+        ),
         *(_endpoint(path, page, schemas) for path, page in API.items()),
         *(_endpoint(f"{page.base}.json", page, schemas) for page in PAGES),
     ]

@@ -10,7 +10,6 @@ import pytest
 from cluster import wait_until
 from dashboards import HTML, NOBODY, TOKEN, Site, ago, browser, dashboard, insert
 from jsonschema import Draft202012Validator
-from rows import CALLEE, CALLER
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -197,14 +196,29 @@ def test_described_parameters_are_those_that_a_page_knows(site: Site, page: obje
     assert sentence == f"unknown parameter no_such_parameter: use {known}"
 
 
-@pytest.mark.parametrize("query", [f"caller={CALLER}", f"callee={CALLEE}", "cursor=x", "sort=age", "until=x"])
-def test_errors_are_as_described(site: Site, query: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "query", "status"),
+    [
+        ("/admin/delegations", "cursor=x", 400),
+        ("/admin/delegations", "status=x", 400),
+        ("/delegations.json", "until=x", 400),
+        ("/admin/delegations/failures", "hours=0", 400),
+        ("/admin/delegations/{id}", "", 404),
+    ],
+)
+def test_errors_are_as_described(site: Site, path: str, query: str, status: int) -> None:
     document = site.json("/openapi.json")
-    done = site.client.get(f"/admin/delegations?{query}")
-    if done.status_code != 200:
-        assert done.status_code == 400
-        schema = {"$ref": "#/components/schemas/Error"}
-        assert _resolved(document, schema).is_valid(done.json())
+    done = site.json(f"{path.replace('{id}', 'nosuch')}?{query}", status)
+    response = document["paths"][path]["get"]["responses"][str(status)]
+    assert _resolved(document, response["content"]["application/json"]["schema"]).is_valid(done)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [("/nosuch", "there is no such page"), ("/admin/delegations/nosuch", "there is no such delegation")],
+)
+def test_what_does_not_exist_is_named(site: Site, path: str, sentence: str) -> None:
+    assert site.json(path, 404) == {"error": sentence}
 
 
 # --- reports of the browser
