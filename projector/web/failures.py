@@ -11,8 +11,6 @@ from projector.postgres.views_failures import LATEST, Failed
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
 
-_HOURS = 24
-_MOST_HOURS = 24 * 31
 _SAMPLES = 3
 _UUID = re.compile(r"\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b", re.IGNORECASE)
 _TIME = re.compile(
@@ -51,7 +49,7 @@ class Failures(NamedTuple):
 
 def failures(reader: Reader, given: Parameters) -> Failures:
     """Read the latest failures and group them. Raises BadParameter."""
-    hours = given.number("hours", _HOURS, _MOST_HOURS)
+    hours = given.hours()
     caller, callee = given.workspace("caller"), given.workspace("callee")
     given.refuse_unknown()
     with reader.connection() as conn:

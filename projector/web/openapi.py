@@ -7,6 +7,8 @@ from enum import Enum
 from importlib.metadata import version
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from projector.web.parameters import MAX_HOURS, MAX_LIMIT
+
 _TEXT = {"type": "string"}
 _TIME = {"type": "string", "format": "date-time"}
 _UUID = {"type": "string", "format": "uuid"}
@@ -28,10 +30,10 @@ _FILTERS: Mapping[str, dict[str, Any]] = {
     "id": _TEXT,
     "only": {"type": "string", "enum": ["overdue", "silent", "self"]},
     "sort": {"type": "string", "enum": ["created", "age", "silence", "deadline"]},
-    "limit": {"type": "integer", "minimum": 1, "maximum": 1000},
+    "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT},
     "cursor": _TEXT,
 }
-_HOURS = {"type": "integer", "minimum": 1, "maximum": 744}
+_HOURS = {"type": "integer", "minimum": 1, "maximum": MAX_HOURS}
 PARAMETERS: Mapping[str, Mapping[str, dict[str, Any]]] = {
     "overview": {},
     "delegations": _FILTERS,

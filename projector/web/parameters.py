@@ -16,6 +16,7 @@ STATUSES: Mapping[str, tuple[str, ...]] = {
 }
 """A value of the parameter `status` → the statuses that it stands for."""
 MAX_LIMIT = 1_000
+MAX_HOURS = 24 * 31
 
 
 class BadParameter(ProjectorError):
@@ -55,6 +56,10 @@ class Parameters:
         if not (value.isascii() and value.isdecimal() and len(value) < 10 and 1 <= int(value) <= most):
             raise BadParameter(f"{name}={value} is not a whole number from 1 to {most}")
         return int(value)
+
+    def hours(self) -> int:
+        """The hours of a window that ends now."""
+        return self.number("hours", 24, MAX_HOURS)
 
     def workspace(self, name: str) -> str | None:
         """A UUID in its canonical form, or None."""

@@ -50,7 +50,7 @@ def environment(static: Mapping[str, str]) -> Environment:
     )
     env.filters.update(
         ago=ago,
-        span=span,
+        span=duration,
         when=when,
         iso=iso,
         moment=moment,
@@ -72,11 +72,6 @@ def ago(at: datetime | None, now: datetime) -> str:
         return "never"
     seconds = (now - at).total_seconds()
     return f"in {duration(-seconds)}" if seconds < 0 else duration(seconds)
-
-
-def span(seconds: float) -> str:
-    """A length of time."""
-    return duration(seconds)
 
 
 def when(at: datetime) -> str:

@@ -8,8 +8,6 @@ from projector.postgres.views_workspaces import LATEST, Pair, Role, Workspace
 from projector.web.parameters import Parameters
 from projector.web.reader import Reader
 
-_HOURS = 24
-_MOST_HOURS = 24 * 31
 _LISTED = 200
 _PAIRS = 20
 
@@ -28,7 +26,7 @@ class Workspaces(NamedTuple):
 def workspaces(reader: Reader, given: Parameters) -> Workspaces:
     """Read the callees, or the callers. Raises BadParameter."""
     role = cast(Role, given.choice("role", ("callee", "caller")) or "callee")
-    hours = given.number("hours", _HOURS, _MOST_HOURS)
+    hours = given.hours()
     given.refuse_unknown()
     with reader.connection() as conn:
         now = queries.clock(conn)
