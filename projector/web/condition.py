@@ -1,4 +1,4 @@
-"""Whether the screen is true, in sentences: how far the view is behind, and what waits for a person."""
+"""Whether the screen is true, in sentences: how far the view is behind, and what needs a person."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime

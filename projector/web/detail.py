@@ -1,4 +1,4 @@
-"""One delegation: its row, its story, whether its caller was told, and what waits for it."""
+"""One delegation: its row, its story, whether its caller was told, and its parked events."""
 
 from datetime import datetime
 from typing import NamedTuple

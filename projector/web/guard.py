@@ -136,7 +136,7 @@ def is_loopback(headers: Headers) -> bool:
 
 
 def client_of(scope: Scope) -> str:
-    """The address of the client, as the server or its proxy knows it."""
+    """The address of the client, as the server sees it, or its proxy."""
     return str(scope["client"][0]) if scope.get("client") else ""
 
 

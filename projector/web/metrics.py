@@ -58,7 +58,7 @@ class ViewMetrics(Collector):
 
 
 def _beginnings(topic: TopicView) -> dict[int, int]:
-    """Partition → its first offset, where Kafka has told it."""
+    """Partition → its first offset, where Kafka has answered."""
     return {each.partition: each.beginning for each in topic.partitions if each.beginning is not None}
 
 
