@@ -1,13 +1,17 @@
 """The passes of the commands that are no servers: what each did, the last hundred of each kind."""
 
 import json
+import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
 from psycopg.rows import class_row
 
+from projector.errors import Misconfigured
 from projector.postgres.connection import Connection, mapped_errors
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["verify", "rebuild", "sweep", "push"]
 
@@ -36,6 +40,24 @@ def write(conn: Connection, kind: Kind, *, started_at: datetime, result: Mapping
             """,
             {"kind": kind, "started_at": started_at, "result": json.dumps(dict(result)), "others": _KEPT - 1},
         )
+
+
+class Passes:
+    """Writes the passes of a server. That the role may not write them stops nothing, and is logged once."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind: Kind = kind
+        self._is_refused = False
+
+    def remember(self, conn: Connection, *, started_at: datetime, result: Mapping[str, object]) -> None:
+        """Write a pass. Raises DatabaseUnavailable."""
+        try:
+            write(conn, self._kind, started_at=started_at, result=result)
+            self._is_refused = False
+        except Misconfigured as error:
+            if not self._is_refused:
+                log.warning("the dashboard will not show this pass", extra={"kind": self._kind, "reason": str(error)})
+            self._is_refused = True
 
 
 def latest(conn: Connection) -> dict[str, FinishedPass]:

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from projector.domain.reply import NO_TEXT_DELAY, TEXT_DELAY, State
 from projector.errors import DatabaseUnavailable, Misconfigured, Unavailable
-from projector.postgres import outbox, passes, queries
+from projector.postgres import outbox, queries
 from projector.postgres.connection import Connection, mapped_errors, open_view, transaction
+from projector.postgres.passes import Passes
 from projector.postgres.push import switch_on
 from projector.process.backoff import Backoff
 from projector.process.shutdown import Shutdown
@@ -70,7 +71,7 @@ class Relay:
         self._max_age = timedelta(seconds=settings.push_max_age_seconds)
         self._conn: Connection | None = None
         self._target: Target | None = None
-        self._remember_at = 0.0
+        self._passes, self._remember_at = Passes("push"), 0.0
         self.shutdown = Shutdown(settings.stop_within_seconds)
 
     def send_due(self) -> Pass:
@@ -105,7 +106,7 @@ class Relay:
         )
         if ended or time.monotonic() >= self._remember_at:
             self._remember_at = time.monotonic() + _REMEMBER_SECONDS
-            passes.write(conn, "push", started_at=until, result=done._asdict())
+            self._passes.remember(conn, started_at=until, result=done._asdict())
         return done
 
     def _open(self) -> tuple[Connection, Target]:

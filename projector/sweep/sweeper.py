@@ -5,11 +5,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Self
 
-from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
+from projector.errors import DatabaseUnavailable, ProjectorError
 from projector.kafka.producer import Producer
-from projector.postgres import passes, queries, sweep_access, sweep_locks
+from projector.postgres import queries, sweep_access, sweep_locks
 from projector.postgres.connection import Connection, connect, open_view
 from projector.postgres.login import UrlSetting
+from projector.postgres.passes import Passes
 from projector.settings import Settings
 from projector.sweep import behind, sink
 from projector.sweep.notes import notes
@@ -37,6 +38,7 @@ class Sweeper:
         self._opened = ExitStack()
         self._sessions: tuple[Connection, Sink] | None = None
         self.notes: list[str] = []
+        self._passes = Passes("sweep")
         """What was found when the sessions were opened: sentences for a person."""
 
     def __enter__(self) -> Self:
@@ -89,19 +91,15 @@ class Sweeper:
     def _pass(self, view: Connection, truth: Sink) -> Report:
         if sentence := behind.behind(view, self._settings, self._tick):
             report = Report().skip(Skipped.BEHIND, f"the view is behind the topic: {sentence}")
-            self._remember(view, report)
-            return report
-        report = Pass(view, truth, self._settings, self._mode, self._tick, self._count).run()
+        else:
+            report = Pass(view, truth, self._settings, self._mode, self._tick, self._count).run()
         if self._mode.writes:
             self._remember(view, report)
         return report
 
     def _remember(self, view: Connection, report: Report) -> None:
-        """For the dashboard. That a pass cannot be remembered changes nothing about it."""
-        try:
-            passes.write(view, "sweep", started_at=report.judged_at or queries.clock(view), result=report.as_json())
-        except Misconfigured as error:
-            self.notes.append(f"the dashboard will not show the passes of the sweeper: {error}")
+        started_at = report.judged_at or queries.clock(view)
+        self._passes.remember(view, started_at=started_at, result=report.as_json())
 
     def _open(self) -> tuple[Connection, Sink]:
         settings = self._settings

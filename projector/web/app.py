@@ -135,7 +135,7 @@ class Dashboard:
         """The answer to a request that cannot be served: a page for browsers, JSON for others."""
         status, sentence = _described(error)
         if status >= 500:
-            fields = {"method": request.method, "path": request.url.path, "status": status, "reason": str(error)}
+            fields = {"method": request.method, "path": request.scope["path"], "status": status, "reason": str(error)}
             level = logging.ERROR if status == 500 else logging.WARNING
             log.log(level, "a request failed", extra=fields, exc_info=error if status == 500 else None)
         headers = {"Retry-After": "5"} if status == 503 else None

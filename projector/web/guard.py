@@ -1,13 +1,14 @@
 """Around the whole application: nothing is answered to a stranger, and every answer has the headers of safety."""
 
 import logging
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from http.cookies import CookieError, SimpleCookie
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +24,7 @@ _OPEN = frozenset({"/livez", "/readyz", "/login"})
 CSP_REPORT = "/csp-report"
 _STATIC = "/static/"
 _LOGIN_LINK = "/login/"
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d*)?", re.IGNORECASE)
 _FREE_TRIES = 5
 _MAX_DELAY_SECONDS = 60.0
 _MAX_CLIENTS = 1_000
@@ -54,7 +55,7 @@ class Tries:
     def failed(self, client: str) -> None:
         """Count a wrong token."""
         count = self._failures.pop(client, (0, 0.0))[0] + 1
-        delay = min(2.0 ** (count - _FREE_TRIES), _MAX_DELAY_SECONDS)
+        delay = min(2.0 ** min(count - _FREE_TRIES, 9), _MAX_DELAY_SECONDS)
         self._failures[client] = (count, self._clock() + delay)
         log.warning("a wrong token was given", extra={"client": client, "tries": count})
         if len(self._failures) > _MAX_CLIENTS:
@@ -99,7 +100,7 @@ class Guard:
             return None
         if (bearer := headers.get("authorization")) is not None:
             return self._refused_bearer(client_of(scope), bearer)
-        if is_session(_cookie(headers), self._tokens()):
+        if is_session(_cookie(scope, headers), self._tokens()):
             return None
         if "text/html" in headers.get("accept", ""):
             asked = scope["path"] + (f"?{scope['query_string'].decode('latin-1')}" if scope["query_string"] else "")
@@ -123,16 +124,17 @@ def is_own_origin(headers: Headers) -> bool:
     if site is not None:
         return site in ("same-origin", "none")
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == headers.get("host")
+    return origin is None or origin.partition("://")[2] == headers.get("host")
 
 
 def _is_login_link(path: str) -> bool:
     return path.startswith(_LOGIN_LINK) and path.count("/") == 2 and path != _LOGIN_LINK
 
 
-def is_loopback(headers: Headers) -> bool:
-    """Whether the browser reached us by a loopback address, where HTTPS would protect nothing."""
-    return urlsplit(f"//{headers.get('host', '')}").hostname in _LOOPBACK
+def is_loopback(scope: Scope) -> bool:
+    """Whether the browser reached us by a loopback address and without HTTPS, which would protect nothing there."""
+    host = Headers(scope=scope).get("host", "")
+    return scope["scheme"] == "http" and _LOOPBACK.fullmatch(host) is not None
 
 
 def client_of(scope: Scope) -> str:
@@ -152,13 +154,10 @@ def _unauthorized() -> Response:
     return JSONResponse({"error": "unauthorized"}, 401, {"WWW-Authenticate": "Bearer"})
 
 
-def _cookie(headers: Headers) -> str:
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    name = LOOPBACK_COOKIE if is_loopback(headers) else SESSION_COOKIE
-    return cookies[name].value if name in cookies else ""
+def _cookie(scope: Scope, headers: Headers) -> str:
+    # Not the parser of http.cookies: one odd cookie of another program on this host, and it finds none.
+    cookies = cookie_parser(headers.get("cookie", ""))
+    return cookies.get(LOOPBACK_COOKIE if is_loopback(scope) else SESSION_COOKIE, "")
 
 
 def _with_headers(path: str, message: Message) -> Message:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -46,9 +46,10 @@ class Login:
                 return await self._page(request, "/", "This is not a token.", 413)
         given = parse_qs(body.decode(errors="replace"), keep_blank_values=True)
         target, token = given.get("next", ["/"])[0], given.get("token", [""])[0].strip()
+        valid = await run_in_threadpool(self.tokens)
+        # Nothing is awaited from here to `failed`: else tokens that are tried at once would all be free.
         if wait := self.tries.wait_seconds(client):
             return await self._wait(request, target, wait)
-        valid = await run_in_threadpool(self.tokens)
         if not is_token(token, valid):
             self.tries.failed(client)
             return await self._page(request, target, "This token is not valid.", 401)
@@ -57,9 +58,9 @@ class Login:
     async def link(self, request: Request) -> Response:
         """The link of `--login-link`. A wrong code counts as a wrong token. HEAD does not use the link up."""
         client = client_of(request.scope)
+        valid = await run_in_threadpool(self.tokens)
         if wait := self.tries.wait_seconds(client):
             return await self._wait(request, "/", wait)
-        valid = await run_in_threadpool(self.tokens)
         if not _keeps_cookies(request) or request.method == "HEAD":
             return await self._page(request, "/")
         if self._code is None or not valid or not self._code.redeem(request.path_params["code"]):
@@ -96,7 +97,7 @@ class Login:
         )
 
     def _set_cookie(self, request: Request, response: Response, value: str, seconds: int) -> None:
-        loopback = is_loopback(request.headers)
+        loopback = is_loopback(request.scope)
         response.set_cookie(
             LOOPBACK_COOKIE if loopback else SESSION_COOKIE,
             value,
@@ -110,11 +111,10 @@ class Login:
 
 def _keeps_cookies(request: Request) -> bool:
     """Whether a browser keeps our cookie: with HTTPS, or on a loopback address."""
-    return request.url.scheme == "https" or is_loopback(request.headers)
+    return request.scope["scheme"] == "https" or is_loopback(request.scope)
 
 
 def _own_path(target: str) -> str:
     """A path of this site, else the first page: a login must not lead to another site."""
-    parts = urlsplit(target)
-    is_own = target.startswith("/") and not target.startswith(("//", "/\\")) and not parts.netloc and not parts.scheme
+    is_own = target.startswith("/") and not target.startswith(("//", "/\\"))
     return target if is_own and target.isprintable() else "/"

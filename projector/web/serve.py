@@ -11,6 +11,7 @@ from projector.errors import Misconfigured
 from projector.process.shutdown import on_stop
 from projector.settings import Settings, tokens, variable
 from projector.web.app import build
+from projector.web.connections import Connection
 from projector.web.metrics import ViewMetrics
 from projector.web.reader import Reader
 from projector.web.sessions import OneTimeCode
@@ -34,8 +35,10 @@ def serve(settings: Settings, announce: Callable[[str], object] | None = None) -
     reader, code = Reader(settings), OneTimeCode() if announce else None
     config = uvicorn.Config(
         build(reader, code),
+        http=Connection,
+        ws="none",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # its warnings are about requests of strangers that make no sense
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=5,

@@ -1,13 +1,12 @@
 """How a process is doing: what it reports, and its health file."""
 
-import json
 import logging
 import os
 import secrets
 import time
 from pathlib import Path
 
-from pydantic import BaseModel, FiniteFloat
+from pydantic import BaseModel, ConfigDict, FiniteFloat
 
 from projector.errors import Misconfigured, ProjectorError
 from projector.worker.meters import Meters, Sample
@@ -23,6 +22,8 @@ _MAX_BYTES = 16 * 1024 * 1024
 
 class Report(BaseModel):
     """`at`: seconds since 1970. `state`: one sentence. A release before this one writes no metrics, and no kind."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     at: FiniteFloat
     healthy: bool
@@ -57,11 +58,12 @@ class Health:
         """
         kind = kind or (State.WORKING if healthy else State.TROUBLED)
         metrics = self.meters.samples()
-        self.latest = Report(at=time.time(), healthy=healthy, state=state, kind=kind, metrics=metrics)
+        # Nothing is validated: a topic may have thousands of partitions, with three numbers each.
+        self.latest = Report.model_construct(at=time.time(), healthy=healthy, state=state, kind=kind, metrics=metrics)
         if self._path is None:
             return
         try:
-            _replace(self._path, json.dumps(self.latest.model_dump(mode="json")))
+            _replace(self._path, self.latest.model_dump_json())
         except OSError as error:
             sentence = f"PROJECTOR_HEALTH_FILE: {self._path} cannot be written: {error.strerror}"
             if not self._written:

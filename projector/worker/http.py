@@ -1,17 +1,19 @@
 """`/metrics`, `/livez` and `/readyz` of a process, in threads of their own. Nothing here waits for a server."""
 
+import io
 import logging
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from projector.errors import Misconfigured
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 
 _MOST_CONNECTIONS = 32
 _STOPS_WITHIN_SECONDS = 0.2
+_GIVES_WAY_SECONDS = 0.2
+_REQUEST_SECONDS = 5.0
+_MOST_REQUEST_BYTES = 16_384
 _Answer = Callable[[Any, Any], Iterable[bytes]]
 
 
@@ -57,7 +62,7 @@ def serving(address: str | None, reports: Reports, *others: Collector) -> Iterat
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """A thread per connection, so that a slow client keeps no probe waiting. Too many connections are closed."""
+    """A thread per connection, so that a slow client keeps no probe waiting. Of too many, the oldest gives way."""
 
     daemon_threads = True
 
@@ -65,6 +70,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family = found[0][0]
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._open: dict[socket.socket, None] = {}
         super().__init__((host, port), _Quiet)
         self.set_app(application)
 
@@ -75,16 +81,28 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
+        if not self._free.acquire(blocking=False):
+            with suppress(OSError, StopIteration, RuntimeError):  # it may end, or another, at this moment
+                next(iter(self._open)).shutdown(socket.SHUT_RDWR)
+            if not self._free.acquire(timeout=_GIVES_WAY_SECONDS):
+                self.shutdown_request(request)
+                return
+        self._open[request] = None
+        try:
             super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
+        except BaseException:  # the system gives no thread
+            self._ended(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self._ended(request)
+
+    def _ended(self, request: Any) -> None:
+        del self._open[request]
+        self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client went away, or is too slow: nothing to print."""
@@ -92,12 +110,31 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Quiet(WSGIRequestHandler):
-    """A request that stalls ends after a few seconds. Nothing is logged."""
+    """A request that does not come whole within a few seconds gets no answer. Nothing is logged."""
 
-    timeout = 5
+    timeout = _REQUEST_SECONDS
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BytesIO(_head(self.connection))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
         pass
+
+
+def _head(connection: socket.socket) -> bytes:
+    """The request without its body. Raises TimeoutError however often a byte comes, and ValueError if it is large."""
+    head, until = b"", time.monotonic() + _REQUEST_SECONDS
+    while b"\r\n\r\n" not in head and b"\n\n" not in head:
+        connection.settimeout(max(until - time.monotonic(), 0.001))
+        received = connection.recv(4_096)
+        head += received
+        if not received:
+            break
+        if len(head) > _MOST_REQUEST_BYTES:
+            raise ValueError("a large request")
+    connection.settimeout(_REQUEST_SECONDS)
+    return head
 
 
 def _application(reports: Reports, *others: Collector) -> _Answer:
@@ -113,7 +150,8 @@ def _application(reports: Reports, *others: Collector) -> _Answer:
         if method not in ("GET", "HEAD"):
             return _text(start_response, HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD", ("Allow", "GET, HEAD"))
         if path == "/metrics":
-            found: Iterable[bytes] = metrics({**environ, "REQUEST_METHOD": "GET"}, start_response)
+            asked = {**environ, "REQUEST_METHOD": "GET", "QUERY_STRING": "", "HTTP_ACCEPT": _accepted(environ)}
+            found: Iterable[bytes] = metrics(asked, start_response)
         else:
             problem = not_alive(reports()) if path == "/livez" else not_ready(reports())
             status = HTTPStatus.SERVICE_UNAVAILABLE if problem else HTTPStatus.OK
@@ -128,6 +166,16 @@ def _application(reports: Reports, *others: Collector) -> _Answer:
             return _text(start_response, HTTPStatus.INTERNAL_SERVER_ERROR, "the log has the error")
 
     return guarded
+
+
+def _accepted(environ: Any) -> str:
+    """The header `Accept`, if the client of Prometheus understands it."""
+    accepted = str(environ.get("HTTP_ACCEPT", ""))
+    try:
+        choose_encoder(accepted)
+    except Exception:
+        return ""
+    return accepted
 
 
 def not_alive(reports: Mapping[str, Report | None]) -> str | None:

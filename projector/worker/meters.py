@@ -16,35 +16,32 @@ class Meters:
     """The numbers of one process. One thread writes them."""
 
     def __init__(self) -> None:
-        self._numbers: Numbers = {}
+        self._numbers: dict[str, dict[tuple[str, ...], list[float]]] = {}
 
     def begin(self, part: Part) -> None:
         """Set what this part counts to 0: without a first number, no rate would show the first event."""
         for metric in METRICS.values():
             if metric.part is part and metric.kind in _ADDED:
-                for value in metric.label_values:
-                    self._numbers[metric.name, (value,)] = _zero(metric)
-                if not metric.labels:
-                    self._numbers[metric.name, ()] = _zero(metric)
+                labels: list[tuple[str, ...]] = [(value,) for value in metric.label_values]
+                if found := labels or ([] if metric.labels else [()]):
+                    self._numbers[metric.name] = {each: _zero(metric) for each in found}
 
     def add(self, name: str, *labels: str, by: float = 1.0) -> None:
         """Count something."""
-        self._numbers.setdefault((name, labels), [0.0])[0] += by
+        self._of(name).setdefault(labels, [0.0])[0] += by
 
     def set(self, name: str, value: float, *labels: str) -> None:
         """Set a gauge, or a counter that is counted elsewhere."""
-        self._numbers[name, labels] = [value]
+        self._of(name)[labels] = [value]
 
     def replace(self, name: str, values: Mapping[tuple[str, ...], float]) -> None:
         """Set a gauge for these labels, and remove it for others, such as partitions that were taken away."""
-        for key in [key for key in self._numbers if key[0] == name]:
-            del self._numbers[key]
-        self._numbers.update({(name, labels): [value] for labels, value in values.items()})
+        self._numbers[name] = {labels: [value] for labels, value in values.items()}
 
     def observe(self, name: str, value: float) -> None:
         """Add to a histogram."""
         metric = METRICS[name]
-        counts = self._numbers.setdefault((name, ()), _zero(metric))
+        counts = self._of(name).setdefault((), _zero(metric))
         for place, limit in enumerate(metric.buckets):
             if value <= limit:
                 counts[place] += 1
@@ -53,11 +50,16 @@ class Meters:
 
     def values(self, name: str) -> list[float]:
         """The numbers of a counter or a gauge, one for each set of labels."""
-        return [numbers[0] for (each, _), numbers in self._numbers.items() if each == name]
+        return [numbers[0] for numbers in self._numbers.get(name, {}).values()]
 
     def samples(self) -> list[Sample]:
         """All numbers, as JSON can hold them."""
-        return [(name, labels, list(numbers)) for (name, labels), numbers in self._numbers.items()]
+        return [
+            (name, labels, numbers.copy()) for name, found in self._numbers.items() for labels, numbers in found.items()
+        ]
+
+    def _of(self, name: str) -> dict[tuple[str, ...], list[float]]:
+        return self._numbers.setdefault(name, {})
 
 
 def _zero(metric: Metric) -> list[float]:

@@ -5,12 +5,13 @@ import logging
 import socket
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack, suppress
 
 import pytest
 from cluster import wait_until
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
-from scraping import Scrape, answer_of, get
+from scraping import Scrape, get
 
 from projector.cli import run
 from projector.errors import Misconfigured
@@ -118,17 +119,53 @@ def test_silent_client_keeps_no_probe_waiting() -> None:
                 silent.recv(1)
 
 
-def test_too_many_connections_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_MOST_CONNECTIONS", 1)
+def test_slow_clients_give_way_to_a_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a few of them would make Kubernetes end a process that is well."""
+    monkeypatch.setattr(http, "_MOST_CONNECTIONS", 2)
+    with serving(ANY_PORT, working) as address, ExitStack() as clients:
+        assert address
+        host, _, port = address.rpartition(":")
+        slow = [clients.enter_context(socket.create_connection((host, int(port)))) for _ in range(6)]
+        for each in slow[:2]:
+            each.sendall(b"GET /livez HTTP/1.0\r\nX-Slow: ")
+        assert get(address, "/livez").status == 200
+        assert [each.recv(1) for each in slow[:5]] == [b""] * 5
+        slow[5].sendall(b"GET /livez HTTP/1.0\r\n\r\n")
+        assert slow[5].recv(12) == b"HTTP/1.0 200"
+
+
+def test_request_must_come_whole_within_a_time_and_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a byte comes."""
+    monkeypatch.setattr(http, "_REQUEST_SECONDS", 0.5)
     with serving(ANY_PORT, working) as address:
         assert address
         host, _, port = address.rpartition(":")
-        with socket.create_connection((host, int(port))) as first:
-            with socket.create_connection((host, int(port))) as second:
-                assert second.recv(1) == b""
-            first.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
-            assert first.recv(12) == b"HTTP/1.0 200"
-        wait_until(lambda: answer_of(address, "/livez"), "a connection that is free again")
+        with socket.create_connection((host, int(port))) as dripping:
+            dripping.sendall(b"GET /livez HTTP/1.0\r\nX-Slow: ")
+
+            def is_ended() -> bool:
+                try:
+                    dripping.sendall(b"a")
+                except OSError:
+                    return True
+                return False
+
+            wait_until(is_ended, "the end of a request that never ends")
+        with socket.create_connection((host, int(port))) as large, suppress(OSError):
+            for _ in range(100):
+                large.sendall(b"X-Large: %s\r\n" % (b"a" * 10_000))
+            assert large.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/openmetrics-text; version=x", "text/plain; version=1.0.0.0; q=\u00fc", ";;,=", "\u00ff"]
+)
+def test_odd_accept_gets_the_usual_text(accept: str, caplog: pytest.LogCaptureFixture) -> None:
+    with serving(ANY_PORT, working) as address:
+        assert address
+        answer = get(address, "/metrics?name[]=x", Accept=accept)
+    assert (answer.status, "projector_healthy" in answer.text) == (200, True)
+    assert not caplog.records
 
 
 def has_ipv6() -> bool:

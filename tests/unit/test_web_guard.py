@@ -101,6 +101,14 @@ def test_wait_is_a_minute_at_most_and_of_one_client(clock: Clock) -> None:
     assert (tries.wait_seconds("a"), tries.wait_seconds("b")) == (60.0, 0.0)
 
 
+def test_wait_stays_however_many_tokens_were_wrong(clock: Clock) -> None:
+    """Two to the power of a thousand is no number of seconds."""
+    tries = Tries(clock)
+    for _ in range(1_100):
+        tries.failed("a")
+    assert tries.wait_seconds("a") == 60.0
+
+
 def test_many_clients_do_not_fill_the_memory(clock: Clock) -> None:
     tries = Tries(clock)
     for number in range(5_000):
@@ -118,6 +126,27 @@ def test_cookie_of_the_loopback_is_no_session_elsewhere(client: TestClient) -> N
     headers = {"host": "dashboard.example", "cookie": f"{LOOPBACK_COOKIE}={session}"}
     assert client.get("/x", headers=headers).status_code == 401
     headers["cookie"] = f"{SESSION_COOKIE}={session}"
+    assert client.get("/x", headers=headers).text == "secret"
+
+
+@pytest.mark.parametrize("other", ['prefs={"a": 1}', "a b=c", "\u00fc=1", "=", "x=[1,2]; y=@", "bad"])
+def test_cookies_of_other_programs_on_the_same_host_change_nothing(client: TestClient, other: str) -> None:
+    """A browser sends the cookies of every port of a host."""
+    cookie = f"{other}; {LOOPBACK_COOKIE}={new_session(TOKEN)}; z={{}}"
+    assert client.get("/x", headers=[(b"cookie", cookie.encode())]).text == "secret"
+
+
+@pytest.mark.parametrize(
+    "host", ["[", "[::1", "a:b:c", "]", "", "\u2100", "127.0.0.1.evil.example", "evil.example#127.0.0.1"]
+)
+def test_odd_host_is_no_loopback_address(client: TestClient, host: str) -> None:
+    headers = [(b"host", host.encode()), (b"cookie", f"{LOOPBACK_COOKIE}={new_session(TOKEN)}".encode())]
+    assert client.get("/x", headers=headers).status_code == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "LOCALHOST:1", "[::1]", "[::1]:8080"])
+def test_loopback_addresses_have_their_own_cookie(client: TestClient, host: str) -> None:
+    headers = {"host": host, "cookie": f"{LOOPBACK_COOKIE}={new_session(TOKEN)}"}
     assert client.get("/x", headers=headers).text == "secret"
 
 
@@ -165,6 +194,8 @@ def test_no_token_means_nobody() -> None:
         ({"sec-fetch-site": "same-site"}, 403),
         ({"origin": "http://evil.example"}, 403),
         ({"origin": "null"}, 403),
+        ({"origin": "http://["}, 403),
+        ({"origin": ""}, 403),
         ({"sec-fetch-site": "same-origin"}, 200),
         ({"origin": "http://127.0.0.1"}, 200),
         ({}, 200),

@@ -1,8 +1,11 @@
 """Logging in: by a token, and by the link that works once."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
+import anyio
+import httpx2 as httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -11,7 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from projector.settings import Settings
-from projector.web.guard import LOOPBACK_COOKIE, Guard
+from projector.web.guard import LOOPBACK_COOKIE, SESSION_COOKIE, Guard
 from projector.web.login import Login
 from projector.web.sessions import CODE_SECONDS, OneTimeCode
 
@@ -71,10 +74,48 @@ def test_token_gives_a_session_and_logout_ends_it(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/\n/evil", "x"]
+    "target",
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "/\n/evil",
+        "x",
+        "//[",
+        "http://[",
+    ],
 )
 def test_login_leads_to_no_other_site(client: TestClient, target: str) -> None:
     assert client.post("/login", data={"token": TOKEN, "next": target}).headers["location"] == "/"
+
+
+def test_cookie_is_secure_behind_a_proxy_that_writes_its_own_host(code: OneTimeCode, client: TestClient) -> None:
+    """nginx sends the host of `proxy_pass`, unless it is told to pass on the one that it got."""
+    with TestClient(client.app, "https://127.0.0.1:8080", follow_redirects=False) as browser:
+        done = browser.post("/login", data={"token": TOKEN})
+        assert done.headers["set-cookie"].startswith(f"{SESSION_COOKIE}=")
+        assert "; Secure" in done.headers["set-cookie"]
+        assert browser.get("/").text == "secret"
+
+
+def test_tokens_that_are_tried_at_once_are_counted(client: TestClient) -> None:
+    codes = Counter[int]()
+
+    async def submit(browser: httpx.AsyncClient) -> None:
+        codes[(await browser.post("/login", data={"token": "wrong"})).status_code] += 1
+
+    async def submit_all() -> None:
+        transport = httpx.ASGITransport(app=client.app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as browser,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(50):
+                tasks.start_soon(submit, browser)
+
+    anyio.run(submit_all)
+    assert codes == {401: 5, 429: 45}
 
 
 @pytest.mark.parametrize("data", [{"token": "wrong"}, {"token": ""}, {}, {"token": "\u00fc"}])
