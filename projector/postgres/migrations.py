@@ -72,13 +72,12 @@ def recreate_shadow(conn: Connection[Any]) -> None:
 
 
 def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
-    """Count the rows that `down(conn, to=to)` would destroy, per table; a table that loses none is left out.
-
-    The shadow of 051 is not counted: a rebuild can fold it again.
-    """
+    """Count the rows that `down(conn, to=to)` would destroy, per table that loses some, without the shadow of 051."""
     with _transaction(conn):
         versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
+        if 56 in versions:
+            counts["projector.passes"] = _scalar(conn, "SELECT count(*) FROM projector.passes")
         if 55 in versions:
             counts |= _rows_of_push(conn)
         if 53 in versions:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, wait_until
+from cluster import Cluster, reported_healthy, wait_until
 from commands import run_projector
 from rows import delegate
 from topics import create_topic
@@ -146,7 +146,7 @@ def test_outage_of_kafka_is_logged_once(cluster: Cluster, tmp_path: Path) -> Non
         cluster.bootstrap_servers = f"127.0.0.1:{unused.getsockname()[1]}"
         member = cluster.start_member(health_file=str(tmp_path / "health"))
         assert "does not answer" in member.wait_for_log("waiting for Kafka")["reason"]
-        wait_until(lambda: '"healthy": false' in _read(tmp_path / "health"), "an unhealthy report")
+        wait_until(lambda: reported_healthy(tmp_path / "health") is False, "an unhealthy report")
         member.signal(signal.SIGTERM)
         assert member.exit_code() == 0
     assert [line["message"] for line in member.lines()].count("waiting for Kafka") == 1
@@ -167,7 +167,7 @@ def test_worker_resumes_when_postgres_is_back(
         cluster.wait_until_caught_up()
         cluster.assert_view_equals_log()
         member.wait_for_log("Postgres is back")
-        wait_until(lambda: '"healthy": true' in _read(tmp_path / "health"), "a healthy report")
+        wait_until(lambda: reported_healthy(tmp_path / "health"), "a healthy report")
         assert [line["message"] for line in member.lines()].count("waiting for Postgres") == 1
         cluster.end()
 
@@ -180,7 +180,3 @@ def test_missing_schema_is_a_misconfiguration(cluster: Cluster) -> None:
     assert member.exit_code() == 2
     assert "projector migrate up" in member.text()
     assert "partitions assigned" not in member.text()
-
-
-def _read(path: Path) -> str:
-    return path.read_text() if path.exists() else ""

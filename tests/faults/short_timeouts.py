@@ -11,7 +11,7 @@ import pytest
 
 SHORTEN = """
 import kafka
-from projector.worker import database, loop
+from projector.worker import database, watch
 
 real_init = kafka.KafkaConsumer.__init__
 
@@ -19,9 +19,9 @@ def init(self, *topics, **configs):
     real_init(self, *topics, **{**configs, "request_timeout_ms": 2_000})
 
 kafka.KafkaConsumer.__init__ = init
-if not hasattr(loop, "_COMMIT_SILENCE_SECONDS") or not hasattr(database, "LEAVE_AFTER_SECONDS"):
+if not hasattr(watch, "_COMMIT_SILENCE_SECONDS") or not hasattr(database, "LEAVE_AFTER_SECONDS"):
     raise SystemExit("tests/faults/short_timeouts.py: a timeout has moved, name its new place here")
-loop._COMMIT_SILENCE_SECONDS = 2.0
+watch._COMMIT_SILENCE_SECONDS = 2.0
 database.LEAVE_AFTER_SECONDS = 2.0
 """
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, Member, wait_until
+from cluster import Cluster, Member, reported_healthy, wait_until
 from proxied_kafka import ProxiedKafka
 from repetitions import Repetition
 from short_timeouts import shorten_timeouts
@@ -25,8 +25,7 @@ class Health:
         self.path = folder / "health"
 
     def becomes(self, healthy: bool) -> None:
-        expected = f'"healthy": {str(healthy).lower()}'
-        wait_until(lambda: self.path.exists() and expected in self.path.read_text(), f"a health file with {expected}")
+        wait_until(lambda: reported_healthy(self.path) is healthy, f"a health file that says {healthy}")
 
 
 def started(cluster: Cluster, health: Health, **settings: str) -> Member:

@@ -20,8 +20,8 @@ time.time = lambda: _true_time() + next(_jumps)
 time.time_ns = lambda: int(time.time() * 1e9)
 """
 PAST, FUTURE = "1970-01-01T00:00:00Z", "9999-12-31T17:59:59.999999Z"
-CLOCK_READERS = {"projector.worker.health", "projector.logs", "projector.kafka.rebalance"}
-"""Modules of a member that may read a wall clock: for the times in reports and log lines, and of heartbeats."""
+CLOCK_READERS = {"projector.worker.health", "projector.worker.measures", "projector.logs", "projector.kafka.rebalance"}
+"""Modules of a member that may read a wall clock: for times in reports, metrics, log lines and heartbeats."""
 
 
 def test_extreme_and_backward_event_times_match_the_oracle(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, wait_until
+from cluster import Cluster, reported_healthy, wait_until
 from pausing import LOCKS, POINTS, install_pause, paused_at, terminate_sessions, wait_until_paused
 from psycopg import sql
 from under_load import under_load
@@ -115,7 +115,7 @@ def test_read_only_database_is_waited_for(cluster: Cluster, tmp_path: Path) -> N
     assert cluster.projected_records() == 0
     _set_read_only(cluster, "off")
     cluster.assert_all_is_well()
-    wait_until(lambda: '"healthy": true' in health.read_text(), "a green health file")
+    wait_until(lambda: reported_healthy(health), "a green health file")
     cluster.assert_outcomes_counted_once()
 
 

@@ -27,28 +27,33 @@ def _row(
     } | more
 
 
-ROWS = [
-    # X completes four of five, and one after its deadline; before this day it failed at everything
-    *(_row(f"done-{n}", A, X, "completed", 5 * HOUR + 100 * n, 5 * HOUR + 100 * n - 60 * (n + 1)) for n in range(3)),
-    _row("late", A, X, "completed", 10 * HOUR, 7 * HOUR),
-    _row("lost", A, X, "failed", 4 * HOUR, 0.5 * HOUR, error_detail="no money: 5 of 7"),
-    _row("lost-2", B, X, "failed", 4 * HOUR - 50, 0.4 * HOUR, error_detail="no money: 15 of 70"),
-    *(_row(f"before-{n}", A, X, "failed", 30 * HOUR + 50 * n, 29 * HOUR, error_detail="x") for n in range(2)),
-    _row("older", A, X, "failed", 60 * HOUR, 59 * HOUR, error_detail="x"),
-    # C is wedged: work since two hours, nothing completed
-    _row("wedged-1", A, C, "in_progress", 2 * HOUR + 9, 1.5 * HOUR, last_heartbeat=ago(1.5 * HOUR)),
-    _row("wedged-2", B, C, "queued", 1.5 * HOUR, 1.5 * HOUR, deadline=ago(HOUR)),
-    # B asks itself
-    _row("itself", B, B, "dispatched", 60, 30),
-    # a burst of B to A, and twice the same task
-    *(_row(f"burst-{n}", B, A, "queued", 100 - n, 20, task_preview="same") for n in range(3)),
-    _row("stuck", B, A, "stuck", 3 * HOUR, 0.2 * HOUR, error_detail="silent for 600 s"),
-]
+def _rows() -> list[dict[str, Any]]:
+    """Their times count from now: modules are imported long before their tests run."""
+    return [
+        # X completes four of five, and one after its deadline; before this day it failed at everything
+        *(
+            _row(f"done-{n}", A, X, "completed", 5 * HOUR + 100 * n, 5 * HOUR + 100 * n - 60 * (n + 1))
+            for n in range(3)
+        ),
+        _row("late", A, X, "completed", 10 * HOUR, 7 * HOUR),
+        _row("lost", A, X, "failed", 4 * HOUR, 0.5 * HOUR, error_detail="no money: 5 of 7"),
+        _row("lost-2", B, X, "failed", 4 * HOUR - 50, 0.4 * HOUR, error_detail="no money: 15 of 70"),
+        *(_row(f"before-{n}", A, X, "failed", 30 * HOUR + 50 * n, 29 * HOUR, error_detail="x") for n in range(2)),
+        _row("older", A, X, "failed", 60 * HOUR, 59 * HOUR, error_detail="x"),
+        # C is wedged: work since two hours, nothing completed
+        _row("wedged-1", A, C, "in_progress", 2 * HOUR + 9, 1.5 * HOUR, last_heartbeat=ago(1.5 * HOUR)),
+        _row("wedged-2", B, C, "queued", 1.5 * HOUR, 1.5 * HOUR, deadline=ago(HOUR)),
+        # B asks itself
+        _row("itself", B, B, "dispatched", 60, 30),
+        # a burst of B to A, and twice the same task
+        *(_row(f"burst-{n}", B, A, "queued", 100 - n, 20, task_preview="same") for n in range(3)),
+        _row("stuck", B, A, "stuck", 3 * HOUR, 0.2 * HOUR, error_detail="silent for 600 s"),
+    ]
 
 
 @pytest.fixture(scope="module")
 def site(shared_database_url: str) -> Iterator[Site]:
-    insert(shared_database_url, *ROWS)
+    insert(shared_database_url, *_rows())
     with dashboard(shared_database_url) as site:
         yield site
 

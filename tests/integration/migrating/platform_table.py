@@ -26,6 +26,9 @@ INDEXES = """
         WHERE status IN ('in_progress', 'dispatched', 'queued');
     CREATE INDEX idx_delegations_caller_created ON delegations (caller_id, created_at DESC);
     CREATE INDEX idx_delegations_callee_created ON delegations (callee_id, created_at DESC);
+    CREATE INDEX idx_delegations_created ON delegations (created_at DESC, delegation_id) WITH (fillfactor = 80);
+    CREATE INDEX idx_delegations_failed ON delegations (updated_at DESC) INCLUDE (status)
+        WHERE status IN ('failed', 'stuck');
     CREATE UNIQUE INDEX idx_delegations_idempotency ON delegations (caller_id, idempotency_key)
         WHERE idempotency_key IS NOT NULL;
 """

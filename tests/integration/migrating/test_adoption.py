@@ -49,6 +49,8 @@ def test_missing_indexes_are_created(existing: Connection) -> None:
     assert [name for (name,) in indexes] == [
         "idx_delegations_callee_created",
         "idx_delegations_caller_created",
+        "idx_delegations_created",
+        "idx_delegations_failed",
         "idx_delegations_idempotency",
         "idx_delegations_inflight_heartbeat",
     ]

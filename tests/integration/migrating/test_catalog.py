@@ -38,16 +38,19 @@ def test_delegations_has_the_columns_of_the_contract(migrated: Connection) -> No
     ]
 
 
-def test_delegations_has_four_indexes_with_their_predicates(migrated: Connection) -> None:
+def test_delegations_has_its_indexes_with_their_predicates(migrated: Connection) -> None:
     definitions = migrated.execute(
         "SELECT regexp_replace(pg_get_indexdef(indexrelid), 'INDEX (.*) ON .* USING btree', '\\1') FROM pg_index "
         "WHERE indrelid = 'delegations'::regclass AND NOT indisprimary"
     )
+    failed = "status = ANY (ARRAY['failed'::text, 'stuck'::text])"
     in_flight = "status = ANY (ARRAY['queued'::text, 'dispatched'::text, 'in_progress'::text])"
     assert {definition for (definition,) in definitions} == {
         f"CREATE idx_delegations_inflight_heartbeat (last_heartbeat NULLS FIRST) WHERE ({in_flight})",
         "CREATE idx_delegations_caller_created (caller_id, created_at DESC)",
         "CREATE idx_delegations_callee_created (callee_id, created_at DESC)",
+        "CREATE idx_delegations_created (created_at DESC, delegation_id)",
+        f"CREATE idx_delegations_failed (updated_at DESC) INCLUDE (status) WHERE ({failed})",
         "CREATE UNIQUE idx_delegations_idempotency (caller_id, idempotency_key) WHERE (idempotency_key IS NOT NULL)",
     }
 
@@ -70,7 +73,7 @@ def test_states_in_sql_are_those_of_the_lifecycle() -> None:
         for migration in available()
         for states in re.findall(r"status IN \(([^)]*)\)", migration.up.decode())
     )
-    assert lists == {FAILED: 1, IN_FLIGHT: 1, TERMINAL: 1, frozenset(Status): 2}
+    assert lists == {FAILED: 2, IN_FLIGHT: 1, TERMINAL: 1, frozenset(Status): 2}
 
 
 def test_unknown_status_is_refused(migrated: Connection) -> None:
@@ -100,6 +103,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
         ("large_rows", "row_id delegation_id"),
         ("outbox", outbox),
         ("parked", parked),
+        ("passes", "id kind started_at ended_at result"),
         (
             "positions",
             "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at group_id",
