@@ -19,13 +19,14 @@ def rows_of(conn: Connection, row: DelegationRow) -> list[str]:
             """
             SELECT row_to_json(a)::text FROM activity_logs a
              WHERE workspace_id = ANY (%(workspaces)s::uuid[]) AND activity_type = 'delegation'
-               AND created_at >= %(since)s
+               AND created_at >= %(requested_at)s::timestamptz - %(margin)s::interval
                AND %(id)s IN (request_body::jsonb ->> 'delegation_id', response_body::jsonb ->> 'delegation_id')
              ORDER BY method IS NOT DISTINCT FROM 'verdict', created_at, id LIMIT %(most)s
             """,
             {
                 "workspaces": [row.caller_id, row.callee_id],
-                "since": row.created_at - _MARGIN,
+                "requested_at": row.created_at,
+                "margin": _MARGIN,
                 "id": row.delegation_id,
                 "most": MOST,
             },

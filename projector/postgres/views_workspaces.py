@@ -63,9 +63,10 @@ def workspaces(conn: Connection, role: Role, *, window: timedelta, limit: int) -
                   FROM delegations WHERE status IN ('queued', 'dispatched', 'in_progress') GROUP BY 1
             ), latest AS (
                 SELECT CASE %(role)s WHEN 'caller' THEN caller_id ELSE callee_id END AS workspace_id,
-                       caller_id, callee_id, status, created_at, updated_at, last_heartbeat,
+                       caller_id, callee_id, status, created_at, last_heartbeat,
+                       CASE WHEN isfinite(updated_at) THEN updated_at END AS updated_at,
                        CASE WHEN isfinite(deadline) THEN deadline END AS deadline, md5(task_preview) AS task
-                  FROM delegations WHERE created_at >= now() - %(window)s::interval
+                  FROM delegations WHERE created_at >= now() - %(window)s::interval AND isfinite(created_at)
                  ORDER BY created_at DESC, delegation_id LIMIT %(latest)s
             ), before AS (
                 SELECT workspace_id, count(*) AS ended_before,

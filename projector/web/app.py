@@ -1,5 +1,6 @@
 """The application: its routes, and what it answers when something is wrong."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -44,6 +45,7 @@ class Dashboard:
         self._templates = environment(names)
         self._reader = reader
         self._csp_reports = CspReports()
+        self._readiness: asyncio.Future[bool] | None = None
 
     def routes(self, login: Login) -> list[Route]:
         """Every route of the application."""
@@ -118,12 +120,20 @@ class Dashboard:
     async def _live(self, _: Request) -> Response:
         return PlainTextResponse("ok\n")
 
-    def _ready(self, _: Request) -> Response:
+    async def _ready(self, _: Request) -> Response:
+        """All who ask at the same time share one answer: strangers shall not take the threads of the pages."""
+        if self._readiness is None or self._readiness.done():
+            self._readiness = asyncio.ensure_future(run_in_threadpool(self._is_ready))
+        if await asyncio.shield(self._readiness):
+            return PlainTextResponse("ok\n")
+        return PlainTextResponse("Postgres is not available\n", 503)  # strangers get no detail
+
+    def _is_ready(self) -> bool:
         try:
             with self._reader.connection():
-                return PlainTextResponse("ok\n")
-        except ProjectorError:  # strangers get no detail
-            return PlainTextResponse("Postgres is not available\n", 503)
+                return True
+        except ProjectorError:
+            return False
 
     async def _file(self, request: Request) -> Response:
         found = self._static.get(request.path_params["name"])

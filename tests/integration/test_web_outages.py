@@ -2,7 +2,10 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
+import anyio
+import httpx2 as httpx
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
@@ -12,6 +15,7 @@ from proxy import Proxy, server_of, through
 from starlette.testclient import TestClient
 from topics import create_topic
 
+from projector.postgres.connection import Connection
 from projector.web import reader
 
 
@@ -147,3 +151,39 @@ def test_overview_says_that_the_feed_is_silent(database_url: str, kafka: str, to
         wait_until(lambda: _says(site, "The last record is 16 min"), "the feed is silent")
         [found] = [each for each in site.json("/overview.json")["condition"] if "last record" in each["text"]]
         assert found["level"] == "warning"
+
+
+def test_strangers_who_ask_for_readiness_take_one_thread_and_one_connection(
+    away: tuple[Site, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While Postgres is frozen each question waits for a second: else they would take every thread of the pages."""
+    site, proxy = away
+    asked: list[int] = []
+    connection = site.reader.connection
+
+    def counted() -> AbstractContextManager[Connection]:
+        asked.append(1)
+        return connection()
+
+    monkeypatch.setattr(site.reader, "connection", counted)
+    answers: list[str] = []
+
+    async def ask(stranger: httpx.AsyncClient) -> None:
+        answers.append((await stranger.get("/readyz")).text)
+
+    async def ask_all() -> None:
+        transport = httpx.ASGITransport(app=site.client.app)
+        async with (
+            httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as stranger,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(100):
+                tasks.start_soon(ask, stranger)
+
+    anyio.run(ask_all)
+    assert answers == ["ok\n"] * 100
+    assert len(asked) < 10
+    proxy.close()
+    anyio.run(ask_all)
+    assert answers[100:] == ["Postgres is not available\n"] * 100
+    assert len(asked) < 20
