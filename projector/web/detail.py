@@ -36,7 +36,8 @@ class Letter(NamedTuple):
 class Story(NamedTuple):
     """What the records say. `source`: topic, activity_logs, or row if no record was read; `reason` is then why.
 
-    `searched` is the number of records that were read.
+    `searched` is the number of records that were read. `left_out`: how many of the delegation are not among the steps,
+    between the first and the latest ones.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Story(NamedTuple):
     agreement: str | None
     searched: int
     steps: list[Step]
+    left_out: int
     letters: list[Letter]
     reason: str | None
 

@@ -2,14 +2,15 @@
 
 import threading
 import time
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from projector.contract.unreadable import quoted
 from projector.errors import ProjectorError
 from projector.explain.report import Explanation, from_rows, from_topic
 from projector.explain.scope import ScopeOptions
+from projector.explain.timeline import Entry
 from projector.kafka.reader import open_topic
 from projector.postgres import views_activity
 from projector.postgres.views_delegations import DelegationRow
@@ -25,6 +26,8 @@ _STOP_SECONDS = 1.0
 _TWO = threading.BoundedSemaphore(2)
 _TABLE = "activity_logs"
 _MAX_VALUE = 16_384
+_FIRST, _LATEST = 100, 400
+"""So many records are shown, the first and the latest of a delegation."""
 
 ResultT = TypeVar("ResultT")
 
@@ -52,7 +55,7 @@ def _story(reader: Reader, delegation_id: str, row: DelegationRow | None) -> Sto
             return _told(_TABLE, explained)._replace(sentence=None, advice=None, agreement=None, reason=reason)
     except ProjectorError as error:
         reason = f"{reason}; {_TABLE}: {error}"
-    return Story("row", None, None, None, 0, [], [], reason)
+    return Story("row", None, None, None, 0, [], 0, [], reason)
 
 
 def _from_topic(reader: Reader, delegation_id: str, until: float) -> Explanation:
@@ -95,7 +98,7 @@ def _from_table(reader: Reader, row: DelegationRow) -> Explanation | None:
 
 
 def _told(source: str, explained: Explanation) -> Story:
-    verdict = explained.verdict
+    verdict, steps = explained.verdict, _steps(explained)
     letters = [
         Letter(each.topic, each.partition, each.offset, each.died_at, each.reason) for each in explained.dead_letters
     ]
@@ -106,19 +109,28 @@ def _told(source: str, explained: Explanation) -> Story:
         verdict.advice,
         str(verdict.kind),
         explained.scope.records,
-        _steps(explained),
+        steps,
+        len(explained.entries) - len(steps),
         letters,
         None,
     )
 
 
 def _steps(explained: Explanation) -> list[Step]:
-    steps, before = [], None
-    for entry, value in zip(explained.entries, explained.values, strict=True):
-        at = entry.recorded_at or entry.happened_at
-        gap: timedelta | None = at - before if at is not None and before is not None else None
-        changes = [each for each in entry.changes if each.column != "idempotency_key"]
-        text = None if value is None else without_key(value[:_MAX_VALUE].decode(errors="replace"))
-        steps.append(Step(entry._replace(changes=changes), None if gap is None else gap.total_seconds(), text))
-        before = at or before
-    return steps
+    """The first and the latest: a delegation that beats every second has tens of thousands of records."""
+    entries, count = explained.entries, len(explained.entries)
+    shown = (*range(min(_FIRST, count)), *range(max(_FIRST, count - _LATEST), count))
+    return [_step(entries, place, explained.values[place]) for place in shown]
+
+
+def _step(entries: Sequence[Entry], place: int, value: bytes | None) -> Step:
+    entry = entries[place]
+    changes = [each for each in entry.changes if each.column != "idempotency_key"]
+    text = None if value is None else without_key(value[:_MAX_VALUE].decode(errors="replace"))
+    at, before = _at(entry), next((at for i in range(place - 1, -1, -1) if (at := _at(entries[i]))), None)
+    gap = None if at is None or before is None else (at - before).total_seconds()
+    return Step(entry._replace(changes=changes), gap, text)
+
+
+def _at(entry: Entry) -> datetime | None:
+    return entry.recorded_at or entry.happened_at

@@ -18,6 +18,7 @@ from rows import answer, delegate, heartbeat, verdict
 from topics import create_topic
 
 from projector.explain import report
+from projector.web import story
 
 OUTCOMES = ["inserted", "heartbeat", "advanced", "refused", "dead_letter"]
 SECRET = "the launch code is 0000"
@@ -97,6 +98,24 @@ def test_dead_letter_that_mentions_the_delegation_is_named(site: Site) -> None:
     [letter] = site.json("/admin/delegations/d-1")["story"]["letters"]
     assert (letter["topic"], letter["offset"]) == (site.reader.settings.topic, 4)
     assert f"projector dead-letters show {letter['partition']} 4" in site.page("/delegation?id=d-1")
+
+
+@pytest.mark.parametrize(
+    ("first", "latest", "shown"),
+    [(1, 2, [0, 3, 4]), (0, 1, [4]), (2, 3, [0, 1, 2, 3, 4]), (9, 1, [0, 1, 2, 3, 4]), (1, 9, [0, 1, 2, 3, 4])],
+)
+def test_of_many_records_the_first_and_the_latest_are_shown(
+    site: Site, monkeypatch: pytest.MonkeyPatch, first: int, latest: int, shown: list[int]
+) -> None:
+    """A page of each beat of a day would take all the memory."""
+    whole = site.json("/delegation.json?id=d-1")["story"]
+    monkeypatch.setattr(story, "_FIRST", first)
+    monkeypatch.setattr(story, "_LATEST", latest)
+    found = site.json("/delegation.json?id=d-1")["story"]
+    assert found["steps"] == [whole["steps"][place] for place in shown]
+    assert found["left_out"] == len(whole["steps"]) - len(shown)
+    page = site.page("/delegation?id=d-1")
+    assert ("between the first and the latest are not shown here" in page) == (len(shown) < len(whole["steps"]))
 
 
 def test_page_shows_what_waits(platform: Platform) -> None:
