@@ -86,3 +86,10 @@ def test_new_file_of_tokens_ends_the_sessions_of_the_old_one(database_url: str, 
 def _written(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
+
+
+def test_dashboard_of_another_schema_is_not_ready(empty_url: str) -> None:
+    with dashboard(empty_url) as site:
+        assert site.client.get("/readyz").status_code == 503
+        assert "projector migrate up" in site.json("/delegations.json", 503)["error"]
+        assert site.client.get("/livez").status_code == 200

@@ -73,6 +73,17 @@ def test_token_gives_a_session_and_logout_ends_it(client: TestClient) -> None:
     assert client.get("/").status_code == 401
 
 
+def test_cookie_goes_over_https_alone_except_on_this_machine(client: TestClient) -> None:
+    done = client.post("https://dashboard.example/login", data={"token": TOKEN})
+    name, _, rest = done.headers["set-cookie"].partition("=")
+    assert name == SESSION_COOKIE == "__Host-projector-session"
+    assert {"Secure", "HttpOnly", "Path=/", "SameSite=strict"} <= set(rest.split("; "))
+    assert "domain" not in rest.lower()
+    here = client.post("/login", data={"token": TOKEN}).headers["set-cookie"]
+    assert here.startswith(f"{LOOPBACK_COOKIE}=")
+    assert "secure" not in here.lower()
+
+
 @pytest.mark.parametrize(
     "target",
     [
