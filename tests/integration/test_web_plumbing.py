@@ -1,5 +1,6 @@
 """The page of the machine: dead letters and parked events by cause, replies, passes, partitions."""
 
+import re
 from collections.abc import Iterator
 
 import psycopg
@@ -22,6 +23,8 @@ STATEMENTS = """
            ('later', now() - interval '9 min', now() + interval '9 min', 4, 'no route');
     INSERT INTO outbox (delegation_id, due_at, next_attempt_at, attempts, last_error, given_up_at, ended_as)
     VALUES ('poison', now() - interval '1 h', now() - interval '1 h', 20, 'no such workspace', now(), 'given_up');
+    INSERT INTO outbox (delegation_id, due_at, next_attempt_at, attempts, ended_as, sent_at, sent_to)
+    VALUES ('answered', now() - interval '1 h', now() - interval '1 h', 1, 'sent', now() - interval '30 min', 'inbox');
     INSERT INTO passes (kind, started_at, ended_at, result)
     VALUES ('verify', now() - interval '65 s', now() - interval '60 s', '{"compared": 1234, "drift": 0}'),
            ('sweep', now() - interval '6 s', now() - interval '5 s', '{"verdicts": 2, "skipped": null}')
@@ -31,7 +34,9 @@ STATEMENTS = """
 @pytest.fixture(scope="module")
 def site(shared_database_url: str, kafka: str) -> Iterator[Site]:
     topic = create_topic(kafka, partitions=2)
-    insert(shared_database_url, {"delegation_id": "poison", "status": "failed"})
+    insert(
+        shared_database_url, *({"delegation_id": name, "status": "failed"} for name in ("poison", "answered", "nobody"))
+    )
     with psycopg.connect(shared_database_url, options="-c search_path=projector,public") as conn:
         conn.execute(STATEMENTS)
         conn.execute(
@@ -91,6 +96,12 @@ def test_partitions_have_position_end_and_lag(site: Site) -> None:
 
 
 def test_detail_says_whether_the_caller_was_told(site: Site) -> None:
+    assert site.json("/delegation.json?id=answered")["reply"]["state"] == "sent"
+    assert re.search(
+        r"Caller was told</dt><dd><span>[-\d: ]{19} UTC</span> <span class=\"dim\"><time[^>]*>30 min",
+        site.page("/delegation?id=answered"),
+    )
+    assert "no reply was queued" in site.page("/delegation?id=nobody")
     assert site.json("/delegation.json?id=poison")["reply"]["state"] == "given_up"
     page = site.page("/delegation?id=poison")
     assert "no: given up" in page

@@ -1,10 +1,14 @@
 """The numbers behind the questions of docs/dashboard.md, each counted by hand from rows that are inserted here."""
 
 from collections.abc import Iterator
+from datetime import datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
+from cluster import wait_until
 from dashboards import Site, ago, dashboard, insert
 
 A, B, C, X = (str(UUID(int=number)) for number in range(1, 5))
@@ -145,3 +149,35 @@ def test_bursts_repeated_tasks_and_self_delegation(site: Site) -> None:
 def test_one_window_does_not_count_the_other(site: Site) -> None:
     assert _of(site, X, "hours=48")["failed"] == 4
     assert _of(site, X, "hours=48")["ended_before"] == 1
+
+
+def test_page_of_failures_says_when_it_has_not_seen_all(database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            """
+            INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, updated_at)
+            SELECT 'd-' || n, gen_random_uuid(), gen_random_uuid(), '', 'failed', now() - make_interval(secs => n)
+              FROM generate_series(1, 2001) AS n
+            """
+        )
+    with dashboard(database_url) as site:
+        found = site.json("/failures.json?hours=24")
+        assert (found["looked_at"], found["most"]) == (2_000, 2_000)
+        assert "The latest 2,000 within 24 h" in site.page("/failures?hours=24")
+        with psycopg.connect(database_url) as conn:
+            conn.execute("DELETE FROM delegations WHERE delegation_id IN ('d-1', 'd-2')")
+        assert "All 1,999 within 24 h" in site.page("/failures?hours=24")
+
+
+def test_last_day_is_counted_by_hour(site: Site) -> None:
+    hours = wait_until(lambda: site.reader.last_day.snapshot.value, "the last day")
+    assert len(hours) == 24
+    assert {(after.starts_at - before.starts_at).total_seconds() for before, after in pairwise(hours)} == {HOUR}
+    rows = [
+        (datetime.fromisoformat(row["created_at"]), row["status"])
+        for row in site.json("/delegations.json?status=any&limit=1000")["delegations"]
+    ]
+    for hour in hours:
+        made = [status for at, status in rows if 0 <= (at - hour.starts_at).total_seconds() < HOUR]
+        assert (hour.created, hour.failed) == (len(made), made.count("failed") + made.count("stuck"))
+    assert sum(hour.created for hour in hours) == 13
