@@ -176,17 +176,6 @@ def test_search_of_the_topic_holds_no_connection(told: Platform, monkeypatch: py
     assert set(used) == {0}
 
 
-@pytest.mark.parametrize("query", ["", "id=", "id=a&x=1", "id=%00"])
-def test_wrong_id_is_refused(site: Site, query: str) -> None:
-    assert site.json(f"/delegation.json?{query}", 400)["error"]
-
-
-@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "stats/", "%3Cscript%3E", "..", "\u00fc", "x" * 2_000])
-def test_odd_id_is_an_id(site: Site, name: str) -> None:
-    assert site.client.get(f"/admin/delegations/{name}").status_code in (404, 200)
-    assert "<script>" not in site.page(f"/delegation?id={name}")
-
-
 # --- texts are hidden
 
 

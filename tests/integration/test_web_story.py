@@ -46,3 +46,14 @@ def test_id_that_nobody_knows_is_searched_and_not_found(site: Site) -> None:
     found = site.json("/delegation.json?id=nosuch")
     assert (found["row"], found["story"]["source"], found["story"]["agreement"]) == (None, "topic", "not_found")
     assert "The view has no delegation of this id." in site.page("/delegation?id=nosuch")
+
+
+@pytest.mark.parametrize("query", ["", "id=", "id=a&x=1", "id=%00"])
+def test_wrong_id_is_refused(site: Site, query: str) -> None:
+    assert site.json(f"/delegation.json?{query}", 400)["error"]
+
+
+@pytest.mark.parametrize("name", ["a/b", "a%2Fb", "stats/", "%3Cscript%3E", "..", "\u00fc", "x" * 2_000])
+def test_odd_id_is_an_id(site: Site, name: str) -> None:
+    assert site.client.get(f"/admin/delegations/{name}").status_code in (404, 200)
+    assert "<script>" not in site.page(f"/delegation?id={name}")
