@@ -1,10 +1,12 @@
 """`projector run`: one member of the consumer group or several of them on one machine, and what runs beside them."""
 
+import os
 import pkgutil
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 
 from projector.cli.exit_codes import DONE
 from projector.errors import Misconfigured
@@ -34,14 +36,18 @@ def _reported(settings: Settings) -> Iterator[Settings]:
         yield settings
         return
     try:
-        folder = TemporaryDirectory(prefix="projector-")
+        folder = Path(mkdtemp(prefix="projector-"))
     except OSError as error:
         raise Misconfigured(
             "PROJECTOR_HTTP_ADDRESS with several processes needs a folder for their reports: set "
             f"PROJECTOR_HEALTH_FILE, or make the folder for temporary files writable: {error.strerror}"
         ) from error
-    with folder:
-        yield settings.model_copy(update={"health_file": Path(folder.name, "health")})
+    owner = os.getpid()
+    try:
+        yield settings.model_copy(update={"health_file": folder / "health"})
+    finally:
+        if os.getpid() == owner:  # each process ends through here, and the others still report
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _run_processes(settings: Settings, members: int, names: Sequence[str]) -> int:

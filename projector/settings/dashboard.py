@@ -1,5 +1,6 @@
 """The settings of the dashboard (docs/dashboard.md)."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
@@ -27,7 +28,7 @@ class DashboardSettings(Group):
     @field_validator("dashboard_tokens")
     @classmethod
     def _long_tokens(cls, value: SecretStr) -> SecretStr:
-        if any(len(token) < _MIN_TOKEN for token in tokens(value)):
+        if not are_long(tokens(value)):
             raise ValueError(f"a token has at least {_MIN_TOKEN} characters, so that it cannot be guessed")
         return value
 
@@ -35,3 +36,8 @@ class DashboardSettings(Group):
 def tokens(secret: SecretStr) -> list[str]:
     """The tokens of the setting: one per line, empty lines aside."""
     return [line.strip() for line in secret.get_secret_value().splitlines() if line.strip()]
+
+
+def are_long(found: Sequence[str]) -> bool:
+    """Whether none of these tokens can be guessed."""
+    return all(len(token) >= _MIN_TOKEN for token in found)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -161,6 +161,8 @@ class Dashboard:
 def _described(error: Exception) -> tuple[int, str]:
     if isinstance(error, BadParameter):
         return 400, str(error)
+    if isinstance(error, ClientDisconnect):
+        return 400, "the request did not come whole"  # nobody reads it, and it is no error of ours
     if isinstance(error, HTTPException):
         return error.status_code, _OF_STARLETTE.get(error.detail, error.detail)
     if isinstance(error, StatementTimeout):
@@ -183,7 +185,9 @@ def create_app(reader: Reader, login: Login, dashboard: Dashboard) -> ASGIApp:
         finally:
             await run_in_threadpool(reader.close)
 
-    handlers: Mapping[Any, Any] = dict.fromkeys((ProjectorError, HTTPException, 404, 405, 500), dashboard.failed)
+    handlers: Mapping[Any, Any] = dict.fromkeys(
+        (ProjectorError, ClientDisconnect, HTTPException, 404, 405, 500), dashboard.failed
+    )
     app = Starlette(routes=dashboard.routes(login), exception_handlers=handlers, lifespan=lifespan)
     app.router.redirect_slashes = False
     return Guard(app, login.tokens, login.tries)

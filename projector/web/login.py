@@ -1,5 +1,6 @@
 """Logging in with a token, and out again."""
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from urllib.parse import parse_qs
@@ -10,8 +11,11 @@ from starlette.responses import RedirectResponse, Response
 
 from projector.errors import DatabaseUnavailable
 from projector.settings import Settings, refreshed, tokens
+from projector.settings.dashboard import are_long
 from projector.web.guard import LOOPBACK_COOKIE, SESSION_COOKIE, Tries, client_of, is_loopback, too_many
 from projector.web.sessions import SESSION_SECONDS, OneTimeCode, is_token, new_session
+
+log = logging.getLogger(__name__)
 
 _MAX_FORM_BYTES = 8_192
 
@@ -24,12 +28,21 @@ class Login:
         self._render = render
         self._code = code
         self._last = tokens(settings.dashboard_tokens)
+        self._is_told = False
         self.tries = Tries()
 
     def tokens(self) -> Sequence[str]:
-        """The tokens, from their file as it is now. While it cannot be read, those of before stay valid."""
+        """The tokens, from their file as it is now.
+
+        While it cannot be read, or has one that could be guessed, those of before stay valid: it may be half written.
+        """
         with suppress(DatabaseUnavailable):
-            self._last = tokens(refreshed(self._settings, DatabaseUnavailable).dashboard_tokens)
+            found = tokens(refreshed(self._settings, DatabaseUnavailable).dashboard_tokens)
+            if are_long(found):
+                self._last = found
+            elif not self._is_told:
+                log.warning("a token of the new file is too short, so those of before stay valid")
+            self._is_told = not are_long(found)
         return self._last
 
     async def form(self, request: Request) -> Response:

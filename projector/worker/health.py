@@ -56,6 +56,7 @@ class Health:
 
         Raises Misconfigured if the file could never be written.
         """
+        state = state.encode(errors="backslashreplace").decode()  # an error may quote a name that is no UTF-8
         kind = kind or (State.WORKING if healthy else State.TROUBLED)
         metrics = self.meters.samples()
         # Nothing is validated: a topic may have thousands of partitions, with three numbers each.

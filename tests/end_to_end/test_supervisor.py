@@ -165,3 +165,13 @@ def test_fewer_than_one_member_is_refused(number: str) -> None:
 def _reason(health: Path) -> str:
     result = run_projector("health", health_file=str(health))
     return result.err if result.code else ""
+
+
+def test_first_process_that_ends_deletes_no_report_of_the_others(empty_url: str) -> None:
+    """The folder of their reports is the parent's."""
+    done = run_projector(
+        "run", "--members", "3", database_url=empty_url, bootstrap_servers="127.0.0.1:1", http_address="127.0.0.1:0"
+    )
+    assert done.code == 2
+    assert "run `projector migrate up` first" in done.err
+    assert "PROJECTOR_HEALTH_FILE" not in done.err

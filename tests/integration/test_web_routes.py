@@ -12,6 +12,7 @@ from dashboards import HTML, NOBODY, TOKEN, Site, ago, browser, dashboard, inser
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 from starlette.testclient import TestClient
+from starlette.types import Message, Scope
 
 from projector.settings import load
 from projector.web.app import Dashboard
@@ -244,3 +245,28 @@ def test_odd_report_is_accepted(site: Site, body: bytes) -> None:
 
 def test_report_of_a_megabyte_is_refused(site: Site) -> None:
     assert browser(site).post("/csp-report", content=b"x" * 1_000_000).status_code == 413
+
+
+@pytest.mark.parametrize("path", ["/login", "/csp-report"])
+def test_client_that_leaves_in_the_middle_is_no_error(site: Site, path: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Each would write thirty lines to the log, and strangers may do it to /login."""
+    sent: list[Message] = []
+    scope: Scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "query_string": b"",
+        "headers": [(b"host", b"127.0.0.1"), (b"authorization", f"Bearer {TOKEN}".encode())],
+        "client": ("127.0.0.1", 1),
+    }
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    anyio.run(site.client.app, scope, receive, send)
+    assert sent[0]["status"] == 400
+    assert not caplog.records

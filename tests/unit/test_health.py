@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from projector.errors import Misconfigured, ProjectorError
-from projector.worker.health import FRESH_SECONDS, Health, check
+from projector.worker.health import FRESH_SECONDS, Health, check, latest
 
 
 def test_healthy_report_is_returned(tmp_path: Path) -> None:
@@ -24,6 +25,23 @@ def test_unhealthy_report_is_an_error(tmp_path: Path) -> None:
     Health(tmp_path / "health").report(healthy=False, state="waiting for Kafka: no answer")
     with pytest.raises(ProjectorError, match="waiting for Kafka: no answer"):
         check(tmp_path / "health")
+
+
+@pytest.mark.parametrize("state", ["of \udcff", "\0 \u2028 \U0001f600", "\ud83d"])
+def test_any_sentence_can_be_reported(tmp_path: Path, state: str) -> None:
+    """An error may quote a name of a file, or a record."""
+    Health(tmp_path / "health").report(healthy=True, state=state)
+    assert check(tmp_path / "health") == state.encode(errors="backslashreplace").decode()
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, 1e300, 0.1])
+def test_any_number_can_be_reported(tmp_path: Path, number: float) -> None:
+    health = Health(tmp_path / "health")
+    health.meters.set("lag_seconds", number, "a \u00fc", "0")
+    health.report(healthy=True, state="projecting")
+    found = latest(tmp_path / "health")
+    assert found is not None
+    assert found.metrics == [("lag_seconds", ("a \u00fc", "0"), [number])]
 
 
 def test_old_report_is_an_error(tmp_path: Path) -> None:

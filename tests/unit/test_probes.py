@@ -216,6 +216,6 @@ def test_processes_without_a_folder_for_their_reports_are_told(monkeypatch: pyte
     def refuse(prefix: str) -> None:
         raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
 
-    monkeypatch.setattr(run, "TemporaryDirectory", refuse)
+    monkeypatch.setattr(run, "mkdtemp", refuse)
     with pytest.raises(Misconfigured, match=r"set PROJECTOR_HEALTH_FILE, or make .* writable: No usable temporary"):
         run.run(Settings(http_address=ANY_PORT), members=2, with_sweep=False, with_push=False)

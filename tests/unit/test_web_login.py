@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 import anyio
 import httpx2 as httpx
@@ -13,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from projector.settings import Settings
+from projector.settings import Settings, load
 from projector.web.guard import LOOPBACK_COOKIE, SESSION_COOKIE, Guard
 from projector.web.login import Login
 from projector.web.sessions import CODE_SECONDS, OneTimeCode
@@ -187,3 +188,15 @@ def test_link_stays_unused_where_it_is_not_a_login(client: TestClient, code: One
 @pytest.mark.parametrize("path", ["/login/", "/login/a/b", "/login//", "/loginx/a"])
 def test_only_the_link_itself_is_open(client: TestClient, path: str) -> None:
     assert client.get(path).json() == {"error": "unauthorized"}
+
+
+@pytest.mark.parametrize("content", ["a\n", f"{TOKEN}2\nshort\n", "", " \n", "\udcff" * 20])
+def test_file_with_a_token_that_can_be_guessed_changes_nothing(tmp_path: Path, content: str) -> None:
+    """At the start it is refused. While the process runs it may be half written."""
+    file = tmp_path / "tokens"
+    file.write_text(f"{TOKEN}\n")
+    login = Login(load({}, {"PROJECTOR_DASHBOARD_TOKENS_FILE": str(file)}), lambda *_, **__: Response())
+    file.write_text(content, errors="surrogateescape")
+    assert login.tokens() == [TOKEN]
+    file.write_text(f"{TOKEN} of tomorrow\n{TOKEN}\n")
+    assert login.tokens() == [f"{TOKEN} of tomorrow", TOKEN]
