@@ -43,11 +43,6 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = TIMEOUT
     raise AssertionError(f"not within {seconds} seconds: {what}")
 
 
-def reported_healthy(file: Path) -> bool | None:
-    """What a health file says; None if there is none yet."""
-    return bool(json.loads(file.read_text())["healthy"]) if file.exists() else None
-
-
 class Member:
     """A `projector run` as a process, with its JSON log."""
 

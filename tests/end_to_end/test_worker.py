@@ -8,8 +8,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, reported_healthy, wait_until
+from cluster import Cluster, wait_until
 from commands import run_projector
+from health_files import reported_healthy
 from rows import delegate
 from topics import create_topic
 

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cluster import Cluster, Member, reported_healthy, wait_until
+from cluster import Cluster, Member, wait_until
+from health_files import reported_healthy
 from proxied_kafka import ProxiedKafka
 from repetitions import Repetition
 from short_timeouts import shorten_timeouts

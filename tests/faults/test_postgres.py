@@ -8,7 +8,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from cluster import Cluster, reported_healthy, wait_until
+from cluster import Cluster, wait_until
+from health_files import reported_healthy
 from pausing import LOCKS, POINTS, install_pause, paused_at, terminate_sessions, wait_until_paused
 from psycopg import sql
 from under_load import under_load
