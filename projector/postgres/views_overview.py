@@ -125,7 +125,7 @@ def last_day(conn: Connection) -> list[Hour]:
 
 
 class Leftovers(NamedTuple):
-    """What waits: dead letters, parked events, replies that are due and not sent, and replies that were given up.
+    """What waits: dead letters, parked events, replies not sent a minute after they were due, replies given up.
 
     Each count stops at `MOST`. `unsent` is None while results are not pushed.
     """
@@ -144,7 +144,8 @@ def leftovers(conn: Connection) -> Leftovers:
             SELECT (SELECT count(*) FROM (SELECT FROM dead_letters LIMIT %(most)s) AS found) AS dead_letters,
                    (SELECT count(*) FROM (SELECT FROM parked LIMIT %(most)s) AS found) AS parked,
                    (SELECT count(*) FROM (SELECT FROM outbox
-                                           WHERE ended_as IS NULL AND next_attempt_at <= now() LIMIT %(most)s) AS found)
+                                           WHERE ended_as IS NULL AND due_at < now() - interval '1 minute'
+                                           LIMIT %(most)s) AS found)
                        AS unsent,
                    (SELECT count(*) FROM (SELECT FROM outbox WHERE given_up_at IS NOT NULL AND ended_as = 'given_up'
                                            LIMIT %(most)s) AS found) AS given_up

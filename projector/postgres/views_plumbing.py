@@ -75,12 +75,15 @@ def parked(conn: Connection) -> list[ParkedGroup]:
 
 
 def unsent(conn: Connection, *, limit: int) -> list[Unsent]:
-    """The replies that are due, those first that were due first, then the latest that were given up or have expired."""
+    """The replies that are due, the oldest first, then the latest that were given up or have expired.
+
+    One that waits for its next try is due.
+    """
     with mapped_errors(), conn.cursor(row_factory=class_row(Unsent)) as cursor:
         return cursor.execute(
             """
             (SELECT delegation_id, 'due' AS state, due_at, attempts, last_error FROM outbox
-              WHERE ended_as IS NULL AND next_attempt_at <= now() ORDER BY next_attempt_at LIMIT %(limit)s)
+              WHERE ended_as IS NULL AND due_at <= now() ORDER BY due_at LIMIT %(limit)s)
             UNION ALL
             (SELECT delegation_id, ended_as, due_at, attempts, last_error FROM outbox
               WHERE given_up_at IS NOT NULL AND ended_as IN ('given_up', 'expired')

@@ -121,7 +121,8 @@ def _push(facts: Facts) -> Iterator[Sentence]:
             "projector push list --state given_up",
         )
     level = Level.WARNING if facts.leftovers.unsent else Level.GOOD
-    yield Sentence(level, f"{counted(facts.leftovers.unsent, 'result')} due and unsent.", "projector push list")
+    text = f"{counted(facts.leftovers.unsent, 'result')} unsent for over a minute."
+    yield Sentence(level, text, "projector push list")
 
 
 def _proof(facts: Facts) -> Iterator[Sentence]:

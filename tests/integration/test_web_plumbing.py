@@ -19,7 +19,8 @@ STATEMENTS = """
     INSERT INTO repeated_requests (delegation_id, holder_id, topic, partition, "offset", requested_at)
     VALUES ('d-0', 'd-9', 't', 0, 9, now());
     INSERT INTO outbox (delegation_id, due_at, next_attempt_at, attempts, last_error)
-    VALUES ('due', now() - interval '5 min', now() - interval '1 min', 3, 'no route'),
+    VALUES ('new', now() + interval '1 min', now() + interval '1 min', 0, NULL),
+           ('due', now() - interval '5 min', now() - interval '1 min', 3, 'no route'),
            ('later', now() - interval '9 min', now() + interval '9 min', 4, 'no route');
     INSERT INTO outbox (delegation_id, due_at, next_attempt_at, attempts, last_error, given_up_at, ended_as)
     VALUES ('poison', now() - interval '1 h', now() - interval '1 h', 20, 'no such workspace', now(), 'given_up');
@@ -69,15 +70,27 @@ def test_parked_events_of_repeated_requests_are_apart(site: Site) -> None:
 
 
 def test_replies_that_were_not_sent_have_their_cause(site: Site) -> None:
-    """One that waits for its next try is not due."""
+    """One that waits for its next try has a cause too."""
     found = site.json("/plumbing.json")
     assert found["is_pushed"]
     assert [
         (each["delegation_id"], each["state"], each["attempts"], each["last_error"]) for each in found["unsent"]
     ] == [
+        ("later", "due", 4, "no route"),
         ("due", "due", 3, "no route"),
         ("poison", "given_up", 20, "no such workspace"),
     ]
+
+
+def test_first_page_counts_replies_that_are_late(site: Site) -> None:
+    """A relay needs a moment for one that has just become due."""
+    with psycopg.connect(site.reader.settings.database_url.get_secret_value(), autocommit=True) as conn:
+        conn.execute(
+            "INSERT INTO projector.outbox (delegation_id, due_at, next_attempt_at) VALUES ('now', now(), now())"
+        )
+        texts = [each["text"] for each in site.json("/overview.json")["condition"]]
+        conn.execute("DELETE FROM projector.outbox WHERE delegation_id = 'now'")
+    assert "2 results unsent for over a minute." in texts
 
 
 def test_passes_have_their_counts(site: Site) -> None:

@@ -58,7 +58,7 @@ def test_calm_view_has_no_warning() -> None:
         "The view has every record of the log.",
         "The last record is 4.0 s old.",
         "The sweeper passed 31 s ago.",
-        "0 results due and unsent.",
+        "0 results unsent for over a minute.",
         "The view was last proved equal to the log 1 h 0 min ago.",
     ]
     assert {each.level for each in found.values()} == {Level.GOOD}
@@ -142,7 +142,7 @@ def test_calm_view_has_no_warning() -> None:
         ({}, "Results are not pushed.", Level.NOTE, None),
         (
             {"leftovers": CALM._replace(unsent=2, given_up=1)},
-            "2 results due and unsent.",
+            "2 results unsent for over a minute.",
             Level.WARNING,
             "projector push list",
         ),
