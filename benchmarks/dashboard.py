@@ -51,20 +51,19 @@ class Client:
             raise Failed(f"the login failed: status {response.status}")
         self._headers["Cookie"] = cookie.partition(";")[0]
 
-    def get(self, path: str, *, refresh: bool = False) -> Answer:
-        """Ask for a page, or for JSON where the path names no page. `refresh`: as an open page does. Raises OSError."""
-        headers = self._headers | ({"HX-Request": "true"} if refresh else {})
+    def get(self, path: str) -> Answer:
+        """Ask for a page, or for JSON where the path names no page. Raises OSError."""
         began_at = time.perf_counter()
         try:
-            response = self._asked(path, headers)
+            response = self._asked(path)
         except ConnectionError:  # closed while it was idle: a browser opens another one
             self._connection.close()
-            response = self._asked(path, headers)
+            response = self._asked(path)
         body = response.read()
         return Answer(response.status, body, time.perf_counter() - began_at)
 
-    def _asked(self, path: str, headers: dict[str, str]) -> http.client.HTTPResponse:
-        self._connection.request("GET", path, headers=headers)
+    def _asked(self, path: str) -> http.client.HTTPResponse:
+        self._connection.request("GET", path, headers=self._headers)
         return self._connection.getresponse()
 
     def close(self) -> None:

@@ -72,10 +72,8 @@ class Readers:
     def _read(self, path: str) -> None:
         try:
             with self._dashboard.client() as client:
-                refresh = False
                 while True:
-                    answer = client.get(path, refresh=refresh)
-                    refresh = True
+                    answer = client.get(path)
                     if answer.status != 200:
                         raise Failed(f"{path}: status {answer.status}: {self._dashboard.last_error()}")
                     self.answers.append(answer)

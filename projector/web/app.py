@@ -26,7 +26,6 @@ from projector.web.plain import as_csv, as_json
 from projector.web.reader import Reader
 from projector.web.reports import CspReports
 from projector.web.sessions import OneTimeCode
-from projector.web.sharing import Refreshes
 from projector.web.story import detail
 from projector.web.templating import environment, static_files
 
@@ -46,7 +45,6 @@ class Dashboard:
         self._templates = environment(names)
         self._reader = reader
         self._csp_reports = CspReports()
-        self._refreshes = Refreshes()
         self._readiness: asyncio.Future[bool] | None = None
 
     def routes(self, login: Login) -> list[Route]:
@@ -75,7 +73,7 @@ class Dashboard:
 
     def _page_routes(self, page: Page) -> list[Route]:
         routes = [
-            Route(page.path, self._page(page), name=page.name),
+            Route(page.path, self._answer(page, self._as_page), name=page.name),
             Route(f"{page.base}.json", self._answer(page, self._as_json), name=f"{page.name}.json"),
         ]
         if page.lists:
@@ -89,9 +87,6 @@ class Dashboard:
 
         answer.__name__ = page.name
         return answer
-
-    def _page(self, page: Page) -> Callable[[Request], Response]:
-        return partial(self._refreshes.answer, make=self._answer(page, self._as_page))
 
     def _api(self, handler: Callable[[Reader, Request], Response]) -> Callable[[Request], Response]:
         return partial(handler, self._reader)
