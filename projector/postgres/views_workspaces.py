@@ -8,7 +8,7 @@ from psycopg.rows import class_row
 from projector.postgres.connection import Connection, mapped_errors
 
 LATEST = 20_000
-"""So many of the delegations of the window are looked at, the newest."""
+"""At most this number of delegations of the window is read, the newest first."""
 _BURST = timedelta(seconds=3)
 
 Role = Literal["caller", "callee"]

@@ -64,7 +64,7 @@ def _view(facts: Facts) -> Iterator[Sentence]:
             Level.BAD, f"The state of the topic is {duration(max(age, 0.0))} old.", "projector status", error
         )
     if topic.kafka_error:
-        what = "Kafka does not answer" if topic.is_kafka_away else "The topic cannot be read"
+        what = "Kafka does not answer" if topic.is_kafka_silent else "The topic cannot be read"
         yield Sentence(Level.BAD, f"{what}, so the lag is unknown.", "projector status", topic.kafka_error)
         return
     if topic.members == 0:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from projector.postgres import passes, push, queries, views_delegations, views_overview
 from projector.postgres.connection import Connection
-from projector.postgres.views_delegations import DelegationRow, Wanted
+from projector.postgres.views_delegations import DelegationRow, Sort, Wanted
 from projector.postgres.views_overview import Failures, Hour, InFlight, WedgedCallee
 from projector.web.condition import Facts, Sentence, condition
 from projector.web.parameters import IN_FLIGHT, Parameters
@@ -73,7 +73,7 @@ def _facts(reader: Reader, conn: Connection, now: datetime, in_flight: InFlight)
 
 def _attention(conn: Connection, now: datetime, silent_after: timedelta) -> list[Attention]:
     """A few of each kind. One delegation is listed once, with the first reason."""
-    wanted = {
+    wanted: dict[str, tuple[Wanted, Sort]] = {
         "stuck": (Wanted(("stuck",), since=now - timedelta(days=1)), "created"),
         "overdue": (Wanted(IN_FLIGHT, only="overdue"), "deadline"),
         "silent": (Wanted(IN_FLIGHT, only="silent", silent_after=silent_after), "silence"),
@@ -81,6 +81,6 @@ def _attention(conn: Connection, now: datetime, silent_after: timedelta) -> list
     }
     found: dict[str, Attention] = {}
     for reason, (which, sort) in wanted.items():
-        for row in views_delegations.listed(conn, which, sort, None, limit=_LISTED):  # type: ignore[arg-type]
+        for row in views_delegations.listed(conn, which, sort, None, limit=_LISTED):
             found.setdefault(row.delegation_id, Attention(reason, row))
     return list(found.values())

@@ -26,28 +26,31 @@ _STATS_TIMEOUT = timedelta(seconds=50)
 class TopicView(NamedTuple):
     """The partitions as `projector status` has them. `kafka_error`: why Kafka's part is missing, if it is.
 
-    `is_kafka_away`: no broker answers. Else the topic does not exist, or Kafka refuses access.
+    `is_kafka_silent`: no broker answers. Else the topic does not exist, or Kafka refuses access.
     """
 
     partitions: list[Partition]
     notes: list[str]
     members: int | None
     kafka_error: str | None
-    is_kafka_away: bool
+    is_kafka_silent: bool
     cleanup_policy: str | None
 
 
 class Reader:
-    """The sources of all pages. `start` begins the background work, `close` ends it."""
+    """The sources of all pages. `start` begins the background work, `close` ends it.
+
+    `topic` is a few seconds old. `stats` (status → delegations) and `last_day` are up to a minute old.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._pool = ReadPool(settings)
         is_elsewhere = bool(settings.activity_database_url.get_secret_value())
         self._activity = ReadPool(settings, _open_activity) if is_elsewhere else self._pool
-        self._topic = Refreshed("state of the topic", self._read_topic, _TOPIC_SECONDS)
-        self._stats = Refreshed("counts by status", self._read_stats, _STATS_SECONDS)
-        self._last_day = Refreshed("the last day by hour", self._read_last_day, _STATS_SECONDS)
+        self.topic = Refreshed("state of the topic", self._read_topic, _TOPIC_SECONDS)
+        self.stats = Refreshed("counts by status", self._read_stats, _STATS_SECONDS)
+        self.last_day = Refreshed("the last day by hour", self._read_last_day, _STATS_SECONDS)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -66,32 +69,17 @@ class Reader:
         """Whether no text of an agent is shown."""
         return self.settings.dashboard_texts == "hide"
 
-    @property
-    def topic(self) -> "Refreshed[TopicView]":
-        """The state of the topic, a few seconds old."""
-        return self._topic
-
-    @property
-    def stats(self) -> "Refreshed[dict[str, int]]":
-        """The number of delegations of each status, up to a minute old."""
-        return self._stats
-
-    @property
-    def last_day(self) -> "Refreshed[list[Hour]]":
-        """The delegations of the last 24 hours by hour, up to a minute old: a day can have a million."""
-        return self._last_day
-
     def start(self) -> None:
         """Begin to read in the background."""
-        self._topic.start()
-        self._stats.start()
-        self._last_day.start()
+        self.topic.start()
+        self.stats.start()
+        self.last_day.start()
 
     def close(self) -> None:
         """End the background work, and close the connections."""
-        self._topic.stop()
-        self._stats.stop()
-        self._last_day.stop()
+        self.topic.stop()
+        self.stats.stop()
+        self.last_day.stop()
         self._pool.close()
         self._activity.close()
 
@@ -107,14 +95,14 @@ class Reader:
         with self.connection() as conn:
             details = queries.positions(conn, topic=self.settings.topic)
             known = positions.read(conn, self.settings.topic)
-        kafka_error, is_away, state = None, False, TopicState(None, {}, {}, Groups(self.settings.group_id))
+        kafka_error, is_silent, state = None, False, TopicState(None, {}, {}, Groups(self.settings.group_id))
         try:
             others = {each.group_id for each in details if each.group_id}
             state = within(_KAFKA_SECONDS, lambda: topic_state(self.settings, known, others))
         except (BrokerUnavailable, Misconfigured) as error:
-            kafka_error, is_away = str(error), not isinstance(error, TopicMissing | Misconfigured)
+            kafka_error, is_silent = str(error), not isinstance(error, TopicMissing | Misconfigured)
         except TimeoutError:
-            kafka_error, is_away = f"Kafka did not answer within {_KAFKA_SECONDS:.0f} s", True
+            kafka_error, is_silent = f"Kafka did not answer within {_KAFKA_SECONDS:.0f} s", True
         groups = state.groups
         found = partitions(
             details,
@@ -125,7 +113,7 @@ class Reader:
         )
         members = None if groups.ours is None else len(groups.ours.members)
         said = notes(self.settings.topic, details, groups)
-        return TopicView(found, said, members, kafka_error, is_away, state.cleanup_policy)
+        return TopicView(found, said, members, kafka_error, is_silent, state.cleanup_policy)
 
 
 def _open_activity(settings: PostgresSettings) -> Connection:

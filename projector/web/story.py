@@ -27,7 +27,7 @@ _TWO = threading.BoundedSemaphore(2)
 _TABLE = "activity_logs"
 _MAX_VALUE = 16_384
 _FIRST, _LATEST = 100, 400
-"""So many records are shown, the first and the latest of a delegation."""
+"""Of a delegation with many records, the first 100 and the latest 400 are shown."""
 
 ResultT = TypeVar("ResultT")
 

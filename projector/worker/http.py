@@ -173,7 +173,7 @@ def _accepted(environ: Any) -> str:
     accepted = str(environ.get("HTTP_ACCEPT", ""))
     try:
         choose_encoder(accepted)
-    except Exception:
+    except Exception:  # whatever the library raises about a header that makes no sense
         return ""
     return accepted
 

@@ -31,9 +31,9 @@ class Sources(Reader):
 
     def __init__(self, settings: Settings, conn: Connection) -> None:
         self.settings, self._conn = settings, conn
-        self._topic = Refreshed("no topic", self._read_topic, 0)
-        self._stats = Refreshed("no counts", self._read_stats, 0)
-        self._last_day = Refreshed("no day", self._read_last_day, 0)
+        self.topic = Refreshed("no topic", self._read_topic, 0)
+        self.stats = Refreshed("no counts", self._read_stats, 0)
+        self.last_day = Refreshed("no day", self._read_last_day, 0)
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:

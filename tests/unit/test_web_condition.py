@@ -30,7 +30,7 @@ def topic(*partitions: Partition, age: float = 2, error: str | None = None, **fi
         "notes": [],
         "members": 1,
         "kafka_error": None,
-        "is_kafka_away": False,
+        "is_kafka_silent": False,
         "cleanup_policy": "delete",
     }
     return Snapshot(TopicView(list(partitions or [partition()]), **usual | fields), ago(age), error)
@@ -71,7 +71,7 @@ def test_calm_view_has_no_warning() -> None:
         ({"topic": topic(age=31)}, "The state of the topic is 31 s old.", Level.BAD, "projector status"),
         ({"topic": topic(error="x")}, "The state of the topic is 2.0 s old.", Level.BAD, "projector status"),
         (
-            {"topic": topic(kafka_error="x", is_kafka_away=True)},
+            {"topic": topic(kafka_error="x", is_kafka_silent=True)},
             "Kafka does not answer, so the lag is unknown.",
             Level.BAD,
             "projector status",
@@ -187,7 +187,7 @@ def test_sentence_says_what_is_wrong(fields: dict[str, Any], text: str, level: L
 
 
 def test_cause_is_beside_its_sentence() -> None:
-    found = said(topic=topic(kafka_error="no route to host", is_kafka_away=True))
+    found = said(topic=topic(kafka_error="no route to host", is_kafka_silent=True))
     assert next(iter(found.values())).detail == "no route to host"
     assert not [text for text in found if "every record" in text]
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from clocks import Clock
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -15,14 +16,6 @@ from projector.web.sessions import SESSION_SECONDS, is_session, is_token, new_se
 TOKEN = "a-token-of-the-operators"
 OTHER = "another-token-of-theirs"
 HTML = {"accept": "text/html"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 async def answer(request: Request) -> Response:

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import httpx2 as httpx
 import pytest
+from clocks import Clock
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -21,14 +22,6 @@ from projector.web.sessions import CODE_SECONDS, OneTimeCode
 
 TOKEN = "a-token-of-the-operators"
 HTML = {"accept": "text/html"}
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.at = 1000.0
-
-    def __call__(self) -> float:
-        return self.at
 
 
 @pytest.fixture
