@@ -19,7 +19,7 @@ SILENT = {f"silent-{n}" for n in range(5)}
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Postgres]:
     (tmp_path / "postgres").mkdir()
-    with start_postgres(tmp_path / "postgres", own=True) as server:
+    with start_postgres(tmp_path / "postgres", own=True, options=["wal_writer_delay=10s"]) as server:
         with psycopg.connect(server.url) as conn:
             migrations.up(conn)
         yield server
@@ -27,6 +27,7 @@ def server(tmp_path: Path) -> Iterator[Postgres]:
 
 def fill(server: Postgres) -> None:
     with platform(server.url) as it:
+        it.conn.execute("SET synchronous_commit = on")  # an immediate stop loses what was committed asynchronously
         it.is_alive()
         for name in sorted(SILENT):
             it.both(it.request(name), it.beat(name))
