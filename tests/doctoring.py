@@ -59,7 +59,7 @@ RUN = [
     "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA projector TO {role}",
     "GRANT TEMPORARY ON DATABASE {database} TO {role}",
 ]
-"""The rights of docs/operating.md that `run` needs."""
+"""The rights of docs/security.md that `run` needs."""
 
 
 class Role:

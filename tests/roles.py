@@ -1,4 +1,4 @@
-"""A role of Postgres that is not the owner of anything, with the rights that docs/operating.md lists."""
+"""A role of Postgres that is not the owner of anything, with the rights that docs/security.md lists."""
 
 import uuid
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """The exit codes of all commands, besides those of signals: 128 and the signal's number.
 
-docs/operating.md says what to do at each.
+docs/commands.md says what to do at each.
 """
 
 DONE = 0

@@ -23,7 +23,7 @@ def log(state: TopicState) -> Check:
         return change(name, "; ".join(state.gaps.values()), LogGap.REMEDY)
     waiting = [str(each.open_transaction) for each in state.backlog.values() if each.open_transaction]
     if waiting:
-        return note(name, "; ".join(waiting), "end one as docs/operating.md describes (Open transactions)")
+        return note(name, "; ".join(waiting), "end one as docs/runbooks.md describes (Open transactions)")
     return ok(name, "it has every record from the positions on")
 
 

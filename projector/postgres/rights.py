@@ -1,4 +1,4 @@
-"""The rights that the commands need (docs/operating.md), and those that the role in use lacks."""
+"""The rights that the commands need (docs/security.md), and those that the role in use lacks."""
 
 from itertools import groupby
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""Members that get SIGTERM at the worst moments end in time, with the exit code that docs/operating.md lists."""
+"""Members that get SIGTERM at the worst moments end in time, with the exit code that docs/commands.md lists."""
 
 import signal
 import subprocess

@@ -1,4 +1,4 @@
-"""docs/operating.md names every command, option, setting and exit code, and no page one that does not exist."""
+"""The pages of reference name every command, option, setting and exit code, and no page one that does not exist."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,8 @@ from projector.settings import Settings, variable
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "changelog.md"})]
-OPERATING = (ROOT / "docs" / "operating.md").read_text()
+COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text()
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
 
 def walk(command: click.Command, path: str) -> Iterator[tuple[str, Command]]:
@@ -32,7 +33,7 @@ COMMANDS = dict(walk(PROJECTOR, "projector"))
 
 def documented_line(command: str) -> str:
     """The command's line in the table of commands."""
-    (line,) = re.findall(rf"^\| `{command}(?:[ `].*)$", OPERATING, re.MULTILINE)
+    (line,) = re.findall(rf"^\| `{command}(?:[ `].*)$", COMMANDS_PAGE, re.MULTILINE)
     return str(line)
 
 
@@ -51,7 +52,7 @@ def test_every_command_is_documented_with_its_options(command: str) -> None:
 
 
 def test_every_documented_command_exists() -> None:
-    documented = re.findall(r"^\| `(projector [a-z -]+?)(?: [A-Z\[-].*?)?`", OPERATING, re.MULTILINE)
+    documented = re.findall(r"^\| `(projector [a-z -]+?)(?: [A-Z\[-].*?)?`", COMMANDS_PAGE, re.MULTILINE)
     assert set(documented) == set(COMMANDS)
 
 
@@ -87,7 +88,7 @@ def test_unknown_command_or_option_is_noticed(text: str) -> None:
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_documented_with_its_default(name: str) -> None:
-    (default,) = re.findall(rf"^\| `{variable(name)}` \| (.*?) \|", OPERATING, re.MULTILINE)
+    (default,) = re.findall(rf"^\| `{variable(name)}` \| (.*?) \|", CONFIGURATION, re.MULTILINE)
     value = Settings.model_fields[name].default
     if isinstance(value, bool):
         assert default == f"`{str(value).lower()}`"
@@ -98,19 +99,11 @@ def test_every_setting_is_documented_with_its_default(name: str) -> None:
 
 
 def test_every_documented_setting_exists() -> None:
-    documented = set(re.findall(r"PROJECTOR_[A-Z_]+", OPERATING))
+    documented = {name for page in PAGES for name in re.findall(r"PROJECTOR_[A-Z_]+[A-Z](?![\w…])", page.read_text())}
     existing = {variable(name) for name in Settings.model_fields}
     assert {name if name in existing else name.removesuffix("_FILE") for name in documented} <= existing
 
 
 def test_every_exit_code_is_documented() -> None:
-    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", OPERATING, re.MULTILINE)}
+    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", COMMANDS_PAGE, re.MULTILINE)}
     assert {code for name, code in vars(exit_codes).items() if name.isupper()} <= documented
-
-
-def test_links_within_the_page_have_targets() -> None:
-    headings = {
-        re.sub(r"[^a-z0-9 _-]", "", heading.lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", OPERATING, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#(.*?)\)", OPERATING)) <= headings
