@@ -204,7 +204,7 @@ def _fill_inbox(url: str, log: Iterable[Record]) -> None:
 
 
 def _relay(environment: Environment, url: str) -> Relayed:
-    """Send what is due, as `projector push --once` does. Raises Failed unless that is every reply."""
+    """Send what is due, as `projector push run --once` does. Raises Failed unless that is every reply."""
     places = {"database_url": url, "bootstrap_servers": environment.bootstrap_servers, "topic": environment.topic}
     relay = Relay(load({**places, "result_push": "inbox"}))
     with psycopg.connect(url, autocommit=True) as conn:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -22,7 +23,7 @@ _KAFKA_LINES = (
 def configure(*, log_format: str, log_level: str, stream: TextIO | None = None) -> None:
     """Send every log line to `stream`, by default standard error. `log_format` is human or json."""
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(_Json() if log_format == "json" else _Human())
+    handler.setFormatter(_Json() if log_format == "json" else _Human(coloured=has_colours(handler.stream)))
     handler.addFilter(_KafkaFilter(shows_all=log_level == "DEBUG"))
     logging.basicConfig(level=log_level, handlers=[handler], force=True)
     logging.getLogger("kafka").setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
@@ -32,15 +33,27 @@ def configure(*, log_format: str, log_level: str, stream: TextIO | None = None) 
     logging.getLogger("kafka.net.selector").setLevel(logging.ERROR)
 
 
+def has_colours(stream: TextIO) -> bool:
+    """Whether text for this stream may have colours: it is a terminal that knows them, and NO_COLOR is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 def _fields(record: logging.LogRecord) -> dict[str, object]:
     return {name: value for name, value in record.__dict__.items() if name not in _OWN}
 
 
 class _Human(logging.Formatter):
+    def __init__(self, *, coloured: bool) -> None:
+        super().__init__()
+        self._coloured = coloured
+
     def format(self, record: logging.LogRecord) -> str:
-        when = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
+        when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        line = f"{when} {record.levelname.lower():7} {record.getMessage()}" + (f"  {fields}" if fields else "")
+        level = f"{record.levelname.lower():7}"
+        if self._coloured and record.levelno >= logging.WARNING:
+            level = f"\033[{31 if record.levelno >= logging.ERROR else 33}m{level}\033[0m"
+        line = f"{when} {level} {record.getMessage()}" + (f"  {fields}" if fields else "")
         return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
 
 

@@ -4,10 +4,13 @@ from pathlib import Path
 
 import click
 
+from projector.cli.arguments import Several
+from projector.cli.exit_codes import MEANINGS
 from projector.cli.operations import DASHBOARD, SWEEP
-from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
+from projector.cli.options import Command, Group, flag, json_flag, option
 from projector.cli.push_commands import PUSH
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
+from projector.cli.values import COUNT, NUMBER, TIME
 
 
 def _source() -> click.Option:
@@ -33,12 +36,12 @@ _RUN = Command(
         option(
             "--members",
             "N",
-            "number of members to run on this machine, each in its own process (1)",
+            "number of members to run on this machine, each in its own process",
             type=COUNT,
             default=1,
         ),
         flag("--with-sweep", "also run `projector sweep`, in a process of its own"),
-        flag("--with-push", "also run `projector push`, in a process of its own"),
+        flag("--with-push", "also run `projector push run`, in a process of its own"),
     ],
 )
 
@@ -114,9 +117,9 @@ _REPLAY = Command(
     "projector.cli.replay:replay_files",
     if_interrupted="run it again: a second replay changes no row",
     short_help="project recordings (.jsonl, .gz, .zst) or exports of activity_logs into the view",
-    help="Projects files of JSON lines through the same fold as the topic. A line is a recorded record, or itself an "
-    "activity row. No position moves. A second replay changes no row. A file without a record in its first 100 lines "
-    "is refused, and then nothing is written. Exits with 5 if records ended as dead letters.",
+    help="Projects files of JSON lines through the same fold as the topic; - is standard input. A line is a recorded "
+    "record, or itself an activity row. No position moves. A second replay changes no row. A file without a record in "
+    "its first 100 lines is refused, and then nothing is written. Exits with 5 if records ended as dead letters.",
     params=[
         click.Argument(["files"], metavar="FILE...", type=Path, nargs=-1, required=True),
         flag("--dry-run", "read the files, print the number of records and dead letters, and write nothing"),
@@ -137,12 +140,12 @@ _RECORD = Command(
     help="Reads the topic from its beginning to its end as it is now, and writes the records as they are, one a line, "
     "for `projector replay`. Joins no group, moves no position, needs no database.",
     params=[
-        option("--out", "FILE", "ends in .jsonl, .gz or .zst", type=Path, required=True),
+        option("--out", "FILE", "ends in .jsonl, .gz or .zst; - is standard output", type=Path, required=True),
         flag("--force", "replace FILE where it is there already"),
         _offset("--from-offset", "begin at it; once for each partition, and then no other is read"),
-        option("--from-time", "TIME", "begin at the first record of this time, ISO 8601"),
+        option("--from-time", "TIME", "begin at the first record of this time: ISO 8601, or -1h, -7d", type=TIME),
         _offset("--to-offset", "end before it"),
-        option("--to-time", "TIME", "end before the first record of this time or later"),
+        option("--to-time", "TIME", "end before the first record of this time or later", type=TIME),
         option("--caller", "UUID", "only what says something of this caller's delegations"),
         option("--delegation", "ID", "only what is about it; or more", multiple=True),
         flag("--redact", "put pseudonyms of the same length for all free texts"),
@@ -163,8 +166,11 @@ _DOCTOR = Command(
 _CONFIG = Command(
     "config",
     "projector.cli.config:config",
-    short_help="show the settings in force, secrets masked",
-    help="Shows each setting as its environment variable with the value in force; secrets are masked.",
+    short_help="show the settings in force and where each comes from, secrets masked",
+    help="Shows each setting as its environment variable with the value in force, where it comes from (a flag, the "
+    "environment, a file or the default), and its default. Secrets are masked; of a database's address only the "
+    "password is.",
+    params=[json_flag("one object of JSON: variable, value, source and default of each setting")],
 )
 
 _HEALTH = Command(
@@ -175,21 +181,29 @@ _HEALTH = Command(
     "that Kafka and Postgres are there, else with 1 and the reason.",
 )
 
+_COMPLETION = Command(
+    "completion",
+    "projector.cli.completion:script",
+    takes_settings=False,
+    short_help="print a script that completes commands and options in a shell",
+    help="Prints a script for the shell. With it, the tab key completes commands, options and file names.",
+    params=[
+        click.Argument(["shell"], metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]), help="bash, zsh or fish")
+    ],
+)
+
 PROJECTOR = Group(
     "projector",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""\
     Projects activity events from Kafka into the Postgres table `delegations`: one row per delegation, exactly once.
 
-    Every setting is an environment variable PROJECTOR_… and a flag of the same name; `projector config` shows those in
-    force.
+    Each setting is an environment variable PROJECTOR_… and a flag of the same name: --help-settings lists them, and
+    `projector config` shows their values in force.
 
-    \b
-    Exit codes: 0 done, 1 failed, 2 misconfigured, 3 the view has drifted,
-    4 the log has a gap (the message names the remedy),
-    5 done, but some records ended as dead letters, 6 nothing was found or compared,
-    130 interrupted by Ctrl-C, 143 ended by SIGTERM.
+    Options and settings may stand before or after the command.
     """,
+    epilog="\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()),
     commands=[
         _RUN,
         MIGRATE,
@@ -208,6 +222,7 @@ PROJECTOR = Group(
         _DOCTOR,
         _CONFIG,
         _HEALTH,
+        _COMPLETION,
     ],
 )
 click.version_option(package_name="delegations-projector", message="%(version)s")(PROJECTOR)

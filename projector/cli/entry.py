@@ -1,5 +1,6 @@
 """Runs one command, and turns its errors into a sentence and an exit code."""
 
+import os
 import sys
 from collections.abc import Callable
 
@@ -15,6 +16,10 @@ from projector.process.interruption import Interrupted
 def run(arguments: list[str] | None) -> int:
     """Run one command and return its exit code."""
     streams.take_over()
+    if "_PROJECTOR_COMPLETE" in os.environ:
+        from projector.cli.completion import answer
+
+        return answer(PROJECTOR)
     code = _code_of(lambda: _run(sys.argv[1:] if arguments is None else arguments))
     if reason := streams.lost_output():
         _print_error(f"standard output cannot be written: {reason}")

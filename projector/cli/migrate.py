@@ -1,5 +1,7 @@
 """`projector migrate`: applies and reverts the migrations of the schema."""
 
+import json
+
 from projector.cli.exit_codes import DONE
 from projector.cli.output import confirm
 from projector.postgres import migrations
@@ -25,8 +27,11 @@ def down(settings: Settings, to: int, yes: bool) -> int:
         lost = {table: rows for table, rows in migrations.rows_to_be_lost(conn, to=to).items() if rows}
         if lost and not yes:
             confirm("destroy " + ", ".join(f"{counted(rows, 'row')} of {table}" for table, rows in lost.items()))
-        for migration in migrations.down(conn, to=to):
-            print(f"reverted {migration.name}")
+        reverted = migrations.down(conn, to=to)
+    for migration in reverted:
+        print(f"reverted {migration.name}")
+    if not reverted:
+        print(f"no migration above version {to} is applied: nothing to revert")
     return DONE
 
 
@@ -38,11 +43,15 @@ def recreate_shadow(settings: Settings) -> int:
     return DONE
 
 
-def status(settings: Settings) -> int:
+def status(settings: Settings, json_output: bool) -> int:
     """Print the applied and the pending migrations."""
     with connect(settings) as conn, mapped_errors():
         found = migrations.status(conn)
         triggers = triggers_and_rules(conn) if found.applied else []
+    if json_output:
+        names = {"applied": [each.name for each in found.applied], "pending": [each.name for each in found.pending]}
+        print(json.dumps({**names, "adopted": found.adopted, "triggers": triggers}))
+        return DONE
     for migration in found.applied:
         adopted = " (adopted)" if found.adopted and migration.name.endswith("_delegations") else ""
         print(f"applied  {migration.name}{adopted}")

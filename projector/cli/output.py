@@ -1,16 +1,23 @@
 """The output of commands: how values look on a terminal and in JSON, progress, and the question before a deletion."""
 
+import io
 import math
+import os
+import shutil
+import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
+from projector.logs import has_colours
 from projector.texts import duration
 
 
@@ -39,6 +46,43 @@ def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [tuple(headings), *([escape(cell) for cell in row] for row in rows)]
     widths = [max(len(line[n]) for line in lines) for n in range(len(headings) - 1)]
     return "\n".join("  ".join((*map(str.ljust, line, widths), line[-1])).rstrip() for line in lines)
+
+
+class _Captured(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@contextmanager
+def paged() -> Iterator[None]:
+    """Show what the block prints in a pager if it is longer than the terminal. Without a terminal, print it."""
+    if not sys.stdout.isatty():
+        yield
+        return
+    printed = _Captured()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        _print_long(printed.getvalue())
+
+
+def _print_long(text: str) -> None:
+    width, height = shutil.get_terminal_size()
+    if sum(len(click.unstyle(line)) // width + 1 for line in text.splitlines()) < height:
+        sys.stdout.write(text)
+        return
+    os.environ.setdefault("LESS", "FRX")  # colours, and the text stays on the screen, as in git
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # Ctrl-C is for the pager
+    try:
+        click.echo_via_pager(text.removesuffix("\n"))
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def styled(text: str, **style: Any) -> str:
+    """The text in a style of `click.style`, such as fg="red"; plain without a terminal, and with NO_COLOR."""
+    return click.style(text, **style) if has_colours(sys.stdout) else text
 
 
 def as_json(model: NamedTuple) -> dict[str, Any]:
@@ -70,7 +114,7 @@ def note(sentence: str) -> None:
 
 
 def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> None:
-    """Ask whether to do `action`, such as "delete 3 rows". Raise `refusal` unless a person types yes at a terminal."""
+    """Ask whether to do `action`, such as "delete 3 rows". Raise `refusal` unless y or yes is typed at a terminal."""
     if not sys.stdin.isatty():
         raise refusal(f"this would {action}: add --yes to do it")
     # Standard output is only for results.
@@ -79,7 +123,7 @@ def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> N
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):
         sys.stderr.write("\n")  # Ctrl-D leaves the cursor behind the question
-    if answer.strip() != "yes":
+    if answer.strip().lower() not in ("y", "yes"):
         raise refusal("nothing was done")
 
 

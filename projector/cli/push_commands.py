@@ -2,7 +2,8 @@
 
 import click
 
-from projector.cli.options import AGE, COUNT, TEXT, Command, Group, flag, json_flag, option
+from projector.cli.options import Command, Group, flag, json_flag, option
+from projector.cli.values import AGE, COUNT, TEXT
 
 _STATES = ("due", "sent", "told_by_platform", "given_up", "expired", "discarded")
 
@@ -28,20 +29,20 @@ def _ids() -> click.Argument:
 
 
 def _limit() -> click.Option:
-    return option("--limit", "N", "maximum number of rows (50)", type=COUNT, default=50)
+    return option("--limit", "N", "maximum number of rows", type=COUNT, default=50)
 
 
 PUSH = Group(
     "push",
-    default="run",
+    default="list",
     short_help="tell each caller once how its delegation ended",
-    help="Sends the results of ended delegations to their callers, if PROJECTOR_RESULT_PUSH is inbox or topic. Without "
-    "a command it is `projector push run`. The other commands show and change what waits to be sent.",
+    help="Sends the results of ended delegations to their callers, if PROJECTOR_RESULT_PUSH is inbox or topic. `push "
+    "run` sends them. The other commands show and change what waits to be sent.",
     commands=[
         Command(
             "run",
             "projector.cli.push:run",
-            short_help="send what is due, until told to stop (the default command)",
+            short_help="send what is due, until told to stop",
             help="Sends what is due, and looks again after PROJECTOR_PUSH_INTERVAL_SECONDS. Run as many as you like: "
             "each reply is sent by one of them. SIGTERM finishes the batch in hand and exits with 0.",
             params=[

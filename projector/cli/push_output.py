@@ -77,7 +77,7 @@ def _about_due(backlog: Backlog) -> str:
     late = max(backlog.oldest_due_seconds, 0.0)
     now = backlog.counts[State.DUE] - backlog.waiting
     found = f"due: {now:,} now, {backlog.waiting:,} at a later time; the longest waits for {duration(late)}"
-    return found + (". Is a relay running? `projector push` sends them" if late > _LATE_SECONDS else "")
+    return found + (". Is a relay running? `projector push run` sends them" if late > _LATE_SECONDS else "")
 
 
 def print_detail(reply: QueuedReply, row: Ended | None, ends: Sequence[End], now: datetime) -> None:

@@ -12,18 +12,21 @@ import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.options import whole_number
 from projector.cli.output import escape, note, progress_bar
+from projector.cli.values import whole_number
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.positions import LogRange
 from projector.errors import Misconfigured
 from projector.kafka.reader import open_topic
+from projector.process import streams
+from projector.recordings.file import dumps
 from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import Settings
 from projector.texts import counted
 
+STDOUT = Path("-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -32,9 +35,9 @@ def record(
     out: Path,
     force: bool,
     from_offset: Sequence[str],
-    from_time: str | None,
+    from_time: datetime | None,
     to_offset: Sequence[str],
-    to_time: str | None,
+    to_time: datetime | None,
     caller: str | None,
     delegation: Sequence[str],
     redact: bool,
@@ -46,7 +49,10 @@ def record(
     if first.time is not None and end.time is not None and first.time > end.time:
         raise Misconfigured("--from-time is after --to-time: exchange them")
     selection = _selection(caller, delegation)
-    require_writable(out, replace=force)
+    if out != STDOUT:
+        require_writable(out, replace=force)
+    elif json_output:
+        raise click.UsageError("--json is not allowed with --out -")
     with open_topic(settings) as topic:
         log_ranges = ranges(topic, first, end)
         recorder = Recorder(topic, selection, _redaction(settings) if redact else None)
@@ -58,14 +64,14 @@ def record(
         summary = {"topic": settings.topic, **file, **_counts(log_ranges, recorder)}
         print(json.dumps({**summary, "seconds": round(time.monotonic() - started, 3)}))
     elif written:
-        print(_sentence(settings.topic, out, recorder))
+        (note if out == STDOUT else print)(_sentence(settings.topic, out, recorder))
     if written:
         if selection.missing:
-            note(f"no record of delegation {escape(', '.join(sorted(selection.missing)))} is in {out}")
+            note(f"no record of delegation {escape(', '.join(sorted(selection.missing)))} is in {_named(out)}")
         return NOTHING_FOUND if selection.missing else DONE
     read = counted(recorder.read, "record")
     reason = f"it has {read} in this range, and none is selected" if recorder.read else "it has no record in this range"
-    note(f"nothing to record of {settings.topic}: {reason}. {out} was not written")
+    note(f"nothing to record of {settings.topic}: {reason}" + ("" if out == STDOUT else f". {out} was not written"))
     return NOTHING_FOUND
 
 
@@ -77,6 +83,8 @@ def _write(recorder: Recorder, log_ranges: Mapping[int, LogRange], out: Path, *,
         def advance(offsets: int) -> None:
             progress.update(task, advance=offsets, records=recorder.read)
 
+        if out == STDOUT:
+            return streams.write_all(map(dumps, recorder.lines(log_ranges, advance)))
         return recorder.record(log_ranges, out, replace=replace, progress=advance)
 
 
@@ -86,12 +94,12 @@ def _redaction(settings: Settings) -> Redaction:
     return Redaction(secrets.token_bytes(32) if key is None else key.get_secret_value().encode())
 
 
-def _bound(side: str, offsets: Sequence[str], at: str | None) -> Boundary:
+def _bound(side: str, offsets: Sequence[str], at: datetime | None) -> Boundary:
     if at is None:
         return Boundary(_parse_offsets(f"--{side}-offset", offsets))
     if offsets:
         raise click.UsageError(f"--{side}-time is not allowed with --{side}-offset")
-    return Boundary(time=_milliseconds(f"--{side}-time", at))
+    return Boundary(time=_milliseconds(at))
 
 
 def _parse_offsets(flag: str, places: Sequence[str]) -> dict[int | None, int]:
@@ -107,9 +115,8 @@ def _parse_offsets(flag: str, places: Sequence[str]) -> dict[int | None, int]:
     return found
 
 
-def _milliseconds(flag: str, at: str) -> int:
+def _milliseconds(instant: datetime) -> int:
     """A time in ms since 1970, rounded up: records with this timestamp or a later one are at or after the time."""
-    instant: datetime = _checked(fields.time, at, flag)
     return max(0, -((_EPOCH - instant) // timedelta(milliseconds=1)))
 
 
@@ -128,7 +135,11 @@ def _checked(rule: Any, value: str, flag: str) -> Any:
 
 def _sentence(topic: str, out: Path, recorder: Recorder) -> str:
     counts = ", ".join(f"{count:,} of partition {partition}" for partition, count in sorted(recorder.records.items()))
-    return f"recorded {recorder.records.total():,} of {recorder.read:,} records of {topic} in {out}: {counts}"
+    return f"recorded {recorder.records.total():,} of {recorder.read:,} records of {topic} in {_named(out)}: {counts}"
+
+
+def _named(out: Path) -> str:
+    return "standard output" if out == STDOUT else str(out)
 
 
 def _counts(log_ranges: Mapping[int, LogRange], recorder: Recorder) -> dict[str, object]:

@@ -34,6 +34,7 @@ def replay_files(
     """Replay the files and print the outcomes of their records. With `dry_run`, read and count them only."""
     tune_gc()
     started = time.monotonic()
+    files = [Path("/dev/stdin") if file == Path("-") else file for file in files]
     if dry_run:
         with _bar("reading", files) as (opened, progress):
             found = preview(files, limits=settings, max_dead_letters=max_dead_letters, opened=opened, progress=progress)

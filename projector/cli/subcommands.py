@@ -2,11 +2,12 @@
 
 import click
 
-from projector.cli.options import AGE, COUNT, TEXT, Command, Group, flag, json_flag, option
+from projector.cli.options import Command, Group, flag, json_flag, option
+from projector.cli.values import AGE, COUNT, NUMBER, TEXT
 
 
 def _limit() -> click.Option:
-    return option("--limit", "N", "maximum number of rows (50)", type=COUNT, default=50)
+    return option("--limit", "N", "maximum number of rows", type=COUNT, default=50)
 
 
 def _older_than(since: str) -> click.Option:
@@ -15,7 +16,7 @@ def _older_than(since: str) -> click.Option:
 
 def _selection() -> list[click.Parameter]:
     return [
-        option("--topic", "…", "the topic of the records [PROJECTOR_TOPIC]"),
+        option("--topic", "TOPIC", "the topic of the records (PROJECTOR_TOPIC)"),
         flag("--every-topic", "of all topics, instead of PROJECTOR_TOPIC or --topic"),
         option("--reason", "TEXT", "only those whose reason contains this text", type=TEXT),
         option("--field", "PATH", "only those with this field, as request_body.delegation_id", type=TEXT),
@@ -45,13 +46,18 @@ MIGRATE = Group(
         Command(
             "down",
             "projector.cli.migrate:down",
-            short_help="take everything back, or all that came after --to N",
+            short_help="take back all that came after --to N",
             params=[
-                option("--to", "N", "stay at version N; 0 leaves nothing", type=int, default=0),
+                option("--to", "N", "the version to go back to; 0 leaves nothing", type=NUMBER, required=True),
                 flag("--yes", "do not ask, even if rows would be destroyed"),
             ],
         ),
-        Command("status", "projector.cli.migrate:status", short_help="which files are applied, which are pending"),
+        Command(
+            "status",
+            "projector.cli.migrate:status",
+            short_help="which files are applied, which are pending",
+            params=[json_flag()],
+        ),
         Command(
             "recreate-shadow",
             "projector.cli.migrate:recreate_shadow",
@@ -62,6 +68,7 @@ MIGRATE = Group(
 
 DEAD_LETTERS = Group(
     "dead-letters",
+    default="list",
     short_help="records that could not be read",
     help="A record that cannot be read, or that Postgres refuses, is kept whole with the reason. Other records do not "
     "wait for it. Fix the cause, then `retry`; or `discard` what is not needed. All commands are about the topic "
@@ -111,6 +118,7 @@ DEAD_LETTERS = Group(
 
 PARKED = Group(
     "parked",
+    default="list",
     short_help="events that wait for the request of their delegation",
     help="An event that comes before the request of its delegation is parked, and applied when the request comes. One "
     "that waits for hours means that its request was lost, or lost to another with the same idempotency key.",
@@ -155,6 +163,7 @@ def _run() -> click.Option:
 
 DELETED = Group(
     "deleted",
+    default="list",
     short_help="rows and events that a rebuild deleted",
     help="A rebuild keeps what it deletes in the table projector.deleted. `restore` puts it back.",
     commands=[

@@ -4,6 +4,7 @@ import io
 import os
 import select
 import sys
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 _lost: list[str] = []
@@ -53,6 +54,18 @@ def take_over() -> None:
         sys.stdin.reconfigure(errors="replace")
     sys.stdout = _replaced(sys.stdout, sys.__stdout__, _StandardOutput)
     sys.stderr = _replaced(sys.stderr, sys.__stderr__, _Stream)
+
+
+def write_all(chunks: Iterable[bytes]) -> bool:
+    """Write bytes to standard output, until nobody reads it any more. Returns whether there were any."""
+    sys.stdout.flush()
+    written = False
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+        written = True
+        if _lost:
+            break
+    return written
 
 
 def lost_output() -> str | None:

@@ -147,11 +147,12 @@ class Recorder:
         Call `require_writable(out)` before. `progress` gets the number of offsets per step.
         """
         with _temporary_file(out) as file:
-            if written := write_recording(file, self._lines(within, progress)) > 0:
+            if written := write_recording(file, self.lines(within, progress)) > 0:
                 _publish(file, out, replace=replace)
         return written
 
-    def _lines(self, within: Mapping[int, LogRange], progress: Callable[[int], None]) -> Iterator[RecordedRecord]:
+    def lines(self, within: Mapping[int, LogRange], progress: Callable[[int], None]) -> Iterator[RecordedRecord]:
+        """The selected records, in the order in which they are recorded."""
         for merged in self._topic.read_merged(within):
             self.read += len(merged.records)
             for record in filter(self._selection.includes, merged.records):

@@ -10,7 +10,7 @@ from projector.settings.fields import (
     WorkerSettings,
 )
 from projector.settings.push import PushSettings
-from projector.settings.sources import load, refreshed, shown, unknown_variables
+from projector.settings.sources import load, refreshed, unknown_variables
 from projector.settings.sweep import SweepSettings
 from projector.settings.wording import variable
 
@@ -26,7 +26,6 @@ __all__ = [
     "WorkerSettings",
     "load",
     "refreshed",
-    "shown",
     "tokens",
     "unknown_variables",
     "variable",

@@ -13,6 +13,8 @@ _MIN_TOKEN = 16
 class DashboardSettings(Group):
     """Where the dashboard listens, who may read it, and whether it shows texts."""
 
+    title = "Dashboard"
+
     dashboard_address: Address = Field(
         "127.0.0.1:8080", description="where `dashboard` listens, as host:port; port 0: any free port"
     )

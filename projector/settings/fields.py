@@ -22,6 +22,8 @@ _MIN_REDACT_KEY = 16
 class KafkaSettings(Group):
     """How to reach the topic, and how long to wait for it."""
 
+    title = "Kafka"
+
     bootstrap_servers: str = Field("localhost:9092", description="Kafka brokers, as host:port,host:port")
     topic: str = Field("activity-log", min_length=1, description="the topic of activity events")
     group_id: str = Field("delegations-projector", min_length=1, description="the consumer group of all replicas")
@@ -88,6 +90,8 @@ class KafkaSettings(Group):
 class PostgresSettings(Group):
     """How to reach Postgres, and how long a session may block others."""
 
+    title = "Postgres"
+
     database_url: SecretStr = Field(
         SecretStr(""),
         description="Postgres, as a URL or key=value text; what it leaves out comes from PGHOST, PGUSER, …",
@@ -112,6 +116,8 @@ class PostgresSettings(Group):
 
 class BatchLimits(Group):
     """How much one transaction projects at most. A single record may be larger than `batch_bytes`."""
+
+    title = "Run"
 
     batch_records: Number = Field(20_000, ge=1, description="maximum number of records per transaction")
     batch_bytes: Number = Field(16 * _KIBI * _KIBI, ge=1, description="maximum bytes of values per transaction")
@@ -146,6 +152,8 @@ class WorkerSettings(BatchLimits):
 class LogSettings(Group):
     """The format and the level of log lines."""
 
+    title = "Log"
+
     log_format: Annotated[Literal["human", "json"], LOWER] = Field("human", description="format of the log lines")
     log_level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], UPPER] = Field(
         "INFO", description="lowest level that is logged"
@@ -156,6 +164,8 @@ class Settings(
     LogSettings, WorkerSettings, SweepSettings, PushSettings, DashboardSettings, PostgresSettings, KafkaSettings
 ):
     """Every setting. A file can give any of them: the variable's name with _FILE appended names the file."""
+
+    title = "Rebuild and record"
 
     rebuild_grace_seconds: Number = Field(
         900,

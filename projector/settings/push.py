@@ -10,6 +10,8 @@ from projector.settings.group import LOWER, Group, Number
 class PushSettings(Group):
     """Whether and where the result of each delegation is sent, and for how long."""
 
+    title = "Push of results"
+
     result_push: Annotated[Literal["off", "inbox", "topic"], LOWER] = Field(
         "off", description="whether the result of each delegation is sent, and where: to the caller's inbox or a topic"
     )

@@ -45,6 +45,7 @@ def load(flags: Mapping[str, Any] | None = None, environment: Mapping[str, str] 
     except ValidationError as error:
         raise Misconfigured("; ".join(sentence(each, sources) for each in error.errors())) from None
     settings._files.update(files)
+    settings._flags.update(flags)
     return settings
 
 
@@ -70,12 +71,6 @@ def unknown_variables(environment: Mapping[str, str] = os.environ) -> dict[str, 
     unknown = [name for name in environment if name.startswith(PREFIX) and name not in known]
     similar = {name: difflib.get_close_matches(name, known, n=1, cutoff=_SIMILAR) for name in unknown}
     return {name: matches[0] for name, matches in similar.items() if matches}
-
-
-def shown(settings: Settings) -> dict[str, str]:
-    """Variable → value. Secrets are masked."""
-    values = settings.model_dump(mode="json")
-    return {variable(name): "" if value is None else str(value) for name, value in values.items()}
 
 
 def _variables(environment: Mapping[str, str]) -> dict[str, str]:

@@ -10,6 +10,8 @@ from projector.settings.group import LOWER, Group, Number
 class SweepSettings(Group):
     """When a delegation counts as stuck or overdue, how much one pass writes, and where."""
 
+    title = "Sweep"
+
     sweep_interval_seconds: Number = Field(60, ge=1, description="time between two passes of `sweep`")
     stuck_after_seconds: Number = Field(
         600, ge=2, description="a delegation without a sign of life for this time is stuck"

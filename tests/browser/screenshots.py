@@ -78,7 +78,7 @@ def playing(folder: Path) -> Iterator[tuple[Cluster, Scene]]:
             cluster.publish(played.records)
             cluster.start_member(group_id="delegations-projector", result_push="topic", push_topic="delegation-results")
             cluster.wait_until_caught_up()
-            for command in (["verify"], ["push", "--once"]):
+            for command in (["verify"], ["push", "run", "--once"]):
                 run_projector(*command, **settings)
             conn.execute(
                 "INSERT INTO projector.passes (kind, started_at, result) VALUES ('sweep', now() - interval '0.2 s',"

@@ -188,10 +188,10 @@ def test_migrate_down_needs_a_confirmation(empty_url: str, tmp_path: Path) -> No
     assert run_projector("migrate", "up", database_url=empty_url).out.endswith("the schema is up to date\n")
     assert "applied  050_projector" in run_projector("migrate", "status", database_url=empty_url).out
     run_projector("replay", str(recording(tmp_path, REQUEST)), database_url=empty_url)
-    refused = run_projector("migrate", "down", database_url=empty_url)
+    refused = run_projector("migrate", "down", "--to", "0", database_url=empty_url)
     assert (refused.code, refused.out) == (1, "")
     assert "this would destroy 1 row of delegations" in refused.err
-    assert run_projector("migrate", "down", "--yes", database_url=empty_url).code == 0
+    assert run_projector("migrate", "down", "--to", "0", "--yes", database_url=empty_url).code == 0
 
 
 # --- health

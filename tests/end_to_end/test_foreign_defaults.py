@@ -167,4 +167,4 @@ def _writing_commands(platform: Platform, tmp_path: Path) -> None:
     assert platform.json("replay", str(tmp_path / "again.jsonl"), code=5)["outcomes"]["duplicate"] > 0
     assert platform.json("dead-letters", "retry", "0", "3", code=5)["records"] == 1
     platform.run("migrate", "recreate-shadow")
-    platform.run("migrate", "down", "--yes")
+    platform.run("migrate", "down", "--to", "0", "--yes")

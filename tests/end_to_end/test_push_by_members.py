@@ -69,7 +69,7 @@ def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying:
     quiet.signal(signal.SIGTERM).exit_code()
     member = cluster.start_member(result_push="inbox")
     wait_until(lambda: relaying.conn.execute("SELECT FROM push").rowcount == 1, "the push is on")
-    relays = [start(["push"], environment(own)) for _ in range(2)]
+    relays = [start(["push", "run"], environment(own)) for _ in range(2)]
     try:
         for number in range(ENDS):
             publish(cluster, relaying, platform_rows(f"d-{number}", 10, f"answer {number} " * 1000))
@@ -83,7 +83,7 @@ def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying:
         relaying.conn.execute("TRUNCATE delegations; UPDATE positions SET next_offset = 0, owner = NULL")
         cluster.start_member(result_push="inbox")
         wait_until(lambda: relaying.conn.execute("SELECT FROM delegations").rowcount == ENDS + 1, "projected again")
-        assert run_projector("push", "--once", "--json", **own).json()["sent"] == 0
+        assert run_projector("push", "run", "--once", "--json", **own).json()["sent"] == 0
     finally:
         for relay in relays:
             relay.kill()
@@ -98,7 +98,7 @@ def test_whatever_reads_again_tells_nobody_again(cluster: Cluster, relaying: Rel
     place = own | {"bootstrap_servers": cluster.bootstrap_servers, "rebuild_grace_seconds": "60"}
     member = cluster.start_member(result_push="inbox")
     wait_until(lambda: relaying.conn.execute("SELECT FROM push").rowcount == 1, "the push is on")
-    relay = start(["push"], environment(own))
+    relay = start(["push", "run"], environment(own))
     names = [f"d-{number}" for number in range(ENDS)]
     unread = iter(names)
 
@@ -125,7 +125,7 @@ def test_whatever_reads_again_tells_nobody_again(cluster: Cluster, relaying: Rel
         publish_some()
         wait_until(lambda: len(relaying.inbox()) >= ENDS, "everyone is told")
         cluster.wait_until_caught_up()
-        assert run_projector("push", "--once", "--json", **own).json()["sent"] == 0
+        assert run_projector("push", "run", "--once", "--json", **own).json()["sent"] == 0
     finally:
         relay.kill()
         relay.wait()

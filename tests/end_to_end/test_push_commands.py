@@ -43,7 +43,7 @@ def push(inbox_url: str, *arguments: str, **settings: str) -> CommandResult:
 
 
 def test_once_sends_what_is_due_and_ends_with_one_line(inbox_url: str, replies: Relaying) -> None:
-    done = push(inbox_url, "--once", "--json")
+    done = push(inbox_url, "run", "--once", "--json")
     assert (done.code, done.err.count("  sent=1\n")) == (0, 1), done.err
     line: dict[str, Any] = done.json()
     assert set(line) == LINE
@@ -63,14 +63,14 @@ def test_push_that_is_off_is_refused(inbox_url: str, arguments: list[str]) -> No
 
 
 def test_json_without_once_is_a_usage_error(inbox_url: str) -> None:
-    assert push(inbox_url, "--json").code == 2
+    assert push(inbox_url, "run", "--json").code == 2
     assert push(inbox_url, "nosuch").code == 2
 
 
 @contextmanager
 def running_relay(inbox_url: str) -> Iterator[None]:
-    """`projector push`, which SIGTERM ends with 0 after the block."""
-    process = start(["push"], environment({"database_url": inbox_url, "result_push": "inbox"}))
+    """`projector push run`, which SIGTERM ends with 0 after the block."""
+    process = start(["push", "run"], environment({"database_url": inbox_url, "result_push": "inbox"}))
     try:
         yield
         process.send_signal(signal.SIGTERM)
@@ -128,7 +128,7 @@ def test_one_reply_is_shown_with_what_it_says(inbox_url: str, replies: Relaying)
 def test_retry_makes_replies_due(inbox_url: str, replies: Relaying) -> None:
     done = push(inbox_url, "retry", "--state", "expired", "--state", "given_up")
     assert (done.code, done.out) == (0, "2 replies due now\n")
-    assert push(inbox_url, "--once", "--json").json()["sent"] == 3
+    assert push(inbox_url, "run", "--once", "--json").json()["sent"] == 3
     assert set(replies.inbox()) == {"due", "given-up", "expired"}
 
 
@@ -148,22 +148,22 @@ def test_discarded_reply_is_never_sent(inbox_url: str, replies: Relaying) -> Non
     assert push(inbox_url, "discard", "due", "--yes").out == "1 reply discarded\n"
     assert push(inbox_url, "discard", "--state", "expired", "--older-than", "1d", "--yes").out == "1 reply discarded\n"
     assert push(inbox_url, "discard", "--state", "given_up", "--older-than", "1d", "--yes").code == 6
-    assert push(inbox_url, "--once", "--json").json()["sent"] == 0
+    assert push(inbox_url, "run", "--once", "--json").json()["sent"] == 0
     assert push(inbox_url, "retry", "due").code == 0
-    assert push(inbox_url, "--once", "--json").json()["sent"] == 1
+    assert push(inbox_url, "run", "--once", "--json").json()["sent"] == 1
 
 
 def test_missing_replies_are_listed_and_queued(inbox_url: str, relaying: Relaying) -> None:
     never = push(inbox_url, "missing")
     assert (never.code, "never switched on" in never.err) == (6, True)
-    assert push(inbox_url, "--once").code == 0
+    assert push(inbox_url, "run", "--once").code == 0
     relaying.delegation("d-1", "completed", result_preview="three")
     assert "no reply queued  d-1" in push(inbox_url, "missing").out
     found = push(inbox_url, "missing", "--json").json()
     assert (found["total"], found["queued"], found["never_queued"][0]["delegation_id"]) == (1, None, "d-1")
     assert push(inbox_url, "missing", "--send").code == 1
     assert push(inbox_url, "missing", "--send", "--yes").out.endswith("1 reply missing, 1 queued\n")
-    assert push(inbox_url, "--once", "--json").json()["sent"] == 1
+    assert push(inbox_url, "run", "--once", "--json").json()["sent"] == 1
     assert push(inbox_url, "missing").out == "no reply is missing\n"
 
 

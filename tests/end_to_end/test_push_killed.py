@@ -58,7 +58,7 @@ def halted(relaying: Relaying, settings: dict[str, str]) -> Iterator[tuple[Proce
     """A relay that has sent its replies and waits in the mark, until the yielded connection commits."""
     with psycopg.connect(settings["database_url"]) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(4716)")
-        process = start(["push", "--once"], environment(settings))
+        process = start(["push", "run", "--once"], environment(settings))
         try:
             wait_until(lambda: waiting(relaying), "a relay in the mark")
             yield process, holder
@@ -106,7 +106,7 @@ def test_relay_killed_before_the_mark_tells_everyone_once(relaying: Relaying, se
     is_one_transaction = settings["result_push"] == "inbox" and "activity_database_url" not in settings
     assert told(relaying, settings) == (set() if is_one_transaction else EVERYONE)
     assert set(relaying.states().values()) == {None}
-    done = run_projector("push", "--once", "--json", **settings)
+    done = run_projector("push", "run", "--once", "--json", **settings)
     assert (done.code, done.json()["sent"]) == (0, REPLIES)
     assert told(relaying, settings) == EVERYONE
     assert set(relaying.states().values()) == {"sent"}
@@ -117,10 +117,10 @@ def test_frozen_relay_keeps_its_replies_until_its_session_ends(relaying: Relayin
     own = settings | {"idle_in_transaction_timeout_ms": "9000"}  # the mark may wait for a third of it
     with halted(relaying, own) as (process, holder):
         process.send_signal(signal.SIGSTOP)
-        assert run_projector("push", "--once", "--json", **settings).json()["sent"] == 0
+        assert run_projector("push", "run", "--once", "--json", **settings).json()["sent"] == 0
         holder.commit()
         wait_until(lambda: not open_transactions(relaying), "Postgres ends the session of the frozen relay")
-        assert run_projector("push", "--once", "--json", **settings).json()["sent"] == REPLIES
+        assert run_projector("push", "run", "--once", "--json", **settings).json()["sent"] == REPLIES
         process.send_signal(signal.SIGCONT)
         assert process.wait(30) == 0, "it looks its replies up"
     assert told(relaying, settings) == EVERYONE

@@ -54,7 +54,7 @@ def test_rights_of_the_page_let_the_relay_work(database_url: str, role: Role) ->
     role.execute(*RUN, *statements)
     with connected(database_url) as conn:
         Relaying(conn).answered("d-1")
-        done = run_projector("push", "--once", "--json", database_url=role.url, result_push="inbox")
+        done = run_projector("push", "run", "--once", "--json", database_url=role.url, result_push="inbox")
         assert (done.code, done.json()["sent"]) == (0, 1), done.err
         assert set(Relaying(conn).inbox()) == {"d-1"}
 
@@ -62,6 +62,6 @@ def test_rights_of_the_page_let_the_relay_work(database_url: str, role: Role) ->
 def test_relay_without_the_right_to_insert_says_which(database_url: str, role: Role) -> None:
     create_activity_table(database_url)
     role.execute(*RUN, "GRANT SELECT ON activity_logs TO {role}")
-    done = run_projector("push", "--once", database_url=role.url, result_push="inbox")
+    done = run_projector("push", "run", "--once", database_url=role.url, result_push="inbox")
     assert (done.code, done.out) == (2, "")
     assert "so it may not write the inbox: GRANT INSERT ON public.activity_logs TO" in done.err

@@ -41,7 +41,7 @@ def test_poison_recipients_delay_nobody(stage: Stage, repetition: Repetition) ->
     stage.settle()
     wait_until(lambda: not_yet_due(stage) == 0 and stage.due() == count + 8, "every reply is due")
 
-    counts = stage.last_line("push", "--once", "--json", **PUSH)
+    counts = stage.last_line("push", "run", "--once", "--json", **PUSH)
     expected = {"sent": count, "told_by_platform": 0, "given_up": 5, "expired": 0, "retried_later": 3}
     assert expected.items() <= counts.items(), counts
     rows = stage.query("SELECT delegation_id, ended_as, attempts, last_error FROM projector.outbox")
@@ -55,7 +55,7 @@ def test_poison_recipients_delay_nobody(stage: Stage, repetition: Repetition) ->
         assert "this inbox is poison" in states[poison[code]][2]
     assert stage.inbox_faults(without=deleted | set(poison.values())) == []
 
-    again = stage.last_line("push", "--once", "--json", **PUSH)
+    again = stage.last_line("push", "run", "--once", "--json", **PUSH)
     assert (again["sent"], again["given_up"]) == (0, 0)
 
 
@@ -72,8 +72,8 @@ def test_healed_recipient_gets_its_reply_once(stage: Stage) -> None:
     stage.query("INSERT INTO public.poison VALUES (%s, '23514') RETURNING code", refusing.caller)
     stage.settle()
     wait_until(lambda: not_yet_due(stage) == 0 and stage.due() == 1, "the reply is due")
-    assert stage.last_line("push", "--once", "--json", **PUSH)["given_up"] == 1
+    assert stage.last_line("push", "run", "--once", "--json", **PUSH)["given_up"] == 1
     stage.query("DELETE FROM public.poison RETURNING code")
     assert stage.run("push", "retry", refusing.id, **PUSH).code == 0
-    stage.last_line("push", "--once", "--json", **PUSH)
+    stage.last_line("push", "run", "--once", "--json", **PUSH)
     assert stage.inbox_faults() == []

@@ -1,83 +1,28 @@
-"""The command line: what help imports, how arguments are parsed, exit codes, and the question before a deletion."""
+"""The command line: how arguments are parsed, exit codes, and the question before a deletion."""
 
 import inspect
 import io
-import json
 import pkgutil
 import shlex
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import click
 import pytest
+from command_tree import COMMANDS, find, parsed
 
 import projector
 from projector.cli import exit_codes
-from projector.cli.commands import PROJECTOR
 from projector.cli.main import main
-from projector.cli.options import Command, whole_number
 from projector.cli.output import confirm
+from projector.cli.values import whole_number
 from projector.errors import LogGap, Misconfigured, ProjectorError
 from projector.process.interruption import Interrupted
 
 
-def commands(group: click.Group) -> Iterator[list[str]]:
-    """The names that lead to each leaf of the tree."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from ([name, *below] for below in commands(command))
-        else:
-            yield [name]
-
-
-COMMANDS = list(commands(PROJECTOR))
-
-
-def find(names: list[str]) -> Command:
-    command: click.Command = PROJECTOR
-    for name in names:
-        assert isinstance(command, click.Group)
-        command = command.commands[name]
-    assert isinstance(command, Command)
-    return command
-
-
 def parse(names: str, *arguments: str) -> dict[str, Any]:
     return find(names.split()).make_context(names, list(arguments)).params
-
-
-# --- imports
-
-_SHOW_HELP = """\
-import io, json, sys
-from contextlib import redirect_stdout
-from projector.cli.main import main
-with redirect_stdout(io.StringIO()):
-    codes = [main(arguments) for arguments in json.loads(sys.argv[1])]
-print(json.dumps([codes, sorted({name.partition(".")[0] for name in sys.modules})]))
-"""
-
-
-def modules_after(*runs: list[str]) -> set[str]:
-    """The packages that a process has imported after these runs of the command line."""
-    command = [sys.executable, "-c", _SHOW_HELP, json.dumps(runs)]
-    codes, modules = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    assert set(codes) == {0}
-    return set(modules)
-
-
-@pytest.mark.parametrize("flag", ["--help", "--version"])
-def test_root_help_imports_only_click(flag: str) -> None:
-    assert modules_after([flag]).isdisjoint({"kafka", "psycopg", "pydantic", "rich"})
-
-
-def test_command_help_imports_no_client() -> None:
-    modules = modules_after(*[[*names, "--help"] for names in COMMANDS])
-    assert modules.isdisjoint({"kafka", "psycopg", "rich"})
-    assert "pydantic" in modules, "the settings are listed"
 
 
 def test_version_is_an_attribute_of_the_package() -> None:
@@ -93,7 +38,8 @@ def test_version_is_an_attribute_of_the_package() -> None:
 def test_function_takes_the_parameters_of_its_command(names: list[str]) -> None:
     command = find(names)
     function = pkgutil.resolve_name(command.function)
-    assert set(inspect.signature(function).parameters) == {"settings", *(param.name for param in command.params)}
+    expected = {*["settings"] * command.takes_settings, *(param.name for param in command.params)}
+    assert set(inspect.signature(function).parameters) == expected
     assert command.short_help
     assert command.help
 
@@ -116,6 +62,32 @@ def test_several_values_end_at_a_flag_or_two_dashes() -> None:
     params = parse("explain", "--recording", "a", "b", "--caller", "c", "--", "-d")
     assert [str(path) for path in params["recording"]] == ["a", "b"]
     assert (params["caller"], params["delegation"]) == ("c", "-d")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "leaf", "given"),
+    [
+        (["--topic", "t", "status"], "status", {"topic": "t"}),
+        (["--topic=t", "--json", "status"], "status", {"topic": "t", "json_output": True}),
+        (["--limit", "3", "dead-letters", "--json", "list"], "list", {"limit": 3, "json_output": True}),
+        (["dead-letters"], "list", {"limit": 50}),
+        (["parked", "--limit", "3"], "list", {"limit": 3}),
+        (["push", "--state", "due"], "list", {"state": ("due",)}),
+        (["deleted", "--json"], "list", {"json_output": True}),
+        (["--sasl-password", "-a b", "config"], "config", {"sasl_password": "-a b"}),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_options_may_stand_before_the_command(arguments: list[str], leaf: str, given: dict[str, Any]) -> None:
+    ctx = parsed(arguments)
+    assert ctx.command.name == leaf
+    assert given.items() <= ctx.params.items()
+
+
+def test_no_option_has_a_value_in_one_command_only() -> None:
+    options = [param for names in COMMANDS for param in find(names).params if isinstance(param, click.Option)]
+    flags = {name for param in options if param.is_flag for name in param.opts}
+    assert flags & {name for param in options if not param.is_flag for name in param.opts} == set()
 
 
 EMPTY_OPTIONS = sorted(
@@ -204,7 +176,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 def test_error_becomes_a_sentence_and_an_exit_code(
     in_process: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, printed: str
 ) -> None:
-    def fail(settings: object) -> int:
+    def fail(settings: object, json_output: bool) -> int:
         raise error
 
     in_process.setattr("projector.cli.config.config", fail)
@@ -229,7 +201,13 @@ def test_question_is_asked_on_standard_error(
     assert capsys.readouterr() == ("", "This would delete 3 rows. Type yes to continue: ")
 
 
-@pytest.mark.parametrize("typed", ["y\n", "no\n", "\n", ""])
+@pytest.mark.parametrize("typed", ["y\n", "YES\n", " yes \n"])
+def test_y_and_yes_are_a_consent(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    answer(monkeypatch, typed)
+    confirm("delete 3 rows")
+
+
+@pytest.mark.parametrize("typed", ["n\n", "no\n", "yeah\n", "\n", ""])
 def test_any_other_answer_is_a_refusal(monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
     answer(monkeypatch, typed)
     with pytest.raises(Misconfigured, match="nothing was done"):

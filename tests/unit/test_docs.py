@@ -67,7 +67,7 @@ def shown_commands(text: str) -> Iterator[str]:
 
 def exists(command: str) -> bool:
     """Whether it is a command with these options, or the name of a group."""
-    words = command.replace("projector push --", "projector push run --").split()
+    words = command.split()
     names = [name for length in (3, 2) if (name := " ".join(words[:length])) in COMMANDS]
     if not names:
         return any(name.startswith(f"{' '.join(words)} ") for name in COMMANDS)
@@ -106,4 +106,4 @@ def test_every_documented_setting_exists() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", COMMANDS_PAGE, re.MULTILINE)}
-    assert {code for name, code in vars(exit_codes).items() if name.isupper()} <= documented
+    assert {code for name, code in vars(exit_codes).items() if isinstance(code, int)} <= documented

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -28,7 +29,28 @@ def captured(form: str, level: str = "INFO") -> io.StringIO:
 def test_human_line_ends_with_its_fields() -> None:
     stream = captured("human")
     logging.getLogger("projector.worker.loop").info("partition claimed", extra={"partition": 3, "offset": 7})
-    assert stream.getvalue()[8:] == " info    partition claimed  partition=3 offset=7\n"
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ info    partition claimed  partition=3 offset=7\n", stream.getvalue()
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "coloured"),
+    [({}, True), ({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+)
+def test_warnings_have_colours_on_a_terminal_only(
+    variables: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    for is_terminal in (True, False):
+        stream = io.StringIO()
+        monkeypatch.setattr(stream, "isatty", lambda is_terminal=is_terminal: is_terminal)
+        logs.configure(log_format="human", log_level="INFO", stream=stream)
+        logging.getLogger("projector").warning("careful")
+        assert ("\033[33mwarning" in stream.getvalue()) == (coloured and is_terminal)
 
 
 def test_json_line_is_one_object() -> None:
@@ -90,7 +112,7 @@ def test_kafka_client_never_logs_below_warning() -> None:
     logging.getLogger("kafka.net.connection").debug("Sending SaslAuthenticateRequest")
     logging.getLogger("kafka.net.connection").info("connected")
     logging.getLogger("projector").debug("visible")
-    assert stream.getvalue()[8:] == " debug   visible\n"
+    assert stream.getvalue()[20:] == " debug   visible\n"
 
 
 def test_kafka_client_logs_its_failures_at_debug_only() -> None:

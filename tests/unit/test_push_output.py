@@ -37,7 +37,7 @@ def test_empty_list_says_so(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 WAITS = "due: 3 now, 0 at a later time; the longest waits for 1 min 30 s"
-LATE = f"{WAITS}. Is a relay running? `projector push` sends them"
+LATE = f"{WAITS}. Is a relay running? `projector push run` sends them"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A table `delegations` that the platform created earlier is adopted if it fits, and stays the platform's."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import LiteralString
 
 import pytest
@@ -151,6 +152,6 @@ def test_triggers_and_rules_of_the_table_are_named(existing: Connection, capsys:
     existing.execute("CREATE TRIGGER touch BEFORE UPDATE ON delegations FOR EACH ROW EXECUTE FUNCTION touch()")
     existing.execute("CREATE RULE quiet AS ON DELETE TO delegations WHERE OLD.status = 'stuck' DO INSTEAD NOTHING")
     settings = Settings(database_url=existing.info.dsn + f" password={existing.info.password}")
-    for command in (up, up, status):
+    for command in (up, up, partial(status, json_output=False)):
         command(settings)
         assert "the table delegations has rule quiet, trigger touch: a trigger or rule that" in capsys.readouterr().out
