@@ -37,8 +37,6 @@ COMMANDS = [
     ["health"],
 ]
 
-GROUPS = (["migrate"], ["dead-letters"], ["parked"])
-
 
 # --- help
 
@@ -51,25 +49,22 @@ def test_help_describes_the_command(command: list[str]) -> None:
     assert usage.startswith(f"Usage: projector {' '.join(command)}")
     assert len(usage) < 300, "the settings hide the command's own arguments"
     assert len(about) > 15
-    assert ("Settings, each also as an environment variable:" in done.out) == (command not in GROUPS)
-
-
-def test_help_names_the_exit_codes() -> None:
-    assert (
-        "0 done, 1 failed, 2 misconfigured, 3 the view has drifted,\n  4 the log has a gap (the message names the "
-        "remedy),\n  5 done, but some records ended as dead letters, 6 nothing was found or compared,\n  130 "
-        "interrupted by Ctrl-C, 143 ended by SIGTERM.\n" in run_projector("--help").out
-    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         ([], "projector: error: Missing command (see `projector --help`)"),
-        (["parked"], "projector parked: error: Missing command (see `projector parked --help`)"),
+        (["migrate"], "projector migrate: error: Missing command (see `projector migrate --help`)"),
+        (["statsu"], "projector: error: No such command 'statsu'. Did you mean 'status'?"),
+        (
+            ["--batch-record", "1", "run"],
+            "projector: error: No such option '--batch-record'. (Did you mean",
+        ),
+        (["--topic"], "projector: error: Missing command"),
         (["projekt"], "projector: error: No such command 'projekt'"),
         (["replay"], "projector replay: error: Missing argument 'FILE...'"),
-        (["run", "--top", "t"], "projector run: error: No such option '--top'"),
+        (["run", "--top", "t"], "projector run: error: No such option '--top'. Did you mean '--topic'?"),
         (["run", "--members", "0"], "projector run: error: Invalid value for '--members': must be a whole number"),
         (["record", "--out", "--force"], "projector record: error: Option '--out' requires an argument"),
     ],
@@ -169,15 +164,25 @@ def test_config_masks_every_secret(tmp_path: Path) -> None:
         ssl_key_password="secret-word",
     )
     assert (done.code, done.err) == (0, "")
-    shown = dict(line.split("=", 1) for line in done.out.splitlines())
-    assert "word" not in "".join(shown.values())
-    assert shown["PROJECTOR_SASL_PASSWORD"] == "**********"
-    assert shown["PROJECTOR_SASL_USERNAME"] == "me"
-    assert shown["PROJECTOR_BATCH_RECORDS"] == "20000"
+    assert "secret-word" not in done.out
+    assert "word-from-a-file" not in done.out
+    shown = {line.partition("=")[0]: line.partition("=")[2].split("  # ") for line in done.out.splitlines()}
+    assert shown["PROJECTOR_DATABASE_URL"] == [
+        "postgresql://me:**********@db/agents".ljust(33),
+        "from the environment; default none",
+    ]
+    assert shown["PROJECTOR_SASL_PASSWORD"][0].strip() == "**********"
+    assert shown["PROJECTOR_SASL_PASSWORD"][1] == f"from PROJECTOR_SASL_PASSWORD_FILE={file}; default none"
+    assert (shown["PROJECTOR_BATCH_RECORDS"][0].strip(), shown["PROJECTOR_BATCH_RECORDS"][1]) == ("20000", "default")
 
 
-def test_flag_wins_over_the_variable() -> None:
-    assert "PROJECTOR_TOPIC=b\n" in run_projector("config", "--topic", "b", topic="a").out
+def test_config_as_json_has_value_source_and_default() -> None:
+    done = run_projector("--topic", "b", "config", "--json", topic="a", batch_records="7")
+    found = {each.pop("variable"): each for each in done.json()["settings"]}
+    assert found["PROJECTOR_TOPIC"] == {"value": "b", "source": "--topic", "default": "activity-log"}
+    assert found["PROJECTOR_BATCH_RECORDS"] == {"value": 7, "source": "PROJECTOR_BATCH_RECORDS", "default": 20000}
+    assert found["PROJECTOR_SSL_CHECK_HOSTNAME"] == {"value": True, "source": "default", "default": True}
+    assert found["PROJECTOR_DATABASE_URL"] == {"value": None, "source": "default", "default": None}
 
 
 # --- migrate
@@ -192,6 +197,11 @@ def test_migrate_down_needs_a_confirmation(empty_url: str, tmp_path: Path) -> No
     assert (refused.code, refused.out) == (1, "")
     assert "this would destroy 1 row of delegations" in refused.err
     assert run_projector("migrate", "down", "--to", "0", "--yes", database_url=empty_url).code == 0
+    nothing = run_projector("migrate", "down", "--to", "0", database_url=empty_url)
+    assert (nothing.code, nothing.out) == (0, "no migration above version 0 is applied: nothing to revert\n")
+    assert run_projector("migrate", "down", database_url=empty_url).code == 2
+    found = run_projector("migrate", "status", "--json", database_url=empty_url).json()
+    assert (found["applied"], found["pending"][0], found["adopted"]) == ([], "049_delegations", False)
 
 
 # --- health

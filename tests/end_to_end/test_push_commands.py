@@ -55,7 +55,7 @@ def test_once_sends_what_is_due_and_ends_with_one_line(inbox_url: str, replies: 
     )
 
 
-@pytest.mark.parametrize("arguments", [[], ["--once"]])
+@pytest.mark.parametrize("arguments", [["run"], ["run", "--once"]])
 def test_push_that_is_off_is_refused(inbox_url: str, arguments: list[str]) -> None:
     done = push(inbox_url, *arguments, result_push="off")
     assert (done.code, done.out) == (2, "")

@@ -77,6 +77,28 @@ def test_times_limit_the_records(kafka: str, filled: str, tmp_path: Path) -> Non
     assert done.out == f"recorded 1 of 1 records of {filled} in {out}: 1 of partition 1\n"
 
 
+def test_relative_times_count_from_now(kafka: str, filled: str, tmp_path: Path) -> None:
+    out = tmp_path / "none.jsonl"
+    flags = ["--out", str(out), "--from-time", "-1h", "--to-time=-1s"]
+    done = run_projector("record", *flags, bootstrap_servers=kafka, topic=filled)
+    assert (done.code, out.exists()) == (6, False)
+    done = run_projector("record", "--out", str(out), "--from-time", "-36000d", bootstrap_servers=kafka, topic=filled)
+    assert done.out.startswith("recorded 3 of 3 records")
+
+
+def test_recording_on_standard_output_is_replayed_from_standard_input(
+    kafka: str, filled: str, database_url: str
+) -> None:
+    recorded = run_projector("record", "--out", "-", bootstrap_servers=kafka, topic=filled)
+    assert (recorded.code, recorded.err.partition(":")[0]) == (0, "projector")
+    assert f"recorded 3 of 3 records of {filled} in standard output" in recorded.err
+    assert {json.loads(line)["topic"] for line in recorded.out.splitlines()} == {filled}
+    replayed = run_projector("replay", "-", "--json", stdin=recorded.out, database_url=database_url)
+    assert (replayed.code, replayed.json()["records"]) == (0, 3)
+    refused = run_projector("record", "--out", "-", "--json", bootstrap_servers=kafka, topic=filled)
+    assert (refused.code, refused.out) == (2, "")
+
+
 def test_empty_topic_leaves_no_file(kafka: str, topic: str, tmp_path: Path) -> None:
     out = tmp_path / "none.jsonl"
     done = run_projector("record", "--out", str(out), bootstrap_servers=kafka, topic=topic)
@@ -122,7 +144,8 @@ def test_nothing_found_keeps_the_earlier_file(kafka: str, filled: str, tmp_path:
         (["--to-offset", "1:2", "--to-offset", "1:3"], "--to-offset names two offsets of one partition"),
         (["--to-offset", "1:2"], "offset 2 is outside of partition 1 of "),
         (["--from-offset", "9:0"], "has no partition 9: name one of 0, 1, 2"),
-        (["--from-time", "yesterday"], "--from-time must be an ISO 8601 time of the years 1 to 9999: found"),
+        (["--from-time", "yesterday"], "'--from-time': must be a time of ISO 8601, or as -15m, -12h or -7d: found"),
+        (["--to-time", "-7w"], "'--to-time' requires an argument"),
         (["--to-time", ""], "Option '--to-time' has an empty value"),
         (["--from-time", "2025-05-06", "--to-time", "2025-05-05"], "--from-time is after --to-time: exchange them"),
         (["--caller", "me"], "--caller must be a uuid"),
