@@ -22,6 +22,9 @@ _REMEDIES = {
     "sqlalchemy.engine.base.Connection": "pass conn.connection.driver_connection",
     "sqlalchemy.pool.base._ConnectionFairy": "pass its driver_connection",
     "sqlalchemy.orm.session.Session": "pass session.connection().connection.driver_connection",
+    "sqlalchemy.ext.asyncio.engine.AsyncEngine": (
+        "connect first, and pass (await conn.get_raw_connection()).driver_connection"
+    ),
     "sqlalchemy.ext.asyncio.engine.AsyncConnection": "pass (await conn.get_raw_connection()).driver_connection",
     "sqlalchemy.ext.asyncio.session.AsyncSession": (
         "pass (await (await session.connection()).get_raw_connection()).driver_connection"
