@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, orm
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from projector import ledger
-from projector.ledger import aio, audit
+from projector.ledger import AlreadyExists, Conflict, Inserted, aio, audit
 from projector.ledger.aio import audit as aio_audit
 from projector.ledger.audit import Failed
 
@@ -117,3 +117,22 @@ def test_audit_returns_the_wrong_connection() -> None:
             assert isinstance(part, Failed)
             assert isinstance(part.error, TypeError)
             assert "secret" not in str(part.error)
+
+
+def test_sqlalchemy_commits_only_what_it_began(database_url: str) -> None:
+    """As the page warns: SQLAlchemy does not see the statements of the ledger."""
+    engine = create_engine(database_url.replace("postgresql:", "postgresql+psycopg:"))
+
+    def insert(conn: Any) -> object:
+        return ledger.insert(conn.connection.driver_connection, "d-1", CALLER, CALLER, "count")
+
+    try:
+        with engine.connect() as conn:
+            assert insert(conn) == Inserted("d-1")
+            conn.commit()
+        with engine.begin() as conn:
+            assert insert(conn) == Inserted("d-1")
+        with engine.begin() as conn:
+            assert insert(conn) == AlreadyExists("d-1", Conflict.SAME_ID)
+    finally:
+        engine.dispose()

@@ -67,14 +67,14 @@ def test_twins_have_the_same_arguments(name: str) -> None:
     assert sync.return_annotation == asynchronous.return_annotation
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
 @pytest.mark.parametrize(
     "case", [*CASES.values(), *AUDIT_CASES.values()], ids=[*CASES, *map("audit: {}".format, AUDIT_CASES)]
 )
-def test_twins_return_these_results_and_write_the_same_rows(url: str, case: Case) -> None:
+def test_twins_return_these_results_and_write_the_same_rows(url: str, case: Case, autocommit: bool) -> None:
     rows = list[list[dict[str, object]]]()
     for played in TWINS.values():
         empty(url)
-        autocommit = case in AUDIT_CASES.values()
         assert played(url, case, autocommit=autocommit) == results(case)
         rows.append(written(url))
     assert rows[0] == rows[1]

@@ -26,19 +26,19 @@ async def insert(
     idempotency_key: Id | None = None,
     deadline: datetime | None = None,
 ) -> Inserted | AlreadyExists:
-    """As `projector.ledger.insert`, with an asynchronous connection."""
+    """As `projector.ledger.rows.insert`, with an asynchronous connection."""
     return await run(conn, steps.insert(delegation_id, caller_id, callee_id, task, idempotency_key, deadline))
 
 
 async def set_status(
     conn: Connection, delegation_id: Id, status: StatusName, *, result: str | None = None, error: str | None = None
 ) -> Effect:
-    """As `projector.ledger.set_status`, with an asynchronous connection."""
+    """As `projector.ledger.rows.set_status`, with an asynchronous connection."""
     return await run(conn, steps.set_status(delegation_id, status, result, error))
 
 
 async def heartbeat(conn: Connection, delegation_id: Id) -> Effect:
-    """As `projector.ledger.heartbeat`, with an asynchronous connection."""
+    """As `projector.ledger.rows.heartbeat`, with an asynchronous connection."""
     return await run(conn, steps.heartbeat(delegation_id))
 
 
