@@ -23,7 +23,20 @@ Bad arguments raise ValueError with the name of the argument. Errors of the data
 them. `projector.ledger.audit` writes the row of `activity_logs` too.
 """
 
-from projector.ledger.rows import AlreadyExists, Conflict, Effect, Inserted, heartbeat, insert, set_status
-from projector.ledger.validation import Uuid
+from projector.contract.facts import Status
+from projector.ledger.results import AlreadyExists, Conflict, Effect, Inserted
+from projector.ledger.rows import heartbeat, insert, set_status
+from projector.ledger.validation import Id, StatusName
 
-__all__ = ["AlreadyExists", "Conflict", "Effect", "Inserted", "Uuid", "heartbeat", "insert", "set_status"]
+__all__ = [
+    "AlreadyExists",
+    "Conflict",
+    "Effect",
+    "Id",
+    "Inserted",
+    "Status",
+    "StatusName",
+    "heartbeat",
+    "insert",
+    "set_status",
+]

@@ -3,14 +3,16 @@
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from projector.contract import fields
 from projector.contract.facts import Status
 from projector.contract.unreadable import Unreadable, quoted
 
-Uuid: TypeAlias = str | uuid.UUID
-"""A uuid as text or as an object."""
+Id: TypeAlias = str | uuid.UUID
+"""An id as text or as a uuid."""
+StatusName: TypeAlias = Status | Literal["queued", "dispatched", "in_progress", "completed", "failed", "stuck"]
+"""A status; `Status(text)` makes one of a text, or raises ValueError."""
 T = TypeVar("T")
 
 
@@ -26,11 +28,11 @@ class NewDelegation(NamedTuple):
 
 
 def new_delegation(
-    delegation_id: str,
-    caller_id: Uuid,
-    callee_id: Uuid,
+    delegation_id: Id,
+    caller_id: Id,
+    callee_id: Id,
     task: str,
-    idempotency_key: str | None,
+    idempotency_key: Id | None,
     deadline: datetime | None,
 ) -> NewDelegation:
     """The arguments in storable form. All empty required arguments are named in one ValueError."""
@@ -40,7 +42,7 @@ def new_delegation(
         uuid_text(caller_id, "caller_id"),
         uuid_text(callee_id, "callee_id"),
         text(task, "task") or "",
-        _checked(fields.identifier, idempotency_key, "idempotency_key"),
+        _checked(fields.identifier, _as_text(idempotency_key), "idempotency_key"),
         None if deadline is None else _in_utc(deadline),
     )
 
@@ -52,16 +54,16 @@ def require(**values: object) -> None:
         raise ValueError(f"required, but empty: {', '.join(empty)}")
 
 
-def identifier(delegation_id: str) -> str:
+def identifier(delegation_id: Id) -> str:
     """A delegation's id in storable form, at most 512 bytes of UTF-8."""
     require(delegation_id=delegation_id)
-    return _checked(fields.identifier, delegation_id, "delegation_id") or ""
+    return _checked(fields.identifier, _as_text(delegation_id), "delegation_id") or ""
 
 
-def uuid_text(value: Uuid, name: str) -> str:
+def uuid_text(value: Id, name: str) -> str:
     """A uuid as lower-case text."""
     require(**{name: value})
-    return _checked(fields.uuid, str(value) if isinstance(value, uuid.UUID) else value, name) or ""
+    return _checked(fields.uuid, _as_text(value), name) or ""
 
 
 def text(value: str | None, name: str) -> str | None:
@@ -75,11 +77,15 @@ def preview(value: str | None, name: str) -> str | None:
 
 
 def status(value: str) -> Status:
-    """One of the six states. The other words of activity rows, such as `pending`, are not accepted here."""
+    """One of the six statuses. The other words of activity rows, such as `pending`, are not accepted here."""
     try:
         return Status(value)
     except ValueError:
         raise ValueError(f"status must be one of {', '.join(Status)}: found {quoted(value)}") from None
+
+
+def _as_text(value: object) -> object:
+    return str(value) if isinstance(value, uuid.UUID) else value
 
 
 def _checked(rule: Callable[[object, str], T], value: object, name: str) -> T:

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from ledger_page import EXAMPLES
 
 ROOT = Path(__file__).parents[2]
 NEIGHBOURS = ("schema", "Events")
@@ -44,7 +45,7 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
     """Run a command of the new environment, from a folder with nothing in it."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE"))}
     done = subprocess.run(command, cwd=folder, env=inherited | environment, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
@@ -77,3 +78,57 @@ def test_migrations_run_from_any_directory(installed: Path, tmp_path: Path, empt
     assert "applied  051_shadow" in run(
         [str(installed / "projector"), "migrate", "status"], tmp_path, PROJECTOR_DATABASE_URL=empty_url
     )
+
+
+SERVICE = """
+import psycopg
+from projector import ledger
+from projector.ledger import AlreadyExists, Effect, Inserted, aio, audit
+from projector.ledger.audit import Failed
+
+
+def request(conn: psycopg.Connection, task: str) -> str:
+    match ledger.insert(conn, "d-1", "c", "c", task):
+        case Inserted(delegation_id):
+            return delegation_id
+        case AlreadyExists(delegation_id, why):
+            return f"{delegation_id} {why.value}"
+
+
+async def end(conn: psycopg.AsyncConnection, word: str) -> bool:
+    effect: Effect = await aio.set_status(conn, "d-1", ledger.Status(word), result="three")
+    return effect is Effect.ADVANCED
+
+
+def record(conn: psycopg.Connection) -> str:
+    match audit.record_heartbeat(conn, "d-1", caller_id="c").view:
+        case Failed(error):
+            return str(error)
+        case effect:
+            return effect.value
+
+
+def wrong(conn: psycopg.Connection, another: psycopg.AsyncConnection, word: str) -> None:
+    ledger.set_status(conn, "d-1", "done")  # type: ignore[arg-type]
+    ledger.set_status(conn, "d-1", word)  # type: ignore[arg-type]
+    ledger.set_status(conn, "d-1", "completed", result=3)  # type: ignore[arg-type]
+    ledger.insert(conn, 7, "c", "c", "count")  # type: ignore[arg-type]
+    ledger.heartbeat(another, "d-1")  # type: ignore[arg-type]
+    ledger.heartbeat("postgresql://db", "d-1")  # type: ignore[arg-type]
+    audit.record_heartbeat(conn, "d-1")  # type: ignore[call-arg]
+
+
+async def wrong_twin(conn: psycopg.Connection, another: psycopg.AsyncConnection) -> None:
+    await aio.heartbeat(conn, "d-1")  # type: ignore[arg-type]
+    aio.heartbeat(another, "d-1")  # type: ignore[unused-coroutine]
+"""
+
+
+def test_calls_of_a_service_are_checked_by_mypy(installed: Path, tmp_path: Path) -> None:
+    """As a user outside of this repository: strict, where an ignored error that is none is an error too."""
+    (tmp_path / "service.py").write_text(SERVICE)
+    for number, example in enumerate(EXAMPLES.values()):
+        (tmp_path / f"example_{number}.py").write_text(example.code)
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", f"--cache-dir={tmp_path / 'cache'}"]
+    printed = run([*command, f"--python-executable={installed / 'python'}", "."], tmp_path)
+    assert printed == f"Success: no issues found in {len(EXAMPLES) + 1} source files\n"

@@ -137,7 +137,7 @@ def test_lock_wait_ends_without_a_lock_timeout(platform: Connection) -> None:
 
 
 def test_bad_argument_is_returned_and_named(platform: Connection) -> None:
-    found = audit.record_status(platform, "d-1", "done", caller_id="no uuid")
+    found = audit.record_status(platform, "d-1", "done", caller_id="no uuid")  # type: ignore[arg-type]
     for part in (found.activity, found.view):
         assert isinstance(part, Failed)
         assert isinstance(part.error, ValueError)
@@ -153,11 +153,12 @@ def test_view_row_advances_despite_a_bad_caller(platform: Connection) -> None:
     assert found.view is Effect.ADVANCED
 
 
-def test_error_is_logged_with_its_part(platform: Connection, caplog: pytest.LogCaptureFixture) -> None:
+def test_error_is_logged_with_its_row(platform: Connection, caplog: pytest.LogCaptureFixture) -> None:
     break_table(platform, "delegations")
     request(platform)
     (line,) = caplog.records
-    assert (line.levelno, line.getMessage()) == (logging.ERROR, "an audit write failed")
+    assert line.levelno == logging.ERROR
+    assert line.getMessage() == 'an audit write failed: the view row of delegation "d-1"'
     assert line.__dict__["part"] == "view"
     assert line.__dict__["delegation_id"] == "d-1"
     assert "disk failure" in line.__dict__["error"]

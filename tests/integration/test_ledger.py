@@ -154,7 +154,7 @@ def test_insert_names_the_bad_argument(conn: Connection, sentence: str) -> None:
 
 REFUSED_CALLS: dict[str, Callable[[Connection], object]] = {
     "required, but empty: delegation_id": lambda conn: ledger.set_status(conn, "", "queued"),
-    'status must be one of queued, .*: found "pending"': lambda conn: ledger.set_status(conn, "d-1", "pending"),
+    'status must be one of queued, .*: found "pending"': lambda conn: ledger.set_status(conn, "d-1", "pending"),  # type: ignore[arg-type]
     "result must be a text": lambda conn: ledger.set_status(conn, "d-1", "completed", result=3),  # type: ignore[arg-type]
     "error must be a text": lambda conn: ledger.set_status(conn, "d-1", "stuck", error=3),  # type: ignore[arg-type]
     "delegation_id has 513 bytes": lambda conn: ledger.heartbeat(conn, "d" * 513),

@@ -10,7 +10,7 @@ from rows import CALLEE, CALLER
 
 from projector import ledger
 from projector.domain.lifecycle import Delegation
-from projector.ledger import AlreadyExists, Conflict, Effect, Inserted
+from projector.ledger import AlreadyExists, Conflict, Effect, Inserted, StatusName
 from projector.ledger.rows import Connection
 from projector.postgres import delegations
 
@@ -21,11 +21,11 @@ def insert(conn: Connection, delegation_id: str = "d-0", key: str | None = None)
     return ledger.insert(conn, delegation_id, CALLER, CALLEE, "count to three", idempotency_key=key)
 
 
-def set_status(conn: Connection, status: str, result: str | None = None, error: str | None = None) -> Effect:
+def set_status(conn: Connection, status: StatusName, result: str | None = None, error: str | None = None) -> Effect:
     return ledger.set_status(conn, "d-0", status, result=result, error=error)
 
 
-def locked(conn: Connection, status: str) -> Connection:
+def locked(conn: Connection, status: StatusName) -> Connection:
     """A connection that holds the lock of the row, which has this status and is committed."""
     insert(conn)
     set_status(conn, status)
@@ -82,7 +82,7 @@ def test_first_of_five_final_states_stands(database_url: str, conn: Connection) 
 
 
 @pytest.mark.parametrize("status", ["completed", "failed"])
-def test_one_of_five_fills_the_empty_preview(database_url: str, conn: Connection, status: str) -> None:
+def test_one_of_five_fills_the_empty_preview(database_url: str, conn: Connection, status: StatusName) -> None:
     locked(conn, status)
     fillers = [partial(set_status, status=status, result=each, error=each) for each in IDS]
     found = race(database_url, *fillers, release=conn.commit)

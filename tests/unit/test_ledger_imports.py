@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
-OTHER_DEPENDENCIES = {"kafka", "msgspec", "pydantic", "pydantic_core", "rich", "zstandard"}
-PRINT_PACKAGES = "import sys, projector.ledger.audit; print(*{name.partition('.')[0] for name in sys.modules})"
+OTHER_DEPENDENCIES = {"click", "kafka", "msgspec", "pydantic", "pydantic_core", "rich", "zstandard"}
+PRINT_PACKAGES = "import sys, projector.ledger.audit, projector.ledger.aio.audit; print(*{name.partition('.')[0] for name in sys.modules})"
 
 
 def test_ledger_imports_psycopg_and_no_other_dependency() -> None:
