@@ -1,0 +1,66 @@
+"""The documentation site: `make docs` builds it from the same Markdown files that GitHub shows (decision 0021)."""
+
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+
+project = html_title = "Delegations projector"
+extensions = ["myst_parser"]
+root_doc = "README"
+include_patterns = ["*.md", "docs/**.md", "events/**.md", "deploy/**.md", "projector/web/static/*.md"]
+exclude_patterns = [".*", "benchmarks", "build", "dist", "schema", "testbed", "tests"]
+myst_heading_anchors = 4
+nitpicky = True
+
+html_theme = "furo"
+html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
+html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = html_use_index = False
+
+NAVIGATION = {
+    "Start": ["ten-minutes", "tutorial", "architecture", "comparison", "faq", "glossary"],
+    "How to": [
+        *("deploying", "postgres", "security", "running", "monitoring", "upgrading", "backups", "sizing"),
+        *("change-feed", "dashboard", "sweeping", "pushing", "ledger", "recordings"),
+        *("verify-and-rebuild", "explain", "dead-letters", "pruning", "erasing"),
+    ],
+    "When something is wrong": ["runbooks", "messages", "doctor"],
+    "Reference": ["configuration", "commands", "json-output", "metrics", "events", "tables", "sessions", "api"],
+    "What holds": ["delegations", "reliability", "performance", "threat-model"],
+}
+"""The pages of `docs/` by need. A name without a page is left out, and a page without a group is in `Project`."""
+
+
+def navigation() -> str:
+    """The tables of contents, which GitHub would show as code."""
+    left = {page.stem for page in (ROOT / "docs").glob("*.md")}
+    groups = {}
+    for caption, names in NAVIGATION.items():
+        groups[caption] = [f"docs/{name}" for name in names if name in left]
+        left -= set(names)
+    groups["Reference"].append("events/README")
+    others = ["events/recorded/README", "deploy/kubernetes/README", "projector/web/static/LICENSES"]
+    groups["Project"] = [*(f"docs/{name}" for name in sorted(left)), "CONTRIBUTING", "SECURITY", *others]
+    groups["Decisions"] = ["docs/decisions/README", "docs/decisions/[0-9]*"]
+    options = ":hidden:\n:glob:\n:caption:"
+    blocks = ["\n".join([f"```{{toctree}}\n{options} {name}\n", *pages, "```"]) for name, pages in groups.items()]
+    return "\n\n" + "\n\n".join(blocks) + "\n"
+
+
+def add_navigation(_: Any, page: str, source: list[str]) -> None:
+    if page == root_doc:
+        source[0] += navigation()
+
+
+def repair_for_screen_readers(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Headings of the navigation get a level, and what scrolls sideways can be reached by the keyboard."""
+    context["furo_navigation_tree"] = context["furo_navigation_tree"].replace('"heading"', '"heading" aria-level="2"')
+    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
+    context["body"] = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+
+
+def setup(app: Any) -> None:
+    app.connect("source-read", add_navigation)
+    app.connect("html-page-context", repair_for_screen_readers, priority=900)

@@ -1,0 +1,84 @@
+"""The documentation site: `make docs` builds it without a warning, readable on a phone and without a network."""
+
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, expect
+
+ROOT = Path(__file__).parents[2]
+LOADED = re.compile(r'<(?:script|img|iframe|source)\b[^>]*?\bsrc="([^"]+)"|<link\b[^>]*?\bhref="([^"]+)"')
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built by the command of `make docs` into a folder of its own."""
+    target = tmp_path_factory.mktemp("site")
+    printed = subprocess.run(["make", "--dry-run", "docs"], cwd=ROOT, capture_output=True, text=True).stdout
+    (command,) = [line for line in printed.splitlines() if " sphinx " in line]
+    words = [str(target) if word == "build/site" else word for word in shlex.split(command)]
+    built = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert (built.returncode, built.stderr) == (0, "")
+    return target
+
+
+def pages(site: Path) -> list[Path]:
+    return [page for page in sorted(site.rglob("*.html")) if "_static" not in page.parts]
+
+
+def test_every_page_of_the_repository_is_in_the_site(site: Path) -> None:
+    there = {page.relative_to(site).with_suffix("").as_posix() for page in pages(site)}
+    of_docs = {page.relative_to(ROOT).with_suffix("").as_posix() for page in (ROOT / "docs").rglob("*.md")}
+    assert of_docs | {"README", "CONTRIBUTING", "SECURITY", "events/README"} <= there
+
+
+def test_no_page_loads_anything_from_another_host(site: Path) -> None:
+    loaded = {"".join(found) for page in pages(site) for found in LOADED.findall(page.read_text())}
+    assert len(loaded) > 10
+    assert {each for each in loaded if urlsplit(each).netloc} == set()
+    styles = [style.read_text() for style in site.rglob("*.css")]
+    assert [style for style in styles if re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style)] == []
+
+
+@pytest.fixture
+def phone(browser: Browser) -> Iterator[BrowserContext]:
+    """A context of 360 by 780 points, in the dark, without a network."""
+    context = browser.new_context(viewport={"width": 360, "height": 780}, color_scheme="dark", offline=True)
+    yield context
+    context.close()
+
+
+def test_pages_fit_a_phone(site: Path, phone: BrowserContext) -> None:
+    page = phone.new_page()
+    wide = []
+    for each in pages(site):
+        page.goto(each.as_uri(), wait_until="domcontentloaded")
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            wide.append(each.name)
+    assert wide == []
+
+
+def test_page_is_dark_where_the_reader_wants_it(site: Path, phone: BrowserContext) -> None:
+    page = phone.new_page()
+    page.goto((site / "docs" / "commands.html").as_uri())
+    color = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert max(map(int, re.findall(r"\d+", color)[:3])) < 64
+
+
+def test_search_finds_a_page_without_a_network(site: Path, phone: BrowserContext) -> None:
+    page = phone.new_page()
+    page.goto(f"{(site / 'search.html').as_uri()}?q=compaction")
+    expect(page.locator("ul.search a", has_text="The change feed").first).to_be_visible()
+
+
+@pytest.mark.parametrize("name", ["README", "docs/runbooks"])
+def test_page_has_no_serious_problem_of_accessibility(site: Path, phone: BrowserContext, name: str) -> None:
+    page = phone.new_page()
+    page.goto((site / f"{name}.html").as_uri())
+    found = Axe().run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
