@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from projector.cli.operations import DASHBOARD, SWEEP
+from projector.cli.operations import DASHBOARD, PRUNE, SWEEP
 from projector.cli.options import COUNT, NUMBER, Command, Group, Several, flag, json_flag, option
 from projector.cli.push_commands import PUSH
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
@@ -202,6 +202,7 @@ PROJECTOR = Group(
         DEAD_LETTERS,
         PARKED,
         DELETED,
+        PRUNE,
         PUSH,
         SWEEP,
         DASHBOARD,
