@@ -2,7 +2,7 @@
 
 import click
 
-from projector.cli.options import Command, flag, json_flag
+from projector.cli.options import AGE, Command, flag, json_flag, option
 
 SWEEP = Command(
     "sweep",
@@ -23,6 +23,23 @@ SWEEP = Command(
             help="where verdicts are written: activity-logs (the platform's table) or topic [PROJECTOR_SWEEP_SINK]",
         ),
         json_flag("end each pass with one line of JSON"),
+    ],
+)
+
+PRUNE = Command(
+    "prune",
+    "projector.cli.prune:prune",
+    if_interrupted="run it again: what is pruned stays pruned",
+    short_help="delete delegations that ended long ago; verify and rebuild respect it",
+    help="Deletes delegations that ended longer ago than --ended-before, with their replies and what a rebuild kept of "
+    "them. Members keep running. Their ids and idempotency keys stay used: late events change nothing, and no rebuild "
+    "brings a row back. A delegation whose caller was not told stays. Prints how many, and asks. No command brings "
+    "them back.",
+    params=[
+        option("--ended-before", "DURATION", "only those that ended longer ago, as 90d", type=AGE, required=True),
+        flag("--dry-run", "print how many would be deleted, and delete nothing"),
+        flag("--yes", "do not ask"),
+        json_flag(),
     ],
 )
 

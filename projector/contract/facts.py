@@ -103,3 +103,11 @@ class Translation(NamedTuple):
     unavailable_row_id: str | None = None
     row_id: object = None
     large_row_id: str | None = None
+
+    def about(self, delegation_id: str) -> "Translation":
+        """The same facts about this delegation."""
+        return self._replace(
+            delegation_id=delegation_id,
+            request=self.request and self.request._replace(delegation_id=delegation_id),
+            report=self.report._replace(delegation_id=delegation_id),
+        )

@@ -125,21 +125,12 @@ def resolve_unavailable(batch: TranslatedBatch, large_rows: dict[str, str]) -> T
                 dead_letters.append(DeadLetter(each.record, error.reason, error.field))
                 continue
             if not translation.delegation_id:
-                translation = _with_delegation_id(translation, delegation_id)
+                translation = translation.about(delegation_id)
                 each = TranslatedRecord(each.record, translation)
         if translation.large_row_id is not None:
             large_rows[translation.large_row_id] = translation.delegation_id
         records.append(each)
     return TranslatedBatch(records, dead_letters, batch.outcomes)
-
-
-def _with_delegation_id(translation: Translation, delegation_id: str) -> Translation:
-    request, report = translation.request, translation.report
-    return translation._replace(
-        delegation_id=delegation_id,
-        request=request and request._replace(delegation_id=delegation_id),
-        report=report._replace(delegation_id=delegation_id),
-    )
 
 
 class Changes(NamedTuple):
@@ -167,8 +158,12 @@ class WorkingSet:
         rows: Iterable[State] = (),
         holders: Mapping[tuple[str, str], str] | None = None,
         parked: Iterable[Parked] = (),
+        pruned: Iterable[str] = (),
     ) -> None:
-        """`holders`: (caller, idempotency key) → the delegation that holds it. `parked`: in the order of parking."""
+        """`holders`: (caller, idempotency key) → the delegation that holds it. `parked`: in the order of parking.
+
+        `pruned`: delegations that have ended, and of which no row is left.
+        """
         self._read = {row.delegation_id: row for row in rows}
         self.rows: dict[str, Row] = dict(self._read)
         self._holders = dict(holders or {})
@@ -179,6 +174,7 @@ class WorkingSet:
         self._requested: list[str] = []
         self._unparked = 0
         self._repeated: dict[str, RepeatedRequest] = {}
+        self._pruned = frozenset(pruned)
 
     def apply(self, record: Record, translation: Translation) -> Outcome:
         """Apply the events of one record. Returns how the record ends."""
@@ -193,6 +189,8 @@ class WorkingSet:
 
     def _request(self, record: Record, request: Requested, report: Report) -> Outcome:
         before = self.rows.get(request.delegation_id)
+        if before is None and request.delegation_id in self._pruned:
+            return Outcome.DUPLICATE
         if (holder_id := self._holder_of_key(request)) != request.delegation_id:
             if before is None:
                 place = record.topic, record.partition, record.offset
@@ -218,6 +216,8 @@ class WorkingSet:
         step = evolve(self.rows.get(event.delegation_id), event)
         if step.after is not None:
             self.rows[event.delegation_id] = step.after
+        elif event.delegation_id in self._pruned:
+            return Outcome.REFUSED
         return step.outcome
 
     def parked(self, delegation_id: str) -> list[Parked]:

@@ -92,7 +92,8 @@ def from_topic(
         search = _search(delegation_id, facts, partial(_batches, topic, ranges, missing), progress)
         with connect() as conn:
             found = _compare(conn, search, facts, log_ranges)
-        is_explained = found.timeline.row == facts.row or bool(found.lags and found.projected == facts.row)
+        is_equal = found.timeline.row == facts.row or bool(found.lags and found.projected == facts.row)
+        is_explained = is_equal or facts.pruned_at is not None
         wider = widen(search, ranges, log_ranges, found.timeline, is_explained=is_explained)
         if wider is None:
             scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
@@ -210,6 +211,7 @@ def _explanation(
         events=sum(about),
         mentions=sum(not each for each in about),
         is_order_decisive=is_order_decisive(search, facts.row, found.timeline.row),
+        pruned_at=facts.pruned_at,
     )
     return Explanation(
         search.delegation_id,

@@ -1,6 +1,7 @@
 """What Postgres holds of one delegation: its row, its parked events, its dead letters, its repeated request."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from projector.domain.fold import RepeatedRequest
@@ -32,6 +33,7 @@ class StoredFacts(NamedTuple):
     repeated: RepeatedRequest | None
     known: dict[int, Position]
     """The positions with the id of the topic that they belong to."""
+    pruned_at: datetime | None
 
 
 def read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> StoredFacts:
@@ -47,6 +49,7 @@ def read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> Store
             delegations.read_large_rows_of(conn, delegation_id),
             delegations.read_repeated_requests(conn, [delegation_id]).get(delegation_id),
             known,
+            delegations.read_pruned_at(conn, delegation_id),
         )
 
 

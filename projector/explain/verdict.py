@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ class Agreement(StrEnum):
     NOT_IN_LOG = "not_in_log"
     NOT_COVERED = "not_covered"
     NOT_FOUND = "not_found"
+    PRUNED = "pruned"
 
 
 class PartitionLag(NamedTuple):
@@ -77,6 +79,7 @@ class Findings(NamedTuple):
     """How many records only mention it."""
     is_order_decisive: bool = False
     """Whether another order between the partitions could have made the row that is stored."""
+    pruned_at: datetime | None = None
 
 
 class Verdict(NamedTuple):
@@ -145,6 +148,9 @@ def _not_requested_by(findings: Findings) -> _Found:
 
 
 def _absent(findings: Findings) -> _Found:
+    if at := findings.pruned_at:
+        reason = f"is not in the view: it was pruned at {at:%Y-%m-%d %H:%M:%S} UTC. Its records change nothing any more"
+        return Agreement.PRUNED, reason, None
     if findings.folded is not None:
         return _missing(findings, findings.folded)
     if findings.repeated is not None:

@@ -1,6 +1,7 @@
 """What a batch reads, without locks.
 
 Table names are unqualified. The search path decides: `projector` and the view, or the shadow schema of a rebuild.
+`projector.pruned` is qualified: view and shadow have the same list, so that a rebuild brings no pruned row back.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,16 +25,32 @@ class StoredState(NamedTuple):
 
 def read_states(conn: Connection, ids: Sequence[str]) -> list[StoredState]:
     """The columns of these rows that events change. Their tasks, which can be long, are not read."""
+    return read_states_and_pruned(conn, ids)[0]
+
+
+def read_states_and_pruned(conn: Connection, ids: Sequence[str]) -> tuple[list[StoredState], list[str]]:
+    """As `read_states`, and those of these delegations that were pruned. One statement, so no row is missed between."""
     rows = conn.execute(
         """
         SELECT delegation_id, status, last_heartbeat, result_preview, error_detail, updated_at, xmin::text
           FROM delegations WHERE delegation_id = ANY(%(ids)b)
+        UNION ALL
+        SELECT delegation_id, NULL, NULL, NULL, NULL, NULL, NULL
+          FROM projector.pruned WHERE delegation_id = ANY(%(ids)b)
         """,
         {"ids": ids},
         binary=True,
     ).fetchall()
     with _known_statuses((row[0], row[1]) for row in rows):
-        return [StoredState(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows]
+        states = [StoredState(State(row[0], Status(row[1]), *row[2:6]), row[6]) for row in rows if row[6] is not None]
+    return states, [row[0] for row in rows if row[6] is None]
+
+
+def read_pruned_at(conn: Connection, delegation_id: str) -> datetime | None:
+    """When the delegation was pruned; None if it was not."""
+    found = {"id": delegation_id}
+    row = conn.execute("SELECT pruned_at FROM projector.pruned WHERE delegation_id = %(id)s", found).fetchone()
+    return row[0] if row else None
 
 
 def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
@@ -52,13 +69,13 @@ def read_delegations(conn: Connection, ids: Sequence[str]) -> list[Delegation]:
 
 
 @contextmanager
-def _known_statuses(statuses: Iterable[tuple[str, str]]) -> Iterator[None]:
+def _known_statuses(statuses: Iterable[tuple[str, str | None]]) -> Iterator[None]:
     """Raise Unwritable if the block fails because a row has a status without a rank."""
     try:
         yield
     except ValueError:
         for delegation_id, status in statuses:
-            if status not in set(map(str, Status)):
+            if status is not None and status not in set(map(str, Status)):
                 raise Unwritable(
                     f"delegation {delegation_id} has the status {status}, which no event can give it: correct the row "
                     "and the CHECK of the table, then run `projector dead-letters retry`"
@@ -67,12 +84,19 @@ def _known_statuses(statuses: Iterable[tuple[str, str]]) -> Iterator[None]:
 
 
 def read_holders(conn: Connection, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """(caller, idempotency key) → the delegation that holds it, for those of `keys` that are held."""
+    """(caller, idempotency key) → the delegation that holds it, for those of `keys` that are held.
+
+    A delegation that was pruned holds its key for ever.
+    """
     rows = conn.execute(
         """
         SELECT d.caller_id::text, d.idempotency_key, d.delegation_id
           FROM unnest(%(callers)b::uuid[], %(keys)b::text[]) AS wanted (caller_id, idempotency_key)
           JOIN delegations d USING (caller_id, idempotency_key)
+        UNION ALL
+        SELECT p.caller_id::text, p.idempotency_key, p.delegation_id
+          FROM unnest(%(callers)b::uuid[], %(keys)b::text[]) AS wanted (caller_id, idempotency_key)
+          JOIN projector.pruned p USING (caller_id, idempotency_key)
         """,
         {"callers": [caller for caller, _ in keys], "keys": [key for _, key in keys]},
     )

@@ -76,6 +76,8 @@ def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
     with _transaction(conn):
         versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
+        if 57 in versions:
+            counts["projector.pruned"] = _scalar(conn, "SELECT count(*) FROM projector.pruned")
         if 56 in versions:
             counts["projector.passes"] = _scalar(conn, "SELECT count(*) FROM projector.passes")
         if 55 in versions:

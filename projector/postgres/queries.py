@@ -204,6 +204,7 @@ def triggers_and_rules(conn: Connection) -> list[str]:
         """
         SELECT 'trigger ' || tgname FROM pg_trigger
          WHERE tgrelid = to_regclass('delegations') AND NOT tgisinternal AND tgenabled <> 'D'
+           AND tgname <> 'projector_refuse_pruned'
         UNION ALL
         SELECT 'rule ' || rulename FROM pg_rewrite
          WHERE ev_class = to_regclass('delegations') AND ev_type <> '1' AND ev_enabled <> 'D'

@@ -55,6 +55,7 @@ BEGIN
 
     -- A part without rows touches no table: it waits for no lock and fires no trigger.
     IF cardinality(inserted_delegation_id) > 0 THEN
+        PERFORM set_config('projector.knows_pruned', 'on', true); -- migration 057 explains it
         INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, last_heartbeat,
                                  deadline, result_preview, error_detail, retry_count, created_at, updated_at,
                                  idempotency_key)
@@ -77,6 +78,12 @@ BEGIN
                   JOIN delegations d ON d.delegation_id = r.delegation_id
                        OR (d.caller_id = r.caller_id::uuid AND d.idempotency_key = r.idempotency_key)
                  WHERE d.xmin <> pg_current_xact_id()::xid));
+        END IF;
+        IF EXISTS (SELECT FROM projector.pruned WHERE delegation_id = ANY (inserted_delegation_id))
+           OR EXISTS (SELECT FROM unnest(inserted_caller_id, inserted_idempotency_key) AS r (caller_id, idempotency_key)
+                        JOIN projector.pruned p
+                          ON p.caller_id = r.caller_id::uuid AND p.idempotency_key = r.idempotency_key) THEN
+            RAISE 'a delegation was pruned since the batch was read' USING ERRCODE = 'serialization_failure';
         END IF;
     END IF;
 
@@ -149,8 +156,9 @@ BEGIN
     END IF;
 
     IF cardinality(parked_topic) > 0 THEN
-        IF EXISTS (SELECT FROM delegations WHERE delegation_id = ANY (parked_delegation_id)) THEN
-            RAISE 'a delegation was requested while its early event was being parked'
+        IF EXISTS (SELECT FROM delegations WHERE delegation_id = ANY (parked_delegation_id)
+                   UNION ALL SELECT FROM projector.pruned WHERE delegation_id = ANY (parked_delegation_id)) THEN
+            RAISE 'a delegation was requested, or pruned, while its early event was being parked'
                   USING ERRCODE = 'serialization_failure';
         END IF;
         INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since, result_preview,

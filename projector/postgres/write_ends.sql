@@ -4,6 +4,8 @@
 -- It only inserts, and passes over what is there: a relay holds locks on replies, and must not stop the projection. ON
 -- CONFLICT would wait for a relay that has changed the row and not committed. NOT EXISTS does not wait.
 --
+-- The end of a delegation that was pruned was told, and is passed over.
+--
 -- An end `agrees` if its delegation has it. The plan does not depend on the values, so it is made once per session.
 CREATE OR REPLACE FUNCTION pg_temp.write_ends(
     end_delegation_id text[], end_topic text[], end_partition bigint[], end_offset bigint[], end_kind text[],
@@ -25,6 +27,7 @@ BEGIN
           JOIN push ON push.topic = e.topic
           LEFT JOIN push_from f ON f.topic = e.topic AND f.partition = e.partition
          WHERE e."offset" >= coalesce(f.next_offset, 0)
+           AND NOT EXISTS (SELECT FROM projector.pruned p WHERE p.delegation_id = e.delegation_id)
     ), stored AS (
         INSERT INTO ends (delegation_id, topic, partition, "offset", kind, status, row_id, has_text, at)
         SELECT DISTINCT ON (e.delegation_id, e.topic, e.partition, e."offset")

@@ -68,7 +68,7 @@ def _read_working_set(conn: Connection, translated: TranslatedBatch) -> tuple[Wo
     """The rows that the batch touches, and their versions: delegation id → version."""
     ids = list({translation.delegation_id for _, translation in translated.records})
     requests = [translation.request for _, translation in translated.records if translation.request]
-    stored = delegations.read_states(conn, ids) if ids else []
+    stored, pruned = delegations.read_states_and_pruned(conn, ids) if ids else ([], [])
     versions = {each.state.delegation_id: each.version for each in stored}
     keys = list({(request.caller_id, request.idempotency_key) for request in requests if request.idempotency_key})
     requested = list({request.delegation_id for request in requests})
@@ -77,5 +77,6 @@ def _read_working_set(conn: Connection, translated: TranslatedBatch) -> tuple[Wo
         (each.state for each in stored),
         delegations.read_holders(conn, keys) if keys else {},
         delegations.read_parked(conn, requested, most=most) if requested else (),
+        pruned,
     )
     return working_set, versions

@@ -67,7 +67,7 @@ class Progress:
 
 
 class Busy(ProjectorError):
-    """Another verify or rebuild is running: try again when it has ended."""
+    """Another command holds the shadow: a verify, rebuild, prune or erase. Try again when it has ended."""
 
 
 def reconcile(
@@ -85,13 +85,14 @@ def reconcile(
     `view` and `shadow_conn` are connections to the view and to the shadow. `approve` gets each plan; nothing is
     deleted that no plan has shown.
 
-    Raises Busy where another verify or rebuild is running, LogGap where the log lacks records of the view,
+    Raises Busy where another command holds the shadow, LogGap where the log lacks records of the view,
     BrokerUnavailable and DatabaseUnavailable. After the last two, and after a crash, the same call resumes the
     interrupted one.
     """
     progress = progress or Progress()
     with mapped_errors():
-        interrupted = _acquire(view)
+        require_free(view)
+        interrupted = shadow.acquire(view, f"{socket.gethostname()}/{os.getpid()}")
         every = 1 if options.sample is None else max(1, counts.count_view_rows(view) // options.sample)
         sample = None if every == 1 else lambda delegation_id: candidates.in_sample(delegation_id, every)
         projector = ShadowProjector(shadow_conn, uuid4(), limits, sample=sample, progress=progress.folded)
@@ -164,13 +165,13 @@ def _require_known(job: Job) -> None:
         )
 
 
-def _acquire(view: Connection) -> str:
-    """Lock the shadow and own it; return the job that was interrupted, empty if there is none."""
+def require_free(view: Connection) -> None:
+    """Lock the shadow until the connection closes. Raises Busy."""
     if shadow.lock(view):
-        return shadow.acquire(view, f"{socket.gethostname()}/{os.getpid()}")
+        return
     other = shadow.current_job(view)
     owner = f": {other.owner}, since {other.since:%Y-%m-%d %H:%M:%S} UTC" if other else ""
-    raise Busy(f"another verify or rebuild is running{owner}; wait until it ends, or stop it")
+    raise Busy(f"another verify, rebuild, prune or erase is running{owner}; wait until it ends, or stop it")
 
 
 def _begin(job: Job, interrupted: str) -> tuple[JobStart, bool]:

@@ -148,6 +148,6 @@ def test_refusal_names_the_run_in_progress(log: Log) -> None:
         refused = log.run("rebuild")
     assert (refused.code, refused.out) == (1, "")
     assert refused.err == (
-        "projector: another verify or rebuild is running: host/1, since 2025-05-05 10:00:00 UTC; "
+        "projector: another verify, rebuild, prune or erase is running: host/1, since 2025-05-05 10:00:00 UTC; "
         "wait until it ends, or stop it\n"
     )

@@ -6,7 +6,7 @@ from projector.postgres.migration_files import Migration
 
 ALL = [
     *("049_delegations", "050_projector", "051_shadow", "052_verdicts", "053_deleted", "054_group_of_claims"),
-    *("055_push", "056_dashboard"),
+    *("055_push", "056_dashboard", "057_pruning"),
 ]
 OWN_TABLES = ("projector.positions", "projector.parked", "projector.dead_letters", "projector.large_rows")
 """The tables of 050, each with one row of `FILL`."""
@@ -32,7 +32,8 @@ FILL_LATER = """
     INSERT INTO projector.push_from VALUES ('t', 0, 7);
     INSERT INTO projector.ends VALUES ('d1', 't', 0, 8, 'report', 'failed', NULL, false, now());
     INSERT INTO projector.outbox (delegation_id, due_at, next_attempt_at) VALUES ('d1', now(), now());
-    INSERT INTO projector.passes (kind, started_at, result) VALUES ('verify', now(), '{}')
+    INSERT INTO projector.passes (kind, started_at, result) VALUES ('verify', now(), '{}');
+    INSERT INTO projector.pruned (delegation_id) VALUES ('d0')
 """
 """A parked verdict, and one row in each table of later migrations."""
 

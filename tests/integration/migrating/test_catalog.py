@@ -108,6 +108,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
             "positions",
             "topic partition next_offset owner topic_id generation member claimed_at moved_at record_at group_id",
         ),
+        ("pruned", "delegation_id caller_id idempotency_key pruned_at"),
         ("push", "topic switched_on_at pruned_before"),
         ("push_from", "topic partition next_offset"),
         ("repeated_requests", "delegation_id holder_id topic partition offset requested_at"),

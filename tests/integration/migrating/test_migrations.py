@@ -103,16 +103,16 @@ def test_status_changes_nothing(empty: Connection, catalog: Callable[[], Catalog
 def test_outdated_schema_names_the_command_to_run(empty: Connection) -> None:
     with pytest.raises(
         Misconfigured,
-        match=r"lacks 049_delegations, .*, 056_dashboard: run `projector migrate up`",
+        match=r"lacks 049_delegations, .*, 057_pruning: run `projector migrate up`",
     ):
         migrations.require_current(empty)
     migrations.up(empty)
     migrations.require_current(empty)
     migrations.down(empty, to=51)
-    with pytest.raises(Misconfigured, match=r"lacks 052_verdicts, .*, 056_dashboard: run `projector"):
+    with pytest.raises(Misconfigured, match=r"lacks 052_verdicts, .*, 057_pruning: run `projector"):
         migrations.require_current(empty)
     migrations.down(empty, to=49)
-    with pytest.raises(Misconfigured, match=r"lacks 050_projector, .*, 056_dashboard: run `projector migrate"):
+    with pytest.raises(Misconfigured, match=r"lacks 050_projector, .*, 057_pruning: run `projector migrate"):
         migrations.require_current(empty)
 
 

@@ -1,0 +1,171 @@
+"""Pruning beside batches, other writers and the push of results, on real Postgres."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from builders import at, log
+from projecting import connected, query
+from pushing import ends, named, push, pushing
+from racing import overtake
+from rows import CALLEE, CALLER, answer
+
+from projector.contract.facts import Heartbeat, Requested
+from projector.domain.fold import Changes, Parked
+from projector.domain.lifecycle import Delegation, requested
+from projector.errors import WriteConflict
+from projector.ledger import rows
+from projector.postgres import deleted
+from projector.postgres.connection import Connection
+from projector.postgres.deleted import Selection
+from projector.postgres.write_batch import prepare, write
+from projector.projection.transaction import project
+from projector.pruning import prune as pruning
+from projector.pruning.prune import Pruned
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Connection]:
+    """`old` has ended, with the key `k`."""
+    with connected(database_url) as conn:
+        project(conn, log(named("old", idempotency_key="k"), answer(1, "completed", of="old", text="done")))
+        yield conn
+
+
+def ids(conn: Connection) -> list[str]:
+    return query(conn, "SELECT delegation_id FROM delegations ORDER BY 1")
+
+
+def a_row(delegation_id: str, key: str | None = None) -> Delegation:
+    return requested(Requested(delegation_id, CALLER, CALLEE, "count", key, at(60), at(0)))
+
+
+# --- batches that were read before the pruning
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        Changes(inserted=[a_row("old")]),
+        Changes(inserted=[a_row("new", "k")]),
+        Changes(parked=[Parked("activity-log", 0, 1, Heartbeat("old", at(2)))]),
+    ],
+    ids=["same id", "same key", "parked"],
+)
+def test_batch_that_was_read_before_is_read_again(session: Connection, changes: Changes) -> None:
+    pruning.prune(session, at(60))
+    with pytest.raises(WriteConflict, match="pruned"):
+        write(session, changes, {})()
+    assert ids(session) == query(session, "SELECT * FROM parked") == []
+
+
+def test_batch_fills_no_row_that_is_pruned_meanwhile(database_url: str, session: Connection) -> None:
+    """The batch has read the row, and waits before it writes."""
+    project(session, log(named("d"), answer(1, "completed", of="d")))
+    overtaking = lambda conn: pruning.prune(prepared(conn), at(60))  # noqa: E731
+    late = log(named("new"), answer(2, "completed", of="d", text="late"))
+    overtake(database_url, lambda conn: project(prepared(conn), late), overtaking, point="before the rows")
+    assert ids(session) == ["new"]
+
+
+def prepared(conn: Connection) -> Connection:
+    conn.execute("SET search_path TO projector, public")
+    prepare(conn)
+    return conn
+
+
+def test_locked_row_is_left_for_the_next_pruning(database_url: str, session: Connection) -> None:
+    with psycopg.connect(database_url) as other:
+        other.execute("SELECT FROM delegations FOR UPDATE")
+        assert pruning.prune(session, at(60)) == Pruned(0, 0, 0)
+    assert pruning.prune(session, at(60)) == Pruned(1, 0, 0)
+
+
+def test_chunks_pass_every_row_once(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "_CHUNK", 3)
+    session.execute(
+        "INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, created_at, "
+        "updated_at) SELECT n::text, gen_random_uuid(), gen_random_uuid(), 't', "
+        "CASE WHEN n % 3 = 0 THEN 'queued' ELSE 'failed' END, "
+        "CASE WHEN n < 5 THEN '-infinity' ELSE '2025-05-05'::timestamptz + n / 7 * '1 s'::interval END, "
+        "'2025-05-05' FROM generate_series(1, 30) AS n"
+    )
+    assert pruning.prune(session, at(60)).delegations == 21
+    assert set(ids(session)) == {str(n) for n in range(3, 31, 3)}
+
+
+# --- other writers, which do not know the list
+
+
+def test_other_writers_cannot_insert_what_was_pruned(session: Connection) -> None:
+    pruning.prune(session, at(60))
+    with pytest.raises(psycopg.errors.RaiseException, match="delegation old was pruned, and its id stays used"):
+        rows.insert(session, "old", CALLER, CALLEE, "count")
+    with pytest.raises(psycopg.errors.RaiseException, match=r"old was pruned, and its idempotency key, which .* new"):
+        rows.insert(session, "new", CALLER, CALLEE, "count", idempotency_key="k")
+    assert rows.set_status(session, "old", "failed") == rows.Effect.MISSING
+    rows.insert(session, "new", CALLEE, CALLEE, "count", idempotency_key="k")
+
+
+def test_insert_that_waited_for_a_pruning_is_refused(database_url: str, session: Connection) -> None:
+    point = "before the rows"
+    with pytest.raises(psycopg.errors.RaiseException, match="old was pruned"):
+        overtake(database_url, insert_old, lambda conn: pruning.prune(prepared(conn), at(60)), point=point)
+
+
+def insert_old(conn: Connection) -> None:
+    rows.insert(conn, "old", CALLER, CALLEE, "count")
+
+
+def test_kept_copy_of_what_was_pruned_is_not_put_back(session: Connection) -> None:
+    session.execute(
+        "INSERT INTO deleted (run_id, source, kind, delegation_id, content) SELECT gen_random_uuid(), 't', "
+        "'row', 'new', to_jsonb(d) || '{\"delegation_id\": \"new\"}' FROM delegations d"
+    )
+    pruning.prune(session, at(60))
+    (restored,) = deleted.restore(session, Selection(["new"]))
+    assert "old was pruned, and its idempotency key" in str(restored.problem)
+    assert ids(session) == []
+
+
+# --- the push of results
+
+
+@pytest.fixture
+def relayed(database_url: str) -> Iterator[Connection]:
+    """Six delegations that have ended, with a reply in each state."""
+    with pushing(database_url) as conn:
+        for state in ("due", "sent", "told_by_platform", "given_up", "expired", "discarded"):
+            push(conn, named(state), answer(1, "completed", of=state, text="done"))
+        conn.execute(
+            "UPDATE outbox SET ended_as = delegation_id, "
+            "sent_at = CASE WHEN delegation_id IN ('sent', 'told_by_platform') THEN now() END, "
+            "given_up_at = CASE WHEN delegation_id NOT IN ('sent', 'told_by_platform') THEN now() END "
+            "WHERE delegation_id <> 'due'"
+        )
+        yield conn
+
+
+def test_delegation_stays_while_its_caller_was_not_told(relayed: Connection) -> None:
+    assert pruning.plan(relayed, at(60)) == (3, 6, 3)
+    assert pruning.prune(relayed, at(60)) == Pruned(3, 0, 0)
+    assert ids(relayed) == ["due", "expired", "given_up"]
+    assert query(relayed, "SELECT delegation_id FROM outbox ORDER BY 1") == ["due", "expired", "given_up"]
+    assert {each[0] for each in ends(relayed)} == {"due", "expired", "given_up"}
+
+
+def test_delegation_stays_while_no_reply_was_queued(relayed: Connection) -> None:
+    project(relayed, log(named("silent"), answer(1, "failed", of="silent")))
+    assert pruning.plan(relayed, at(60)).owed == 4
+    relayed.execute("UPDATE push SET pruned_before = now()")
+    assert pruning.plan(relayed, at(60)).owed == 3
+
+
+def test_late_end_of_a_pruned_delegation_is_not_told(relayed: Connection) -> None:
+    pruning.prune(relayed, at(60))
+    told = ends(relayed)
+    assert push(relayed, named("sent"), answer(1, "completed", of="sent", text="done")) == {
+        "duplicate": 1,
+        "refused": 1,
+    }
+    assert (ends(relayed), len(query(relayed, "SELECT * FROM outbox"))) == (told, 3)
