@@ -2,7 +2,8 @@
 
 import click
 
-from projector.cli.options import AGE, Command, flag, json_flag, option
+from projector.cli.options import Command, flag, json_flag, option
+from projector.cli.values import AGE
 
 SWEEP = Command(
     "sweep",

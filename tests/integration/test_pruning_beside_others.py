@@ -14,7 +14,7 @@ from projector.contract.facts import Heartbeat, Requested
 from projector.domain.fold import Changes, Parked
 from projector.domain.lifecycle import Delegation, requested
 from projector.errors import WriteConflict
-from projector.ledger import rows
+from projector.ledger import Effect, rows
 from projector.postgres import deleted
 from projector.postgres.connection import Connection
 from projector.postgres.deleted import Selection
@@ -103,7 +103,7 @@ def test_other_writers_cannot_insert_what_was_pruned(session: Connection) -> Non
         rows.insert(session, "old", CALLER, CALLEE, "count")
     with pytest.raises(psycopg.errors.RaiseException, match=r"old was pruned, and its idempotency key, which .* new"):
         rows.insert(session, "new", CALLER, CALLEE, "count", idempotency_key="k")
-    assert rows.set_status(session, "old", "failed") == rows.Effect.MISSING
+    assert rows.set_status(session, "old", "failed") == Effect.MISSING
     rows.insert(session, "new", CALLEE, CALLEE, "count", idempotency_key="k")
 
 

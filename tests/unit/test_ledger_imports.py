@@ -4,7 +4,10 @@ import subprocess
 import sys
 
 OTHER_DEPENDENCIES = {"click", "kafka", "msgspec", "pydantic", "pydantic_core", "rich", "zstandard"}
-PRINT_PACKAGES = "import sys, projector.ledger.audit, projector.ledger.aio.audit; print(*{name.partition('.')[0] for name in sys.modules})"
+PRINT_PACKAGES = """
+import sys, projector.ledger.audit, projector.ledger.aio.audit
+print(*{name.partition('.')[0] for name in sys.modules})
+"""
 
 
 def test_ledger_imports_psycopg_and_no_other_dependency() -> None:
