@@ -23,7 +23,7 @@ sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka, the platform's table and it
 
 test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 4 --dist loadfile $(ARGS)
+	$(BIN)/coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.*  # incomplete files of processes that a test killed
 	$(BIN)/coverage report

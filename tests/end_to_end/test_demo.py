@@ -23,6 +23,27 @@ from psycopg import sql
 from testbed.demo.observer import Observer
 from testbed.servers.start import Postgres
 
+PRINTED = (
+    r"SIGKILL   process \d+ is gone",
+    r"projector runs again as process \d+, [\d,]+ records behind",
+    r"inserted +295 .*",
+    r"the three oldest in flight",
+    r"lag       0 records: position 2,970, end of the log 2,970",
+    r"verify    .*\b4 delegations",
+    r"rebuild   .*1 rows? inserted, 2 updated, 1 deleted",
+    r"verify    .*equals",
+    r"silence   6 of 24 callees are silent, 2 are overdue",
+    r"sweep      silent-1 +[0-9a-f]{8} → [0-9a-f]{8}  .*  silence, stuck",
+    r"sweep     28 candidates: 2 verdicts written \(0 stuck, 2 failed\), .* 26 held",
+    r"sweep     braked: 26 delegations would be stuck, more than 22 of the 44 in flight",
+    r"sweep     6 candidates: 6 verdicts written \(6 stuck, 0 failed\)",
+    r"inboxes   \d+ replies: 35 ok, \d error; \d wait",
+    r"silent-1: stuck in the view, and its caller reads “the answer to silent-1”",
+    r"compared  with independent models: 44 rows, 8 verdicts, ",
+    r"view equals log, and so do verdicts and replies",
+)
+"""Patterns of what a demo prints that ends well."""
+
 
 @contextmanager
 def demo(postgres: Postgres, kafka: str, *arguments: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
@@ -57,33 +78,6 @@ def demo_databases(postgres: Postgres) -> list[str]:
     with psycopg.connect(postgres.url) as conn:
         rows = conn.execute("SELECT datname FROM pg_database WHERE datname LIKE 'projector_demo_%'")
         return [name for (name,) in rows]
-
-
-def test_view_equals_log_after_kill(logical_postgres: Postgres, kafka: str) -> None:
-    with demo(logical_postgres, kafka) as running:
-        output, errors = running.communicate(timeout=120)
-    assert running.returncode == 0, output + errors
-    for line in (
-        r"SIGKILL   process \d+ is gone",
-        r"projector runs again as process \d+, [\d,]+ records behind",
-        r"inserted +295 .*",
-        r"the three oldest in flight",
-        r"lag       0 records: position 2,970, end of the log 2,970",
-        r"verify    .*\b4 delegations",
-        r"rebuild   .*1 rows? inserted, 2 updated, 1 deleted",
-        r"verify    .*equals",
-        r"silence   6 of 24 callees are silent, 2 are overdue",
-        r"sweep      silent-1 +[0-9a-f]{8} → [0-9a-f]{8}  .*  silence, stuck",
-        r"sweep     28 candidates: 2 verdicts written \(0 stuck, 2 failed\), .* 26 held",
-        r"sweep     braked: 26 delegations would be stuck, more than 22 of the 44 in flight",
-        r"sweep     6 candidates: 6 verdicts written \(6 stuck, 0 failed\)",
-        r"inboxes   \d+ replies: 35 ok, \d error; \d wait",
-        r"silent-1: stuck in the view, and its caller reads “the answer to silent-1”",
-        r"compared  with independent models: 44 rows, 8 verdicts, ",
-        r"view equals log, and so do verdicts and replies",
-    ):
-        assert re.search(line, output), f"{line} in\n{output}"
-    assert demo_databases(logical_postgres) == []
 
 
 def test_ctrl_c_ends_everything_without_a_traceback(logical_postgres: Postgres, kafka: str) -> None:
@@ -166,12 +160,15 @@ def test_reply_of_somebody_else_is_printed(logical_postgres: Postgres, kafka: st
     assert re.search("differs   silent-6: a reply of .* about an end that is not told", output)
     assert "verdicts or replies differ from log in 1 place" in output
     assert running.returncode == 1
+    assert demo_databases(logical_postgres) == []
 
 
-def test_kept_projector_and_dashboard_run_until_they_are_stopped(logical_postgres: Postgres, kafka: str) -> None:
+def test_view_equals_log_and_what_is_kept_runs_until_it_is_stopped(logical_postgres: Postgres, kafka: str) -> None:
     with demo(logical_postgres, kafka, "--keep") as running:
         output, errors = running.communicate(timeout=120)
     assert running.returncode == 0, output + errors
+    for line in PRINTED:
+        assert re.search(line, output), f"{line} in\n{output}"
     pids = [int(pid) for pid in re.findall(r"^  kill (\d+)$", output, re.MULTILINE)]
     folder = Path(re.findall(r"^  rm -r (.*)$", output, re.MULTILINE)[0])
     url = re.findall(r"PROJECTOR_DATABASE_URL='(.*)'", output)[0]

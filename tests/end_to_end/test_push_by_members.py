@@ -3,10 +3,11 @@
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import psycopg
@@ -47,22 +48,31 @@ def platform_rows(name: str, seconds: float, text: str) -> list[dict[str, Any]]:
     ]
 
 
-def publish(cluster: Cluster, relaying: Relaying, rows: list[dict[str, Any]]) -> None:
-    """Insert the rows in the platform's table, and publish them as the change feed does."""
-    producer = KafkaProducer(bootstrap_servers=cluster.bootstrap_servers)
-    for row in rows:
-        relaying.activity.execute(
-            "INSERT INTO activity_logs SELECT * FROM jsonb_populate_record(NULL::activity_logs, %s::jsonb)",
-            [json.dumps(row)],
-        )
-        producer.send(cluster.topic, json.dumps(row).encode(), CALLER.encode())
-    producer.flush()
-    producer.close()
+class Platform(NamedTuple):
+    relaying: Relaying
+    topic: str
+    producer: KafkaProducer
+
+    def publish(self, rows: list[dict[str, Any]]) -> None:
+        """Insert the rows in the platform's table, and publish them as the change feed does."""
+        for row in rows:
+            self.relaying.activity.execute(
+                "INSERT INTO activity_logs SELECT * FROM jsonb_populate_record(NULL::activity_logs, %s::jsonb)",
+                [json.dumps(row)],
+            )
+            self.producer.send(self.topic, json.dumps(row).encode(), CALLER.encode())
+        self.producer.flush()
 
 
-def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying: Relaying) -> None:
+@pytest.fixture
+def platform(cluster: Cluster, relaying: Relaying) -> Iterator[Platform]:
+    with closing(KafkaProducer(bootstrap_servers=cluster.bootstrap_servers)) as producer:
+        yield Platform(relaying, cluster.topic, producer)
+
+
+def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying: Relaying, platform: Platform) -> None:
     """A member and two relays; the member and a relay are killed; everything is projected again from the start."""
-    publish(cluster, relaying, platform_rows("old", 3600, "from before"))
+    platform.publish(platform_rows("old", 3600, "from before"))
     own = settings(cluster)
     quiet = cluster.start_member()
     wait_until(lambda: relaying.conn.execute("SELECT FROM delegations").rowcount == 1, "the old row")
@@ -72,7 +82,7 @@ def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying:
     relays = [start(["push", "run"], environment(own)) for _ in range(2)]
     try:
         for number in range(ENDS):
-            publish(cluster, relaying, platform_rows(f"d-{number}", 10, f"answer {number} " * 1000))
+            platform.publish(platform_rows(f"d-{number}", 10, f"answer {number} " * 1000))
             if number == ENDS // 3:
                 relays[0].kill()
             if number == ENDS // 2:
@@ -92,7 +102,9 @@ def test_each_end_is_told_once_by_members_and_relays(cluster: Cluster, relaying:
     assert run_projector("push", "missing", "--json", **own).json()["total"] == 0
 
 
-def test_whatever_reads_again_tells_nobody_again(cluster: Cluster, relaying: Relaying, tmp_path: Path) -> None:
+def test_whatever_reads_again_tells_nobody_again(
+    cluster: Cluster, relaying: Relaying, platform: Platform, tmp_path: Path
+) -> None:
     """Verify, rebuild, replay and a projection from the start, while delegations end and a relay runs."""
     own = settings(cluster)
     place = own | {"bootstrap_servers": cluster.bootstrap_servers, "rebuild_grace_seconds": "60"}
@@ -104,7 +116,7 @@ def test_whatever_reads_again_tells_nobody_again(cluster: Cluster, relaying: Rel
 
     def publish_some() -> None:
         for name in islice(unread, ENDS // 6):
-            publish(cluster, relaying, platform_rows(name, 10, f"the answer of {name}"))
+            platform.publish(platform_rows(name, 10, f"the answer of {name}"))
 
     try:
         recording = str(tmp_path / "all.jsonl")
@@ -132,11 +144,13 @@ def test_whatever_reads_again_tells_nobody_again(cluster: Cluster, relaying: Rel
     assert relaying.texts() == {name: f"the answer of {name}" for name in names}
 
 
-def test_relay_beside_a_member_sends_and_reports(cluster: Cluster, relaying: Relaying, tmp_path: Path) -> None:
+def test_relay_beside_a_member_sends_and_reports(
+    cluster: Cluster, relaying: Relaying, platform: Platform, tmp_path: Path
+) -> None:
     health = tmp_path / "health"
     parent = cluster.start_member("--with-push", result_push="inbox", health_file=str(health))
     parent.wait_for_log("results are pushed from now on")
-    publish(cluster, relaying, platform_rows("d-1", 3, "three"))
+    platform.publish(platform_rows("d-1", 3, "three"))
     wait_until(lambda: "d-1" in relaying.inbox(), f"the reply in:\n{parent.text()[-3000:]}")
     wait_until(lambda: run_projector("health", health_file=str(health)).code == 0, "a healthy report")
     assert run_projector("health", health_file=f"{health}.push").out == "sending replies\n"

@@ -14,7 +14,7 @@ from commands import CommandResult, environment, run_projector
 
 from testbed.workload import Mix
 
-WORKLOAD = Mix(delegations=300)
+WORKLOAD = Mix(delegations=100)
 DAMAGES: dict[str, tuple[LiteralString, str, dict[str, int]]] = {
     "edited": (
         """
@@ -133,15 +133,15 @@ def test_drift_is_found_reported_and_repaired(projected: Cluster, damaged: str) 
 
 
 def test_rebuild_under_traffic_resumes_after_two_kills(projected: Cluster) -> None:
-    projected.publish(Mix(delegations=1500, seed=7))
+    projected.publish(Mix(delegations=800, seed=7))
     projected.wait_until_caught_up()
     for statement, _, _ in DAMAGES.values():
         damage(projected, statement)
     before = 0
-    with projected.publishing(Mix(delegations=1500, seed=8), per_second=1000):
+    with projected.publishing(Mix(delegations=800, seed=8), per_second=600):
         for _ in range(2):
             with rebuilding(projected) as killed:
-                wait_until_folded(projected, before + 1500)
+                wait_until_folded(projected, before + 1000)
                 killed.send_signal(signal.SIGKILL)
                 assert killed.wait() == -signal.SIGKILL
                 before = folded(projected)

@@ -32,7 +32,7 @@ def assert_told(stage: Stage, delegation_ids: set[str]) -> None:
 
 
 def test_flag_over_a_projected_history_tells_only_new_ends(stage: Stage, repetition: Repetition) -> None:
-    history = publish_history(stage, repetition, repetition.pick(2_000, 100_000))
+    history = publish_history(stage, repetition, repetition.pick(600, 100_000))
     stage.play(answers, 20)  # these ended a moment before: only the position tells them apart
     off = stage.cluster.start_member()
     stage.settle()
@@ -61,7 +61,7 @@ def test_flag_over_a_projected_history_tells_only_new_ends(stage: Stage, repetit
 
 def test_flag_before_the_first_projection_tells_no_history(stage: Stage, repetition: Repetition) -> None:
     """No position yet: every offset counts, and the times keep the history out."""
-    publish_history(stage, repetition, repetition.pick(2_000, 20_000))
+    publish_history(stage, repetition, repetition.pick(600, 20_000))
     stage.cluster.start_member(**PUSH)
     stage.wait_until_switched_on()
     stage.start_relay()

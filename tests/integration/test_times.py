@@ -130,10 +130,10 @@ def test_rows_of_a_shortened_log_are_carried_over(log: Log) -> None:
 
 def test_own_times_of_the_projector_can_have_any_value(log: Log) -> None:
     log.produce(answer(1, "completed", of="unknown"), b"{nonsense").project()
-    for value in ODD.values():
-        log.conn.execute("UPDATE parked SET at = %s", [value])
-        log.conn.execute("UPDATE dead_letters SET record_at = %s, died_at = %s", [value, value])
-        log.conn.execute("UPDATE positions SET claimed_at = %s, moved_at = %s, record_at = %s", [value] * 3)
+    for one, other in (LATE, EARLY):
+        log.conn.execute("UPDATE parked SET at = %s", [one])
+        log.conn.execute("UPDATE dead_letters SET record_at = %s, died_at = %s", [one, other])
+        log.conn.execute("UPDATE positions SET claimed_at = %s, moved_at = %s, record_at = %s", [one, other, one])
         for command in ("status", "parked list", "dead-letters list", "dead-letters show 0 6", "explain unknown"):
             run(log, *command.split())
             run(log, *command.split(), "--json")

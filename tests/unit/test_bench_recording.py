@@ -2,22 +2,28 @@
 
 import json
 from collections import Counter
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from benchmarks.recording import Shape, generate
+from benchmarks.recording import Record, Shape, generate
 from projector.domain.fold import WorkingSet, resolve_unavailable, translate_batch
 
 COUNT = 20_000
+
+
+@cache
+def recording(*, debezium: bool = False) -> list[Record]:
+    return list(generate(COUNT, debezium=debezium))
 
 
 def outcomes(*, debezium: bool) -> Counter[Any]:
     """Count the outcomes of the records, folded in one batch."""
     log: Any = [
         SimpleNamespace(topic="t", offset=number, **record._asdict())
-        for number, record in enumerate(generate(COUNT, debezium=debezium))
+        for number, record in enumerate(recording(debezium=debezium))
     ]
     batch = resolve_unavailable(translate_batch(log), {})
     assert batch.dead_letters == []
@@ -26,13 +32,12 @@ def outcomes(*, debezium: bool) -> Counter[Any]:
 
 
 def rows() -> list[dict[str, Any]]:
-    return [json.loads(record.value or b"") for record in generate(COUNT)]
+    return [json.loads(record.value or b"") for record in recording()]
 
 
 def test_records_depend_on_seed_alone() -> None:
-    assert list(generate(300)) == list(generate(300))
-    assert list(generate(300)) == list(generate(600))[:300]
-    assert list(generate(300)) != list(generate(300, seed=6))
+    assert list(generate(300)) == recording()[:300]
+    assert list(generate(300, seed=6)) != recording()[:300]
 
 
 def test_half_is_unrelated_and_delegations_have_four_records() -> None:
@@ -57,7 +62,7 @@ def test_texts_have_100_bytes_to_4_kb() -> None:
 
 
 def test_records_of_caller_are_in_one_partition() -> None:
-    places = {(record.key, record.partition) for record in generate(COUNT)}
+    places = {(record.key, record.partition) for record in recording()}
     assert len(places) == 600
     assert {partition for _, partition in places} == set(range(6))
 
@@ -70,7 +75,7 @@ def test_outcomes_are_equal_in_both_envelopes() -> None:
 
 
 def test_some_updates_omit_large_bodies() -> None:
-    values = [record.value or b"" for record in generate(COUNT, debezium=True)]
+    values = [record.value or b"" for record in recording(debezium=True)]
     unavailable = sum(b'"__debezium_unavailable_value"' in value for value in values)
     assert 0 < unavailable < COUNT / 10
     assert {json.loads(value)["op"] for value in values} == {"c", "u"}
@@ -78,7 +83,5 @@ def test_some_updates_omit_large_bodies() -> None:
 
 def test_shape_can_give_hot_partition_or_large_records() -> None:
     assert {record.partition for record in generate(500, shape=Shape(callers=1, partitions=1))} == {0}
-    assert (
-        max(len(record.value or b"") for record in generate(500, shape=Shape(smallest=50_000, largest=200_000)))
-        > 50_000
-    )
+    large = generate(500, shape=Shape(smallest=50_000, largest=200_000))
+    assert max(len(record.value or b"") for record in large) > 50_000
