@@ -41,10 +41,11 @@ def blocks(conn: Connection) -> dict[str, Block]:
 
 
 def _described(conn: Connection, oid: int, old: str) -> str:
-    columns = [
-        ([f"`{name}`", str(_SHORT.get(kind, kind)), "" if is_required else "yes", f"`{default}`" if default else ""], "")
-        for name, kind, is_required, default in conn.execute(_COLUMNS, [oid])
-    ]
+    columns = ((_cells(*column), "") for column in conn.execute(_COLUMNS, [oid]))
     lists = {query: [definition for (definition,) in conn.execute(query, [oid])] for query in (_KEYS, _INDEXES)}
     bullets = [*(f"- {each}" for each in lists[_KEYS]), *(f"- index `{each}`" for each in lists[_INDEXES])]
     return table_with_meanings(["column", "type", "null", "default"], columns, old) + "\n" + "\n".join(bullets)
+
+
+def _cells(name: str, kind: str, is_required: bool, default: str | None) -> list[str]:
+    return [f"`{name}`", _SHORT.get(kind, kind), "" if is_required else "yes", f"`{default}`" if default else ""]
