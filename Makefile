@@ -38,7 +38,7 @@ docs: $(INSTALLED) ## build the documentation site into build/site; every warnin
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --conf-dir docs/site . build/site
 
 reference: $(INSTALLED) ## make the parts of docs/ again that repeat code: settings, commands, tables, events
-	$(BIN)/python -m testbed.reference.pages
+	PYTHONPATH=.:tests $(BIN)/python -m reference.pages
 
 faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
 	$(BIN)/python -m pytest tests/faults tests/unit/test_two_readings.py --long -v $(ARGS)

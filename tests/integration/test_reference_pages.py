@@ -5,10 +5,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import Connection
-
-from testbed.reference import events, tables
-from testbed.reference.blocks import filled, names, table_with_meanings
-from testbed.reference.pages import DOCS, pages
+from reference import events, tables
+from reference.blocks import filled, names, table_with_meanings
+from reference.pages import DOCS, pages
 
 Pages = dict[Path, str]
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from reference.commands import leaves
 
 from projector.cli import exit_codes
 from projector.cli.commands import PROJECTOR
 from projector.settings import Settings, variable
-from testbed.reference.commands import leaves
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "changelog.md"})]

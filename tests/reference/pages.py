@@ -8,8 +8,8 @@ import psycopg
 from psycopg import Connection
 
 from projector.postgres import migrations
-from testbed.reference import commands, events, settings, tables
-from testbed.reference.blocks import filled
+from reference import commands, events, settings, tables
+from reference.blocks import filled
 from testbed.servers.start import start_postgres
 
 DOCS = Path(__file__).parents[2] / "docs"

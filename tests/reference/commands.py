@@ -7,7 +7,7 @@ import click
 from projector.cli.commands import PROJECTOR
 from projector.cli.examples import EXAMPLES
 from projector.cli.options import Command
-from testbed.reference.blocks import Block, table
+from reference.blocks import Block, table
 
 
 def blocks() -> dict[str, Block]:

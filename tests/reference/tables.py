@@ -4,7 +4,7 @@ from functools import partial
 
 from psycopg import Connection
 
-from testbed.reference.blocks import Block, table_with_meanings
+from reference.blocks import Block, table_with_meanings
 
 _TABLES = """
     SELECT n.nspname, c.relname, format('%I.%I', n.nspname, c.relname)::regclass::oid

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from projector.contract.models import json_schema
-from testbed.reference.blocks import Block, table
+from reference.blocks import Block, table
 
 _EXAMPLES = Path(__file__).parents[2] / "events" / "examples"
 _KINDS = ("Delegate", "DelegateResult", "Heartbeat", "Verdict")

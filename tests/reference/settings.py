@@ -3,7 +3,7 @@
 from functools import partial
 
 from projector.settings.reference import as_text, catalog
-from testbed.reference.blocks import Block, table_with_meanings
+from reference.blocks import Block, table_with_meanings
 
 
 def blocks() -> dict[str, Block]:
