@@ -10,7 +10,7 @@ DEMO_INSTALLED := .venv/installed-demo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test lint docs faults bench profile up down test-images
+.PHONY: help demo sandbox test lint docs reference faults bench profile up down test-images
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -36,6 +36,9 @@ lint: $(INSTALLED) ## check style, types and layers
 
 docs: $(INSTALLED) ## build the documentation site into build/site; every warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --conf-dir docs/site . build/site
+
+reference: $(INSTALLED) ## make the parts of docs/ again that repeat code: settings, commands, tables, events
+	PYTHONPATH=.:tests $(BIN)/python -m reference.pages
 
 faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
 	$(BIN)/python -m pytest tests/faults tests/unit/test_two_readings.py --long -v $(ARGS)
