@@ -24,6 +24,7 @@ class ReportJson(NamedTuple):
     order_not_told: int
     verdict_not_told: int
     not_remembered: int
+    pruned: int
     kinds: dict[str, int]
     columns: dict[str, int]
     examples: list[dict[str, Any]]
@@ -45,6 +46,7 @@ def report_json(report: DriftReport) -> dict[str, Any]:
             order_not_told=report.classified[Classification.ORDER_NOT_TOLD],
             verdict_not_told=report.classified[Classification.VERDICT_NOT_TOLD],
             not_remembered=report.not_remembered,
+            pruned=report.totals.pruned,
             kinds={str(kind): report.kinds[kind] for kind in DriftKind},
             columns=dict(report.columns.most_common()),
             examples=[_example_json(example) for example in report.examples],
@@ -106,6 +108,7 @@ def _lines(report: DriftReport) -> list[str]:
     records = plural(totals.unreadable, "record")
     rest = {
         "not covered: the source lacks the history; not repaired": report.not_covered,
+        "pruned: their records are passed over; no rebuild brings them back": totals.pruned,
         "ahead: changed after the end of the source; not repaired": ahead,
         f"{requests} not remembered yet; `projector rebuild` adds what is missing": report.not_remembered,
         f"{records} of the source could not be read": totals.unreadable,

@@ -21,6 +21,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "projector rebuild",
         "projector rebuild --only 2f1c9b1e-8a66-4c0e-9a56-0f5b1c9b7a11",
     ),
+    "prune": (
+        "projector prune --ended-before 90d --dry-run",
+        "projector prune --ended-before 90d",
+        "projector prune --ended-before 365d --yes --json",
+    ),
     "explain": (
         "projector explain 2f1c9b1e-8a66-4c0e-9a56-0f5b1c9b7a11",
         "projector explain d-1 --json",

@@ -54,3 +54,9 @@ def count_dead_letters(conn: Connection) -> int:
     """How many records of the source could not be read."""
     row = conn.execute("SELECT count(*) FROM projector_shadow.dead_letters").fetchone()
     return int(row[0]) if row else 0
+
+
+def count_pruned(conn: Connection) -> int:
+    """How many delegations were pruned."""
+    row = conn.execute("SELECT count(*) FROM projector.pruned").fetchone()
+    return int(row[0]) if row else 0

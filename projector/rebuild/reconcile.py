@@ -152,6 +152,7 @@ def _totals(job: Job, report: DriftReport, uncovered: int, *, is_resumed: bool) 
         unreadable=counts.count_dead_letters(job.view) + job.projector.unreadable,
         uncovered=uncovered,
         view_rows=counts.count_view_rows(job.view) if report.deletes else 0,
+        pruned=counts.count_pruned(job.view),
         is_empty=job.source.is_empty(),
     )
 
@@ -161,7 +162,7 @@ def _require_known(job: Job) -> None:
     if unknown := counts.unknown(job.view, job.options.only):
         raise NothingFound(
             f"--only {', '.join(unknown)}: neither the view nor {job.source.name} has such a delegation; nothing was "
-            "written. Compare the ids character by character"
+            "written. Compare the ids character by character. One that was pruned is in neither"
         )
 
 

@@ -31,6 +31,7 @@ class Totals(NamedTuple):
     | `unreadable` | records of the source that could not be read |
     | `uncovered` | rows that were not compared, because they are older than the source or not in it |
     | `view_rows` | rows of the view; 0 if none would be deleted |
+    | `pruned` | delegations that were pruned: the fold passes over their records |
     | `is_empty` | the source has no record at all |
     """
 
@@ -40,6 +41,7 @@ class Totals(NamedTuple):
     unreadable: int = 0
     uncovered: int = 0
     view_rows: int = 0
+    pruned: int = 0
     is_empty: bool = False
 
 

@@ -74,6 +74,7 @@ def test_json_report_then_dry_run_then_repair(drifted: Log) -> None:
             "order_not_told": 0,
             "verdict_not_told": 0,
             "not_remembered": 0,
+            "pruned": 0,
             "kinds": {"missing": 2, "unexpected": 1, "differs": 1, "parked": 1},
             "columns": {"status": 1, "result_preview": 1},
         },

@@ -7,7 +7,7 @@ import pytest
 from builders import at, log
 from projecting import connected, query
 from pushing import ends, named, push, pushing
-from racing import overtake
+from racing import overtake, race
 from rows import CALLEE, CALLER, answer
 
 from projector.contract.facts import Heartbeat, Requested
@@ -108,9 +108,12 @@ def test_other_writers_cannot_insert_what_was_pruned(session: Connection) -> Non
 
 
 def test_insert_that_waited_for_a_pruning_is_refused(database_url: str, session: Connection) -> None:
-    point = "before the rows"
-    with pytest.raises(psycopg.errors.RaiseException, match="old was pruned"):
-        overtake(database_url, insert_old, lambda conn: pruning.prune(prepared(conn), at(60)), point=point)
+    with psycopg.connect(database_url, options="-c search_path=projector,public") as other:
+        other.execute("SELECT")  # so that nothing is committed before the end
+        assert pruning.prune(other, at(60)) == Pruned(1, 0, 0)
+        with pytest.raises(psycopg.errors.RaiseException, match="old was pruned"):
+            race(database_url, insert_old, release=other.commit)
+    assert ids(session) == []
 
 
 def insert_old(conn: Connection) -> None:
@@ -157,8 +160,17 @@ def test_delegation_stays_while_its_caller_was_not_told(relayed: Connection) -> 
 def test_delegation_stays_while_no_reply_was_queued(relayed: Connection) -> None:
     project(relayed, log(named("silent"), answer(1, "failed", of="silent")))
     assert pruning.plan(relayed, at(60)).owed == 4
+    assert pruning.prune(relayed, at(60)).delegations == 3
     relayed.execute("UPDATE push SET pruned_before = now()")
-    assert pruning.plan(relayed, at(60)).owed == 3
+    assert pruning.prune(relayed, at(60)).delegations == 1
+
+
+def test_delegation_stays_whose_reply_becomes_due_meanwhile(database_url: str, relayed: Connection) -> None:
+    with psycopg.connect(database_url, options="-c search_path=projector,public") as other:
+        other.execute("UPDATE outbox SET ended_as = NULL, sent_at = NULL WHERE delegation_id = 'sent'")
+        done = race(database_url, lambda conn: pruning.prune(prepared(conn), at(60)), release=other.commit)
+    assert done == [Pruned(2, 0, 0)]
+    assert "sent" in ids(relayed)
 
 
 def test_late_end_of_a_pruned_delegation_is_not_told(relayed: Connection) -> None:
