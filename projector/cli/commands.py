@@ -166,6 +166,7 @@ _DOCTOR = Command(
 _CONFIG = Command(
     "config",
     "projector.cli.config:config",
+    pages=True,
     short_help="show the settings in force and where each comes from, secrets masked",
     help="Shows each setting as its environment variable with the value in force, where it comes from (a flag, the "
     "environment, a file or the default), and its default. Secrets are masked; of a database's address only the "
