@@ -182,6 +182,20 @@ _HEALTH = Command(
     "that Kafka and Postgres are there, else with 1 and the reason.",
 )
 
+_INIT = Command(
+    "init",
+    "projector.cli.init:init",
+    short_help="write a file of settings, and the scripts for the roles in Postgres",
+    help="Writes projector.env with every setting, its meaning and its default, and roles.sql, grants.sql and "
+    "grants_activity_logs.sql, which create the roles and grant their rights. On a terminal it asks for the most "
+    "important settings. Those that are given as flags or variables are not asked for, and are written. It replaces no "
+    "file without a question.",
+    params=[
+        option("--into", "FOLDER", "where the files are written", type=Path, default=Path()),
+        flag("--yes", "ask nothing, and replace files that exist"),
+    ],
+)
+
 _COMPLETION = Command(
     "completion",
     "projector.cli.completion:script",
@@ -206,6 +220,7 @@ PROJECTOR = Group(
     """,
     epilog="\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()),
     commands=[
+        _INIT,
         _RUN,
         MIGRATE,
         _STATUS,

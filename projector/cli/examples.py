@@ -97,4 +97,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "projector completion zsh > ~/.zfunc/_projector  # with ~/.zfunc in fpath",
         "projector completion fish > ~/.config/fish/completions/projector.fish",
     ),
+    "init": (
+        "projector init",
+        "projector init --database-url postgresql://projector_run@db/platform",
+        "projector init --bootstrap-servers kafka-1:9092 --into deploy --yes",
+    ),
 }
