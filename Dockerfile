@@ -11,6 +11,7 @@ RUN python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb
 COPY README.md LICENSE ./
 COPY projector projector
 COPY schema schema
+COPY deploy/postgres deploy/postgres
 # The two variables pin the packages that build the wheel: pip before 25.3 reads the first, later versions the second.
 RUN PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt \
         pip wheel --no-cache-dir --no-deps --wheel-dir /wheel . \

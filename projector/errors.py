@@ -14,7 +14,7 @@ class BrokerUnavailable(Unavailable):
 
 
 class TopicMissing(BrokerUnavailable):
-    """Kafka answers, and has no such topic: as its base class. No record of it is still to come."""
+    """Kafka answers, and has no such topic: `run` waits for it; other commands exit with 2."""
 
 
 class DatabaseUnavailable(Unavailable):

@@ -29,15 +29,15 @@ class Roles(NamedTuple):
     def url(self, role: str) -> str:
         return make_conninfo(self.admin, user=self.name(role), password="secret")
 
-    def sql(self, file: str) -> str:
-        """The text of a file of deploy/postgres, with the names of these roles."""
+    def sql(self, file: str, folder: Path = FOLDER) -> str:
+        """The text of a file of deploy/postgres, or of another folder, with the names of these roles."""
         names = rf"\bprojector_({'|'.join(ROLES)})\b"
-        return re.sub(names, rf"{self.prefix}_\1", (FOLDER / file).read_text())
+        return re.sub(names, rf"{self.prefix}_\1", (folder / file).read_text())
 
-    def apply(self, file: str, *, url: str = "") -> None:
+    def apply(self, file: str, *, url: str = "", folder: Path = FOLDER) -> None:
         """Run a file, as the administrator unless it is said otherwise."""
         with psycopg.connect(url or self.admin, autocommit=True) as conn:
-            conn.execute(self.sql(file).encode())
+            conn.execute(self.sql(file, folder).encode())
 
     def set_passwords(self) -> None:
         with psycopg.connect(self.admin, autocommit=True) as conn:
@@ -84,12 +84,12 @@ def new_database(server_url: str) -> Iterator[Roles]:
                 server.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(f"{prefix}_{role}")))
 
 
-def deploy(roles: Roles) -> None:
+def deploy(roles: Roles, folder: Path = FOLDER) -> None:
     """As docs/deploying.md says: roles.sql, `migrate up` as the role of migrations, the grants."""
-    roles.apply("roles.sql")
+    roles.apply("roles.sql", folder=folder)
     roles.set_passwords()
     done = roles.projector("migrate", "migrate", "up")
     assert done.code == 0, done.err
-    roles.apply("grants.sql", url=roles.url("migrate"))
+    roles.apply("grants.sql", url=roles.url("migrate"), folder=folder)
     create_activity_table(roles.admin)
-    roles.apply("grants_activity_logs.sql")
+    roles.apply("grants_activity_logs.sql", folder=folder)

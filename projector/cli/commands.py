@@ -166,6 +166,7 @@ _DOCTOR = Command(
 _CONFIG = Command(
     "config",
     "projector.cli.config:config",
+    pages=True,
     short_help="show the settings in force and where each comes from, secrets masked",
     help="Shows each setting as its environment variable with the value in force, where it comes from (a flag, the "
     "environment, a file or the default), and its default. Secrets are masked; of a database's address only the "
@@ -179,6 +180,20 @@ _HEALTH = Command(
     short_help="whether the running projector is well (reads PROJECTOR_HEALTH_FILE)",
     help="Exits with 0 where the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
     "that Kafka and Postgres are there, else with 1 and the reason.",
+)
+
+_INIT = Command(
+    "init",
+    "projector.cli.init:init",
+    short_help="write a file of settings, and the scripts for the roles in Postgres",
+    help="Writes projector.env with every setting, its meaning and its default, and roles.sql, grants.sql and "
+    "grants_activity_logs.sql, which create the roles and grant their rights. On a terminal it asks for the most "
+    "important settings. Those that are given as flags or variables are not asked for, and are written. It replaces no "
+    "file without a question.",
+    params=[
+        option("--into", "FOLDER", "where the files are written", type=Path, default=Path()),
+        flag("--yes", "ask nothing, and replace files that exist"),
+    ],
 )
 
 _COMPLETION = Command(
@@ -205,6 +220,7 @@ PROJECTOR = Group(
     """,
     epilog="\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()),
     commands=[
+        _INIT,
         _RUN,
         MIGRATE,
         _STATUS,

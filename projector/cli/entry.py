@@ -8,7 +8,7 @@ import click
 
 from projector.cli.commands import PROJECTOR
 from projector.cli.exit_codes import FAILED, LOG_GAP, MISCONFIGURED, NOTHING_FOUND
-from projector.errors import LogGap, LoginRefused, Misconfigured, NothingFound, ProjectorError
+from projector.errors import LogGap, LoginRefused, Misconfigured, NothingFound, ProjectorError, TopicMissing
 from projector.process import streams
 from projector.process.interruption import Interrupted
 
@@ -59,7 +59,7 @@ def _usage_error(error: click.UsageError) -> int:
 
 def _failed(error: ProjectorError) -> int:
     _print_error(str(error))
-    if isinstance(error, Misconfigured | LoginRefused):
+    if isinstance(error, Misconfigured | LoginRefused | TopicMissing):
         return MISCONFIGURED
     if isinstance(error, NothingFound):
         return NOTHING_FOUND

@@ -89,6 +89,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "projector sweep --once --json",
         "projector sweep --stuck-after-seconds 900",
     ),
+    "prune": (
+        "projector prune --ended-before 90d --dry-run",
+        "projector prune --ended-before 365d --yes",
+    ),
     "dashboard": (
         "projector dashboard --login-link",
         "projector dashboard --dashboard-address 0.0.0.0:8080",
@@ -101,5 +105,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         'eval "$(projector completion bash)"  # this shell; in ~/.bashrc: every one',
         "projector completion zsh > ~/.zfunc/_projector  # with ~/.zfunc in fpath",
         "projector completion fish > ~/.config/fish/completions/projector.fish",
+    ),
+    "init": (
+        "projector init",
+        "projector init --database-url postgresql://projector_run@db/platform",
+        "projector init --bootstrap-servers kafka-1:9092 --into deploy --yes",
     ),
 }

@@ -2,7 +2,9 @@
 
 import logging
 import pkgutil
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
@@ -28,7 +30,8 @@ def _show_settings(ctx: click.Context, _: click.Parameter | None, asked: bool) -
     if asked:
         from projector.cli.settings_help import settings_help
 
-        click.echo(settings_help(ctx))
+        with _paged(sys.stdout.isatty()):
+            click.echo(settings_help(ctx))
         ctx.exit()
 
 
@@ -79,7 +82,9 @@ class Group(click.Group):
         """Option → whether it takes a value, of all commands below."""
         options = (param for command in self.leaves() for param in [*command.params, *command.settings])
         found = (param for param in options if isinstance(param, click.Option))
-        return {name: not param.is_flag for param in found for name in param.opts}
+        return {
+            name: not param.is_flag and not isinstance(param.flag_value, str) for param in found for name in param.opts
+        }
 
     def leaves(self) -> "Iterator[Command]":
         """The commands of the tree below."""
@@ -113,14 +118,16 @@ class Command(click.Command):
         short_help: str,
         if_interrupted: str = "",
         takes_settings: bool = True,
+        pages: bool = False,
         **attributes: Any,
     ) -> None:
-        """`if_interrupted`: what to do after a Ctrl-C, as a part of a sentence."""
+        """`if_interrupted`: what to do after a Ctrl-C, as a part of a sentence. `pages`: long output is paged."""
         attributes.setdefault("help", f"{short_help[0].upper()}{short_help[1:]}.")
         super().__init__(name, short_help=short_help, **attributes)
         self.function = function
         self.if_interrupted = if_interrupted
         self.takes_settings = takes_settings
+        self.pages = pages
 
     @cached_property
     def settings(self) -> list[click.Parameter]:
@@ -170,8 +177,19 @@ class Command(click.Command):
         own = {param.name: ctx.params[param.name] for param in self.params}
         settings = [_load(ctx)] if self.takes_settings else []
         function = pkgutil.resolve_name(self.function)
-        with interruptible(self.if_interrupted):
+        with interruptible(self.if_interrupted), _paged(self.pages and sys.stdout.isatty()):
             return ctx.invoke(function, *settings, **own)
+
+
+@contextmanager
+def _paged(pages: bool) -> Iterator[None]:
+    if not pages:
+        yield
+        return
+    from projector.cli.output import paged
+
+    with paged():
+        yield
 
 
 def _load(ctx: click.Context) -> Any:

@@ -53,6 +53,7 @@ PUSH = Group(
         Command(
             "list",
             "projector.cli.push:list_oldest",
+            pages=True,
             short_help="replies that were not sent, the longest due first",
             help="Lists replies, the longest due first, and counts all by state. Without --state it lists those that "
             "are due, given up or expired.",

@@ -78,6 +78,7 @@ DEAD_LETTERS = Group(
         Command(
             "list",
             "projector.cli.dead_letters:list_latest",
+            pages=True,
             short_help="the latest, newest first",
             params=[
                 *_selection(),
@@ -126,6 +127,7 @@ PARKED = Group(
         Command(
             "list",
             "projector.cli.parked:list_oldest",
+            pages=True,
             short_help="parked events, the oldest first",
             help="Lists the parked events, the oldest first, and the age of the oldest. An event is never applied if "
             "the request of its delegation repeated the idempotency key of another one. Such events are marked and "
@@ -170,6 +172,7 @@ DELETED = Group(
         Command(
             "list",
             "projector.cli.deleted:list_latest",
+            pages=True,
             short_help="what is kept, the latest first",
             params=[_run(), _limit(), json_flag()],
         ),

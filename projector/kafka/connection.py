@@ -1,5 +1,6 @@
 """How to reach Kafka: the client's arguments, its start and end, and which of our errors its errors become."""
 
+import difflib
 import logging
 import socket
 from collections.abc import Iterable, Iterator, Mapping
@@ -44,9 +45,11 @@ def topic_id(consumer: Any, topic: str) -> str | None:
     return str(found) if found else None
 
 
-def no_topic(topic: str) -> str:
-    """The sentence for a topic that does not exist."""
-    return f"topic {topic} does not exist: create it, or set PROJECTOR_TOPIC"
+def no_topic(topic: str, others: Iterable[str] = ()) -> str:
+    """The sentence for a topic that does not exist, with the name of `others` that it may be a typing error of."""
+    similar = difflib.get_close_matches(topic, others, n=1, cutoff=0.7)
+    meant = f" (did you mean {similar[0]}?)" if similar else ""
+    return f"topic {topic} does not exist{meant}: create it, or set PROJECTOR_TOPIC"
 
 
 def require_reachable(bootstrap_servers: str) -> None:

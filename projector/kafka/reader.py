@@ -231,7 +231,9 @@ def open_topic(
         with mapped_errors(client):
             reader = TopicReader(client, settings.topic)
         if not reader.partitions:
-            raise TopicMissing(connection.no_topic(settings.topic))
+            with mapped_errors(client):
+                others = client.topics()
+            raise TopicMissing(connection.no_topic(settings.topic, others))
         yield reader
     finally:
         connection.close(client)

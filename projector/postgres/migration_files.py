@@ -1,4 +1,4 @@
-"""The SQL files of `schema/`, as an installed wheel or a checkout has them."""
+"""The SQL files of `schema/` and `deploy/postgres/`, as an installed wheel or a checkout has them."""
 
 import re
 from pathlib import Path
@@ -16,11 +16,11 @@ class Migration(NamedTuple):
     down: bytes
 
 
-def _folder() -> Path:
+def _folder(in_wheel: str = "schema", in_checkout: str = "schema") -> Path:
     """Return the folder of the SQL files: inside the package in a wheel, at the repository's root in a checkout."""
     package = Path(__file__).parents[1]
-    installed = package / "schema"
-    return installed if installed.is_dir() else package.parent / "schema"
+    installed = package / in_wheel
+    return installed if installed.is_dir() else package.parent / in_checkout
 
 
 def available() -> list[Migration]:
@@ -36,3 +36,9 @@ def available() -> list[Migration]:
 def shadow_script() -> bytes:
     """Return the script that creates the tables of the shadow again."""
     return (_folder() / "recreate_shadow.sql").read_bytes()
+
+
+def role_scripts() -> dict[str, str]:
+    """Return the scripts for the roles, by the names of their files."""
+    folder = _folder("roles", "deploy/postgres")
+    return {name: (folder / name).read_text() for name in ("roles.sql", "grants.sql", "grants_activity_logs.sql")}

@@ -75,7 +75,17 @@ def shown(settings: Settings, name: str) -> Any:
     return str(value) if isinstance(value, Path) else None if value == "" else value
 
 
-def as_text(value: str | int | None, none: str = "") -> str:
+def given(settings: Settings, name: str) -> tuple[str, str] | None:
+    """The variable that gives a setting its value, or that of its file, and its text; None for the default."""
+    if path := settings._files.get(name):
+        return f"{variable(name)}_FILE", str(path)
+    if name not in settings.model_fields_set:
+        return None
+    value = getattr(settings, name)
+    return variable(name), as_text(value.get_secret_value() if isinstance(value, SecretStr) else value)
+
+
+def as_text(value: Any, none: str = "") -> str:
     """A value as it is written in a variable; `none` for None."""
     if value is None:
         return none

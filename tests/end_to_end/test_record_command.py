@@ -162,6 +162,13 @@ def test_invalid_argument_is_refused(kafka: str, filled: str, tmp_path: Path, fl
     assert list(tmp_path.iterdir()) == []
 
 
+def test_misspelt_topic_names_the_one_that_is_meant(kafka: str, filled: str, tmp_path: Path) -> None:
+    typed = filled[:-1]
+    done = run_projector("record", "--out", str(tmp_path / "x.gz"), bootstrap_servers=kafka, topic=typed)
+    assert (done.code, done.out) == (2, "")
+    assert f"topic {typed} does not exist (did you mean {filled}?): create it, or set PROJECTOR_TOPIC" in done.err
+
+
 def test_existing_file_is_refused_before_reading(tmp_path: Path) -> None:
     out = tmp_path / "all.jsonl"
     out.touch()

@@ -71,10 +71,12 @@ def test_distributions_with_old_import_names_still_work(installed: Path, tmp_pat
     assert Path(file).is_relative_to(installed.parent)
 
 
-def test_migrations_run_from_any_directory(installed: Path, tmp_path: Path, empty_url: str) -> None:
+def test_migrations_and_init_run_from_any_directory(installed: Path, tmp_path: Path, empty_url: str) -> None:
     for command in ([str(installed / "projector")], [str(installed / "python"), "-m", "projector"]):
         out = run([*command, "migrate", "up"], tmp_path, PROJECTOR_DATABASE_URL=empty_url)
         assert out.endswith("the schema is up to date\n")
+    assert "wrote roles.sql\n" in run([str(installed / "projector"), "init"], tmp_path)
+    assert "GRANT SELECT" in (tmp_path / "grants.sql").read_text()
     assert "applied  051_shadow" in run(
         [str(installed / "projector"), "migrate", "status"], tmp_path, PROJECTOR_DATABASE_URL=empty_url
     )
