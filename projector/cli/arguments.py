@@ -56,6 +56,8 @@ def _take_values(flag: str, option: click.Option, rest: deque[str]) -> list[str]
     values: list[str] = []
     while rest and is_value(rest[0]) and (isinstance(option, Several) or not values):
         values.append(_not_empty(flag, rest.popleft()))
+    if not values and isinstance(option.flag_value, str):  # its value may be left out
+        return [option.flag_value]
     if not values:
         message = f"Option {flag!r} requires an argument."
         raise click.BadOptionUsage(flag, message, click.get_current_context(silent=True))
