@@ -15,7 +15,8 @@ from projector import __version__
 from projector.cli.exit_codes import DONE, FAILED, LIMIT_EXCEEDED, MISCONFIGURED
 from projector.cli.output import as_json
 from projector.cli.status_output import shown
-from projector.cli.status_verdict import Pace, State, Verdict, pace, total_lag, verdict
+from projector.cli.status_report import Database, StatusReport
+from projector.cli.status_verdict import State, pace, total_lag
 from projector.cli.terminal import is_terminal
 from projector.errors import BrokerUnavailable, TopicMissing
 from projector.lag import Partition, TopicState, partitions, topic_state
@@ -37,45 +38,6 @@ class Limits(NamedTuple):
 
     lag: int | None
     dead_letters: int | None
-
-
-class Database(NamedTuple):
-    """Where the view is."""
-
-    host: str
-    port: int
-    name: str
-    user: str
-
-
-class StatusReport(NamedTuple):
-    """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer.
-
-    `cleanup_policy` is that of the topic, or None if it is unknown. `notes`: sentences about the consumer
-    groups. `unclaimed`: partition → the member that has not claimed it. `is_typo`: the topic does not exist, and
-    another one has positions.
-    """
-
-    at: datetime
-    topic: str
-    database: Database
-    brokers: str
-    kafka_error: str | None
-    is_typo: bool
-    cleanup_policy: str | None
-    partitions: list[Partition]
-    totals: Totals
-    groups: Groups
-    notes: list[str]
-    unclaimed: dict[int, str]
-    count_again_at: float = 0.0
-    """On the clock of `time.monotonic`."""
-    pace: Pace | None = None
-    exceeded: tuple[str, ...] = ()
-
-    @property
-    def verdict(self) -> Verdict:
-        return verdict(self.topic, self.kafka_error, self.partitions, self.groups, self.at, self.pace)
 
 
 def status(

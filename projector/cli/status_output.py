@@ -1,9 +1,9 @@
 """What `projector status` prints for people: the verdict, the partitions, what needs attention, the totals."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from projector.cli.output import ago
+from projector.cli.status_report import StatusReport
 from projector.cli.status_verdict import total_lag
 from projector.cli.terminal import paint, table, wrap
 from projector.kafka.compaction import INCOMPLETE, is_compacted
@@ -11,13 +11,10 @@ from projector.lag import Partition
 from projector.postgres.queries import Totals
 from projector.texts import counted, duration
 
-if TYPE_CHECKING:
-    from projector.cli.status import StatusReport
-
 _LEFT = ("moved", "owner")
 
 
-def shown(report: "StatusReport") -> str:
+def shown(report: StatusReport) -> str:
     """The report as text."""
     found = report.verdict
     parts = [paint(wrap(found.sentence), found.level)]
@@ -30,7 +27,7 @@ def shown(report: "StatusReport") -> str:
     return "\n".join([*parts, "", *_totals(report.totals, report.topic)])
 
 
-def _places(report: "StatusReport") -> Iterator[str]:
+def _places(report: StatusReport) -> Iterator[str]:
     ours, database = report.groups.ours, report.database
     members = f", {counted(len(ours.members), 'member')}, {ours.state}" if ours else ""
     yield wrap(f"topic {report.topic} at {report.brokers}")
@@ -38,14 +35,14 @@ def _places(report: "StatusReport") -> Iterator[str]:
     yield wrap(f"database {database.name} at {database.host}:{database.port} as {database.user}")
 
 
-def _table(report: "StatusReport") -> str:
+def _table(report: StatusReport) -> str:
     rows = [_row(partition, report) for partition in report.partitions]
     if len(rows) > 1 and (lag := total_lag(report.partitions)) is not None:
         rows.append(["all", "", "", f"{lag:,}", "", "", ""])
     return table(["partition", "position", "end", "lag", "behind", "moved", "owner"], rows, left=_LEFT)
 
 
-def _row(partition: Partition, report: "StatusReport") -> list[str]:
+def _row(partition: Partition, report: StatusReport) -> list[str]:
     return [
         str(partition.partition),
         *map(_number, (partition.position, partition.end, partition.lag_records)),
@@ -55,7 +52,7 @@ def _row(partition: Partition, report: "StatusReport") -> list[str]:
     ]
 
 
-def _attention(report: "StatusReport") -> Iterator[str]:
+def _attention(report: StatusReport) -> Iterator[str]:
     """Sentences about partitions, groups and the topic that an operator should know."""
     for partition in report.partitions:
         if partition.lost_records:
@@ -72,7 +69,7 @@ def _attention(report: "StatusReport") -> Iterator[str]:
         yield f"cleanup.policy={report.cleanup_policy}: {INCOMPLETE}"
 
 
-def _owner(partition: Partition, report: "StatusReport") -> str:
+def _owner(partition: Partition, report: StatusReport) -> str:
     """The member that claimed the position, and what is not as it must be. The notes have the sentences."""
     owner = partition.owner or "none"
     if member := report.unclaimed.get(partition.partition):
