@@ -48,12 +48,25 @@ _RUN = Command(
 _STATUS = Command(
     "status",
     "projector.cli.status:status",
-    short_help="how far each partition is projected, what is behind, parked and dead",
-    help="Shows for each partition of the topic its position, the end of its log, the lag in records and in seconds "
-    "(the age of the first record that is not projected yet), the member that claimed it last, and when its position "
-    "last moved; then the rows of `delegations` by status, parked events and dead letters. Exits with 1 where Kafka "
-    "does not answer, and then shows what Postgres knows.",
-    params=[json_flag()],
+    short_help="whether the view follows the topic, what is behind, parked and dead",
+    help="Shows first whether the view follows the topic, how fast, and how long it takes to catch up. Then for each "
+    "partition its position, the end of its log, the lag in records and in seconds (the age of the first record that "
+    "is not projected yet), when its position last moved, and the member that claimed it last; then the rows of "
+    "`delegations` by status, parked events and dead letters. If the view is behind, it looks twice, one second apart. "
+    "Exits with 1 if Kafka does not answer, and then shows what Postgres knows; with 7 if a limit is exceeded.",
+    params=[
+        click.Option(
+            ["--watch"],
+            metavar="[SECONDS]",
+            type=click.FloatRange(0.1),
+            is_flag=False,
+            flag_value="2",
+            help="look again every 2 s, or every so many seconds, until Ctrl-C",
+        ),
+        option("--max-lag", "N", "exit with 7 if more records than this are not projected", type=NUMBER),
+        option("--max-dead-letters", "N", "exit with 7 if the topic has more dead letters than this", type=NUMBER),
+        json_flag("print one object of JSON instead; with --watch one per look"),
+    ],
 )
 
 _VERIFY = Command(

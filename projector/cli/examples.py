@@ -10,7 +10,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "migrate down": ("projector migrate down --to 55", "projector migrate down --to 0 --yes  # removes every table"),
     "migrate status": ("projector migrate status", "projector migrate status --json"),
     "migrate recreate-shadow": ("projector migrate recreate-shadow",),
-    "status": ("projector status", "projector status --json", "projector status --topic orders"),
+    "status": ("projector status --watch", "projector status --max-lag 1000  # for checks", "projector status --json"),
     "verify": (
         "projector verify",
         "projector verify --sample 10000 --json",

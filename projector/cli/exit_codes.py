@@ -7,6 +7,7 @@ DRIFT = 3
 LOG_GAP = 4
 DEAD_LETTERS = 5
 NOTHING_FOUND = 6
+LIMIT_EXCEEDED = 7
 
 MEANINGS = {
     DONE: "done",
@@ -16,6 +17,7 @@ MEANINGS = {
     LOG_GAP: "the log has a gap; the message names the remedy",
     DEAD_LETTERS: "done, but some records ended as dead letters, or failed again",
     NOTHING_FOUND: "nothing was found or compared that the command could work on",
+    LIMIT_EXCEEDED: "status: a limit that was given is exceeded",
     130: "interrupted by Ctrl-C",
     143: "ended by SIGTERM",
 }

@@ -82,9 +82,7 @@ class Group(click.Group):
         """Option → whether it takes a value, of all commands below."""
         options = (param for command in self.leaves() for param in [*command.params, *command.settings])
         found = (param for param in options if isinstance(param, click.Option))
-        return {
-            name: not param.is_flag and not isinstance(param.flag_value, str) for param in found for name in param.opts
-        }
+        return {name: _takes_value(param) for param in found for name in param.opts}
 
     def leaves(self) -> "Iterator[Command]":
         """The commands of the tree below."""
@@ -190,6 +188,10 @@ def _paged(pages: bool) -> Iterator[None]:
 
     with paged():
         yield
+
+
+def _takes_value(option: click.Option) -> bool:
+    return not option.is_flag and not isinstance(option.flag_value, str)  # one that may be left out is joined by "="
 
 
 def _load(ctx: click.Context) -> Any:

@@ -1,96 +1,172 @@
-"""`projector status`: the position and the lag of each partition, and totals of the view."""
+"""`projector status`: whether the view follows the topic, the lag of each partition, and totals of the view."""
 
+import itertools
 import json
 import sys
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
+from rich.live import Live
+from rich.text import Text
 
-from projector.cli.exit_codes import DONE, FAILED
-from projector.cli.output import ago, as_json
-from projector.errors import BrokerUnavailable
-from projector.kafka.compaction import INCOMPLETE, is_compacted
+from projector import __version__
+from projector.cli.exit_codes import DONE, FAILED, LIMIT_EXCEEDED, MISCONFIGURED
+from projector.cli.output import as_json
+from projector.cli.status_output import shown
+from projector.cli.status_report import Database, StatusReport
+from projector.cli.status_verdict import State, pace, total_lag
+from projector.cli.terminal import is_terminal
+from projector.errors import BrokerUnavailable, TopicMissing
 from projector.lag import Partition, TopicState, partitions, topic_state
 from projector.membership import Groups, notes, unclaimed
 from projector.postgres import queries
-from projector.postgres.connection import mapped_errors, open_view
+from projector.postgres.connection import Connection, mapped_errors, open_view
 from projector.postgres.positions import read
 from projector.postgres.queries import Totals
 from projector.settings import Settings
-from projector.texts import duration
+from projector.texts import counted
+
+_BETWEEN_LOOKS_SECONDS = 1.0
+_COUNT_RARELY = 20
+"""The rows are counted again only after this multiple of the time that the last count took."""
 
 
-class StatusReport(NamedTuple):
-    """The state of all partitions, and totals. `kafka_error` is the reason if Kafka did not answer.
+class Limits(NamedTuple):
+    """What a check allows. None: anything."""
 
-    `cleanup_policy` is that of the topic, or None if it is unknown. `notes`: sentences about the consumer
-    groups. `unclaimed`: partition → the member that has not claimed it.
-    """
-
-    topic: str
-    kafka_error: str | None
-    cleanup_policy: str | None
-    partitions: list[Partition]
-    totals: Totals
-    groups: Groups
-    notes: list[str]
-    unclaimed: dict[int, str]
+    lag: int | None
+    dead_letters: int | None
 
 
-def status(settings: Settings, json_output: bool) -> int:
-    """Query Postgres, then Kafka, and print both."""
-    report = _query(settings)
+def status(
+    settings: Settings, watch: float | None, max_lag: int | None, max_dead_letters: int | None, json_output: bool
+) -> int:
+    """Query Postgres, then Kafka, and print both; with `watch` again and again, every so many seconds."""
+    limits = Limits(max_lag, max_dead_letters)
+    if watch is not None:
+        _watch(settings, limits, watch, json_output)
+    report = _look(settings, limits, None)
+    if report.verdict.state in (State.BEHIND, State.STANDS_STILL):
+        time.sleep(_BETWEEN_LOOKS_SECONDS)
+        report = _look(settings, limits, report)
     if json_output:
         print(json.dumps(_as_json(report)))
+        if report.kafka_error:
+            sys.stderr.write(f"projector: {report.kafka_error}\n")
     else:
-        _print(report, datetime.now(UTC))
+        print(shown(report))
     if report.kafka_error:
-        sys.stderr.write(f"projector: {report.kafka_error}\n")
-        return FAILED
-    return DONE
+        return MISCONFIGURED if report.is_typo else FAILED
+    return LIMIT_EXCEEDED if report.exceeded else DONE
 
 
-def _query(settings: Settings) -> StatusReport:
+def _watch(settings: Settings, limits: Limits, seconds: float, json_output: bool) -> None:
+    """Look until a signal ends it. On a terminal it shows the latest look, elsewhere one after the other."""
+    if json_output or not is_terminal():
+        for report in _looks(settings, limits, seconds):
+            print(json.dumps(_as_json(report)) if json_output else f"{shown(report)}\n", flush=True)
+    with Live(auto_refresh=False, vertical_overflow="ellipsis") as live:
+        for report in _looks(settings, limits, seconds):
+            clock = f"{report.at:%Y-%m-%d %H:%M:%S} UTC, every {seconds:g} s, Ctrl-C ends it"
+            live.update(Text.from_ansi(f"{shown(report)}\n\n{clock}"), refresh=True)
+
+
+def _looks(settings: Settings, limits: Limits, seconds: float) -> Iterator[StatusReport]:
+    report = None
+    for _ in itertools.count():
+        report = _look(settings, limits, report)
+        yield report
+        time.sleep(seconds)
+
+
+def _look(settings: Settings, limits: Limits, before: StatusReport | None) -> StatusReport:
+    """The state now. With a look `before`, also the pace since then."""
     with open_view(settings) as conn, mapped_errors():
-        positions = queries.positions(conn, topic=settings.topic)
-        known = read(conn, settings.topic)
-        totals = queries.totals(conn)
-    kafka_error, topic = None, TopicState(None, {}, {}, Groups(settings.group_id))
+        report = _query(settings, conn, before)
+    if before is not None and not report.kafka_error and not before.kafka_error:
+        since = (report.at - before.at).total_seconds()
+        report = report._replace(pace=pace(before.partitions, report.partitions, since))
+    return report._replace(exceeded=tuple(_exceeded(report, limits)))
+
+
+def _query(settings: Settings, conn: Connection, before: StatusReport | None) -> StatusReport:
+    positions = queries.positions(conn, topic=settings.topic)
+    known = read(conn, settings.topic)
+    totals, count_again_at = _totals(settings, conn, before)
+    topics = queries.topics(conn)
+    kafka_error, is_typo, topic = None, False, TopicState(None, {}, {}, Groups(settings.group_id))
     try:
         topic = topic_state(settings, known, {each.group_id for each in positions if each.group_id})
     except BrokerUnavailable as error:
         kafka_error = str(error)
-    groups = topic.groups
-    found = partitions(
-        positions, topic.backlog, at=datetime.now(UTC), gaps=topic.gaps, assigned=groups.assigned(settings.topic)
-    )
+        if isinstance(error, TopicMissing) and topics and settings.topic not in topics:
+            kafka_error = f"{kafka_error}. This database has positions of {', '.join(topics)}"
+            is_typo = True
+    groups, now = topic.groups, datetime.now(UTC)
+    assigned = groups.assigned(settings.topic)
     return StatusReport(
+        now,
         settings.topic,
+        Database(conn.info.host, conn.info.port, conn.info.dbname, conn.info.user),
+        settings.bootstrap_servers,
         kafka_error,
+        is_typo,
         topic.cleanup_policy,
-        found,
+        partitions(positions, topic.backlog, at=now, gaps=topic.gaps, assigned=assigned),
         totals,
         groups,
         notes(settings.topic, positions, groups),
         unclaimed(settings.topic, positions, groups),
+        count_again_at,
     )
 
 
+def _totals(settings: Settings, conn: Connection, before: StatusReport | None) -> tuple[Totals, float]:
+    """The totals, and when they are to be counted again: a large table takes seconds."""
+    started = time.monotonic()
+    if before is not None and started < before.count_again_at:
+        return before.totals, before.count_again_at
+    found = queries.totals(conn, topic=settings.topic)
+    return found, started + _COUNT_RARELY * (time.monotonic() - started)
+
+
+def _exceeded(report: StatusReport, limits: Limits) -> Iterator[str]:
+    """A sentence for each limit that is exceeded. A lag that is unknown exceeds each limit."""
+    lag, letters = total_lag(report.partitions), report.totals.dead_letters_of_topic
+    if limits.lag is not None and (lag is None or lag > limits.lag):
+        found = "the lag is unknown" if lag is None else f"the lag is {counted(lag, 'record')}"
+        yield f"{found}, and --max-lag is {limits.lag:,}"
+    if limits.dead_letters is not None and letters > limits.dead_letters:
+        yield f"the topic has {counted(letters, 'dead letter')}, and --max-dead-letters is {limits.dead_letters:,}"
+
+
 def _as_json(report: StatusReport) -> dict[str, object]:
+    ours, lag = report.groups.ours, total_lag(report.partitions)
     return {
+        "time": report.at.isoformat(),
+        "version": __version__,
+        "verdict": report.verdict.state,
+        "sentence": report.verdict.sentence,
+        "exceeded": report.exceeded,
         "topic": report.topic,
+        "database": report.database._asdict(),
+        "brokers": report.brokers,
         "kafka": report.kafka_error or "ok",
         "cleanup_policy": report.cleanup_policy,
         "group_id": report.groups.group_id,
-        "group_state": report.groups.ours.state if report.groups.ours else None,
-        "members": sorted(map(str, report.groups.ours.members)) if report.groups.ours else None,
+        "group_state": ours.state if ours else None,
+        "members": sorted(map(str, ours.members)) if ours else None,
         "notes": report.notes,
+        "lag_records": lag,
+        "pace": report.pace and {**report.pace._asdict(), "catch_up_seconds": report.pace.catch_up_seconds(lag or 0)},
         "partitions": [_partition_as_json(partition) for partition in report.partitions],
         "delegations": report.totals.delegations,
+        "delegations_total": sum(report.totals.delegations.values()),
         "parked": report.totals.parked,
         "dead_letters": report.totals.dead_letters,
+        "dead_letters_of_topic": report.totals.dead_letters_of_topic,
     }
 
 
@@ -99,73 +175,3 @@ def _partition_as_json(partition: Partition) -> dict[str, object]:
     if waiting is None:
         return as_json(partition)
     return as_json(partition) | {"open_transaction": as_json(waiting) | {"waiting_offsets": waiting.waiting_offsets}}
-
-
-def _print(report: StatusReport, now: datetime) -> None:
-    console = Console(markup=False, highlight=False)
-    console.print(_table(report, now))
-    for partition in report.partitions:
-        if partition.lost_records:
-            console.print(
-                f"partition {partition.partition}: {partition.lost_records:,} records were deleted from the topic "
-                "before they were projected; `projector run` stops there and prints the remedy"
-            )
-        elif partition.gap:
-            console.print(f"{partition.gap}; `projector run` stops there and prints the remedy")
-        if partition.open_transaction:
-            console.print(f"{partition.open_transaction}; the high watermark is {partition.high_watermark}")
-    for note in report.notes:
-        console.print(note)
-    if is_compacted(report.cleanup_policy):
-        console.print(f"cleanup.policy={report.cleanup_policy}: {INCOMPLETE}")
-    _print_totals(report.totals)
-
-
-def _table(report: StatusReport, now: datetime) -> Table:
-    table = Table(title=f"topic {report.topic}", title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("partition", "position", "end", "lag", "behind"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("owner", overflow="fold")
-    table.add_column("moved", no_wrap=True)
-    for partition in report.partitions:
-        table.add_row(
-            str(partition.partition),
-            *map(_number, (partition.position, partition.end, partition.lag_records)),
-            _behind(partition),
-            _owner(partition, report),
-            ago(partition.moved_at, now),
-        )
-    return table
-
-
-def _owner(partition: Partition, report: StatusReport) -> str:
-    """The member that claimed the position, and what is not as it must be. The notes have the sentences."""
-    owner = partition.owner or "none"
-    if member := report.unclaimed.get(partition.partition):
-        return f"{member} (not claimed)"
-    groups = report.groups
-    if partition.owner and partition.group_id not in (groups.group_id, None):
-        return f"{owner} (group {partition.group_id})"
-    if partition.owner and groups.ours and groups.ours.is_settled and not partition.assigned_to:
-        return f"{owner} (left the group)"
-    return owner
-
-
-def _behind(partition: Partition) -> str:
-    if partition.lag_seconds is None:
-        return "?"
-    return "" if partition.lag_records == 0 else duration(partition.lag_seconds)
-
-
-def _number(count: int | None) -> str:
-    return "-" if count is None else f"{count:,}"
-
-
-def _print_totals(totals: Totals) -> None:
-    counts = {str(status): count for status, count in totals.delegations.items()}
-    width = max(map(len, [*counts, "dead letters"]))
-    print("\ndelegations")
-    for name, count in counts.items():
-        print(f"  {name:{width}}{count:14,}")
-    print(f"{'parked':{width}}  {totals.parked:14,}")
-    print(f"{'dead letters':{width}}  {totals.dead_letters:14,}")

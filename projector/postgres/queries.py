@@ -24,11 +24,12 @@ class PositionDetail(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Counts: rows of the view by status, parked events, dead letters."""
+    """Counts: rows of the view by status, parked events, dead letters of all topics and of the topic in force."""
 
     delegations: dict[Status, int]
     parked: int
     dead_letters: int
+    dead_letters_of_topic: int
 
 
 class DeadLetterDetail(NamedTuple):
@@ -91,14 +92,23 @@ def positions(conn: Connection, *, topic: str) -> list[PositionDetail]:
         ).fetchall()
 
 
-def totals(conn: Connection) -> Totals:
+def topics(conn: Connection) -> list[str]:
+    """The topics that have positions."""
+    with mapped_errors():
+        return [topic for (topic,) in conn.execute("SELECT DISTINCT topic FROM positions ORDER BY topic")]
+
+
+def totals(conn: Connection, *, topic: str) -> Totals:
     """Counts over whole tables. Every status has an entry, which can be 0."""
     with mapped_errors():
         by_status: dict[str, int] = dict(conn.execute("SELECT status, count(*) FROM delegations GROUP BY status"))
-        parked, dead_letters = conn.execute(
-            "SELECT (SELECT count(*) FROM parked), (SELECT count(*) FROM dead_letters)"
+        counts = conn.execute(
+            """
+            SELECT (SELECT count(*) FROM parked), count(*), count(*) FILTER (WHERE topic = %(topic)s) FROM dead_letters
+            """,
+            {"topic": topic},
         ).fetchall()[0]
-    return Totals({status: by_status.get(status.value, 0) for status in Status}, parked, dead_letters)
+    return Totals({status: by_status.get(status.value, 0) for status in Status}, *counts)
 
 
 def clock(conn: Connection) -> datetime:

@@ -1,15 +1,23 @@
 """`projector status` and `projector replay` as processes: the totals that they print, and their errors."""
 
 import json
+import os
+import pty
+import signal
+import tempfile
+from contextlib import closing
 from pathlib import Path
+from typing import IO
 
 import psycopg
 import pytest
-from commands import run_projector
+from cluster import wait_until
+from commands import TIMEOUT_SECONDS, all_of, environment, run_projector, start
+from kafka import KafkaProducer
 from replaying import REQUEST, recording, replay_letters
 from rows import answer, heartbeat
 
-from projector.cli.exit_codes import DEAD_LETTERS
+from projector.cli.exit_codes import DEAD_LETTERS, LIMIT_EXCEEDED
 from projector.domain.outcomes import Outcome
 from testbed.servers.server import free_port
 
@@ -74,10 +82,72 @@ def test_status_has_all_partitions_and_totals(replayed: str, kafka: str, topic: 
         (1, 0, 0, "here/1"),
         (2, None, 0, None),
     ]
+    assert (report["verdict"], report["lag_records"], report["pace"]) == ("no_member", 0, None)
+    assert (report["delegations_total"], report["dead_letters_of_topic"], report["brokers"]) == (1, 0, kafka)
+    assert report["time"].endswith("+00:00")
     plain = run_projector("status", **settings)
     assert (plain.code, plain.err) == (0, "")
+    assert plain.out.startswith("no member runs, nothing is projected")
     assert "here/1" in plain.out
+    assert "and 3 dead letters of topics other than " in plain.out
+    assert replayed.rpartition("/")[2] in plain.out
+    assert "\x1b" not in plain.out
     assert max(map(len, plain.out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "exceeded"),
+    [
+        (["--max-lag", "0", "--max-dead-letters", "3"], 0, []),
+        (["--max-dead-letters", "2"], LIMIT_EXCEEDED, ["the topic has 3 dead letters, and --max-dead-letters is 2"]),
+        (["--max-lag", "1"], LIMIT_EXCEEDED, ["the lag is 2 records, and --max-lag is 1"]),
+    ],
+    ids=str,
+)
+def test_limits_decide_the_exit_code(
+    replayed: str, kafka: str, topic: str, flags: list[str], code: int, exceeded: list[str]
+) -> None:
+    with psycopg.connect(replayed) as conn:
+        conn.execute("UPDATE projector.dead_letters SET topic = %s", [topic])
+    if "--max-lag" in flags and code:
+        with closing(KafkaProducer(bootstrap_servers=kafka)) as producer:
+            for _ in range(2):
+                producer.send(topic, b"{}").get(10)
+    settings = {"database_url": replayed, "bootstrap_servers": kafka, "topic": topic}
+    done = run_projector("status", "--json", *flags, **settings)
+    assert (done.code, done.json()["exceeded"]) == (code, exceeded)
+    assert all(sentence in run_projector("status", *flags, **settings).out for sentence in exceeded)
+
+
+def test_watch_prints_one_object_per_look(replayed: str) -> None:
+    with tempfile.TemporaryFile() as out:
+        settings = {"database_url": replayed, "bootstrap_servers": NOWHERE}
+        process = start(["status", "--watch", "0.2", "--json"], environment(settings), stdout=out)
+        wait_until(lambda: len(_lines(out)) >= 2, "two looks")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(TIMEOUT_SECONDS) == 130
+        assert {json.loads(line)["verdict"] for line in _lines(out)} == {"unknown"}
+
+
+def _lines(file: IO[bytes]) -> list[bytes]:
+    return os.pread(file.fileno(), 1 << 20, 0).splitlines()
+
+
+def test_narrow_terminal_loses_no_value(replayed: str) -> None:
+    with psycopg.connect(replayed) as conn:
+        conn.execute(
+            "INSERT INTO projector.positions (topic, partition, next_offset, member) VALUES ('activity-log', 4, "
+            "123456789, 'a-rather-long-host-name/12345')"
+        )
+    terminal, other = pty.openpty()
+    variables = environment({"database_url": replayed, "bootstrap_servers": NOWHERE}) | {"COLUMNS": "40"}
+    with os.fdopen(other, "wb") as stdout:
+        process = start(["status"], variables, stdout=stdout)
+    shown = all_of(terminal)
+    assert process.wait(TIMEOUT_SECONDS) == 1
+    assert shown.startswith("\x1b[31mthe lag is unknown:\r\nPROJECTOR_BOOTSTRAP_SERVERS: ")
+    assert "  position  123,456,789\r\n" in shown
+    assert "  owner     a-rather-long-host-name/12345\r\n" in shown
 
 
 def test_status_without_kafka_shows_the_positions(replayed: str) -> None:
@@ -85,10 +155,12 @@ def test_status_without_kafka_shows_the_positions(replayed: str) -> None:
         conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 4, 1234)")
     done = run_projector("status", database_url=replayed, bootstrap_servers=NOWHERE)
     assert done.code == 1
-    assert f"projector: PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: {NOWHERE}: Connection refused" in done.err
+    reason = f"PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer: {NOWHERE}: Connection refused"
+    assert done.err == ""
+    assert done.out.startswith(f"the lag is unknown: {reason}\n")
     assert "1,234" in done.out
     report = run_projector("status", "--json", database_url=replayed, bootstrap_servers=NOWHERE)
-    assert report.code == 1
+    assert (report.code, report.err) == (1, f"projector: {reason}\n")
     assert report.json()["kafka"].startswith("PROJECTOR_BOOTSTRAP_SERVERS: Kafka does not answer")
     assert report.json()["partitions"][0]["lag_records"] is None
 
@@ -96,7 +168,12 @@ def test_status_without_kafka_shows_the_positions(replayed: str) -> None:
 def test_status_of_a_missing_topic_is_an_error(database_url: str, kafka: str) -> None:
     done = run_projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
     assert done.code == 1
-    assert "topic nowhere does not exist: create it, or set PROJECTOR_TOPIC" in done.err
+    assert "topic nowhere does not exist: create it, or set PROJECTOR_TOPIC" in done.out
+    with psycopg.connect(database_url) as conn:
+        conn.execute("INSERT INTO projector.positions (topic, partition, next_offset) VALUES ('activity-log', 4, 1234)")
+    typo = run_projector("status", database_url=database_url, bootstrap_servers=kafka, topic="nowhere")
+    assert typo.code == 2
+    assert "This database has positions of activity-log" in typo.out
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,10 @@ def send(kafka: str, topic: str, partition: int, count: int, *, transaction: str
 def test_totals_have_every_status(session: Connection) -> None:
     requests = [delegate(0, request_body={"delegation_id": f"d-{n}", "task": "t"}, **KEYED) for n in range(3)]
     projected(session, *requests, answer(1, "completed", of="d-0"), answer(1, "failed", of="d-9"), {"nonsense": 1})
-    found = queries.totals(session)
+    found = queries.totals(session, topic="activity-log")
     expected = dict.fromkeys(Status, 0) | {Status.QUEUED: 2, Status.COMPLETED: 1}
-    assert found == (expected, 1, 1)
+    assert found == (expected, 1, 1, 1)
+    assert queries.totals(session, topic="other").dead_letters_of_topic == 0
 
 
 def test_parked_events_are_listed_in_order(session: Connection) -> None:
