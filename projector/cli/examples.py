@@ -89,10 +89,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "projector sweep --once --json",
         "projector sweep --stuck-after-seconds 900",
     ),
-    "prune": (
-        "projector prune --ended-before 90d --dry-run",
-        "projector prune --ended-before 365d --yes",
-    ),
     "dashboard": (
         "projector dashboard --login-link",
         "projector dashboard --dashboard-address 0.0.0.0:8080",
