@@ -10,7 +10,7 @@ DEMO_INSTALLED := .venv/installed-demo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test lint docs reference faults bench profile up down test-images
+.PHONY: help demo sandbox test lint docs reference faults bench profile up down test-images mutants
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -42,6 +42,9 @@ reference: $(INSTALLED) ## make the parts of docs/ again that repeat code: setti
 
 faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
 	$(BIN)/python -m pytest tests/faults tests/unit/test_two_readings.py --long -v $(ARGS)
+
+mutants: $(INSTALLED) ## make known mistakes, one at a time, which the tests must find; ARGS='--only ledger' chooses
+	PYTHONPATH=.:tests $(BIN)/python -m mutants $(ARGS)
 
 bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lists all parts
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -129,8 +129,10 @@ class InMemoryView:
     def _write(self, changes: Changes) -> None:
         self.rows.update({row.delegation_id: row for row in changes.inserted})
         for row in changes.updated:
+            assert row != state(self.rows[row.delegation_id])
             self.rows[row.delegation_id] = self.rows[row.delegation_id]._replace(**row._asdict())
         unparked = set(changes.requested)
+        assert changes.unparked == sum(each.event.delegation_id in unparked for each in self.parked.values())
         self.parked = {at: each for at, each in self.parked.items() if each.event.delegation_id not in unparked}
         for each in changes.parked:
             self.parked.setdefault((each.topic, each.partition, each.offset), each)

@@ -168,6 +168,11 @@ def test_heartbeat_before_the_last_change_keeps_updated_at() -> None:
     given(before, heartbeat(4)).and_the_row_is(row(last_heartbeat=at(4), updated_at=at(9)))
 
 
+def test_heartbeat_moves_updated_at_alone_if_another_writer_left_it_behind() -> None:
+    before = row(last_heartbeat=at(9), updated_at=at(1))
+    given(before, heartbeat(4)).and_the_row_is(row(last_heartbeat=at(9), updated_at=at(4)))
+
+
 def test_event_without_effect_returns_the_same_object() -> None:
     before = row(Status.IN_PROGRESS, last_heartbeat=at(3), updated_at=at(3))
     for event in (request(), heartbeat(2), report(Status.IN_PROGRESS), report(Status.QUEUED)):

@@ -223,3 +223,21 @@ def test_unavailable_error_detail_and_key_are_none() -> None:
     )
     assert report_of(row).error_detail == "e"
     assert request_of(row).idempotency_key is None
+
+
+@pytest.mark.parametrize("row_id", [None, "no uuid"])
+@pytest.mark.parametrize(
+    ("row", "field"),
+    [
+        (delegate(0), "request_body"),
+        (heartbeat(1), "request_body"),
+        (answer(1, "completed"), "response_body"),
+        (answer(1, "queued", response_body=None), "request_body"),
+    ],
+)
+def test_left_out_body_of_a_row_without_an_id_is_a_dead_letter(
+    row: dict[str, object], field: str, row_id: object
+) -> None:
+    found, reason = dead_letter_of(row | {field: UNAVAILABLE_VALUE, "id": row_id})
+    assert found == field
+    assert reason.startswith("the change feed left out a large unchanged body")

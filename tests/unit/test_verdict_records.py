@@ -16,7 +16,7 @@ from builders import (
     translation_of,
     verdict,
 )
-from rows import UNAVAILABLE_VALUE, answer, delegate, updated
+from rows import CALLER, UNAVAILABLE_VALUE, answer, delegate, updated
 from rows import at as iso
 from rows import heartbeat as heartbeat_row
 from rows import verdict as verdict_row
@@ -55,6 +55,7 @@ def test_failed_verdict_needs_no_evidence() -> None:
         (body(silent_since="") | {"status": "failed"}, "request_body.silent_since"),
         ({"request_body": None}, "request_body.delegation_id"),
         ({"request_body": UNAVAILABLE_VALUE}, "request_body"),
+        ({"request_body": UNAVAILABLE_VALUE, "id": CALLER}, "request_body"),
         ({"error_detail": 7}, "error_detail"),
         ({"created_at": "garbage"}, "created_at"),
     ],

@@ -1,0 +1,115 @@
+"""Mistakes in the translation: from the bytes of a record to facts."""
+
+from mutants.mutant import mutants
+
+_TRANSLATE = mutants(
+    "projector/contract/translate.py",
+    "translate verdict_records event_time fast_path envelope",
+    ("every activity is a delegation", 'if activity_type != "delegation":\n        if isinstance', 'if activity_type is None:\n        if isinstance'),
+    ("an activity type of a wrong type is unrelated", "        raise fields.not_a_text(activity_type, \"activity_type\")", "        return NoEvent.UNRELATED"),
+    ("the workspace is always the caller", 'caller = "workspace_id" if row.get("source_id") is None else "source_id"', 'caller = "workspace_id"'),
+    ("a request without an id is read", '            raise fields.missing("request_body.delegation_id")', "            pass"),
+    ("the given deadline does not count", 'fields.time(body.get("deadline"), "request_body.deadline") or _default_deadline(created_at)', "_default_deadline(created_at)"),
+    ("the key is not read", 'fields.identifier(_available(row.get("idempotency_key")), "idempotency_key")', "None"),
+    ("the id of a result is that of its request first", 'delegation_id = fields.identifier(response.get("delegation_id"), "response_body.delegation_id") or ""', "delegation_id = self._requested_id()"),
+    ("a heartbeat takes the id of its response", '        request = self._body("request_body", self.row.get("request_body"))\n        return', '        request = self._body("response_body", self.row.get("response_body"))\n        return'),
+    ("a result without an id is a dead letter", "        if not delegation_id and not self.unavailable_row_id:\n            return None\n        report", '        if not delegation_id and not self.unavailable_row_id:\n            raise fields.missing("id")\n        report'),
+    ("a stuck verdict needs no evidence", "        if status is Status.STUCK:\n            fields.required(silent_since, field)", "        pass"),
+    ("a verdict with a left-out body is read", '        if row.get("request_body") == UNAVAILABLE_VALUE:\n            raise', '        if row.get("request_body") is UNAVAILABLE_VALUE[:0]:\n            raise'),
+    ("every status reads a result", "        if status is Status.COMPLETED:\n            if response is None:", "        if status is not Status.STUCK:\n            if response is None:"),
+    ("the error in the body comes first", '            error = fields.preview(_available(self.row.get("error_detail")), "error_detail")\n            if error is None:', "            error = None\n            if error is None:"),
+    ("the error in the body is not read", '                error = fields.preview(response.get("error"), "response_body.error")', "                error = None"),
+    ("a placeholder is a text", "return None if column == UNAVAILABLE_VALUE else column", "return column"),
+    ("an update happens when the row was created", "        if activity.is_update:\n            field", "        if False:\n            field"),
+    ("the time of a CloudEvent does not count", "if activity.envelope is Envelope.CLOUD_EVENT and activity.time is not None:", "if False:"),
+    ("a negative timestamp is a time", "if self.timestamp is None or self.timestamp < 0:", "if self.timestamp is None:"),
+    ("an end forgets its activity row", '        translation = translation._replace(row_id=row.get("id"))', "        pass"),
+    ("a large row is not remembered", "return translation._replace(large_row_id=_row_id(row))", "return translation"),
+    ("a row that was never seen has an empty body", "            if self.unavailable_row_id is None:\n                raise row_never_seen(field)\n", ""),
+)  # fmt: skip
+_FAST = mutants(
+    "projector/contract/fast.py",
+    "fast_path fast_path_damage two_paths event_time",
+    ("the workspace is always the caller", 'row.get("workspace_id") if caller is None else caller', 'row.get("workspace_id")'),
+    ("the default deadline is an hour", "created_at + DEFAULT_DEADLINE if deadline is None", "created_at + DEFAULT_DEADLINE / 6 if deadline is None"),
+    ("a left-out body is read as an id", 'delegation_id = "" if is_left_out else _present(', 'delegation_id = UNAVAILABLE_VALUE if is_left_out else _present('),
+    ("an update happens when the row was created", "at = updated_at or _time(", "at = _time("),
+    ("the id of the request comes first", '_identifier(response.get("delegation_id")) or _present(_requested_id(row))', '_requested_id(row) or _present(_identifier(response.get("delegation_id")))'),
+    ("a deleted row is read", 'if op not in _OPS or deleted not in (None, "false"):', "if op not in _OPS:"),
+    ("an unknown op is read", "if op not in _OPS or type(row) is not dict or type(source) is not dict:", "if type(row) is not dict or type(source) is not dict:"),
+    ("each update is an insert", 'return row, _ms(source.get("ts_ms")) if op == "u" else None', "return row, None"),
+    ("an id may have any length", "if len(value) > _ID_BYTES or not value.isascii()", "if not value.isascii()"),
+    ("an id may contain NUL", 'not value.isascii() or "\\0" in value:', "not value.isascii():"),
+    ("a text may contain NUL", 'type(value) is str and "\\0" not in value and value != UNAVAILABLE_VALUE:\n        return value or None\n    return None', "type(value) is str and value != UNAVAILABLE_VALUE:\n        return value or None\n    return None"),
+    ("a text is not cut", "len(value) <= fields.PREVIEW_BYTES)", "len(value) >= 0)"),
+    ("a placeholder is a text", 'if type(value) is str and value != UNAVAILABLE_VALUE:\n        return value\n', "if type(value) is str:\n        return value\n"),
+    ("deep JSON is read", "if type(content) is not dict or strict_json.may_be_too_deep(text):", "if type(content) is not dict:"),
+    ("a schema of damaged text is not seen", "if type(payload) is not dict or not strict_json.is_sound(value):", "if type(payload) is not dict:"),
+    ("a large row is not remembered", "if len(value) > LARGE_ROW_BYTES and is_large(row):", "if False:"),
+    ("an end in flight has an activity row", 'return row.get("id") if report.status in TERMINAL else None', 'return row.get("id")'),
+    ("only failed has an error", "elif status in FAILED:", "elif status is Status.FAILED:"),
+)  # fmt: skip
+_ENVELOPE = mutants(
+    "projector/contract/envelope.py",
+    "envelope",
+    ("a column op hides a bare row", '    if "activity_type" in value:\n        return _open_bare_row(value)\n    if value.get("op") is not None:', '    if "activity_type" in value and "op" not in value:\n        return _open_bare_row(value)\n    if value.get("op") is not None:'),
+    ("a deleted bare row is an event", 'if row.get("__deleted") == "true" or row.get("__deleted") is True:', 'if row.get("__deleted") == "true":'),
+    ("a delete is an event", 'if op in ("d", "t", "m"):', 'if op in ("t", "m"):'),
+    ("a snapshot is unknown", 'if op not in ("c", "r", "u"):', 'if op not in ("c", "u"):'),
+    ("a snapshot is an update", 'is_update = op == "u"', 'is_update = op in ("u", "r")'),
+    ("rows of other tables are read", 'source["table"] != TABLE:', 'source["table"] == TABLE:'),
+    ("a null payload is a dead letter", "        if payload is None:\n            return NoEvent.TOMBSTONE\n", ""),
+    ("the connector's heartbeat is a dead letter", 'return "ts_ms" in value and value.keys() <= _HEARTBEAT_KEYS', "return False"),
+    ("a body of other JSON is an error", "return column if isinstance(column, dict) else {}", "return column"),
+    ("a large row is one of twice the size", "    return size > LARGE_ROW_BYTES\n", "    return size > 2 * LARGE_ROW_BYTES\n"),
+    ("characters count instead of bytes", 'len(column) if column.isascii() else len(column.encode(errors="surrogatepass"))', "len(column)"),
+)  # fmt: skip
+_WRAPPINGS = mutants(
+    "projector/contract/wrappings.py",
+    "wrappings envelope",
+    ("the head of a schema registry is not taken off", "        value = value[HEAD_BYTES:]\n", "        pass\n"),
+    ("a JSON text is not read", "    if isinstance(parsed, str):\n        parsed = strict_json.loads(parsed)\n", ""),
+    ("base64 may be sloppy", "b64decode(encoded, validate=True)", "b64decode(encoded)"),
+    ("data in base64 comes first", "if data is not None or encoded is None:", "if encoded is None:"),
+)  # fmt: skip
+_JSON = mutants(
+    "projector/contract/strict_json.py",
+    "strict_json fast_path_damage",
+    ("NaN is JSON", "parse_constant=_refuse, ", ""),
+    ("one level more is allowed", "for _ in range(_MAX_LEVELS + 1):", "for _ in range(_MAX_LEVELS + 2):"),
+    ("text that is not UTF-8 is sound", "    except UnicodeDecodeError:\n        return False", "    except UnicodeDecodeError:\n        return True"),
+    ("only objects are counted", 'text.replace(b"{", b"").replace(b"[", b"")', 'text.replace(b"{", b"")'),
+)  # fmt: skip
+_FIELDS = mutants(
+    "projector/contract/fields.py",
+    "fields event_time",
+    ("ids are cut at 511 bytes", "if found is not None and (size := len(found.encode())) > ID_BYTES:", "if found is not None and (size := len(found.encode())) >= ID_BYTES:"),
+    ("ids are counted in characters", "(size := len(found.encode()))", "(size := len(found))"),
+    ("two ids can become one", "    if found is not None and found != value:\n        raise", "    if False:\n        raise"),
+    ("uuids keep their case", "return value.lower() if len(value)", "return value if len(value)"),
+    ("a time without an offset is local", "return instant.replace(tzinfo=UTC) if instant.tzinfo is None else", "return instant.astimezone(UTC) if instant.tzinfo is None else"),
+    ("microseconds are milliseconds", "us = value * 1000 if value < 10**14 else", "us = value * 1000 if value < 10**17 else"),
+    ("true is a time", "if isinstance(value, int) and not isinstance(value, bool) and 10**11", "if isinstance(value, int) and 10**11"),
+    ("a preview is cut inside a character", 'return encoded[:PREVIEW_BYTES].decode(errors="ignore")', 'return encoded[:PREVIEW_BYTES].decode(errors="replace")'),
+    ("a preview has a byte more", "return encoded[:PREVIEW_BYTES].decode", "return encoded[: PREVIEW_BYTES + 1].decode"),
+    ("NUL stays in a preview", '        encoded = encoded.replace(b"\\0", b"\\xef\\xbf\\xbd")', "        pass"),
+    ("surrogates stay in a text", 'return value if value.isascii() else _SURROGATE.sub("\\ufffd", value)', "return value"),
+)  # fmt: skip
+_STATUS = mutants(
+    "projector/contract/row_status.py",
+    "translate verdict_records",
+    ("a timeout is stuck", '"timeout": Status.FAILED,', '"timeout": Status.STUCK,'),
+    ("delivered is the end", '"delivered": Status.IN_PROGRESS,', '"delivered": Status.COMPLETED,'),
+    ("a verdict may be any end", 'if status == "stuck" or status == "failed":', 'if status in ("stuck", "failed", "completed"):'),
+)  # fmt: skip
+_GLIMPSE = mutants(
+    "projector/contract/glimpse.py",
+    "envelope fast_path two_paths",
+    ("a deleted row is unrelated", 'seen.activity_type != _DELEGATION and seen.deleted != "true" and', "seen.activity_type != _DELEGATION and"),
+    ("a delegation behind the first bytes is unrelated", "        return seen.activity_type != _DELEGATION and seen.deleted", "        return seen.deleted"),
+    ("damaged text is unrelated", "return _is_other_activity(seen) and strict_json.is_sound(value)", "return _is_other_activity(seen)"),
+    ("each op is a change", 'return seen.op in ("c", "r", "u") and _is_other_change(seen)', "return _is_other_change(seen)"),
+    ("our own table is another one", "source.table not in (None, TABLE)", "source.table is not None"),
+)  # fmt: skip
+
+READING = [*_TRANSLATE, *_FAST, *_ENVELOPE, *_WRAPPINGS, *_JSON, *_FIELDS, *_STATUS, *_GLIMPSE]
