@@ -1,9 +1,17 @@
-"""Numbers, sizes and lengths of time in sentences."""
+"""Numbers, sizes, lengths of time and ids in sentences."""
 
+import json
 import math
+import re
 
 _SIZES = ("bytes", "kB", "MB", "GB", "TB")
+_PLAIN_ID = re.compile(r"[\w.:/@#+=~-]+")
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+
+
+def named(delegation_id: str) -> str:
+    """An id in a sentence: in quotes and escaped if it has a space or another character that may not be seen."""
+    return delegation_id if _PLAIN_ID.fullmatch(delegation_id) else json.dumps(delegation_id)
 
 
 def plural(number: int, noun: str, many: str | None = None) -> str:

@@ -112,15 +112,20 @@ _EXPLAIN = Command(
     "projector.cli.explain:explain",
     short_help="the records of one delegation, and whether its row agrees with them",
     help="Prints first whether the row of one delegation agrees with the log, and if not, why and what to do. Then it "
-    "prints every record about the delegation with its effect on the row, the parked events, the dead letters, and the "
-    "row that the records make beside the stored row. It changes nothing and joins no group. If the caller is known, "
-    "from the row or from --caller, it reads one partition first, and the others only if that is not enough. Exits "
-    "with 3 if the row does not agree with the log or its request is a dead letter, and with 6 if nothing was found.",
+    "prints one line per record about the delegation with its effect on the row, the parked events, the dead letters, "
+    "and the row. It changes nothing and joins no group. The start of an id is enough, in upper or lower case, if only "
+    "one id begins with it. If the caller is known, from the row or from --caller, it reads one partition first, and "
+    "the others only if that is not enough. If Postgres knows nothing of the id, it reads the newest 100,000 records. "
+    "Exits with 3 if the row does not agree with the log or its request is a dead letter, and with 6 if nothing was "
+    "found.",
     params=[
-        click.Argument(["delegation"], metavar="ID", help="the delegation's id"),
+        click.Argument(["delegation"], metavar="ID", help="the delegation's id, or the start of it"),
         option("--caller", "UUID", "the caller, if there is no row that has it"),
         Several(["--recording"], metavar="FILE...", type=Path, help="read these recordings instead of the topic"),
         flag("--everywhere", "read the whole topic at once"),
+        flag("--full", "do not cut long texts"),
+        click.Option(["--verbose", "-v"], is_flag=True, help="more about each record"),
+        flag("--legend", "also print what the outcomes mean"),
         json_flag(),
     ],
 )

@@ -27,8 +27,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "projector prune --ended-before 365d --yes --json",
     ),
     "explain": (
-        "projector explain 2f1c9b1e-8a66-4c0e-9a56-0f5b1c9b7a11",
-        "projector explain d-1 --json",
+        "projector explain 2f1c9b1e  # the start of an id",
+        "projector explain d-1 --legend",
         "projector explain d-1 --recording incident.jsonl.zst",
     ),
     "replay": (

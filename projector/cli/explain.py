@@ -11,19 +11,23 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
+from projector.cli.explain_output import Options, print_report
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import as_json, columns, escape, when
+from projector.cli.output import as_json, escape, note, paged
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation
 from projector.errors import Misconfigured
+from projector.explain.findings import Repeated
 from projector.explain.report import Explanation, SearchedScope, from_recordings, from_topic
 from projector.explain.scope import ScopeOptions
-from projector.explain.timeline import Change, Entry
-from projector.explain.verdict import Agreement, Repeated
+from projector.explain.similar import Similar, find_similar
+from projector.explain.timeline import Change
+from projector.explain.verdict import Agreement
 from projector.kafka.reader import open_topic
 from projector.postgres.connection import Connection, open_view
 from projector.settings import Settings
+from projector.texts import named
 
 _EXIT_CODES = {
     Agreement.DIFFERS: DRIFT,
@@ -36,12 +40,20 @@ _EXIT_CODES = {
 """Of the other verdicts: DONE."""
 
 
+_UNKNOWN = (Agreement.NOT_FOUND, Agreement.NOT_REQUESTED)
+_CUT = 200
+"""Characters of a text in JSON, without --full."""
+
+
 def explain(
     settings: Settings,
     delegation: str,
     caller: str | None,
     recording: Sequence[Path],
     everywhere: bool,
+    full: bool,
+    verbose: bool,
+    legend: bool,
     json_output: bool,
 ) -> int:
     """Read Postgres and the records, and print the report. The verdict decides the exit code."""
@@ -52,10 +64,15 @@ def explain(
     options = ScopeOptions(None if caller is None else _uuid(caller), everywhere)
     with open_view(settings) as conn:
         report = _explain(conn, settings, delegation, options, recording)
+        similar = find_similar(conn, delegation) if report.verdict.kind in _UNKNOWN else Similar(None, [])
+        if similar.meant and report.verdict.kind is Agreement.NOT_FOUND:
+            note(f"no delegation has the id {named(delegation)}: this is {named(similar.meant)}, which begins with it")
+            report, similar = _explain(conn, settings, similar.meant, options, recording), Similar(None, [])
     if json_output:
-        print(json.dumps(_as_json(report)))
+        print(json.dumps({"asked_id": delegation, **_as_json(report, full), "similar_ids": similar.ids}))
     else:
-        print_report(report)
+        with paged():
+            print_report(report, similar, Options(full, verbose, legend))
     if not recording:
         note_open_transactions(settings, "not searched")
     return _EXIT_CODES.get(report.verdict.kind, DONE)
@@ -87,7 +104,7 @@ def _explain(
 # --- for machines
 
 
-def _as_json(report: Explanation) -> dict[str, object]:
+def _as_json(report: Explanation, full: bool) -> dict[str, object]:
     return {
         "delegation_id": report.delegation_id,
         "verdict": report.verdict.kind,
@@ -96,7 +113,7 @@ def _as_json(report: Explanation) -> dict[str, object]:
         "differences": report.verdict.differences,
         "looked_at": _scope_as_json(report.scope),
         "records": [
-            {**as_json(entry), "changes": {change.column: _values(change) for change in entry.changes}}
+            {**as_json(entry), "changes": {change.column: _values(change, full) for change in entry.changes}}
             for entry in report.entries
         ],
         "parked": [as_json(event) for event in report.parked],
@@ -105,8 +122,8 @@ def _as_json(report: Explanation) -> dict[str, object]:
             for letter in report.dead_letters
         ],
         "repeated_request": _repeated_as_json(report.repeated),
-        "folded": report.folded and as_json(report.folded),
-        "stored": report.stored and as_json(report.stored),
+        "folded": report.folded and _row_as_json(report.folded, full),
+        "stored": report.stored and _row_as_json(report.stored, full),
     }
 
 
@@ -122,122 +139,14 @@ def _repeated_as_json(repeated: Repeated | None) -> dict[str, object] | None:
     return repeated and {**as_json(repeated), "place": repeated.place and repeated.place._asdict()}
 
 
-def _values(change: Change) -> list[object]:
-    return [value.isoformat() if isinstance(value, datetime) else value for value in (change.before, change.after)]
+def _row_as_json(row: Delegation, full: bool) -> dict[str, object]:
+    return {column: _cut(value, full) for column, value in as_json(row).items()}
 
 
-# --- for people
-
-_MAX_WIDTH = 48
-_SHOWN_BEFORE_DIFFERENCE = 16
-_SHOWN_COLUMNS = {"status", "last_heartbeat", "result_preview", "error_detail"}
-"""The columns that the line of a record shows: those that events change, without their times."""
-_NO_ROW = "(no row)"
+def _values(change: Change, full: bool) -> list[object]:
+    values = (change.before, change.after)
+    return [value.isoformat() if isinstance(value, datetime) else _cut(value, full) for value in values]
 
 
-def print_report(report: Explanation) -> None:
-    """Print the verdict and the advice, where was searched, the records, parked events, dead letters, and both rows."""
-    print(escape(report.verdict.sentence))
-    if report.verdict.advice:
-        print(escape(report.verdict.advice))
-    print()
-    for reason in report.scope.widened:
-        print(f"search widened: {reason}")
-    print(_searched(report.scope))
-    _print_entries(report)
-    _print_parked(report)
-    _print_dead_letters(report)
-    if report.folded or report.stored:
-        print(f"\n{columns(('', 'column', 'from the records', 'in the view'), _rows(report))}")
-
-
-def _print_entries(report: Explanation) -> None:
-    if not report.entries:
-        print("\nno record is about it")
-        return
-    rows = [
-        (
-            f"{entry.partition} {entry.offset}",
-            when(entry.recorded_at),
-            entry.envelope or "",
-            entry.said,
-            _outcome(entry),
-        )
-        for entry in report.entries
-    ]
-    print(f"\n{columns(('partition offset', 'recorded (UTC)', 'envelope', 'event', 'outcome'), rows)}")
-    if len({(entry.topic, entry.partition) for entry in report.entries}) > 1 and not report.scope.files:
-        print("between partitions there is no order: these records are sorted by their timestamps")
-
-
-def _outcome(entry: Entry) -> str:
-    """The outcome, its meaning, what a verdict rests on, and the effect on the row, on one line."""
-    changes = ", ".join(
-        _changed(change) for change in entry.changes if change.column in _SHOWN_COLUMNS and change.after is not None
-    )
-    pending = "" if entry.is_projected else "not projected yet, then "
-    parts = [f"{pending}{entry.outcome}: {entry.sentence}", entry.rests_on, changes]
-    return "; ".join(part for part in parts if part)
-
-
-def _changed(change: Change) -> str:
-    before = "" if change.before is None else f"{_cut(_text(change.before))} → "
-    return f"{change.column} {before}{_cut(_text(change.after))}"
-
-
-def _print_parked(report: Explanation) -> None:
-    for event in report.parked:
-        evidence = f" (a verdict; silent since {when(event.silent_since)})" if event.kind == "verdict" else ""
-        print(
-            f"\nparked since {when(event.parked_at)}: {event.status or event.kind}{evidence}, "
-            f"from {escape(event.topic)} partition {event.partition} offset {event.offset}"
-        )
-
-
-def _print_dead_letters(report: Explanation) -> None:
-    for letter in report.dead_letters:
-        print(
-            f"\ndead letter at {escape(letter.topic)} partition {letter.partition} offset {letter.offset}, never "
-            f"projected: {escape(letter.reason)}"
-        )
-
-
-def _rows(report: Explanation) -> list[tuple[str, str, str, str]]:
-    rows = []
-    for column in Delegation._fields:
-        folded, stored = (getattr(row, column) if row else _NO_ROW for row in (report.folded, report.stored))
-        mark = "differs" if column in report.verdict.differences else ""
-        rows.append((mark, column, *_pair(_text(folded), _text(stored))))
-    return rows
-
-
-def _pair(one: str, other: str) -> tuple[str, str]:
-    """Two values of a column. Long values that differ are cut to the first difference."""
-    if one == other or max(len(one), len(other)) <= _MAX_WIDTH:
-        return _cut(one), _cut(other)
-    same = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
-    start = max(0, same - _SHOWN_BEFORE_DIFFERENCE)
-    return _cut(one, start), _cut(other, start)
-
-
-def _text(value: object) -> str:
-    return value.isoformat() if isinstance(value, datetime) else "" if value is None else str(value)
-
-
-def _cut(text: str, start: int = 0) -> str:
-    end = start + _MAX_WIDTH
-    return ("…" if start else "") + text[start:end] + ("…" if len(text) > end else "")
-
-
-def _searched(scope: SearchedScope) -> str:
-    if scope.files:
-        return f"searched {', '.join(map(escape, scope.files))}: {scope.records:,} records"
-    ranges = [
-        f"partition {partition}, offsets {log_range.beginning:,} to {log_range.end - 1:,}"
-        for partition, log_range in scope.ranges.items()
-        if log_range.end > log_range.beginning
-    ]
-    count = "all" if len(scope.ranges) == scope.partitions else str(len(scope.ranges))
-    if not ranges:
-        return f"searched {count} of {scope.partitions} partitions, which hold no records"
-    return f"searched {'; '.join(ranges)}; {count} of {scope.partitions} partitions, {scope.records:,} records"
+def _cut(value: object, full: bool) -> object:
+    return value if full or not isinstance(value, str) or len(value) <= _CUT else f"{value[:_CUT]}…"

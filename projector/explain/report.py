@@ -10,12 +10,13 @@ from projector.contract.envelope import Record
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import LogRange
 from projector.explain.dead_letters import place_of_record, related_letters
+from projector.explain.findings import Findings, PartitionLag, Repeated, Source
 from projector.explain.order import is_order_decisive
 from projector.explain.scope import KnownFacts, Ranges, ScopeOptions, initial_ranges, widen
 from projector.explain.search import Key, Match, Search
 from projector.explain.stored import StoredFacts, find_repeated, read_letters, read_stored_facts
 from projector.explain.timeline import Entry, Timeline, build_timeline, projected
-from projector.explain.verdict import Findings, PartitionLag, Repeated, Source, Verdict, build_verdict
+from projector.explain.verdict import Verdict, build_verdict
 from projector.kafka.compaction import MissingRecords
 from projector.kafka.reader import TopicReader
 from projector.lag import log_gaps
@@ -85,7 +86,8 @@ def from_topic(
     gaps = log_gaps(facts.known, topic.topic_id, log_ranges)
     facts = facts._replace(positions={each: at for each, at in facts.positions.items() if each not in gaps})
     parked_partitions = {event.partition for event in facts.parked if event.topic == topic.name}
-    ranges = initial_ranges(topic, log_ranges, options, KnownFacts(facts.row, parked_partitions))
+    is_known = facts.is_known or options.caller is not None
+    ranges = initial_ranges(topic, log_ranges, options, KnownFacts(facts.row, parked_partitions, is_known))
     widened: list[str] = []
     missing = MissingRecords()
     while True:
@@ -94,11 +96,11 @@ def from_topic(
             found = _compare(conn, search, facts, log_ranges)
         is_equal = found.timeline.row == facts.row or bool(found.lags and found.projected == facts.row)
         is_explained = is_equal or facts.pruned_at is not None
-        wider = widen(search, ranges, log_ranges, found.timeline, is_explained=is_explained)
+        wider = widen(search, ranges, log_ranges, found.timeline, is_known=is_known, is_explained=is_explained)
         if wider is None:
             scope = SearchedScope(dict(ranges), len(topic.partitions), [], search.records, widened)
             is_complete = not gaps and not missing.count and all(log.beginning == 0 for log in log_ranges.values())
-            source = Source(topic.name, "the log", is_complete)
+            source = Source(topic.name, "the log", is_complete, is_cut=not is_known and ranges != log_ranges)
             with connect() as conn:
                 return _explanation(conn, search, found, facts, scope, source)
         ranges, reason = wider

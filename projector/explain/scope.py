@@ -19,29 +19,40 @@ from projector.kafka.reader import TopicReader
 MARGIN = timedelta(days=1)
 """How much older than its event a record's timestamp may be. It covers clocks that differ, but not backfills."""
 
+NEWEST = 100_000
+"""How many of the newest records are searched for an id of which Postgres knows nothing: it is probably a typo."""
+
 Ranges: TypeAlias = Mapping[int, LogRange]
 """Partition → the offsets in it."""
 
 
 class ScopeOptions(NamedTuple):
-    """The user's choice: the caller, if no row contains it, or the whole topic at once."""
+    """The user's choice: the caller, if no row contains it, or the whole topic at once. `newest`: see NEWEST."""
 
     caller: str | None = None
     everywhere: bool = False
+    newest: int = NEWEST
 
 
 class KnownFacts(NamedTuple):
-    """What Postgres contributes to the first scope: the row, and the partitions of the delegation's parked events."""
+    """What Postgres contributes to the first scope: the row, and the partitions of the delegation's parked events.
+
+    `is_known`: it has anything of the delegation, also a repeated request.
+    """
 
     row: Delegation | None
     partitions: set[int]
+    is_known: bool
 
 
 def initial_ranges(topic: TopicReader, log_ranges: Ranges, options: ScopeOptions, known: KnownFacts) -> Ranges:
-    """The partitions to which the caller's key leads, from the row's time on; the whole topic without a caller."""
+    """The partitions to which the caller's key leads, from the row's time on; the whole topic without a caller.
+
+    If Postgres knows nothing of the delegation, it is the end of each partition.
+    """
     callers = {each for each in (options.caller, known.row and known.row.caller_id) if each}
     if options.everywhere or not callers:
-        return log_ranges
+        return log_ranges if options.everywhere or known.is_known else _newest(log_ranges, options.newest)
     partitions = known.partitions | {topic.partition_of(key) for caller in callers for key in _keys(caller)}
     ranges = {partition: log_ranges[partition] for partition in sorted(partitions) if partition in log_ranges}
     return ranges if known.row is None else _from_time_of(known.row, topic, ranges)
@@ -50,6 +61,11 @@ def initial_ranges(topic: TopicReader, log_ranges: Ranges, options: ScopeOptions
 def _keys(caller: str) -> tuple[bytes, bytes]:
     """The caller as a record key: the platform's publisher writes plain text, Debezium's JSON converter an object."""
     return caller.encode(), b'{"workspace_id":"%s"}' % caller.encode()
+
+
+def _newest(log_ranges: Ranges, records: int) -> Ranges:
+    each = max(records // max(len(log_ranges), 1), 1)
+    return {number: LogRange(max(log.beginning, log.end - each), log.end) for number, log in log_ranges.items()}
 
 
 def _from_time_of(row: Delegation, topic: TopicReader, ranges: Ranges) -> Ranges:
@@ -64,13 +80,14 @@ def _from_time_of(row: Delegation, topic: TopicReader, ranges: Ranges) -> Ranges
 
 
 def widen(
-    search: Search, ranges: Ranges, log_ranges: Ranges, timeline: Timeline, *, is_explained: bool
+    search: Search, ranges: Ranges, log_ranges: Ranges, timeline: Timeline, *, is_known: bool, is_explained: bool
 ) -> tuple[Ranges, str] | None:
     """The next scope and the reason for it; None if this one was enough, or if the whole topic was read.
 
-    Only records of the whole topic can show that the row is not what its records make.
+    Only records of the whole topic can show that the row is not what its records make. If nothing is known of the
+    delegation, and none of the records that were read names it, the search ends.
     """
-    if ranges == log_ranges:
+    if ranges == log_ranges or not (is_known or search.matches):
         return None
     whole_partitions = {partition: log_ranges[partition] for partition in ranges}
     is_partial = ranges != whole_partitions

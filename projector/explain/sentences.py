@@ -6,6 +6,7 @@ from typing import NamedTuple
 from projector.contract.facts import Status
 from projector.domain.outcomes import LOST, MEANING, REPEATED, Outcome
 from projector.explain.evidence import utc
+from projector.texts import counted, named
 
 
 class Why(NamedTuple):
@@ -63,3 +64,18 @@ def _details(outcome: Outcome, why: Why) -> str:
     if outcome is Outcome.DEAD_LETTER and why.reason:
         return f": {why.reason}"
     return ""
+
+
+def detail(outcome: Outcome, why: Why) -> str:
+    """What the outcome of this record has of its own, in a few words; empty if there is nothing."""
+    if outcome is Outcome.INSERTED and why.unparked:
+        return f"with {counted(why.unparked, 'parked event')}"
+    if outcome is Outcome.DUPLICATE and why.holder is not None:
+        return f"{named(why.holder)} holds its key"
+    if outcome is Outcome.HEARTBEAT and not why.changed:
+        return "already recorded"
+    if outcome is Outcome.STALE and why.is_verdict and why.updated_at is not None:
+        return f"alive at {utc(why.updated_at)}"
+    if outcome in (Outcome.STALE, Outcome.REFUSED) and why.status is not None:
+        return f"it was {why.status}"
+    return why.reason or ""

@@ -8,8 +8,8 @@ from projector.domain.fold import RepeatedRequest
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import Position
 from projector.explain.dead_letters import place_of_record
+from projector.explain.findings import Repeated
 from projector.explain.search import Match, Search, spellings
-from projector.explain.verdict import Repeated
 from projector.postgres import connection, delegations, positions, queries
 from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.dead_letters import Coordinates
@@ -34,6 +34,11 @@ class StoredFacts(NamedTuple):
     known: dict[int, Position]
     """The positions with the id of the topic that they belong to."""
     pruned_at: datetime | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there is anything of the delegation but dead letters."""
+        return any((self.row, self.parked_count, self.large_rows, self.repeated, self.pruned_at))
 
 
 def read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> StoredFacts:

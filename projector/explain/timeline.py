@@ -15,8 +15,10 @@ from projector.domain.fold import DeadLetter, WorkingSet
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.domain.outcomes import Outcome
 from projector.explain.evidence import rests_on
+from projector.explain.hints import hints
 from projector.explain.search import Key, Match, Meaning
-from projector.explain.sentences import Why, sentence
+from projector.explain.sentences import Why, detail, sentence
+from projector.texts import named
 
 
 class Change(NamedTuple):
@@ -46,6 +48,10 @@ class Entry(NamedTuple):
     """What a verdict rests on, in one sentence."""
     outcome: Outcome
     sentence: str
+    detail: str
+    """What the sentence has that is of this record, in a few words; can be empty."""
+    hints: list[str]
+    """What is odd about the record, in sentences."""
     changes: list[Change]
     is_projected: bool
 
@@ -112,10 +118,11 @@ class _TimelineBuilder:
         before = self.rows.get(self.delegation_id)
         outcome = self._apply(record, meaning)
         after = self.rows.get(self.delegation_id)
-        activity = _open(record)
+        activity, recorded = _open(record), recorded_at(record.timestamp)
+        told, short = self._told(meaning, outcome, before, after)
         return Entry(
             *_coordinates(record),
-            recorded_at=recorded_at(record.timestamp),
+            recorded_at=recorded,
             envelope=activity and activity.envelope + (", update" if activity.is_update else ""),
             said=_method_and_status(activity, meaning),
             delegation_id=meaning.delegation_id if isinstance(meaning, Translation) else None,
@@ -123,7 +130,9 @@ class _TimelineBuilder:
             silent_since=_evidence(meaning),
             rests_on=_rests_on(activity, meaning),
             outcome=outcome,
-            sentence=self._sentence(meaning, outcome, before, after),
+            sentence=told,
+            detail=short,
+            hints=hints(activity, meaning, recorded),
             changes=_changes(before, after),
             is_projected=is_projected,
         )
@@ -133,20 +142,28 @@ class _TimelineBuilder:
             return Outcome.DEAD_LETTER
         return self.view.apply(record, meaning) if isinstance(meaning, Translation) else Outcome(meaning)
 
-    def _sentence(self, meaning: Meaning, outcome: Outcome, before: Delegation | None, after: Delegation | None) -> str:
+    def _told(
+        self, meaning: Meaning, outcome: Outcome, before: Delegation | None, after: Delegation | None
+    ) -> tuple[str, str]:
+        """The sentence about the outcome, and its detail."""
+        if isinstance(meaning, Translation) and meaning.delegation_id != self.delegation_id:
+            other = named(meaning.delegation_id)
+            return f"about {other}, which requested the same idempotency key", f"{other} asks for the same key"
+        why = self._why(meaning, outcome, before, after)
+        return sentence(outcome, why), detail(outcome, why)
+
+    def _why(self, meaning: Meaning, outcome: Outcome, before: Delegation | None, after: Delegation | None) -> Why:
         if isinstance(meaning, DeadLetter):
-            return sentence(outcome, Why(reason=meaning.reason))
+            return Why(reason=meaning.reason)
         if isinstance(meaning, NoEvent):
-            return sentence(outcome, Why())
-        if meaning.delegation_id != self.delegation_id:
-            return f"about {meaning.delegation_id}, which requested the same idempotency key"
+            return Why()
         holder = self._holder_of_key(meaning) if after is None else None
         self.holder = holder or self.holder
         unparked = self._count_unparked(outcome)
-        why = Why(before and before.status, before != after, holder, unparked)
+        why = Why(before and before.status, before != after, holder, unparked, updated_at=before and before.updated_at)
         if isinstance(meaning.report, Verdict):
             why = why._replace(is_verdict=True, silent_since=meaning.report.silent_since)
-        return sentence(outcome, why._replace(updated_at=before and before.updated_at))
+        return why
 
     def _count_unparked(self, outcome: Outcome) -> int:
         """How many parked events this record applied."""

@@ -1,16 +1,14 @@
 """The verdict: whether the view has the row that the records make, and if not, why; with what to do about it."""
 
 import shlex
-from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from projector.contract.unreadable import quoted
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.explain.dead_letters import RelatedLetter, likely_request, place_of, refused, remedy
-from projector.postgres.dead_letters import Coordinates
-from projector.texts import counted
+from projector.explain.findings import Findings, PartitionLag, Repeated
+from projector.texts import counted, named
 
 
 class Agreement(StrEnum):
@@ -30,58 +28,6 @@ class Agreement(StrEnum):
     PRUNED = "pruned"
 
 
-class PartitionLag(NamedTuple):
-    """A partition that has records of the delegation after its position; `position` is None if none is stored."""
-
-    partition: int
-    position: int | None
-    records: int
-
-
-class Repeated(NamedTuple):
-    """A request that repeats the idempotency key of another delegation, the holder. None: not known any more."""
-
-    holder_id: str
-    place: Coordinates | None
-    caller_id: str | None = None
-    idempotency_key: str | None = None
-
-
-class Source(NamedTuple):
-    """Where the records come from. Without all records, a row may be older than they are."""
-
-    topic: str
-    name: str
-    is_complete: bool
-
-
-class Findings(NamedTuple):
-    """The facts from which the verdict follows.
-
-    `folded` is the row that all records make, `projected` the row that the records before the positions make, and
-    `stored` the row in the view.
-    """
-
-    delegation_id: str
-    source: Source
-    folded: Delegation | None
-    projected: Delegation | None
-    stored: Delegation | None
-    lags: Sequence[PartitionLag] = ()
-    request: Coordinates | None = None
-    """The first request of the delegation that can be read."""
-    repeated: Repeated | None = None
-    letters: Sequence[RelatedLetter] = ()
-    parked: int = 0
-    events: int = 0
-    """How many records are about the delegation."""
-    mentions: int = 0
-    """How many records only mention it."""
-    is_order_decisive: bool = False
-    """Whether another order between the partitions could have made the row that is stored."""
-    pruned_at: datetime | None = None
-
-
 class Verdict(NamedTuple):
     """`differences` are column names; they are all columns if one of the two rows is missing."""
 
@@ -95,7 +41,7 @@ def build_verdict(findings: Findings) -> Verdict:
     """Compare the folded row with the stored row, and explain the result."""
     kind, reason, advice = _absent(findings) if findings.stored is None else _present(findings, findings.stored)
     notes = "" if kind is Agreement.DEAD_LETTER else _letters(findings)
-    sentence = f"delegation {findings.delegation_id} {reason}{notes}"
+    sentence = f"delegation {named(findings.delegation_id)} {reason}{notes}"
     return Verdict(kind, _differences(findings.folded, findings.stored), sentence, advice)
 
 
@@ -163,8 +109,11 @@ def _absent(findings: Findings) -> _Found:
         return Agreement.NOT_REQUESTED, f"{reason}{_parked(findings, 'are kept until a request comes')}{older}", None
     verb = "mentions" if findings.mentions == 1 else "mention"
     found = f"; {counted(findings.mentions, 'record')} only {verb} it" if findings.mentions else ""
+    if findings.source.is_cut:
+        reason = "was not found: it has no row and no parked event, and none of the newest records is about it"
+        return Agreement.NOT_FOUND, reason + found, f"{_everywhere(findings)} {_ELSEWHERE}"
     reason = "was not found: it has no row and no parked event, and no record that was read is about it"
-    return Agreement.NOT_FOUND, reason + found, _COMPARE
+    return Agreement.NOT_FOUND, reason + found, _ELSEWHERE
 
 
 def _missing(findings: Findings, folded: Delegation) -> _Found:
@@ -201,7 +150,8 @@ def _repeats(findings: Findings, repeated: Repeated) -> str:
     place = f" ({place_of(repeated.place, findings.source.topic)})" if repeated.place else ""
     key = "" if repeated.idempotency_key is None else f" {quoted(repeated.idempotency_key)}"
     caller = "" if repeated.caller_id is None else f" of caller {repeated.caller_id}"
-    return f"its request{place} repeats the idempotency key{key}{caller}, which delegation {repeated.holder_id} holds"
+    holder = named(repeated.holder_id)
+    return f"its request{place} repeats the idempotency key{key}{caller}, which delegation {holder} holds"
 
 
 # --- texts
@@ -214,7 +164,10 @@ _OTHER_WRITER = "Another writer changed the row (the ledger, or by hand), or rec
 _WRITTEN = "A service wrote it with the ledger, and its event is still to come; or it was written by hand."
 _ELSEWHERE = "A recording or an export may have its records: `--recording FILE`."
 _ELSEWHERE_OR_LATE = "The request may be older than the log"
-_COMPARE = "Compare the id, character by character. A recording or an export may have its records: `--recording FILE`."
+
+
+def _everywhere(findings: Findings) -> str:
+    return f"`projector explain {shlex.quote(findings.delegation_id)} --everywhere` searches the whole topic."
 
 
 def _rebuild(findings: Findings, effect: str) -> str:

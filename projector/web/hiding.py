@@ -41,8 +41,8 @@ def _change(value: Change) -> Change:
 
 def _entry(value: Entry) -> Entry:
     """What is said of a record that is no event may be anything."""
-    names = ("sentence", "rests_on", *(() if value.delegation_id else ("said",)))
-    return _texts(*names)(value)  # type: ignore[no-any-return]
+    names = ("sentence", "detail", "rests_on", *(() if value.delegation_id else ("said",)))
+    return _texts(*names)(value._replace(hints=[HIDDEN for _ in value.hints]))  # type: ignore[no-any-return]
 
 
 _RULES: Mapping[type, Callable[[Any], Any]] = {

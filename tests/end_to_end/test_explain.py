@@ -1,15 +1,19 @@
 """`projector explain` as a process, on a real topic and a real view: what it finds, and both rows."""
 
 import json
+import os
+import pty
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click import unstyle
 from cluster import Cluster, wait_until
-from commands import run_projector
+from commands import TIMEOUT_SECONDS, all_of, environment, run_projector, start
 from explaining import PARTITIONS, TEN_MS, Platform, outcomes
 from kafka import KafkaAdminClient, TopicPartition
+from rich.cells import cell_len
 from rows import CALLER, UNAVAILABLE_VALUE, answer, delegate, heartbeat, updated
 from topics import create_topic
 
@@ -34,10 +38,12 @@ def test_row_edited_by_hand_differs_by_column(platform: Platform) -> None:
     platform.damage("UPDATE delegations SET status = 'failed', result_preview = left(result_preview, 100) || '4'")
     done = platform.explain("d-1")
     assert done.code == 3
-    lines = {tuple(line.split()[:2]): line.split()[2:] for line in done.out.splitlines() if "  " in line}
-    assert lines[("differs", "status")] == ["completed", "failed"]
-    shown, stored = lines[("differs", "result_preview")]
+    lines = done.out.splitlines()
+    assert lines[lines.index("- status           completed") + 1] == "+ status           failed"
+    [shown] = [line for line in lines if line.startswith("- result_preview")]
+    [stored] = [line for line in lines if line.startswith("+ result_preview")]
     assert (shown[-4:], stored[-4:]) == ("aaa3", "aaa4")
+    assert "  delegation_id    d-1" in lines
 
 
 def test_unprojected_records_are_not_drift(platform: Platform) -> None:
@@ -48,12 +54,60 @@ def test_unprojected_records_are_not_drift(platform: Platform) -> None:
     assert [each["is_projected"] for each in report["records"]] == [True, False, False]
     assert (report["verdict"], report["differences"]) == ("behind", ["status", "updated_at"])
     text = platform.explain("d-1").out
-    assert "not projected yet, then advanced: the status moved forward; status queued → completed" in text
+    assert "delegate_result completed  advanced   not projected yet; queued → completed" in text
     assert (
         "is in the view, in agreement with the log up to the positions: the projector is 2 records behind on partition"
         in text
     )
     assert "This is no drift yet" in text
+
+
+# --- ids
+
+
+def test_start_of_an_id_is_enough(platform: Platform) -> None:
+    platform.project(platform.send(delegate(0, request_body={"delegation_id": "Order-4711", "task": "t" * 300})))
+    done = platform.explain("order-4", "--json")
+    report = done.json()
+    assert (done.code, report["asked_id"], report["delegation_id"]) == (0, "order-4", "Order-4711")
+    assert (report["verdict"], report["similar_ids"]) == ("equal", [])
+    assert "no delegation has the id order-4: this is Order-4711, which begins with it" in done.err
+    assert report["stored"]["task_preview"] == report["records"][0]["changes"]["task_preview"][1] == "t" * 200 + "…"
+    assert platform.explain("Order-4711", "--json", "--full").json()["stored"]["task_preview"] == "t" * 300
+
+
+def test_id_that_is_not_projected_yet_is_not_taken_for_a_longer_one(platform: Platform) -> None:
+    platform.project(platform.send(delegate(0, request_body={"delegation_id": "order-10", "task": "t"})))
+    platform.send(delegate(1, request_body={"delegation_id": "order-1", "task": "t"}))
+    done = platform.explain("order-1", "--json")
+    assert (done.err, done.json()["delegation_id"], done.json()["verdict"]) == ("", "order-1", "behind")
+
+
+def test_similar_ids_are_named(platform: Platform) -> None:
+    for minute, name in enumerate(("op-good", "op-space ")):
+        platform.project(platform.send(delegate(minute, request_body={"delegation_id": name, "task": "t"})))
+    platform.project(platform.send(answer(2, "completed", of="op-space")))
+    typo = platform.explain("op-god")
+    assert typo.code == 6
+    assert "\nsimilar ids: op-good\n" in typo.out
+    parked = platform.explain("op-space")
+    assert '\nsimilar ids: "op-space "\n' in parked.out
+    assert platform.explain("op-space ").out.startswith('delegation "op-space " is in the view with status queued')
+
+
+def test_lines_fit_a_terminal(platform: Platform) -> None:
+    body = {"delegation_id": "d-1", "task": "日本語 " * 100}
+    platform.project(
+        platform.send(delegate(0, request_body=body)), platform.send(answer(1, "completed", text="x" * 99))
+    )
+    terminal, other = pty.openpty()
+    settings = {name: getattr(platform, name) for name in ("database_url", "bootstrap_servers", "topic")}
+    with os.fdopen(other, "wb") as stdout:
+        process = start(["explain", "d-1"], environment(settings) | {"COLUMNS": "80", "LINES": "100"}, stdout=stdout)
+    lines = all_of(terminal).splitlines()
+    assert process.wait(TIMEOUT_SECONDS) == 0
+    assert lines[0].startswith("\x1b[32mdelegation d-1 is in the view")
+    assert all(cell_len(unstyle(line)) <= 80 for line in lines)
 
 
 # --- parked events and dead letters

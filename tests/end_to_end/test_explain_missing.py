@@ -151,7 +151,7 @@ def test_id_that_nothing_mentions_is_not_found(platform: Platform) -> None:
     assert lines[0] == (
         "delegation d-10 was not found: it has no row and no parked event, and no record that was read is about it"
     )
-    assert f"searched partition {record.partition}, offsets 0 to 0; all of 6 partitions, 1 records" in lines
+    assert f"searched partition {record.partition}, offsets 0 to 0; all of 6 partitions, 1 record" in lines
     assert report["looked_at"]["widened"]
 
 

@@ -1,9 +1,18 @@
 """`projector explain` as a process: the partitions and offsets in which it searches, and when it searches more."""
 
+from contextlib import nullcontext
+
 import pytest
 from explaining import BY_CALLER, PARTITIONS, Platform, outcomes, ranges_of
-from rows import CALLER, answer, delegate
+from projecting import connected
+from rows import CALLER, answer, delegate, heartbeat
 from topics import create_topic
+
+from projector.explain.report import Explanation, from_topic
+from projector.explain.scope import ScopeOptions
+from projector.explain.verdict import Agreement
+from projector.kafka.reader import open_topic
+from projector.settings import KafkaSettings
 
 OTHER = b"0a0a0a0a-0000-4000-8000-000000000001"
 
@@ -103,6 +112,28 @@ def test_caller_option_selects_partitions_without_a_row(platform: Platform) -> N
     assert len(ranges_of(report)) <= 2
     assert (report["verdict"], report["stored"]) == ("behind", None)
     assert platform.explain("d-1", "--caller", "no uuid").code == 2
+
+
+def test_unknown_id_is_searched_among_the_newest_records(platform: Platform) -> None:
+    platform.send(delegate(0), partition=0)
+    for minute in range(1, 4):
+        platform.send({"activity_type": "other"}, partition=0, minute=minute)
+    settings = KafkaSettings(bootstrap_servers=platform.bootstrap_servers, topic=platform.topic)
+
+    def explain(records: int, *, everywhere: bool = False) -> Explanation:
+        options = ScopeOptions(everywhere=everywhere, newest=records)
+        with connected(platform.database_url) as conn, open_topic(settings) as topic:
+            return from_topic(lambda: nullcontext(conn), topic, "d-1", options, lambda _: None)
+
+    cut = explain(3 * PARTITIONS)
+    assert (cut.verdict.kind, cut.scope.records, cut.scope.widened) == (Agreement.NOT_FOUND, 3, [])
+    assert "none of the newest records is about it" in cut.verdict.sentence
+    assert (cut.verdict.advice or "").startswith("`projector explain d-1 --everywhere` searches the whole topic.")
+    assert explain(3 * PARTITIONS, everywhere=True).verdict.kind is Agreement.BEHIND
+    assert explain(4 * PARTITIONS).verdict.kind is Agreement.BEHIND
+    platform.send(heartbeat(5), partition=0, minute=5)
+    seen = explain(3 * PARTITIONS)
+    assert (seen.verdict.kind, seen.scope.records, len(seen.scope.widened)) == (Agreement.BEHIND, 5, 1)
 
 
 def test_empty_id_is_refused(platform: Platform) -> None:

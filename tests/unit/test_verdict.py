@@ -9,15 +9,8 @@ from builders import row
 from projector.contract.facts import Status
 from projector.domain.lifecycle import Delegation
 from projector.explain.dead_letters import RelatedLetter
-from projector.explain.verdict import (
-    Agreement,
-    Findings,
-    PartitionLag,
-    Repeated,
-    Source,
-    Verdict,
-    build_verdict,
-)
+from projector.explain.findings import Findings, PartitionLag, Repeated, Source
+from projector.explain.verdict import Agreement, Verdict, build_verdict
 from projector.postgres.dead_letters import Coordinates
 
 QUEUED, COMPLETED = row(), row(Status.COMPLETED, result_preview="3")
