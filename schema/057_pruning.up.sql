@@ -1,4 +1,4 @@
--- For `projector prune` and `projector erase` (docs/pruning.md, docs/erasing.md).
+-- For `projector prune` (docs/pruning.md).
 
 -- The delegations whose rows were pruned, and the repeated requests that had lost to one of them. Their ids and their
 -- idempotency keys stay used: an event that comes later, or again, must not make a row as if it were new. So the projector
