@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from projector.domain.fold import translate_batch
 from projector.errors import BrokerUnavailable, DatabaseUnavailable, ProjectorError, WriteConflict
-from projector.postgres import write_batch
+from projector.postgres import erasing, write_batch
 from projector.postgres.connection import Connection, snapshot, transaction
 from projector.projection.batch import chunks
 from projector.rebuild import candidates, order, repair, repeated, shadow
@@ -59,6 +59,7 @@ def find_candidates(job: Job, coverage: Coverage) -> int:
             "shadow again"
         )
     drop = job.options.drop_uncovered
+    erasing.erase_shadow(job.projector.conn)
     with transaction(job.view):
         uncovered = candidates.add_differing(
             job.view,
@@ -116,7 +117,7 @@ def _compare_at_one_position(job: Job, coverage: Coverage, task: Task) -> tuple[
         if not source.catch_up(projector, until):
             raise _TailTooLong
         coverage = source.coverage(view, coverage)
-        projector.finish()
+        erasing.erase_shadow(projector.conn)
         candidates.add(view, sorted(projector.touched or ()))
         if is_repair:
             write_batch.exclude_requests(view)
