@@ -117,7 +117,7 @@ def _compare_at_one_position(job: Job, coverage: Coverage, task: Task) -> tuple[
         if not source.catch_up(projector, until):
             raise _TailTooLong
         coverage = source.coverage(view, coverage)
-        erasing.erase_shadow(projector.conn)
+        projector.finish()
         candidates.add(view, sorted(projector.touched or ()))
         if is_repair:
             write_batch.exclude_requests(view)
