@@ -1,4 +1,4 @@
--- For `projector prune` and `projector erase` (docs/pruning.md, docs/erasing.md).
+-- For `projector prune` (docs/pruning.md) and `projector erase` (docs/erasing.md).
 
 -- The delegations whose rows were pruned, and the repeated requests that had lost to one of them. Their ids and their
 -- idempotency keys stay used: an event that comes later, or again, must not make a row as if it were new. So the projector
@@ -35,3 +35,10 @@ $$;
 CREATE TRIGGER projector_refuse_pruned AFTER INSERT ON delegations FOR EACH ROW
     WHEN (current_setting('projector.knows_pruned', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION projector.refuse_pruned();
+
+-- The delegations whose texts were erased. A fold of verify and rebuild brings their texts back from its source: they are
+-- erased there too before anything is compared.
+CREATE TABLE projector.erased (
+    delegation_id TEXT PRIMARY KEY,
+    erased_at     TIMESTAMPTZ NOT NULL DEFAULT now()
+);

@@ -6,7 +6,7 @@ import click
 
 from projector.cli.arguments import Several
 from projector.cli.exit_codes import MEANINGS
-from projector.cli.operations import DASHBOARD, PRUNE, SWEEP
+from projector.cli.operations import DASHBOARD, ERASE, PRUNE, SWEEP
 from projector.cli.options import Command, Group, flag, json_flag, option
 from projector.cli.push_commands import PUSH
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
@@ -251,6 +251,7 @@ PROJECTOR = Group(
         PARKED,
         DELETED,
         PRUNE,
+        ERASE,
         PUSH,
         SWEEP,
         DASHBOARD,

@@ -26,6 +26,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "projector prune --ended-before 90d",
         "projector prune --ended-before 365d --yes --json",
     ),
+    "erase": (
+        "projector erase --workspace 2f1c9b1e-8a66-4c0e-9a56-0f5b1c9b7a11 --dry-run",
+        "projector erase --workspace 2f1c9b1e-8a66-4c0e-9a56-0f5b1c9b7a11",
+    ),
     "explain": (
         "projector explain 2f1c9b1e  # the start of an id",
         "projector explain d-1 --legend",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 from projector.contract.envelope import Record
+from projector.domain.erasing import erased
 from projector.domain.lifecycle import Delegation
 from projector.domain.positions import LogRange
 from projector.explain.dead_letters import place_of_record, related_letters
@@ -180,6 +181,9 @@ def _compare(conn: Connection, search: Search, facts: StoredFacts, log_ranges: R
     if positions is not None:
         projected_matches = projected(matches, positions)
         projected_row = build_timeline(search.delegation_id, projected_matches, holders=holders).row
+    if facts.is_erased:
+        timeline = timeline._replace(row=timeline.row and erased(timeline.row))
+        projected_row = projected_row and erased(projected_row)
     return _Comparison(matches, timeline, projected_row, _lags(timeline, facts, log_ranges or {}))
 
 

@@ -10,7 +10,7 @@ from projector.domain.positions import Position
 from projector.explain.dead_letters import place_of_record
 from projector.explain.findings import Repeated
 from projector.explain.search import Match, Search, spellings
-from projector.postgres import connection, delegations, positions, queries
+from projector.postgres import connection, delegations, erasing, positions, queries
 from projector.postgres.connection import Connection, mapped_errors
 from projector.postgres.dead_letters import Coordinates
 from projector.postgres.parked import ParkedFilter
@@ -34,6 +34,7 @@ class StoredFacts(NamedTuple):
     known: dict[int, Position]
     """The positions with the id of the topic that they belong to."""
     pruned_at: datetime | None
+    is_erased: bool
 
     @property
     def is_known(self) -> bool:
@@ -55,6 +56,7 @@ def read_stored_facts(conn: Connection, topic: str, delegation_id: str) -> Store
             delegations.read_repeated_requests(conn, [delegation_id]).get(delegation_id),
             known,
             delegations.read_pruned_at(conn, delegation_id),
+            erasing.is_erased(conn, delegation_id),
         )
 
 

@@ -14,7 +14,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import scalar_row, tuple_row
 
 from projector.errors import DatabaseUnavailable, Misconfigured, ProjectorError
-from projector.postgres import session
+from projector.postgres import migration_losses, session
 from projector.postgres.migration_files import Migration, available, shadow_script
 
 
@@ -77,18 +77,18 @@ def rows_to_be_lost(conn: Connection[Any], *, to: int = 0) -> dict[str, int]:
         versions = {migration.version for migration in _applied_above(conn, to)}
         counts: dict[str, int] = {}
         if 57 in versions:
-            counts["projector.pruned"] = _scalar(conn, "SELECT count(*) FROM projector.pruned")
+            counts |= migration_losses.of_pruning(conn)
         if 56 in versions:
             counts["projector.passes"] = _scalar(conn, "SELECT count(*) FROM projector.passes")
         if 55 in versions:
-            counts |= _rows_of_push(conn)
+            counts |= migration_losses.of_push(conn)
         if 53 in versions:
             counts["projector.deleted"] = _scalar(conn, "SELECT count(*) FROM projector.deleted")
         if 52 in versions:
             counts["projector.repeated_requests"] = _scalar(conn, "SELECT count(*) FROM projector.repeated_requests")
             counts["projector.parked"] = _scalar(conn, "SELECT count(*) FROM projector.parked WHERE kind = 'verdict'")
         if 50 in versions:
-            counts |= _own_rows(conn)
+            counts |= migration_losses.of_projector(conn)
         if 49 in versions and not _is_adopted(conn):
             counts["delegations"] = _scalar(conn, "SELECT count(*) FROM delegations")
         return {table: rows for table, rows in counts.items() if rows}
@@ -225,24 +225,6 @@ def _is_adopted(conn: Connection[Any]) -> bool:
     """Return whether `delegations` lacks the comment by which 049 marks a table that it created."""
     comment = _scalar(conn, "SELECT obj_description(to_regclass('delegations'), 'pg_class')")
     return "made by the delegations projector" not in (comment or "")
-
-
-def _own_rows(conn: Connection[Any]) -> dict[str, int]:
-    counts = conn.cursor(row_factory=tuple_row).execute("""
-        SELECT 'projector.positions', count(*) FROM projector.positions
-        UNION ALL SELECT 'projector.parked', count(*) FROM projector.parked
-        UNION ALL SELECT 'projector.dead_letters', count(*) FROM projector.dead_letters
-        UNION ALL SELECT 'projector.large_rows', count(*) FROM projector.large_rows""")
-    return dict(counts)
-
-
-def _rows_of_push(conn: Connection[Any]) -> dict[str, int]:
-    counts = conn.cursor(row_factory=tuple_row).execute("""
-        SELECT 'projector.push', count(*) FROM projector.push
-        UNION ALL SELECT 'projector.push_from', count(*) FROM projector.push_from
-        UNION ALL SELECT 'projector.ends', count(*) FROM projector.ends
-        UNION ALL SELECT 'projector.outbox', count(*) FROM projector.outbox""")
-    return dict(counts)
 
 
 def _scalar(conn: Connection[Any], statement: LiteralString) -> Any:

@@ -82,17 +82,23 @@ def prune(conn: Connection, before: datetime) -> Pruned:
     After an interruption run it again: each chunk is one transaction. A row that another session has locked is left
     for the next pruning.
     """
-    done = repeated = parked = 0
+    done = repeated = 0
     last: _Place = ("-infinity", None)
     while chunk := with_retries(partial(_prune_chunk, conn, before, last)):
         done, last = done + chunk.pruned, chunk.last
     while count := with_retries(partial(_prune_repeated, conn, before)):
         repeated += count
+    return Pruned(done, repeated, delete_parked_of_pruned(conn))
+
+
+def delete_parked_of_pruned(conn: Connection) -> int:
+    """Delete the parked events of everything that is pruned. Returns how many."""
     with transaction(conn):
-        exclude_requests(conn)  # batches that have parked events without having seen the above have committed now
+        exclude_requests(conn)  # batches that have parked events without having seen the list have committed now
+    total = 0
     while count := with_retries(partial(_prune_parked, conn)):
-        parked += count
-    return Pruned(done, repeated, parked)
+        total += count
+    return total
 
 
 _Place = tuple[str, str | None]
@@ -143,6 +149,8 @@ def _delete(conn: Connection, ids: list[str]) -> int:
             ON CONFLICT DO NOTHING
         ), replies AS (
             DELETE FROM outbox o USING gone WHERE o.delegation_id = gone.delegation_id
+        ), marks AS (
+            DELETE FROM projector.erased e USING gone WHERE e.delegation_id = gone.delegation_id
         ), reports AS (
             DELETE FROM ends e USING gone WHERE e.delegation_id = gone.delegation_id
         ), copies AS (

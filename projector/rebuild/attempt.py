@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from projector.domain.fold import translate_batch
 from projector.errors import BrokerUnavailable, DatabaseUnavailable, ProjectorError, WriteConflict
-from projector.postgres import write_batch
+from projector.postgres import erasing, write_batch
 from projector.postgres.connection import Connection, snapshot, transaction
 from projector.projection.batch import chunks
 from projector.rebuild import candidates, order, repair, repeated, shadow
@@ -59,6 +59,7 @@ def find_candidates(job: Job, coverage: Coverage) -> int:
             "shadow again"
         )
     drop = job.options.drop_uncovered
+    erasing.erase_shadow(job.projector.conn)
     with transaction(job.view):
         uncovered = candidates.add_differing(
             job.view,

@@ -33,7 +33,8 @@ FILL_LATER = """
     INSERT INTO projector.ends VALUES ('d1', 't', 0, 8, 'report', 'failed', NULL, false, now());
     INSERT INTO projector.outbox (delegation_id, due_at, next_attempt_at) VALUES ('d1', now(), now());
     INSERT INTO projector.passes (kind, started_at, result) VALUES ('verify', now(), '{}');
-    INSERT INTO projector.pruned (delegation_id) VALUES ('d0')
+    INSERT INTO projector.pruned (delegation_id) VALUES ('d0');
+    INSERT INTO projector.erased (delegation_id) VALUES ('d1')
 """
 """A parked verdict, and one row in each table of later migrations."""
 

@@ -33,7 +33,7 @@ def test_schema_from_golang_migrate_is_up_to_date(empty: Connection, catalog: Ca
     empty.execute(GOLANG_MIGRATE_TABLE)
     for migration in available():
         empty.execute(migration.up, prepare=False)  # golang-migrate sends a file as one simple query
-    empty.execute("INSERT INTO projector_schema_migrations VALUES (56, false)")
+    empty.execute("INSERT INTO projector_schema_migrations VALUES (57, false)")
     assert migrations.up(empty) == []
     assert catalog() == expected
 
@@ -59,12 +59,12 @@ def test_files_start_with_a_comment_and_no_transaction() -> None:
     ("version", "dirty", "sentence"),
     [
         (
-            57,
+            58,
             False,
-            r"at schema version 57, and the newest migration of this projector is 56\. A newer projector",
+            r"at schema version 58, and the newest migration of this projector is 57\. A newer projector",
         ),
         (12, False, r"holds version 12, which no migration of the projector has\. Another tool wrote it"),
-        (56, True, r"golang-migrate failed while it migrated to version 56 .*`migrate force N`"),
+        (57, True, r"golang-migrate failed while it migrated to version 57 .*`migrate force N`"),
         (-1, True, r"golang-migrate failed while it migrated to version -1 .*`migrate force N`"),
     ],
 )

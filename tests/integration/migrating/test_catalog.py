@@ -100,6 +100,7 @@ def test_own_tables_have_the_agreed_columns(migrated: Connection) -> None:
         ("dead_letters", "topic partition offset record_at key value reason field died_at value_hash"),
         ("deleted", "id run_id deleted_at source kind delegation_id content"),
         ("ends", "delegation_id topic partition offset kind status row_id has_text at"),
+        ("erased", "delegation_id erased_at"),
         ("large_rows", "row_id delegation_id"),
         ("outbox", outbox),
         ("parked", parked),
