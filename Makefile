@@ -8,6 +8,8 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 DEMO_INSTALLED := .venv/installed-demo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+NEEDS_COMPOSE = @$(COMPOSE) ps >/dev/null 2>&1 || \
+	{ echo 'This needs a Docker engine with compose: `$(COMPOSE) ps` fails. Without Docker: make sandbox' >&2; exit 2; }
 
 .DEFAULT_GOAL := help
 .PHONY: help demo sandbox test lint docs reference faults bench profile up down test-images mutants
@@ -15,7 +17,7 @@ COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
-demo: $(DEMO_INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard for your browser
+demo: $(DEMO_INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard for your browser; ARGS=--stop ends that
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
 sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/ten-minutes.md
@@ -53,10 +55,12 @@ profile: $(INSTALLED) ## measure where the time per record goes
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
 up: ## start compose.yaml: Kafka, Postgres, Debezium, the projector, its dashboard; ARGS='projector dashboard': only these
+	$(NEEDS_COMPOSE)
 	$(COMPOSE) up --build --detach $(ARGS)
 	@echo "The dashboard: http://127.0.0.1:$${DASHBOARD_PORT:-8080}, with the token demo-dashboard-token"
 
 down: ## stop what `up` started, and delete its data
+	$(NEEDS_COMPOSE)
 	$(COMPOSE) down --volumes
 
 test-images: ## build the image and test compose.yaml; needs a Docker engine
@@ -64,7 +68,8 @@ test-images: ## build the image and test compose.yaml; needs a Docker engine
 
 # The constraints also pin the packages that build the project. Since 25.3, pip reads those from PIP_BUILD_CONSTRAINT.
 define install
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or later, please: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13, please: make PYTHON=python3.12 …")'
+	@echo 'Installing packages into .venv: about a minute, only the first time'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable '.[$(1)]'
 endef

@@ -8,7 +8,19 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks import catching_up, growth, latency, members, memory, pages, pushing, quick, rebuilding, sweeping
+from benchmarks import (
+    catching_up,
+    growth,
+    help_time,
+    latency,
+    members,
+    memory,
+    pages,
+    pushing,
+    quick,
+    rebuilding,
+    sweeping,
+)
 from benchmarks.measurement import Failed
 from benchmarks.profile import main as profile
 from benchmarks.recording import RECORDS
@@ -85,6 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     command = parts.add_parser("quick", help="processor time per record, compared with a stored one, in a minute")
     command.set_defaults(part=quick.main)
     command.add_argument("--store", action="store_true", help="store it instead")
+    command = parts.add_parser("help", help="seconds until `projector --help` and a completion are printed")
+    command.set_defaults(part=help_time.main)
+    command.add_argument("--rounds", type=int, default=15)
     command = parts.add_parser("profile", help="time per record and step; `make profile`")
     command.set_defaults(part=profile)
     command.add_argument("--records", type=int, default=300_000)

@@ -73,6 +73,8 @@ def _open_source(settings: Settings, names: list[str], options: Options, stack: 
         return FromActivityLogs(stack.enter_context(platform), topic)
     paths = [Path(name) for name in names]
     for path in paths:
+        if path == Path("-"):
+            raise Misconfigured("--from -: a source is read twice, and standard input only once. Save it into a file")
         if not path.is_file():
             raise Misconfigured(f"--from {path}: there is no such file; name {TOPIC}, {ACTIVITY_LOGS} or recordings")
     return FromRecordings(paths, topic)

@@ -135,7 +135,8 @@ def _checked(rule: Any, value: str, flag: str) -> Any:
 
 def _sentence(topic: str, out: Path, recorder: Recorder) -> str:
     counts = ", ".join(f"{count:,} of partition {partition}" for partition, count in sorted(recorder.records.items()))
-    return f"recorded {recorder.records.total():,} of {recorder.read:,} records of {topic} in {_named(out)}: {counts}"
+    read = counted(recorder.read, "record")
+    return f"recorded {recorder.records.total():,} of {read} of {topic} in {_named(out)}: {counts}"
 
 
 def _named(out: Path) -> str:

@@ -18,6 +18,7 @@ from projector.projection.limits import AdaptiveLimits
 from projector.projection.transaction import Outcomes, project
 from projector.recordings.file import RecordedRecord, is_bare_line, open_file, read_recording
 from projector.settings import BatchLimits
+from projector.texts import counted
 
 CHECKED_LINES = 100
 
@@ -118,6 +119,6 @@ def _require_at_most(source: Source, dead: Sequence[DeadLetter], before: int, wr
         letter = dead[max(0, allowed - before)]
         raise ProjectorError(
             f"more than {allowed:,} dead letters (--max-dead-letters): stopped before "
-            f"{place(letter.record, source.path)}: {letter.reason}. {written:,} records were projected before: "
+            f"{place(letter.record, source.path)}: {letter.reason}. {counted(written, 'record')} projected before: "
             "correct the file and replay it whole, or allow more"
         )

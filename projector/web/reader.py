@@ -40,7 +40,8 @@ class TopicView(NamedTuple):
 class Reader:
     """The sources of all pages. `start` begins the background work, `close` ends it.
 
-    `topic` is a few seconds old. `stats` (status → delegations) and `last_day` are up to a minute old.
+    `topic` is a few seconds old. `stats` (status → delegations) and `last_day` are up to a minute old, less if they are
+    cheap.
     """
 
     def __init__(self, settings: Settings) -> None:

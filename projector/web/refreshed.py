@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Generic, NamedTuple, TypeVar
@@ -21,8 +22,13 @@ class Snapshot(NamedTuple, Generic[ValueT]):
     error: str | None = None
 
 
+_SOONEST_SECONDS = 5.0
+_SHARE = 200
+"""A value that takes long is computed in one part of so many of the time at most."""
+
+
 class Refreshed(Generic[ValueT]):
-    """Computes a value every `seconds`. An error is kept beside the value of before."""
+    """Computes a value every `seconds`, and sooner while that is cheap. An error is kept beside the value of before."""
 
     def __init__(self, name: str, compute: Callable[[], ValueT], seconds: float) -> None:
         self.snapshot: Snapshot[ValueT] = Snapshot()
@@ -47,13 +53,20 @@ class Refreshed(Generic[ValueT]):
             self.snapshot = Snapshot(self._compute(), datetime.now(UTC))
         except ProjectorError as error:
             if self.snapshot.error is None:
-                log.warning("%s: %s", self._thread.name, error)
+                fields = {"value": self._thread.name, "reason": error}
+                log.warning("a value of the dashboard is not refreshed", extra=fields)
             self.snapshot = self.snapshot._replace(error=str(error))
         except Exception as error:
-            log.exception("%s failed", self._thread.name)
+            log.exception("a value of the dashboard cannot be computed", extra={"value": self._thread.name})
             self.snapshot = self.snapshot._replace(error=f"{type(error).__name__}: the log has the details")
 
     def _run(self) -> None:
         while not self._stopped.is_set():
+            began = time.monotonic()
             self.refresh()
-            self._stopped.wait(self._seconds)
+            self._stopped.wait(pause(time.monotonic() - began, self._seconds))
+
+
+def pause(took: float, at_most: float) -> float:
+    """Seconds until a value that took so many seconds is computed again."""
+    return min(at_most, max(_SOONEST_SECONDS, took * _SHARE))

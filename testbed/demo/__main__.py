@@ -6,6 +6,7 @@ import sys
 
 from rich.console import Console
 
+from testbed.demo.keeping import stop
 from testbed.demo.run import Options, ProcessFailed, ServerUnavailable, run_demo
 
 
@@ -15,6 +16,9 @@ def main() -> int:
     It ignores the settings PROJECTOR_…, so it never reaches another database.
     """
     arguments = _parser().parse_args()
+    if arguments.stop:
+        print("\n".join(stop()) or "no demo is kept")
+        return 0
     # A query that Ctrl-C interrupts makes the rollback after it fail, and psycopg warns about that.
     logging.getLogger("psycopg").setLevel(logging.ERROR)
     options = Options(arguments.delegations, arguments.seed, arguments.keep)
@@ -24,9 +28,8 @@ def main() -> int:
         sys.stderr.write(f"demo: {error}\n")
         return 2 if isinstance(error, ServerUnavailable) else 1
     except KeyboardInterrupt:
-        left = (
-            "what --keep left running, if it was ready, goes on" if options.keep else "everything it started was ended"
-        )
+        kept = "what --keep left running goes on: `make demo ARGS=--stop` ends it"
+        left = kept if options.keep else "everything it started was ended"
         sys.stderr.write(f"\ndemo: interrupted: {left}\n")
         return 130
 
@@ -44,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--keep", action="store_true", help="leave everything running, with a dashboard, and print how to reach it"
     )
+    parser.add_argument("--stop", action="store_true", help="end what --keep left running, and delete its files")
     return parser
 
 

@@ -51,7 +51,9 @@ UUID_END = re.compile(r"(?<=\b[0-9a-f]{8})-[0-9a-f-]{27}\b")
 
 def play_ends(around: Environment, screen: Screen) -> list[str]:
     """Play the act in a database and a topic of its own; returns the differences from the oracle's models."""
-    with _stage(around) as stage:
+    with ExitStack() as stack:
+        with screen.working("a platform with a table activity_logs, and its change feed"):
+            stage = stack.enter_context(_stage(around))
         screen.step("platform", "writes its table activity_logs, and a change feed carries the rows into a topic")
         member = stage.start_projector()
         screen.step("projector", f"runs as process {member.pid}, with a relay (PROJECTOR_RESULT_PUSH=inbox)")

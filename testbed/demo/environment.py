@@ -17,6 +17,8 @@ from psycopg import sql
 from testbed.servers.start import Kafka, Postgres, ServerUnavailable, start_kafka, start_postgres
 
 PARTITIONS = 3
+PREFIX = "projector-demo-"
+"""Of the names of folders."""
 
 
 class Environment(NamedTuple):
@@ -72,7 +74,7 @@ def create(*, keep: bool) -> Iterator[Environment]:
     Raises ServerUnavailable.
     """
     name = secrets.token_hex(3)
-    folder = Path(tempfile.mkdtemp(prefix="projector-demo-"))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     folder.chmod(0o755)  # a Postgres that root starts runs as another user
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import psycopg
 from kafka import KafkaConsumer, TopicPartition
 
+from testbed.demo.damage import ORDINARY
 from testbed.demo.environment import PARTITIONS, Environment
 from testbed.process import ManagedProcess, ProcessFailed
 from testbed.servers.server import tail
@@ -139,6 +140,18 @@ class Observer:
             """
         )
         return [InFlight._make(row) for row in rows]
+
+    def example(self) -> str:
+        """The id of a delegation with an ordinary id, that has an answer."""
+        row = self.conn.execute(
+            f"SELECT delegation_id FROM delegations WHERE {ORDINARY} AND status = 'completed' ORDER BY 1 LIMIT 1"
+        ).fetchone()
+        return row[0] if row else "ID"
+
+    def odd_ids(self) -> int:
+        """The number of delegations whose ids are no plain uuids: quotes, umlauts, characters that Postgres lacks."""
+        row = self.conn.execute(f"SELECT count(*) FROM delegations WHERE NOT {ORDINARY}").fetchone()
+        return row[0] if row else 0
 
     def parked(self) -> Counter[str]:
         """Delegation id → number of its parked events."""

@@ -11,6 +11,7 @@ from testbed.demo.comparison import compare, fold_since, read_log
 from testbed.demo.damage import damage
 from testbed.demo.ends import play_ends
 from testbed.demo.environment import Environment, create
+from testbed.demo.keeping import keep
 from testbed.demo.observer import Observer, Offsets
 from testbed.demo.processes import Processes
 from testbed.demo.screen import Screen, Summary
@@ -65,13 +66,16 @@ def run_demo(options: Options, console: Console) -> bool:
     started = time.monotonic()
     screen = Screen(console)
     screen.step("servers", "finding or starting a Postgres and a Kafka …")
-    with create(keep=options.keep) as environment, ExitStack() as stack:
+    with ExitStack() as stack:
+        with screen.working("the first time, Kafka's files are downloaded (43 MB)"):
+            environment = stack.enter_context(create(keep=options.keep))
         screen.step("Postgres", environment.postgres_name)
         screen.step("Kafka", environment.kafka_name)
         processes = Processes(environment, stack)
-        kept, link = list[ManagedProcess](), ""
+        kept, link, example = list[ManagedProcess](), "", "ID"
         try:
-            processes.migrate()
+            with screen.working("creating the tables"):
+                processes.migrate()
             if options.keep:
                 dashboard, link = processes.dashboard()
                 kept.append(dashboard)
@@ -79,6 +83,7 @@ def run_demo(options: Options, console: Console) -> bool:
             with Observer.connected(environment) as observer:
                 restarted = _kill_half_way(options, processes, observer, screen)
                 found = _compare(environment, observer, screen, restarted)
+                example = observer.example()
                 if options.keep or not found:
                     third = processes.projector("third", keep=options.keep)
                     observer.wait_until(lambda _: observer.owns_all(third), lambda _: None, third)
@@ -88,10 +93,13 @@ def run_demo(options: Options, console: Console) -> bool:
             unequal = () if found else play_ends(environment, screen)
         finally:
             if options.keep:
-                screen.kept(environment, kept)
+                keep(environment, kept)
+                screen.kept(environment, example)
         screen.result(found, time.monotonic() - started, unequal)
         if options.keep:
             screen.dashboard(link, environment.token_file)
+    if not options.keep:
+        screen.next_steps()
     return not (found or unequal)
 
 
@@ -122,10 +130,16 @@ def _damage_and_repair(environment: Environment, processes: Processes, observer:
     """Damage the view while a projector runs, find and repair the damage; returns the differences after that."""
     screen.step("damage", "by hand: one row edited, one deleted, one set back, one invented")
     damage(observer.conn)
-    for line in processes.verify("damaged", expected=DRIFT):
+    with screen.working("projector verify"):
+        found = processes.verify("damaged", expected=DRIFT)
+    for line in found:
         screen.step("verify", line)
-    screen.step("rebuild", processes.rebuild()[-1])
-    screen.step("verify", processes.verify("repaired", expected=0)[-1])
+    with screen.working("projector rebuild --yes"):
+        repaired = processes.rebuild()
+    screen.step("rebuild", repaired[-1])
+    with screen.working("projector verify"):
+        equal = processes.verify("repaired", expected=0)
+    screen.step("verify", equal[-1])
     return differences(fold_log(read_recording(environment.recording)).rows, stored_rows(observer.conn))
 
 
@@ -134,7 +148,8 @@ def _compare(environment: Environment, observer: Observer, screen: Screen, resta
     records = list(read_recording(environment.recording))
     screen.step("compare", f"independent code folds the {len(records):,} acknowledged records")
     first, second = read_log(environment.folder / "first.log"), read_log(environment.folder / "second.log")
-    folded = fold_since(records, second.claimed)
+    with screen.working("comparing every row"):
+        folded = fold_since(records, second.claimed)
     expected = folded.expected
     screen.summary(
         Summary(
@@ -149,4 +164,5 @@ def _compare(environment: Environment, observer: Observer, screen: Screen, resta
             offsets=observer.offsets(),
         )
     )
+    screen.step("odd ids", f"{observer.odd_ids()} of the ids are hostile (quotes, umlauts, U+FFFD): all are there")
     return compare(records, folded, observer, second)

@@ -1,19 +1,23 @@
 """The demo's output: steps, progress (plain lines without a terminal) and the summary."""
 
+import os
+import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from testbed.demo.environment import Environment
 from testbed.demo.observer import InFlight, Offsets
-from testbed.process import ManagedProcess
+from testbed.servers.processes import postgres_binaries
+from testbed.servers.server import ServerUnavailable
 
 PLAIN_LINE_EVERY_SECONDS = 1.0
 SHOWN_DIFFERENCES = 20
@@ -42,17 +46,29 @@ class Screen:
         self._console.print(Text(f"{label:10}", style="bold") + Text(text, style="default"), soft_wrap=True)
 
     @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show on a terminal that something is going on, and for how long."""
+        if not self._console.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True) as spinner:
+            spinner.add_task(text, total=None)
+            yield
+
+    @contextmanager
     def progress(self) -> Iterator[Callable[[Offsets], None]]:
         """Show the lag of the view; yields the function that updates it."""
         if not self._console.is_terminal:
             yield self._plain_lines()
             return
-        columns = (TextColumn("{task.description}"), BarColumn(40), MofNCompleteColumn(), TextColumn("records"))
+        bar_of_lag = BarColumn(40, complete_style="cyan", finished_style="green", pulse_style="cyan")
+        columns = (TextColumn("{task.description}"), bar_of_lag, MofNCompleteColumn(), TextColumn("records"))
         with Progress(*columns, console=self._console, transient=True) as bar:
             task = bar.add_task(f"{'the view':10}", total=None)
 
             def show(offsets: Offsets) -> None:
-                bar.update(task, completed=offsets.position, total=max(offsets.end, 1))
+                bar.update(task, completed=offsets.position, total=offsets.end or None)
 
             yield show
 
@@ -61,7 +77,7 @@ class Screen:
 
         def show(offsets: Offsets) -> None:
             nonlocal printed_at
-            if time.monotonic() - printed_at >= PLAIN_LINE_EVERY_SECONDS:
+            if offsets.end and time.monotonic() - printed_at >= PLAIN_LINE_EVERY_SECONDS:
                 printed_at = time.monotonic()
                 self.step("", f"{offsets.position:,} of {offsets.end:,} records are projected")
 
@@ -96,20 +112,34 @@ class Screen:
         self._console.print()
         self._console.print(Text(text, style=style) + Text(f"  ({seconds:.0f} s)", style="default"))
 
-    def kept(self, environment: Environment, processes: Sequence[ManagedProcess]) -> None:
-        """Print the settings of what still runs, and how to stop it."""
-        commands = [f"kill {each.pid}" for each in processes]
-        commands += [environment.kafka.stop_command, environment.postgres.stop_command, f"rm -r {environment.folder}"]
-        self._console.print("\nStill running. Settings for `projector` and psql:", style="bold")
-        self._plain([f"export {name}='{value}'" for name, value in environment.settings.items()])
-        self._console.print("Folder of the recorded records and of all log files:", style="bold")
-        self._plain([str(environment.folder)])
-        self._console.print("To stop everything:", style="bold")
-        self._plain(commands)
+    def kept(self, environment: Environment, example: str) -> None:
+        """Print what to try with what still runs, and how to end it. `example`: the id of a delegation."""
+        projector = os.path.relpath(Path(sys.executable).parent / "projector")
+        self._console.print("\nStill running. Type this once in a shell:", style="bold")
+        self._plain([f". {environment.folder}/settings"])
+        self._console.print("Then try:", style="bold")
+        commands = ["status", f"explain {example}", "dead-letters list --limit 5", "verify", "doctor"]
+        query = "SELECT status, count(*) FROM delegations GROUP BY status"
+        self._plain([f"{projector} {command}" for command in commands])
+        self._plain([f'{_psql()} "$PROJECTOR_DATABASE_URL" -c "{query}"'])
+        self._console.print("The records that the platform wrote, and all log files:", style="bold")
+        self._plain([f"ls {environment.folder}"])
+        self._console.print("To end everything, and delete this folder:", style="bold")
+        self._plain(["make demo ARGS=--stop"])
+
+    def next_steps(self) -> None:
+        """Print what to try after a demo that left nothing running."""
+        self._console.print("\nNothing is left running. Next:", style="bold")
+        self._plain(
+            [
+                "make demo ARGS=--keep   leaves it running, with a dashboard for your browser",
+                "make sandbox            an empty platform, for docs/ten-minutes.md by hand",
+            ]
+        )
 
     def dashboard(self, link: str, token_file: Path) -> None:
         """Print how to log in, as the last lines."""
-        self._console.print("\nThe dashboard. This link logs in once, within ten minutes of its start:", style="bold")
+        self._console.print("The dashboard. This link logs in once, within ten minutes of its start:", style="bold")
         self._plain([link])
         self._console.print("Later, log in with the token of this file:", style="bold")
         self._plain([str(token_file)])
@@ -117,6 +147,15 @@ class Screen:
     def _plain(self, lines: Sequence[str]) -> None:
         for line in lines:
             self._console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _psql() -> str:
+    """The psql of this machine, else that of the wheel."""
+    if shutil.which("psql"):
+        return "psql"
+    with suppress(ServerUnavailable):
+        return str(postgres_binaries() / "psql")
+    return "psql"
 
 
 def _counts(title: str, counts: Mapping[str, int]) -> Table:

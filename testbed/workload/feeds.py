@@ -15,6 +15,8 @@ ENVELOPES = ("debezium", "debezium-with-schema", "unwrapped", "bare", "cloudeven
 DEFAULT_WEIGHTS = (40, 5, 15, 25, 15)
 WRAPPINGS = ("schema registry", "JSON text")
 DATA_FORMS = ("object", "JSON text", "base64")
+ZONES = {"Z": 0, "+00:00": 0, "+02:00": 120, "-09:30": -570, "": 0}
+"""What is written for an offset from UTC → the offset in minutes."""
 CLOCKS = ("text", "ms", "µs", "ns")
 _COLUMNS = (
     "id workspace_id activity_type source_id target_id method summary request_body response_body duration_ms status "
@@ -87,7 +89,7 @@ class Feed(NamedTuple):
             case "ns":
                 return micros(ms) * 1000 + 999
             case _:
-                return iso(ms)[:-1] + self.zone
+                return iso(ms + 60_000 * ZONES[self.zone])[:-1] + self.zone
 
     def _cloud_event(self, row: Row, at: int) -> dict[str, object]:
         if at % 4 == 0:
@@ -140,7 +142,7 @@ def choose_feed(
         bodies_as_text=from_connector or rng.random() < 0.2,
         omits_unchanged=from_connector and rng.random() < 0.8,
         escapes=rng.random() < 0.5,
-        zone="Z" if from_connector else rng.choice(["Z", "+00:00", "+02:00", "-09:30", ""]),
+        zone="Z" if from_connector else rng.choice(list(ZONES)),
         clock=rng.choice(CLOCKS[1:]) if rng.random() < numeric_share else "text",
         wrapping=rng.choice([None, *WRAPPINGS]) if wrapped else None,
         data_form=rng.choice(DATA_FORMS) if wrapped else "object",

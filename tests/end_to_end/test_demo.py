@@ -1,8 +1,8 @@
 """A small demo from its command line: it ends with *view equals log*, or prints what differs."""
 
+import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -163,15 +163,17 @@ def test_reply_of_somebody_else_is_printed(logical_postgres: Postgres, kafka: st
     assert demo_databases(logical_postgres) == []
 
 
-def test_view_equals_log_and_what_is_kept_runs_until_it_is_stopped(logical_postgres: Postgres, kafka: str) -> None:
-    with demo(logical_postgres, kafka, "--keep") as running:
+def test_view_equals_log_and_what_is_kept_runs_until_it_is_stopped(
+    logical_postgres: Postgres, kafka: str, tmp_path: Path
+) -> None:
+    with demo(logical_postgres, kafka, "--keep", TMPDIR=str(tmp_path)) as running:
         output, errors = running.communicate(timeout=120)
     assert running.returncode == 0, output + errors
     for line in PRINTED:
         assert re.search(line, output), f"{line} in\n{output}"
-    pids = [int(pid) for pid in re.findall(r"^  kill (\d+)$", output, re.MULTILINE)]
-    folder = Path(re.findall(r"^  rm -r (.*)$", output, re.MULTILINE)[0])
-    url = re.findall(r"PROJECTOR_DATABASE_URL='(.*)'", output)[0]
+    folder = Path(re.findall(r"^  \. (.*)/settings$", output, re.MULTILINE)[0])
+    pids = [int(pid) for pid in json.loads((folder / "kept.json").read_text())["processes"]]
+    url = re.findall(r"PROJECTOR_DATABASE_URL='(.*)'", (folder / "settings").read_text())[0]
     try:
         with psycopg.connect(url) as conn:
             assert conn.execute("SELECT count(*) FROM delegations").fetchone() == (295,)
@@ -180,6 +182,7 @@ def test_view_equals_log_and_what_is_kept_runs_until_it_is_stopped(logical_postg
         assert '"stopped"' in (folder / "second.log").read_text()
         assert demo_databases(logical_postgres) == [urlsplit(url).path[1:]]
         assert len(pids) == 2
+        assert_printed_commands_work(output, folder)
         while '"partition claimed"' not in (folder / "third.log").read_text():
             for pid in pids:
                 os.kill(pid, 0)
@@ -190,12 +193,27 @@ def test_view_equals_log_and_what_is_kept_runs_until_it_is_stopped(logical_postg
         assert token.stat().st_mode & 0o077 == 0
         assert token.read_text().strip() not in output
     finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGTERM)
+        stopped = subprocess.run(
+            [sys.executable, "-m", "testbed.demo", "--stop"],
+            env={**os.environ, "TMPDIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert stopped.stdout == f"ended 2 processes or containers, and deleted {folder}\n"
         wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "the processes ended")
-        shutil.rmtree(folder)
+        assert not folder.exists()
         with psycopg.connect(logical_postgres.url, autocommit=True) as conn:
             conn.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(urlsplit(url).path[1:])))
+
+
+def assert_printed_commands_work(output: str, folder: Path) -> None:
+    """Those that only read, with the settings that the demo wrote for a shell."""
+    for command in re.findall(r"^  (\S*projector (?:status|explain|dead-letters) ?.*)$", output, re.MULTILINE):
+        script = f". {folder}/settings; cd {Path.cwd()}; {command}"
+        done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, command + done.stdout + done.stderr
 
 
 def logged_in(output: str) -> str:

@@ -74,7 +74,7 @@ def test_times_limit_the_records(kafka: str, filled: str, tmp_path: Path) -> Non
     out = tmp_path / "some.jsonl"
     boundaries = ["--from-time", "2025-05-05T10:00:00.0001Z", "--to-time", "2025-05-05T12:00:00.002+02:00"]
     done = run_projector("record", "--out", str(out), *boundaries, bootstrap_servers=kafka, topic=filled)
-    assert done.out == f"recorded 1 of 1 records of {filled} in {out}: 1 of partition 1\n"
+    assert done.out == f"recorded 1 of 1 record of {filled} in {out}: 1 of partition 1\n"
 
 
 def test_relative_times_count_from_now(kafka: str, filled: str, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_limit_stops_before_the_batch_that_exceeds_it(tmp_path: Path, database_u
     done = replayed(database_url, file, "--max-dead-letters", 1, "--batch-records", 2)
     assert (done.code, done.out) == (1, "")
     assert "more than 1 dead letters (--max-dead-letters): stopped before line 4 of " in done.err
-    assert "2 records were projected before" in done.err
+    assert "2 records projected before" in done.err
     assert counts(database_url) == (1, 1)
     assert replayed(database_url, file, "--max-dead-letters", 2).code == 5
 

@@ -8,7 +8,7 @@ import pytest
 from cluster import wait_until
 
 from projector.errors import ProjectorError
-from projector.web.refreshed import Refreshed
+from projector.web.refreshed import Refreshed, pause
 
 
 def test_value_of_before_stays_beside_an_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -48,7 +48,15 @@ def test_outage_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     number = Refreshed("the number", fail, 60)
     for _ in range(5):
         number.refresh()
-    assert [each.getMessage() for each in caplog.records] == ["the number: Postgres is away"]
+    (line,) = caplog.records
+    assert line.getMessage() == "a value of the dashboard is not refreshed"
+    assert (vars(line)["value"], str(vars(line)["reason"])) == ("the number", "Postgres is away")
+
+
+@pytest.mark.parametrize(("took", "seconds"), [(0.001, 5), (0.1, 20), (0.3, 60), (10, 60)])
+def test_value_is_computed_sooner_while_it_is_cheap(took: float, seconds: float) -> None:
+    assert pause(took, 60) == seconds
+    assert pause(took, 2) == 2
 
 
 def test_thread_computes_again_until_it_is_stopped() -> None:
