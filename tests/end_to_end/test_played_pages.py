@@ -1,4 +1,4 @@
-"""docs/ten-minutes.md, played from its own text: each command runs in one shell, and prints what the page shows."""
+"""Pages that are played from their own text: each command runs in one shell, and prints what the page shows."""
 
 import os
 import re
@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 from testbed.servers.start import Postgres
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "ten-minutes.md").read_text()
-STEPS = re.findall(r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", PAGE, re.MULTILINE | re.DOTALL)
-"""Commands, and the output that the page shows for them."""
-CHANGES = ("INSERT", "projector run", "projector dashboard", "sweep --once", "kill")
+PAGES = ("ten-minutes", "tutorial")
+CHANGES = (
+    *("INSERT", "UPDATE", "publish.py", "discard", "rebuild", "sweep --once"),
+    *("projector run", "projector dashboard", "kill"),
+)
 """Commands that are typed once. The others are typed again until the rows before them have arrived."""
 SECONDS = 60
 
@@ -71,8 +74,18 @@ def shown(output: str) -> str:
     return r"\s*" + ".*?".join(re.sub(r"(?:\\?\s)+", r"\\s+", part) for part in parts) + r"\s*"
 
 
-def test_page_shows_what_its_commands_print(logical_postgres: Postgres, kafka: str, tmp_path: Path) -> None:
-    assert len(STEPS) > 10
+def text(page: str) -> str:
+    return (ROOT / "docs" / f"{page}.md").read_text()
+
+
+def steps(page: str) -> list[tuple[str, str]]:
+    """Commands, and the output that the page shows for them."""
+    return re.findall(r"^```sh\n(.*?)^```\n(?:```text\n(.*?)^```\n)?", text(page), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_page_shows_what_its_commands_print(page: str, logical_postgres: Postgres, kafka: str, tmp_path: Path) -> None:
+    assert len(steps(page)) > 10
     with (
         sandbox(logical_postgres, kafka, tmp_path),
         subprocess.Popen(
@@ -88,7 +101,7 @@ def test_page_shows_what_its_commands_print(logical_postgres: Postgres, kafka: s
         ended(bash),
     ):
         shell = Shell(bash)
-        for commands, output in STEPS:
+        for commands, output in steps(page):
             until = time.monotonic() + SECONDS
             printed = shell.type(commands)
             while not re.fullmatch(shown(output), printed, re.DOTALL):
@@ -96,10 +109,12 @@ def test_page_shows_what_its_commands_print(logical_postgres: Postgres, kafka: s
                 assert not is_over, f"{commands}printed\n{printed}and not\n{output}"
                 printed = shell.type(commands)
         bash.communicate(timeout=SECONDS)
-    assert all("stopped" in (tmp_path / log).read_text() for log in ("run.log", "dashboard.log"))
+    logs = set(re.findall(r"> (\w+\.log)", text(page)))
+    assert "run.log" in logs
+    assert [log for log in logs if "stopped" not in (tmp_path / log).read_text()] == []
     assert not (tmp_path / "sandbox.env").exists()
 
 
 def test_make_starts_this_sandbox() -> None:
-    assert "$ make sandbox\n" in PAGE
+    assert all("$ make sandbox\n" in text(page) for page in PAGES)
     assert "-m testbed.demo.sandbox" in (ROOT / "Makefile").read_text().partition("\nsandbox:")[2].partition("\n\n")[0]
