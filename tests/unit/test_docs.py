@@ -36,7 +36,7 @@ def shown_commands(text: str) -> Iterator[str]:
     for prose in parts[::2]:
         yield from re.findall(r"`(projector [a-z][^`\n]*)`", prose)
     for block in parts[1::2]:
-        yield from re.findall(r"^(?:\$ )?(projector [a-z][^#>\n]*)", block, re.MULTILINE)
+        yield from re.findall(r"^(?:\$ )?(projector [a-z][^#>;\n]*)", block, re.MULTILINE)
 
 
 def exists(command: str) -> bool:
