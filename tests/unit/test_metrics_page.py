@@ -12,6 +12,7 @@ from projector.worker.metrics import METRICS, PREFIX
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "monitoring.md").read_text()
+RUNBOOKS = (ROOT / "docs" / "runbooks.md").read_text()
 GROUPS = yaml.safe_load((ROOT / "deploy" / "prometheus" / "rules.yaml").read_text())["groups"]
 ALERTS: dict[str, Any] = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 
@@ -57,8 +58,8 @@ def test_every_alert_is_described_with_its_time_and_severity() -> None:
 def test_alert_has_a_summary_and_a_runbook(alert: str) -> None:
     notes = ALERTS[alert]["annotations"]
     assert set(notes) == {"summary", "description", "runbook_url"}
-    assert notes["runbook_url"] == f"docs/monitoring.md#{alert.lower()}"
-    section = PAGE.partition(f"\n### {alert}\n")[2].partition("\n### ")[0]
+    assert notes["runbook_url"] == f"docs/runbooks.md#{alert.lower()}"
+    section = RUNBOOKS.partition(f"\n### {alert}\n")[2].partition("\n### ")[0]
     assert len(section.split()) > 10, "the runbook says what to do"
 
 
