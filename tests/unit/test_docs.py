@@ -20,6 +20,11 @@ CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 COMMANDS = {f"projector {path}": command for path, command in leaves(PROJECTOR, "")}
 
 
+def test_readme_leads_to_every_page() -> None:
+    linked = set(re.findall(r"\]\(docs/([\w-]+\.md)", (ROOT / "README.md").read_text()))
+    assert {page.name for page in (ROOT / "docs").glob("*.md")} <= linked
+
+
 def test_tree_of_commands_is_walked() -> None:
     assert {"projector run", "projector dead-letters retry", "projector migrate down"} <= set(COMMANDS)
 
