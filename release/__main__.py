@@ -31,10 +31,7 @@ def check(name: str, folder: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make release-check", description=__doc__)
     parser.add_argument("--skip", choices=CHECKS[1:], action="append", default=[], help="leave out a check")
-    parser.add_argument("--only", choices=CHECKS[1:], action="append", default=[], help="besides the distributions, only this")
-    arguments = parser.parse_args()
-    left_out = set(CHECKS[1:]) - set(arguments.only) if arguments.only else set()
-    skipped = left_out | set(arguments.skip)
+    skipped = set(parser.parse_args().skip)
     failed = 0
     with TemporaryDirectory(prefix="release-") as folder:
         for name in CHECKS:

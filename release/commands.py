@@ -33,8 +33,8 @@ def environment(python: str | Path, folder: Path, *packages: str | Path, constra
     """Create a virtual environment with these packages; returns the folder of its programs."""
     run([python, "-m", "venv", folder])
     pinned = {"PIP_CONSTRAINT": str(constraints), "PIP_BUILD_CONSTRAINT": str(constraints)}
-    install: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    run([*install, *packages], variables=pinned)
+    pip: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "--disable-pip-version-check"]
+    run([*pip, "install", "--quiet", *packages], variables=pinned)
     return folder / "bin"
 
 
