@@ -12,7 +12,7 @@ NEEDS_COMPOSE = @$(COMPOSE) ps >/dev/null 2>&1 || \
 	{ echo 'This needs a Docker engine with compose: `$(COMPOSE) ps` fails. Without Docker: make sandbox' >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test lint docs reference faults bench profile up down test-images mutants
+.PHONY: help demo sandbox test lint docs reference faults bench profile release-check up down test-images mutants
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -53,6 +53,9 @@ bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lis
 
 profile: $(INSTALLED) ## measure where the time per record goes
 	$(BIN)/python -m benchmarks profile $(ARGS)
+
+release-check: $(INSTALLED) ## check what would be published, on each Python; ARGS='--skip python3.12' leaves a check out
+	$(BIN)/python -m release $(ARGS)
 
 up: ## start compose.yaml: Kafka, Postgres, Debezium, the projector, its dashboard; ARGS='projector dashboard': only these
 	$(NEEDS_COMPOSE)
