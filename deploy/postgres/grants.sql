@@ -1,7 +1,7 @@
 -- The rights on the tables, for the roles of roles.sql. The owner of the tables or an administrator runs this file once, after
 -- the first `projector migrate up`. Later migrations need it no more: roles.sql has default privileges for their tables.
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON delegations TO projector_run; -- only a rebuild deletes
+GRANT SELECT, INSERT, UPDATE, DELETE ON delegations TO projector_run; -- only `rebuild` and `prune` delete
 GRANT SELECT ON delegations TO projector_dashboard;
 GRANT SELECT ON projector_schema_migrations TO projector_run, projector_dashboard;
 

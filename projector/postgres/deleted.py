@@ -183,8 +183,11 @@ def _what_prevents(conn: Connection, entry: int, delegation_id: str) -> str:
 
 def _park_again(conn: Connection, entry: int, delegation_id: str) -> str | None:
     exclude_requests(conn)
-    if delegations.read_states(conn, [delegation_id]):
+    states, pruned = delegations.read_states_and_pruned(conn, [delegation_id])
+    if states:
         return "its delegation has a row, and events are parked only for delegations without one"
+    if pruned:
+        return "its delegation was pruned"
     parked = conn.execute(
         """
         INSERT INTO parked (topic, partition, "offset", delegation_id, kind, status, at, silent_since, result_preview,

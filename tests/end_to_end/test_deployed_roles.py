@@ -78,8 +78,9 @@ def test_member_projects_as_the_role_run(deployed: Deployed) -> None:
         "parked list",
         "push list",
         "push missing",
-        "push --once --result-push inbox",
+        "push run --once --result-push inbox",
         "sweep --once",
+        "prune --ended-before 1s --yes",
         "doctor",
     ],
 )

@@ -1,6 +1,8 @@
 """Pruning beside batches, other writers and the push of results, on real Postgres."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -15,13 +17,17 @@ from projector.domain.fold import Changes, Parked
 from projector.domain.lifecycle import Delegation, requested
 from projector.errors import WriteConflict
 from projector.ledger import Effect, rows
-from projector.postgres import deleted
+from projector.postgres import delegations, deleted, write_batch
 from projector.postgres.connection import Connection
+from projector.postgres.dead_letters import Filter
 from projector.postgres.deleted import Selection
 from projector.postgres.write_batch import prepare, write
+from projector.projection import sending
+from projector.projection.dead_letters import retry
 from projector.projection.transaction import project
 from projector.pruning import prune as pruning
 from projector.pruning.prune import Pruned
+from projector.settings import BatchLimits
 
 
 @pytest.fixture
@@ -129,6 +135,53 @@ def test_kept_copy_of_what_was_pruned_is_not_put_back(session: Connection) -> No
     (restored,) = deleted.restore(session, Selection(["new"]))
     assert "old was pruned, and its idempotency key" in str(restored.problem)
     assert ids(session) == []
+
+
+def test_kept_event_of_what_was_pruned_is_not_parked_again(session: Connection) -> None:
+    pruning.prune(session, at(60))
+    event = {"kind": "heartbeat", "topic": "t", "partition": 0, "offset": 0, "at": at(2).isoformat()}
+    session.execute(
+        "INSERT INTO deleted (run_id, source, kind, delegation_id, content) "
+        "VALUES (gen_random_uuid(), 't', 'parked event', 'old', %s)",
+        [json.dumps({"delegation_id": "old", **event})],
+    )
+    (restored,) = deleted.restore(session, Selection(["old"]))
+    assert restored.problem == "its delegation was pruned"
+
+
+def test_member_that_does_not_know_the_list_keeps_dead_letters(
+    database_url: str, session: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one of the release before 057, for which the list is empty, and whose batches do not name themselves."""
+    pruning.prune(session, at(60))
+    values = log(named("old"), answer(2, "failed", of="old"), named("new", idempotency_key="k"), named("fresh"))
+    with connected(database_url) as member, monkeypatch.context() as before:
+        before.setattr(delegations, "read_holders", lambda conn, keys: {})
+        before.setattr(sending, "delegations", BlindToTheList())
+        member.execute("CREATE TEMPORARY TABLE empty AS TABLE projector.pruned WITH NO DATA")
+        member.execute(_before_057(write_batch._FUNCTION))
+        assert project(member, values) == {"dead_letter": 2, "inserted": 1, "parked": 1}
+    assert ids(session) == ["fresh"]
+    assert query(session, "SELECT reason FROM dead_letters ORDER BY 1") == [
+        f"Postgres refused it: delegation old was pruned, and its {used} used (SQLSTATE P0001)"
+        for used in ("id stays", "idempotency key, which delegation new has too, stays")
+    ]
+    assert retry(session, Filter(), BatchLimits()) == {"duplicate": 2}
+    assert pruning.prune(session, at(60)) == Pruned(0, 1, 1)
+
+
+class BlindToTheList:
+    def __getattr__(self, name: str) -> Any:
+        return getattr(delegations, name)
+
+    def read_states_and_pruned(self, conn: Connection, ids: list[str]) -> Any:
+        return delegations.read_states(conn, ids), []
+
+
+def _before_057(function: str) -> str:
+    assert function.count("projector.pruned") == 3
+    without = function.replace("'projector.knows_pruned'", "'projector.unknown'")
+    return without.replace("projector.pruned p", "projector.pruned").replace("projector.pruned", "(TABLE empty) AS p")
 
 
 # --- the push of results
