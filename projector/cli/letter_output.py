@@ -101,7 +101,7 @@ def marked(value: bytes, field: str | None) -> list[str] | None:
     except (ValueError, RecursionError):
         return None
     lines = list(_lines(content, (), "  ", ""))
-    wanted = (field or "").split(".")
+    wanted = field.split(".") if field else []
     # Of a row in an envelope, the field is the end of a longer path.
     found = [(_matched(path, wanted), -len(path)) for path, _ in lines]
     best = max(found)
