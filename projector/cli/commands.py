@@ -110,6 +110,7 @@ _REBUILD = Command(
 _EXPLAIN = Command(
     "explain",
     "projector.cli.explain:explain",
+    pages=True,
     short_help="the records of one delegation, and whether its row agrees with them",
     help="Prints first whether the row of one delegation agrees with the log, and if not, why and what to do. Then it "
     "prints one line per record about the delegation with its effect on the row, the parked events, the dead letters, "

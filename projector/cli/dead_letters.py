@@ -9,14 +9,13 @@ from typing import NamedTuple
 import click
 
 from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, cut, escape, note, outcomes_as_json, print_outcomes, when
+from projector.cli.letter_output import LATEST, MAX_COUNT, print_detail, print_list
+from projector.cli.output import as_json, columns, confirm, cut, note, outcomes_as_json, print_outcomes
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
 from projector.postgres import dead_letter_queries, queries
 from projector.postgres.connection import Connection, open_view
-from projector.postgres.dead_letter_queries import DeadLetterSummary
 from projector.postgres.dead_letters import Filter
-from projector.postgres.queries import DeadLetterDetail
 from projector.postgres.write_batch import prepare
 from projector.projection.dead_letters import discard, retry
 from projector.projection.transaction import Outcomes
@@ -24,10 +23,7 @@ from projector.recordings.file import text_or_base64
 from projector.settings import Settings
 from projector.texts import counted
 
-_MAX_COUNT = 100_000
-"""Counts of a list end here: to count a million rows takes seconds."""
 _REASONS = 10
-_SHOWN_CHARACTERS = 100_000
 
 
 class Selection(NamedTuple):
@@ -76,17 +72,23 @@ def list_latest(
     with _connect(settings) as conn:
         wanted = selection.filter(conn, settings)._replace(partition=partition)
         letters = dead_letter_queries.latest(conn, wanted, limit=limit)
-        total = dead_letter_queries.count(conn, wanted, limit=_MAX_COUNT)
-        others = 0 if letters else dead_letter_queries.count(conn, Filter(), limit=_MAX_COUNT)
+        total = dead_letter_queries.count(conn, wanted, limit=MAX_COUNT)
+        others = 0 if letters else dead_letter_queries.count(conn, Filter(), limit=MAX_COUNT)
+        reasons = dead_letter_queries.latest_reasons(conn, wanted, limit=LATEST)
     if json_output:
-        found = {"total": total, "complete": total < _MAX_COUNT}
+        found = {"total": total, "complete": total < MAX_COUNT}
         print(json.dumps({**found, "dead_letters": [as_json(letter) for letter in letters]}))
+    elif letters:
+        print_list(letters, reasons, total, wanted.topic)
+    elif others:
+        number = f"{others:,}" if others < MAX_COUNT else f"{MAX_COUNT:,} or more"
+        print(f"none of {number} dead letters is selected: use other options, or --every-topic")
     else:
-        _print_list(letters, total, others)
+        print("there are no dead letters")
     return DONE
 
 
-def show(settings: Settings, partition: int, offset: int, json_output: bool) -> int:
+def show(settings: Settings, partition: int, offset: int, full: bool, json_output: bool) -> int:
     """Print one dead letter with its key and value."""
     with _connect(settings) as conn:
         letter = queries.dead_letter(conn, topic=settings.topic, partition=partition, offset=offset)
@@ -97,7 +99,7 @@ def show(settings: Settings, partition: int, offset: int, json_output: bool) -> 
         fields = {name: value for name, value in as_json(letter).items() if name not in ("key", "value")}
         print(json.dumps({**fields, **text_or_base64("key", letter.key), **text_or_base64("value", letter.value)}))
     else:
-        _print_detail(letter)
+        print_detail(letter, full)
     return DONE
 
 
@@ -206,36 +208,6 @@ def _selected(
         named = ", ".join(map(str, missing))
         note(f"there is no dead letter at offset {named} of partition {partition} of topic {settings.topic}")
     return wanted, missing
-
-
-def _print_list(letters: list[DeadLetterSummary], total: int, others: int) -> None:
-    if not letters:
-        hint = f"none of {_number(others)} dead letters is selected: use other options, or --every-topic"
-        print(hint if others else "there are no dead letters")
-        return
-    rows = (
-        (when(letter.died_at), letter.topic, str(letter.partition), str(letter.offset), letter.reason)
-        for letter in letters
-    )
-    print(columns(("failed at (UTC)", "topic", "partition", "offset", "reason"), rows))
-    if total > len(letters):
-        print(f"\n{len(letters):,} of {_number(total)}: --limit shows more")
-
-
-def _number(counted: int) -> str:
-    return f"{counted:,}" if counted < _MAX_COUNT else f"{_MAX_COUNT:,} or more"
-
-
-def _print_detail(letter: DeadLetterDetail) -> None:
-    print(f"place      {escape(letter.topic)}, partition {letter.partition}, offset {letter.offset}")
-    print(f"recorded   {when(letter.record_at) or 'no time, or one that Postgres cannot hold'}")
-    print(f"failed     {when(letter.died_at)}")
-    print(f"reason     {escape(letter.reason)}")
-    print(f"field      {letter.field or 'none in particular'}")
-    for name, content in (("key", letter.key), ("value", letter.value)):
-        ((label, text),) = text_or_base64(name, content).items()
-        shown = "null" if text is None else cut(text, _SHOWN_CHARACTERS)
-        print(f"{label.replace('_', ' '):10} {escape(shown, keep=chr(10) + chr(9))}")
 
 
 def _print_retried(outcomes: Outcomes) -> None:

@@ -13,7 +13,7 @@ from rich.progress import Progress, TextColumn
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.explain_output import Options, print_report
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import as_json, escape, note, paged
+from projector.cli.output import as_json, escape, note
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation
@@ -71,8 +71,7 @@ def explain(
     if json_output:
         print(json.dumps({"asked_id": delegation, **_as_json(report, full), "similar_ids": similar.ids}))
     else:
-        with paged():
-            print_report(report, similar, Options(full, verbose, legend))
+        print_report(report, similar, Options(full, verbose, legend))
     if not recording:
         note_open_transactions(settings, "not searched")
     return _EXIT_CODES.get(report.verdict.kind, DONE)

@@ -90,10 +90,12 @@ DEAD_LETTERS = Group(
         Command(
             "show",
             "projector.cli.dead_letters:show",
-            short_help="one of them whole: the reason, the field at fault, and the record as it came",
+            pages=True,
+            short_help="one of them: the reason, and the record with the field at fault marked",
             params=[
                 click.Argument(["partition"], metavar="PARTITION", type=int),
                 click.Argument(["offset"], metavar="OFFSET", type=int),
+                flag("--full", "print the record as it came, and do not cut it"),
                 json_flag(),
             ],
         ),

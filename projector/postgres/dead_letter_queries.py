@@ -22,6 +22,14 @@ class DeadLetterSummary(NamedTuple):
     reason: str
 
 
+class LatestReason(NamedTuple):
+    """How many of the latest dead letters have one reason and field."""
+
+    reason: str
+    field: str | None
+    letters: int
+
+
 class ReasonCount(NamedTuple):
     """How many dead letters of a topic have one reason, and the totals over all topics and reasons."""
 
@@ -89,6 +97,27 @@ def by_reason(conn: Connection, wanted: Filter, *, limit: int) -> list[ReasonCou
                AND (%(after)s::timestamptz IS NULL OR died_at >= %(after)s)
                AND (%(before)s::timestamptz IS NULL OR died_at < %(before)s)
              GROUP BY topic, reason ORDER BY count(*) DESC, topic, reason LIMIT %(limit)s
+            """,
+            {**wanted._asdict(), "limit": limit},
+        ).fetchall()
+
+
+def latest_reasons(conn: Connection, wanted: Filter, *, limit: int) -> list[LatestReason]:
+    """The reasons of the latest selected dead letters, of so many at most."""
+    with mapped_errors(), conn.cursor(row_factory=class_row(LatestReason)) as cursor:
+        return cursor.execute(
+            """
+            SELECT reason, field, count(*) AS letters
+              FROM (SELECT reason, field FROM dead_letters
+                     WHERE (%(topic)s::text IS NULL OR topic = %(topic)s)
+                       AND (%(partition)s::int IS NULL OR partition = %(partition)s)
+                       AND (%(offsets)s::bigint[] IS NULL OR "offset" = ANY (%(offsets)s))
+                       AND (%(reason)s::text IS NULL OR strpos(reason, %(reason)s) > 0)
+                       AND (%(field)s::text IS NULL OR field = %(field)s)
+                       AND (%(after)s::timestamptz IS NULL OR died_at >= %(after)s)
+                       AND (%(before)s::timestamptz IS NULL OR died_at < %(before)s)
+                     ORDER BY died_at DESC, topic, partition, "offset" LIMIT %(limit)s) AS latest
+             GROUP BY reason, field
             """,
             {**wanted._asdict(), "limit": limit},
         ).fetchall()

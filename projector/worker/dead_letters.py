@@ -4,6 +4,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import Protocol
 
 from projector.domain.fold import DeadLetter
 
@@ -16,6 +17,15 @@ _VALUES = re.compile(r': found .*|\(.*\)|"(?:\\.|[^"\\])*"?|\d+', re.DOTALL)
 """What a reason quotes of the record: a value after `found`, values of a row, a quoted text, a number."""
 _ROW = re.compile(r"\(.*\)(?=[^()]* \(SQLSTATE)", re.DOTALL)
 """The values of a row, in an error of Postgres. Other reasons quote at most 60 characters of a record."""
+
+
+class Reasoned(Protocol):
+    """A dead letter, or several with one reason."""
+
+    @property
+    def reason(self) -> str: ...
+    @property
+    def field(self) -> str | None: ...
 
 
 class DeadLetterReasons:
@@ -55,7 +65,7 @@ def _log_first(letter: DeadLetter) -> None:
     log.warning("first dead letter of this reason", extra=fields)
 
 
-def without_values(letter: DeadLetter) -> str:
+def without_values(letter: Reasoned) -> str:
     """The reason without what it quotes of the record, with the field if the reason does not name it."""
     reason = _VALUES.sub("…", letter.reason)[:_MAX_CHARACTERS]
     return reason if letter.field is None or letter.field in reason else f"{letter.field}: {reason}"

@@ -113,10 +113,31 @@ def test_dead_letter_is_shown_with_its_bytes(replayed: str) -> None:
     assert "there is no dead letter at offset 77 of partition 0 of topic activity-log" in missing.err
 
 
-def test_long_value_is_cut_on_a_terminal_only(tmp_path: Path, database_url: str) -> None:
+def test_list_begins_with_a_summary(two_topics: str) -> None:
+    lines = letters(two_topics, "list", topic="other").out.splitlines()
+    assert lines[:2] == ["2 dead letters of topic other", "       2  unknown status …"]
+    assert [line.split()[2:4] for line in lines[4:]] == [["0", "2"], ["0", "3"]]
+    every = letters(two_topics, "list", "--every-topic").out
+    assert every.startswith("5 dead letters\n")
+    assert " other " in every
+
+
+def test_list_of_one_transaction_is_in_the_order_of_offsets(database_url: str) -> None:
+    with psycopg.connect(database_url) as conn:
+        conn.execute(
+            """
+            INSERT INTO projector.dead_letters (topic, partition, "offset", value, reason)
+            SELECT 'activity-log', 0, n, 'x', 'r' FROM unnest(ARRAY[9833, 9835, 9821, 9817]) n
+            """
+        )
+    found = letters(database_url, "list", "--json").json()["dead_letters"]
+    assert [each["offset"] for each in found] == [9817, 9821, 9833, 9835]
+
+
+def test_long_value_is_cut(tmp_path: Path, database_url: str) -> None:
     run_projector("replay", str(recording(tmp_path, b"x" * 3_000_000)), database_url=database_url)
-    shown = letters(database_url, "show", "0", "0").out
-    assert shown.endswith("x… (2,900,000 characters more)\n")
+    assert "x… (2,990,000 characters more)\n" in letters(database_url, "show", "0", "0").out
+    assert letters(database_url, "show", "0", "0", "--full").out.endswith("x" * 3_000_000 + "\n")
     assert len(letters(database_url, "show", "0", "0", "--json").json()["value"]) == 3_000_000
 
 
