@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from bs4 import BeautifulSoup
+
 ROOT = Path(__file__).parents[2]
 
 project = html_title = "Delegations projector"
@@ -54,13 +56,21 @@ def add_navigation(_: Any, page: str, source: list[str]) -> None:
         source[0] += navigation()
 
 
-def repair_for_screen_readers(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
-    """Headings of the navigation get a level, and what scrolls sideways can be reached by the keyboard."""
+def finish(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
+    """Give headings of the navigation a level, focus to what scrolls, and cells the name of their column, for phones."""
     context["furo_navigation_tree"] = context["furo_navigation_tree"].replace('"heading"', '"heading" aria-level="2"')
-    body = context.get("body", "").replace("<pre>", '<pre tabindex="0">')
-    context["body"] = body.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
+    body = BeautifulSoup(context.get("body", ""), "html.parser")
+    for block in body.find_all("pre"):
+        block["tabindex"] = "0"
+    for table in body.find_all("table"):
+        names = [head.get_text() for head in table.find_all("th")]
+        for row in table.find_all("tr"):
+            for name, cell in zip(names, row.find_all("td"), strict=False):
+                if cell.get_text(strip=True):
+                    cell["data-column"] = name
+    context["body"] = str(body)
 
 
 def setup(app: Any) -> None:
     app.connect("source-read", add_navigation)
-    app.connect("html-page-context", repair_for_screen_readers, priority=900)
+    app.connect("html-page-context", finish, priority=900)

@@ -82,3 +82,11 @@ def test_page_has_no_serious_problem_of_accessibility(site: Path, phone: Browser
     page.goto((site / f"{name}.html").as_uri())
     found = Axe().run(page).response["violations"]
     assert [(each["id"], each["nodes"][0]["html"]) for each in found if each["impact"] in ("serious", "critical")] == []
+
+
+def test_table_on_a_phone_names_its_columns(site: Path, phone: BrowserContext) -> None:
+    page = phone.new_page()
+    page.goto((site / "docs" / "configuration.html").as_uri())
+    cell = page.locator("td", has_text="localhost:9092").first
+    assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"default: "'
+    assert page.locator("td:not([data-column])").first.is_hidden()

@@ -44,7 +44,7 @@ def _described(conn: Connection, oid: int, old: str) -> str:
     columns = ((_cells(*column), "") for column in conn.execute(_COLUMNS, [oid]))
     lists = {query: [definition for (definition,) in conn.execute(query, [oid])] for query in (_KEYS, _INDEXES)}
     bullets = [*(f"- {each}" for each in lists[_KEYS]), *(f"- index `{each}`" for each in lists[_INDEXES])]
-    return table_with_meanings(["column", "type", "null", "default"], columns, old) + "\n" + "\n".join(bullets)
+    return table_with_meanings(["column", "type", "may be null", "default"], columns, old) + "\n" + "\n".join(bullets)
 
 
 def _cells(name: str, kind: str, is_required: bool, default: str | None) -> list[str]:
