@@ -57,7 +57,7 @@ def add_navigation(_: Any, page: str, source: list[str]) -> None:
 
 
 def finish(_app: Any, _page: str, _template: str, context: dict[str, Any], _doctree: Any) -> None:
-    """Give headings of the navigation a level, focus to what scrolls, and cells the name of their column, for phones."""
+    """Give headings of the navigation a level, focus to what scrolls, and cells the name of their column."""
     context["furo_navigation_tree"] = context["furo_navigation_tree"].replace('"heading"', '"heading" aria-level="2"')
     body = BeautifulSoup(context.get("body", ""), "html.parser")
     for block in body.find_all("pre"):
