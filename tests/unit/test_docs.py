@@ -1,5 +1,6 @@
 """The pages of reference name every command, option, setting and exit code, and no page one that does not exist."""
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from reference.commands import leaves
 
 from projector.cli import exit_codes
 from projector.cli.commands import PROJECTOR
-from projector.settings import Settings, variable
+from projector.settings import Settings, load, unknown_variables, variable
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "changelog.md"})]
@@ -75,6 +76,30 @@ def test_every_documented_setting_exists() -> None:
     documented = {name for page in PAGES for name in re.findall(r"PROJECTOR_[A-Z_]+[A-Z](?![\w…])", page.read_text())}
     existing = {variable(name) for name in Settings.model_fields}
     assert {name if name in existing else name.removesuffix("_FILE") for name in documented} <= existing
+
+
+EXAMPLES = [
+    block
+    for page in ("deploying.md", "security.md")
+    for block in re.findall(r"^```\n((?:\w+=.*\n)+)```", (ROOT / "docs" / page).read_text(), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_settings_of_an_example_are_valid(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (name for name in os.environ if name.startswith("PROJECTOR_")):
+        monkeypatch.delenv(name)
+    for line in example.replace("/run/secrets", str(tmp_path)).splitlines():
+        name, _, value = line.partition("=")
+        if value.startswith(str(tmp_path)):
+            Path(value).write_text("a-secret")
+        monkeypatch.setenv(name, value)
+    assert load({}).security_protocol
+    assert unknown_variables() == {}
+
+
+def test_pages_have_examples_of_settings() -> None:
+    assert len(EXAMPLES) == 5
 
 
 def test_every_exit_code_is_documented() -> None:
