@@ -32,6 +32,8 @@ from projector.contract.model_types import (
     Uuid,
 )
 
+EDITION = 2
+"""The edition of the contract: events/README.md lists them."""
 MARKERS = ("activity_type", "method")
 RESERVED_COLUMNS = ("__deleted", "__op", "__source_ts_ms")
 """Columns with these names would make the reader take the row for an unwrapped change event."""
@@ -203,8 +205,8 @@ def json_schema() -> dict[str, Any]:
     rows["DelegateResult"]["anyOf"] = [_text_in(body, "delegation_id") for body in ("response_body", "request_body")]
     rows["Verdict"]["if"] = {"properties": {"status": {"const": "stuck"}}}
     rows["Verdict"]["then"] = _text_in("request_body", "silent_since")
-    title = "Activity row about a delegation"
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
+    head = {"title": "Activity row about a delegation", "$comment": f"Edition {EDITION} of the event contract"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **head, **schema}
 
 
 def _text_in(body: str, key: str) -> dict[str, Any]:

@@ -8,9 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from testbed.servers.server import CleanupProcess, ServerUnavailable, free_port
+from testbed.servers.server import CleanupProcess, ServerUnavailable, free_port, postgres_version
 
-POSTGRES_IMAGE = "postgres:17"
 KAFKA_IMAGE = "apache/kafka:4.1.0"
 
 # The cleanup process runs it: it waits for the end of its input, then removes the container named by its argument.
@@ -95,7 +94,9 @@ def docker_postgres(*, options: Sequence[str], keep: bool) -> tuple[str, Contain
     from testcontainers.community.postgres import PostgresContainer
 
     port, password = free_port(), secrets.token_urlsafe(12)
-    container = PostgresContainer(POSTGRES_IMAGE, username="postgres", password=password, dbname="postgres")
+    container = PostgresContainer(
+        f"postgres:{postgres_version() or 17}", username="postgres", password=password, dbname="postgres"
+    )
     container.with_env("LANG", "C.UTF-8")  # the same encoding and collation as with local processes
     # `wait_until_ready` waits instead: this one would retry a container that has ended, and not show its log.
     container._connect = lambda: None

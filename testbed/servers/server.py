@@ -1,5 +1,6 @@
 """What every server has in common, be it a local process, a container or external: start, stop, pause."""
 
+import os
 import random
 import signal
 import socket
@@ -97,6 +98,14 @@ class CleanupProcess:
         self._process.wait()
         if self._process.stdin:
             self._process.stdin.close()
+
+
+def postgres_version() -> int | None:
+    """The major version that TESTBED_POSTGRES_VERSION chooses, or None."""
+    chosen = os.environ.get("TESTBED_POSTGRES_VERSION", "")
+    if chosen and not chosen.isdecimal():
+        raise ServerUnavailable(f"TESTBED_POSTGRES_VERSION={chosen}: expected a major version such as 17")
+    return int(chosen) if chosen else None
 
 
 def free_port() -> int:

@@ -6,8 +6,8 @@ For each of the two it takes the first that works:
 2. a container of a Docker engine, by testcontainers;
 3. a local process: Postgres from a wheel; Kafka from jars of Maven, on Java 17 or later.
 
-TESTBED_SERVERS=docker or =local allows only that way to start servers. If nothing works, ServerUnavailable lists what
-was tried and what to install.
+TESTBED_SERVERS=docker or =local allows only that way to start servers. TESTBED_POSTGRES_VERSION=17 chooses a major
+version. If nothing works, ServerUnavailable lists what was tried and what to install.
 """
 
 import os

@@ -49,8 +49,8 @@ def test_members_share_the_partitions(cluster: Cluster) -> None:
 
 
 def test_sigterm_stops_every_member_and_exits_with_0(cluster: Cluster) -> None:
-    cluster.publish(Mix(delegations=1500))
-    parent = cluster.start_member("--members", "2", batch_records="50")
+    cluster.publish(Mix(delegations=500))
+    parent = cluster.start_member("--members", "2", batch_records="10")
     processes = started(parent)
     wait_until(cluster.projected_records, "a first batch")
     parent.signal(signal.SIGTERM)

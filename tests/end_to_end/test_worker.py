@@ -21,7 +21,7 @@ from testbed.workload import Mix, Record
 
 
 def test_every_record_ends_in_one_outcome(cluster: Cluster) -> None:
-    cluster.publish(Mix(delegations=500))
+    cluster.publish(Mix(delegations=200))
     member = cluster.start_member()
     cluster.wait_until_caught_up()
     cluster.assert_view_equals_log()
@@ -44,8 +44,8 @@ def test_positions_are_committed_to_the_group(cluster: Cluster) -> None:
 
 
 def test_sigterm_finishes_the_batch_and_exits_with_0(cluster: Cluster) -> None:
-    cluster.publish(Mix(delegations=1500))
-    member = cluster.start_member(batch_records="50")
+    cluster.publish(Mix(delegations=500))
+    member = cluster.start_member(batch_records="10")
     wait_until(cluster.projected_records, "a first batch")
     member.signal(signal.SIGTERM)
     assert member.exit_code() == 0

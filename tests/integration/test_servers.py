@@ -212,6 +212,19 @@ def test_variable_allows_one_way_only(tmp_path: Path, monkeypatch: pytest.Monkey
         start_postgres(tmp_path, own=True)
 
 
+def test_version_of_postgres_is_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TESTBED_SERVERS", "local")
+    monkeypatch.setenv("TESTBED_POSTGRES_VERSION", "16")
+    with start_postgres(tmp_path, own=True) as server, psycopg.connect(server.url) as conn:
+        assert conn.info.server_version // 10_000 == 16
+    monkeypatch.setenv("TESTBED_POSTGRES_VERSION", "9")
+    with pytest.raises(ServerUnavailable, match=r"has the versions \[16, 18\] of Postgres, not 9"):
+        start_postgres(tmp_path, own=True)
+    monkeypatch.setenv("TESTBED_POSTGRES_VERSION", "new")
+    with pytest.raises(ServerUnavailable, match="TESTBED_POSTGRES_VERSION=new: expected a major version such as 17"):
+        start_postgres(tmp_path, own=True)
+
+
 def test_failed_download_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     maven, cache = tmp_path / "mvn", tmp_path / "cache"
     maven.write_text('#!/bin/sh\nmkdir -p "${6#*=}"; touch "${6#*=}/half.jar"; echo no network; exit 1\n')
