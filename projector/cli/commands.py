@@ -9,6 +9,7 @@ from projector.cli.exit_codes import MEANINGS
 from projector.cli.operations import DASHBOARD, ERASE, PRUNE, SWEEP
 from projector.cli.options import Command, Group, flag, json_flag, option
 from projector.cli.push_commands import PUSH
+from projector.cli.setup_commands import COMPLETION, CONFIG, DOCTOR, HEALTH, INIT
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
 from projector.cli.values import COUNT, NUMBER, TIME
 
@@ -48,7 +49,7 @@ _RUN = Command(
 _STATUS = Command(
     "status",
     "projector.cli.status:status",
-    short_help="whether the view follows the topic, what is behind, parked and dead",
+    short_help="whether the view follows the topic, and what is behind",
     help="Shows first whether the view follows the topic, how fast, and how long it takes to catch up. Then for each "
     "partition its position, the end of its log, the lag in records and in seconds (the age of the first record that "
     "is not projected yet), when its position last moved, and the member that claimed it last; then the rows of "
@@ -73,7 +74,7 @@ _VERIFY = Command(
     "verify",
     "projector.cli.verify:verify",
     if_interrupted="run it again: it continues where it stopped",
-    short_help="prove the view against the log; exits with 0 if they are equal, with 3 if they are not",
+    short_help="compare the view with the log: 0 if they are equal, 3 if not",
     help="Folds the log again, beside the view, and compares the two at one position. The projector keeps running. "
     "Exits with 0 if they are equal, with 3 if the view has drifted, and with 6 if nothing was compared. Changes "
     "nothing in the view.",
@@ -88,7 +89,7 @@ _REBUILD = Command(
     "rebuild",
     "projector.cli.rebuild:rebuild",
     if_interrupted="run it again: it continues where it stopped",
-    short_help="fold the log again and write the rows of the view that differ; the projector keeps running",
+    short_help="write the rows of the view that differ from the log",
     help="Folds the log again, beside the view, then writes the rows that differ, and no others, in one transaction. "
     "The projector keeps running. Prints the plan first, and asks if it would delete anything. `projector deleted "
     "restore` puts back what a rebuild deleted. Rows that are older than the source are not changed. If it is killed, "
@@ -111,7 +112,7 @@ _EXPLAIN = Command(
     "explain",
     "projector.cli.explain:explain",
     pages=True,
-    short_help="the records of one delegation, and whether its row agrees with them",
+    short_help="the records of one delegation, and whether its row agrees",
     help="Prints first whether the row of one delegation agrees with the log, and if not, why and what to do. Then it "
     "prints one line per record about the delegation with its effect on the row, the parked events, the dead letters, "
     "and the row. It changes nothing and joins no group. The start of an id is enough, in upper or lower case, if only "
@@ -135,7 +136,7 @@ _REPLAY = Command(
     "replay",
     "projector.cli.replay:replay_files",
     if_interrupted="run it again: a second replay changes no row",
-    short_help="project recordings (.jsonl, .gz, .zst) or exports of activity_logs into the view",
+    short_help="project recordings or exports of activity_logs",
     help="Projects files of JSON lines through the same fold as the topic; - is standard input. A line is a recorded "
     "record, or itself an activity row. No position moves. A second replay changes no row. A file without a record in "
     "its first 100 lines is refused, and then nothing is written. Exits with 5 if records ended as dead letters.",
@@ -155,7 +156,7 @@ _REPLAY = Command(
 _RECORD = Command(
     "record",
     "projector.cli.record:record",
-    short_help="write the topic, or a part of it, into a recording (.jsonl, .gz, .zst)",
+    short_help="write the topic, or a part of it, into a recording",
     help="Reads the topic from its beginning to its end as it is now, and writes the records as they are, one a line, "
     "for `projector replay`. Joins no group, moves no position, needs no database.",
     params=[
@@ -172,60 +173,6 @@ _RECORD = Command(
     ],
 )
 
-_DOCTOR = Command(
-    "doctor",
-    "projector.cli.doctor:doctor",
-    short_help="what must be changed in Postgres, Kafka and the settings; it changes nothing",
-    help="Checks Postgres, Kafka, the change feed and this machine, and prints one line per check with its remedy. It "
-    "only reads, joins no group, and can be used while members run. Exits with 2 if something must be changed, also if "
-    "a server cannot be reached.",
-    params=[json_flag()],
-)
-
-_CONFIG = Command(
-    "config",
-    "projector.cli.config:config",
-    pages=True,
-    short_help="show the settings in force and where each comes from, secrets masked",
-    help="Shows each setting as its environment variable with the value in force, where it comes from (a flag, the "
-    "environment, a file or the default), and its default. Secrets are masked; of a database's address only the "
-    "password is.",
-    params=[json_flag("one object of JSON: variable, value, source and default of each setting")],
-)
-
-_HEALTH = Command(
-    "health",
-    "projector.cli.health:health",
-    short_help="whether the running projector is well (reads PROJECTOR_HEALTH_FILE)",
-    help="Exits with 0 where the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
-    "that Kafka and Postgres are there, else with 1 and the reason.",
-)
-
-_INIT = Command(
-    "init",
-    "projector.cli.init:init",
-    short_help="write a file of settings, and the scripts for the roles in Postgres",
-    help="Writes projector.env with every setting, its meaning and its default, and roles.sql, grants.sql and "
-    "grants_activity_logs.sql, which create the roles and grant their rights. On a terminal it asks for the most "
-    "important settings. Those that are given as flags or variables are not asked for, and are written. It replaces no "
-    "file without a question.",
-    params=[
-        option("--into", "FOLDER", "where the files are written", type=Path, default=Path()),
-        flag("--yes", "ask nothing, and replace files that exist"),
-    ],
-)
-
-_COMPLETION = Command(
-    "completion",
-    "projector.cli.completion:script",
-    takes_settings=False,
-    short_help="print a script that completes commands and options in a shell",
-    help="Prints a script for the shell. With it, the tab key completes commands, options and file names.",
-    params=[
-        click.Argument(["shell"], metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]), help="bash, zsh or fish")
-    ],
-)
-
 PROJECTOR = Group(
     "projector",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -239,7 +186,7 @@ PROJECTOR = Group(
     """,
     epilog="\b\nExit codes:\n" + "\n".join(f"  {code:<4} {meaning}" for code, meaning in MEANINGS.items()),
     commands=[
-        _INIT,
+        INIT,
         _RUN,
         MIGRATE,
         _STATUS,
@@ -256,10 +203,10 @@ PROJECTOR = Group(
         PUSH,
         SWEEP,
         DASHBOARD,
-        _DOCTOR,
-        _CONFIG,
-        _HEALTH,
-        _COMPLETION,
+        DOCTOR,
+        CONFIG,
+        HEALTH,
+        COMPLETION,
     ],
 )
 click.version_option(package_name="delegations-projector", message="%(version)s")(PROJECTOR)

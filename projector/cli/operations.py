@@ -9,7 +9,7 @@ SWEEP = Command(
     "sweep",
     "projector.cli.sweep:sweep",
     if_interrupted="run it again: what is written already is not written twice",
-    short_help="find delegations that are silent or past their deadline, and write verdicts about them",
+    short_help="write verdicts about delegations that are silent or overdue",
     help="Reads the view every PROJECTOR_SWEEP_INTERVAL_SECONDS, asks the platform's table about each candidate, and "
     "writes verdicts there as activity rows. It never writes the view: the change feed and the projector do. Several "
     "at once are harmless. Exits with 0 also if a pass was skipped, and with 1 if the table cannot be asked or the "
@@ -31,7 +31,7 @@ PRUNE = Command(
     "prune",
     "projector.cli.prune:prune",
     if_interrupted="run it again: what is pruned stays pruned",
-    short_help="delete delegations that ended long ago; verify and rebuild respect it",
+    short_help="delete delegations that ended long ago",
     help="Deletes delegations that ended longer ago than --ended-before, with their replies and what a rebuild kept of "
     "them. Members keep running. Their ids and idempotency keys stay used: late events change nothing, and no rebuild "
     "brings a row back. A delegation whose caller was not told stays. Prints how many, and asks. No command brings "

@@ -159,3 +159,8 @@ def test_bash_completes_with_the_script() -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "complete -o nosort -F _projector_completion projector\ndiscard\n"
+
+
+def test_every_command_is_one_line_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = text_of("--help", capsys=capsys).partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in listed] == list(PROJECTOR.commands)

@@ -74,7 +74,7 @@ def test_names_are_unique() -> None:
 
 def test_base_has_every_process() -> None:
     commands = {" ".join(each.container["args"]) for each in workloads()}
-    assert commands == {"run", "sweep", "push", "dashboard", "migrate up"}
+    assert commands == {"run", "sweep", "push run", "dashboard", "migrate up"}
     assert all(each.container["args"][0] in PROJECTOR.commands for each in workloads())
 
 

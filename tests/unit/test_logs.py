@@ -123,7 +123,7 @@ def test_kafka_client_logs_its_failures_at_debug_only() -> None:
         logging.getLogger("kafka.net.transport").error("%s: Abort (%s)", "<KafkaTCPTransport>", "InvalidReceiveError")
         logging.getLogger("kafka.net.connection").warning("%s: %s throttled by broker (%d ms)", "<K>", "Fetch", 7)
         logging.getLogger("kafka.coordinator.heartbeat").warning("Heartbeat session expired, marking coordinator dead")
-        lines[level] = [line[17:] for line in stream.getvalue().splitlines()]
+        lines[level] = [line[29:] for line in stream.getvalue().splitlines()]
     throttled, expired = "<K>: Fetch throttled by broker (7 ms)", "Heartbeat session expired, marking coordinator dead"
     assert lines["INFO"] == [throttled, expired]
     assert lines["DEBUG"] == ["<KafkaTCPTransport>: Abort (InvalidReceiveError)", throttled, expired]

@@ -6,12 +6,15 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from command_tree import parsed
 
 from projector.cli import exit_codes
 from projector.cli.commands import PROJECTOR
 from projector.settings import Settings
 
-(UNIT,) = (Path(__file__).parents[2] / "deploy" / "systemd").iterdir()
+FOLDER = Path(__file__).parents[2] / "deploy" / "systemd"
+UNIT = FOLDER / "projector@.service"
+OF_PUSH = FOLDER / "projector@push.service.d" / "command.conf"
 PROCESSES = ("run", "sweep", "push", "dashboard")
 
 
@@ -21,8 +24,8 @@ def values(key: str) -> list[str]:
 
 
 def test_unit_starts_every_process() -> None:
-    assert UNIT.name == "projector@.service"
     assert values("ExecStart") == ["/opt/projector/bin/projector %i"]
+    assert {path.name for path in FOLDER.rglob("*.*") if path.is_file()} == {UNIT.name, OF_PUSH.name}
     assert set(PROCESSES) <= set(PROJECTOR.commands)
     assert values("EnvironmentFile")[-1] == "-/etc/projector/%i.env"
 
@@ -33,10 +36,17 @@ def test_unit_stops_and_restarts_as_exit_codes_mean() -> None:
     assert values("SuccessExitStatus") == [str(128 + signal.SIGTERM)]
 
 
+def test_unit_of_push_starts_the_relay() -> None:
+    lines = OF_PUSH.read_text().splitlines()
+    assert lines[-2:] == ["ExecStart=", "ExecStart=/opt/projector/bin/projector push run"]
+    assert parsed(["push", "run"]).command_path == "projector push run"
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="the machine has no systemd-analyze")
 @pytest.mark.parametrize("process", PROCESSES)
 def test_systemd_accepts_the_unit(process: str, tmp_path: Path) -> None:
     copy = tmp_path / f"projector@{process}.service"
-    copy.write_text(UNIT.read_text().replace("/opt/projector/bin/projector", "/bin/true").replace("User=projector", ""))
+    text = UNIT.read_text() + (OF_PUSH.read_text() if process == "push" else "")
+    copy.write_text(text.replace("/opt/projector/bin/projector", "/bin/true").replace("User=projector", ""))
     done = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
