@@ -186,6 +186,8 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
         return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
     if hidden := session.hidden_rows(error):
         return Misconfigured(hidden)
+    if state == "42501":
+        return Misconfigured(f"Postgres refuses access: {session.missing_right(error)}")
     return _not_about_data(state, message)
 
 
@@ -195,7 +197,7 @@ def _not_about_data(state: str, message: str) -> ProjectorError:
             f"the schema is not the one this release needs: {message}; run `projector migrate up`. If it has been run, "
             "the role in use may lack USAGE on the schema projector"
         )
-    if state.startswith("28") or state in ("3D000", "42501"):
+    if state.startswith("28") or state == "3D000":
         return Misconfigured(f"Postgres refuses access: {message}")
     if state == _UNSUPPORTED:
         return Misconfigured(
