@@ -80,7 +80,9 @@ def _selected(ids: Sequence[str], run: UUID | None, select_all: bool) -> Selecti
 
 
 def _print(entries: list[Deleted], total: int) -> None:
-    rows = ((when(each.deleted_at), *each[1:3], named(each.delegation_id), each.status, each.source) for each in entries)
+    rows = (
+        (when(each.deleted_at), *each[1:3], named(each.delegation_id), each.status, each.source) for each in entries
+    )
     print(columns(("deleted at (UTC)", "run", "kind", "delegation", "status", "not in"), rows))
     if total > len(entries):
         print(f"\n{len(entries):,} of {total:,}: --limit shows more")
