@@ -48,8 +48,8 @@ class PendingBatch:
     """A batch that Postgres writes and commits by itself, while the next one is polled and translated.
 
     The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable.
-    `outcomes`, `ended`, `rows` and `dead_letters` are those of records that are written: none before `wait`, and perhaps some
-    if it raises.
+    `outcomes`, `ended`, `rows` and `dead_letters` are those of records that are written: none before `wait`, and
+    perhaps some if it raises.
 
     After the time `until`, of a monotonic clock, nothing is halved or repeated: `wait` then raises BatchUnfinished.
     """

@@ -96,9 +96,9 @@ def replay(
 ) -> Outcomes:
     """Check all files as `check`, project one after the other, and return the outcomes of their records.
 
-    `progress` gets the number of records so far, and `written` the number of rows that a batch wrote. After an interruption, run the replay again from the start: records
-    that were applied before end as duplicates. Raises what `check` raises, and ProjectorError before a batch with which
-    a file would have more than `max_dead_letters`.
+    `progress` gets the number of records so far, and `written` the number of rows that a batch wrote. After an
+    interruption, run the replay again from the start: records that were applied before end as duplicates. Raises what
+    `check` raises, and ProjectorError before a batch with which a file would have more than `max_dead_letters`.
     """
     outcomes: Outcomes = Counter()
     adaptive = AdaptiveLimits(limits)
