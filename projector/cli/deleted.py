@@ -14,7 +14,7 @@ from projector.postgres.connection import Connection, mapped_errors, open_view
 from projector.postgres.deleted import Deleted, Restored, Selection
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import counted, named
 
 
 def list_latest(settings: Settings, run: UUID | None, limit: int, json_output: bool) -> int:
@@ -69,7 +69,7 @@ def _missing(conn: Connection, selected: Selection) -> list[str]:
     """The selected delegations of which nothing is kept. A note names them, if another one is kept."""
     missing = deleted.unknown(conn, selected)
     if missing and len(missing) < len(set(selected.ids or ())):
-        note(f"nothing that a rebuild deleted is kept for delegation {escape(', '.join(missing))}")
+        note(f"nothing that a rebuild deleted is kept for delegation {escape(', '.join(map(named, missing)))}")
     return missing
 
 
@@ -80,7 +80,9 @@ def _selected(ids: Sequence[str], run: UUID | None, select_all: bool) -> Selecti
 
 
 def _print(entries: list[Deleted], total: int) -> None:
-    rows = ((when(each.deleted_at), *each[1:5], each.source) for each in entries)
+    rows = (
+        (when(each.deleted_at), *each[1:3], named(each.delegation_id), each.status, each.source) for each in entries
+    )
     print(columns(("deleted at (UTC)", "run", "kind", "delegation", "status", "not in"), rows))
     if total > len(entries):
         print(f"\n{len(entries):,} of {total:,}: --limit shows more")
@@ -88,4 +90,4 @@ def _print(entries: list[Deleted], total: int) -> None:
 
 def _print_problem(entry: Restored) -> None:
     if entry.problem is not None:
-        print(f"not put back: {entry.kind} of {escape(entry.delegation_id)}: {escape(entry.problem)}")
+        print(f"not put back: {entry.kind} of {escape(named(entry.delegation_id))}: {escape(entry.problem)}")

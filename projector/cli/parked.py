@@ -14,7 +14,7 @@ from projector.postgres.parked import ParkedFilter
 from projector.postgres.queries import ParkedEvent, ParkedSummary
 from projector.projection.parked import discard
 from projector.settings import Settings
-from projector.texts import counted, duration
+from projector.texts import counted, duration, named
 
 _MAX_COUNT = 100_000
 """The counts of the list end here: to count a million events takes seconds."""
@@ -31,7 +31,7 @@ def list_oldest(settings: Settings, limit: int, delegation: str | None, json_out
     elif summary.events:
         _print(events, summary)
     else:
-        print("nothing is parked" if delegation is None else f"nothing is parked for delegation {delegation}")
+        print("nothing is parked" if delegation is None else f"nothing is parked for delegation {named(delegation)}")
     return DONE
 
 
@@ -44,7 +44,7 @@ def discard_selected(
     with open_view(settings) as conn:
         missing = sorted(set(delegations) - queries.parked_delegations(conn, delegations))
         if missing:
-            note(f"nothing is parked for delegation {', '.join(missing)}")
+            note(f"nothing is parked for delegation {', '.join(map(named, missing))}")
         wanted, summary = _selected(conn, delegations, older_than, repeated)
         if summary.events and not yes:
             confirm(f"delete {_counts(summary)} for good")
@@ -77,8 +77,8 @@ def _print(events: list[ParkedEvent], summary: ParkedSummary) -> None:
             duration(event.age_seconds),
             when(event.parked_at),
             _event(event),
-            event.delegation_id,
-            "may still arrive" if event.holder_id is None else f"repeats the key of {event.holder_id}",
+            named(event.delegation_id),
+            "may still arrive" if event.holder_id is None else f"repeats the key of {named(event.holder_id)}",
             f"{event.topic} {event.partition} {event.offset}",
         )
         for event in events

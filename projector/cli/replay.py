@@ -42,10 +42,17 @@ def replay_files(
         return _exit_code(found.records, len(found.causes))
     with open_view(settings) as conn, _bar("replaying", files) as (opened, progress):
         prepare(conn)
+        rows: list[int] = []
         outcomes = replay(
-            conn, files, limits=settings, max_dead_letters=max_dead_letters, opened=opened, progress=progress
+            conn,
+            files,
+            limits=settings,
+            max_dead_letters=max_dead_letters,
+            opened=opened,
+            progress=progress,
+            written=rows.append,
         )
-    _print(outcomes, started, json_output)
+    _print(outcomes, sum(rows), started, json_output)
     dead = outcomes[Outcome.DEAD_LETTER]
     if dead:
         note(f"{counted(dead, 'dead letter')}: `projector dead-letters list --every-topic` shows the reasons")
@@ -59,13 +66,17 @@ def _exit_code(records: int, dead_letters: int) -> int:
     return DEAD_LETTERS if dead_letters else DONE
 
 
-def _print(outcomes: Outcomes, started: float, json_output: bool) -> None:
+def _print(outcomes: Outcomes, rows: int, started: float, json_output: bool) -> None:
     records, seconds = outcomes.total(), round(time.monotonic() - started, 3)
     if json_output:
-        print(json.dumps({"records": records, "outcomes": outcomes_as_json(outcomes), "seconds": seconds}))
+        print(
+            json.dumps(
+                {"records": records, "outcomes": outcomes_as_json(outcomes), "rows_written": rows, "seconds": seconds}
+            )
+        )
     else:
         print_outcomes(outcomes)
-        print(f"{'records':14}{records:12,} in {seconds} s")
+        print(f"{'records':14}{records:12,} in {seconds} s, {counted(rows, 'row')} written")
 
 
 def _as_json(found: Preview) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
-from projector.contract.envelope import UNAVAILABLE_VALUE, Activity, JsonObject, read_body
+from projector.contract.envelope import Activity, JsonObject, read_body
 from projector.contract.facts import FAILED, NoEvent, Reported, Status, Translation
 from projector.contract.unreadable import Unreadable, quoted
 from projector.explain.search import Meaning
@@ -37,11 +37,11 @@ def _body(row: JsonObject, meaning: Translation) -> Iterator[str]:
         return
     field = "text" if report.status is Status.COMPLETED else "error" if report.status in FAILED else None
     column = row.get("response_body")
-    if field is None or column is None or column == UNAVAILABLE_VALUE:
+    if field is None or column is None:
         return
     try:
         body = read_body(column, "response_body")
-    except Unreadable:
+    except Unreadable:  # also a body that the change feed left out
         return
     others = sorted(body.keys() - {"delegation_id", "text", "error"})
     if others and field not in body:

@@ -186,16 +186,18 @@ def _mapped(error: psycopg.Error) -> ProjectorError:
         return Unwritable(f"Postgres refused it: {message} (SQLSTATE {state})")
     if hidden := session.hidden_rows(error):
         return Misconfigured(hidden)
-    return _not_about_data(state, message)
+    return _not_about_data(state, error, message)
 
 
-def _not_about_data(state: str, message: str) -> ProjectorError:
+def _not_about_data(state: str, error: psycopg.Error, message: str) -> ProjectorError:
     if state in ("42P01", "42703", "3F000"):
         return Misconfigured(
             f"the schema is not the one this release needs: {message}; run `projector migrate up`. If it has been run, "
             "the role in use may lack USAGE on the schema projector"
         )
-    if state.startswith("28") or state in ("3D000", "42501"):
+    if state == "42501":
+        return Misconfigured(f"Postgres refuses access: {session.missing_right(error)}")
+    if state.startswith("28") or state == "3D000":
         return Misconfigured(f"Postgres refuses access: {message}")
     if state == _UNSUPPORTED:
         return Misconfigured(

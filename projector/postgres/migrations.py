@@ -165,7 +165,7 @@ def _transaction(conn: Connection[Any], step: str = "Reading the schema version"
     except errors.RaiseException as error:  # the SQL file itself raised it, with a sentence for people
         raise Misconfigured(f"{step}: {error.diag.message_primary}. It was rolled back.") from error
     except errors.InsufficientPrivilege as error:
-        reason = session.hidden_rows(error) or f"{error.diag.message_primary}. Use a role with that privilege."
+        reason = session.hidden_rows(error) or session.missing_right(error, conn.info.user)
         raise Misconfigured(f"{step}: {reason}") from error
     except errors.OperationalError as error:
         raise DatabaseUnavailable(f"{step}: {error}") from error

@@ -121,6 +121,11 @@ def require_all_rows(conn: Connection[Any]) -> None:
         raise Misconfigured(f"row-level security would hide rows of {row[1]} from the role {row[0]}. {_CURE}")
 
 
+def missing_right(error: Error, role: str = "in use") -> str:
+    """The sentence about a right that the role lacks: Postgres names the table, but neither the role nor the GRANT."""
+    return f"{error.diag.message_primary} (role {role}). `projector doctor` prints the GRANT statements that it lacks"
+
+
 def hidden_rows(error: Error) -> str | None:
     """A sentence with the cure if Postgres refused a statement since row-level security would hide rows from it.
 

@@ -20,11 +20,12 @@ _MOST_PARKED = 50_000
 class PendingWrite(NamedTuple):
     """A batch that was sent: how its records end if it is written, and a function that waits for that.
 
-    `ended`: status → the delegations that it ends.
+    `ended`: status → the delegations that it ends. `rows`: how many rows of the view are written.
     """
 
     outcomes: Counter[Outcome]
     ended: Counter[Status]
+    rows: int
     dead_letters: Sequence[DeadLetter]
     wait: Callable[[], None]
 
@@ -49,7 +50,8 @@ def send_batch(
         outcomes[Outcome.DEAD_LETTER] += len(dead)
     changes = working_set.changes()
     wait = write(conn, changes, versions, dead_letters=dead, large_rows=large_rows, fence=fence, ends=ends.found)
-    return PendingWrite(outcomes, working_set.ended(changes), dead, wait)
+    rows = len(changes.inserted) + len(changes.updated)
+    return PendingWrite(outcomes, working_set.ended(changes), rows, dead, wait)
 
 
 def _resolve_unavailable(conn: Connection, translated: TranslatedBatch) -> tuple[TranslatedBatch, dict[str, str]]:

@@ -48,8 +48,8 @@ class PendingBatch:
     """A batch that Postgres writes and commits by itself, while the next one is polled and translated.
 
     The connection must not be used until `wait` has returned. The constructor may raise DatabaseUnavailable.
-    `outcomes`, `ended` and `dead_letters` are those of records that are written: none before `wait`, and perhaps some
-    if it raises.
+    `outcomes`, `ended`, `rows` and `dead_letters` are those of records that are written: none before `wait`, and
+    perhaps some if it raises.
 
     After the time `until`, of a monotonic clock, nothing is halved or repeated: `wait` then raises BatchUnfinished.
     """
@@ -69,6 +69,7 @@ class PendingBatch:
         self.moves = fence.moves if fence else ()
         self.outcomes: Outcomes = Counter()
         self.ended: Counter[Status] = Counter()
+        self.rows = 0
         self.dead_letters: list[DeadLetter] = []
         self._conn = conn
         self._translated = by_kind(entries)
@@ -120,6 +121,7 @@ class PendingBatch:
         write.wait()
         self.outcomes += write.outcomes
         self.ended += write.ended
+        self.rows += write.rows
         self.dead_letters += write.dead_letters
 
     def _split(self, error: Unwritable) -> None:
@@ -152,6 +154,7 @@ class PendingBatch:
         finally:
             self.outcomes += part.outcomes
             self.ended += part.ended
+            self.rows += part.rows
             self.dead_letters += part.dead_letters
 
 

@@ -9,13 +9,13 @@ from typing import IO, NamedTuple
 
 from projector.contract.envelope import Record, open_value
 from projector.contract.unreadable import Unreadable
-from projector.domain.fold import DeadLetter, translate_batch
+from projector.domain.fold import DeadLetter, translate_batch, translate_each
 from projector.domain.outcomes import Outcome
 from projector.errors import Misconfigured, ProjectorError
 from projector.postgres.connection import Connection
 from projector.projection.batch import chunks
 from projector.projection.limits import AdaptiveLimits
-from projector.projection.transaction import Outcomes, project
+from projector.projection.transaction import Outcomes, PendingBatch
 from projector.recordings.file import RecordedRecord, is_bare_line, open_file, read_recording
 from projector.settings import BatchLimits
 from projector.texts import counted
@@ -92,12 +92,13 @@ def replay(
     max_dead_letters: int | None = None,
     opened: Opener = open_file,
     progress: Callable[[int], object] = lambda records: None,
+    written: Callable[[int], object] = lambda rows: None,
 ) -> Outcomes:
     """Check all files as `check`, project one after the other, and return the outcomes of their records.
 
-    `progress` gets the number of records so far. After an interruption, run the replay again from the start: records
-    that were applied before end as duplicates. Raises what `check` raises, and ProjectorError before a batch with which
-    a file would have more than `max_dead_letters`.
+    `progress` gets the number of records so far, and `written` the number of rows that a batch wrote. After an
+    interruption, run the replay again from the start: records that were applied before end as duplicates. Raises what
+    `check` raises, and ProjectorError before a batch with which a file would have more than `max_dead_letters`.
     """
     outcomes: Outcomes = Counter()
     adaptive = AdaptiveLimits(limits)
@@ -106,7 +107,9 @@ def replay(
         for batch in chunks(source.read(opened), adaptive):
             if source.max_dead_letters is not None:
                 _require_at_most(source, translate_batch(batch).dead_letters, found, outcomes.total())
-            ended = project(conn, batch, limits=adaptive)
+            pending = PendingBatch(conn, translate_each(batch), limits=adaptive)
+            ended = pending.wait()
+            written(pending.rows)
             found += ended[Outcome.DEAD_LETTER]
             outcomes += ended
             progress(outcomes.total())

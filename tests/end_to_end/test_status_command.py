@@ -47,6 +47,9 @@ def test_outcomes_of_replay_add_up_to_the_records(tmp_path: Path, database_url: 
     assert set(last["outcomes"]) == set(Outcome)
     assert last["outcomes"]["dead_letter"] == last["outcomes"]["tombstone"] == 1
     assert last["seconds"] >= 0
+    assert last["rows_written"] == 1
+    again = run_projector("replay", str(recording(tmp_path, *values)), database_url=database_url)
+    assert again.out.endswith(" s, 0 rows written\n")
 
 
 def test_replay_of_a_missing_file_is_a_misconfiguration(database_url: str) -> None:
