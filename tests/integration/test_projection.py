@@ -197,10 +197,11 @@ def test_position_moves_with_the_rows(session: Connection) -> None:
     ]
 
 
-def test_position_moves_without_records(session: Connection) -> None:
-    token = claim_partition(session)
-    assert project(session, [], fence(token, (0, 0, 17))) == {}
-    assert position(session) == 17
+def test_position_moves_without_records_and_keeps_the_time_of_the_last_one(session: Connection) -> None:
+    token, ten = claim_partition(session), datetime(2025, 5, 5, 10, tzinfo=UTC)
+    project(session, [], Fence(token, [Move("activity-log", 0, 0, 3, ten)]))
+    assert project(session, [], fence(token, (0, 3, 17))) == {}
+    assert query(session, "SELECT next_offset, record_at FROM positions") == [(17, ten)]
 
 
 @pytest.mark.parametrize("wrong", ["owner", "offset", "partition", "one of two"])
