@@ -151,10 +151,22 @@ def test_unavailable_body_is_resolved_across_sessions(database_url: str, apart: 
         assert query(conn, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-1")]
 
 
+def test_large_row_belongs_to_the_delegation_that_it_named_last(session: Connection) -> None:
+    project(session, log(LARGE))
+    project(session, [record(LARGE | {"request_body": {"delegation_id": "d-2", "task": "t" * 1600}}, 1)])
+    assert query(session, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-2")]
+
+
 def test_fenced_batch_stores_no_large_row(session: Connection) -> None:
     with pytest.raises(Fenced):
         project(session, log(LARGE), fence(uuid.uuid4(), (0, 0, 1)))
     assert query(session, "SELECT * FROM large_rows") == []
+
+
+def test_rows_are_inserted_in_the_order_of_their_ids(session: Connection) -> None:
+    """Batches that insert the same rows in different orders would wait for each other."""
+    project(session, log(*(delegate(0, request_body={"delegation_id": each}) for each in ("d-3", "d-1", "d-2"))))
+    assert query(session, "SELECT delegation_id FROM delegations ORDER BY ctid") == ["d-1", "d-2", "d-3"]
 
 
 # --- dead letters
