@@ -54,7 +54,8 @@ def main() -> int:
             copy = copies.get()
             before = mutant.apply(copy)
             try:
-                return Ended(mutant, _test(copy, environment, mutant.tests))
+                likely = mutant.likely and _test(copy, environment, mutant.tests, "-k", mutant.likely)
+                return Ended(mutant, likely or _test(copy, environment, mutant.tests))
             finally:
                 write(copy / mutant.file, before)
                 copies.put(copy)
@@ -82,7 +83,9 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
         yield {**os.environ, **addresses}
 
 
-def _test(copy: Path, environment: dict[str, str], tests: Sequence[str], seconds: int = SECONDS) -> str | None:
+def _test(
+    copy: Path, environment: dict[str, str], tests: Sequence[str], *options: str, seconds: int = SECONDS
+) -> str | None:
     """Run these tests in the copy. Returns the first that failed; None if none did."""
     command = [
         sys.executable,
@@ -99,7 +102,7 @@ def _test(copy: Path, environment: dict[str, str], tests: Sequence[str], seconds
     ]
     try:
         done = subprocess.run(
-            [*command, "--assert=plain", "--tb=no", *tests],
+            [*command, "--assert=plain", "--tb=no", *options, *tests],
             cwd=copy,
             env=environment | {"PYTHONPATH": f"{copy}:{copy / 'tests'}"},
             capture_output=True,
