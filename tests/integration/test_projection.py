@@ -151,10 +151,22 @@ def test_unavailable_body_is_resolved_across_sessions(database_url: str, apart: 
         assert query(conn, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-1")]
 
 
+def test_large_row_belongs_to_the_delegation_that_it_named_last(session: Connection) -> None:
+    project(session, log(LARGE))
+    project(session, [record(LARGE | {"request_body": {"delegation_id": "d-2", "task": "t" * 1600}}, 1)])
+    assert query(session, "SELECT row_id::text, delegation_id FROM large_rows") == [(CALLER, "d-2")]
+
+
 def test_fenced_batch_stores_no_large_row(session: Connection) -> None:
     with pytest.raises(Fenced):
         project(session, log(LARGE), fence(uuid.uuid4(), (0, 0, 1)))
     assert query(session, "SELECT * FROM large_rows") == []
+
+
+def test_rows_are_inserted_in_the_order_of_their_ids(session: Connection) -> None:
+    """Batches that insert the same rows in different orders would wait for each other."""
+    project(session, log(*(delegate(0, request_body={"delegation_id": each}) for each in ("d-3", "d-1", "d-2"))))
+    assert query(session, "SELECT delegation_id FROM delegations ORDER BY ctid") == ["d-1", "d-2", "d-3"]
 
 
 # --- dead letters
@@ -197,10 +209,11 @@ def test_position_moves_with_the_rows(session: Connection) -> None:
     ]
 
 
-def test_position_moves_without_records(session: Connection) -> None:
-    token = claim_partition(session)
-    assert project(session, [], fence(token, (0, 0, 17))) == {}
-    assert position(session) == 17
+def test_position_moves_without_records_and_keeps_the_time_of_the_last_one(session: Connection) -> None:
+    token, ten = claim_partition(session), datetime(2025, 5, 5, 10, tzinfo=UTC)
+    project(session, [], Fence(token, [Move("activity-log", 0, 0, 3, ten)]))
+    assert project(session, [], fence(token, (0, 3, 17))) == {}
+    assert query(session, "SELECT next_offset, record_at FROM positions") == [(17, ten)]
 
 
 @pytest.mark.parametrize("wrong", ["owner", "offset", "partition", "one of two"])

@@ -34,16 +34,19 @@ class Ended(NamedTuple):
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--only", default="", help="only mutants whose mistake or file contains this text")
+    parser.add_argument(
+        "--only", nargs="+", default=[""], help="only mistakes whose text or file contains one of these"
+    )
+    parser.add_argument("--trusted", action="store_true", help="do not run the tests without any mistake first")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at the same time (default: 2)")
     chosen = parser.parse_args()
-    wanted = [mutant for mutant in MUTANTS if chosen.only in f"{mutant.mistake} {mutant.file}"]
+    wanted = [mutant for mutant in MUTANTS if any(each in f"{mutant.mistake} {mutant.file}" for each in chosen.only)]
     with TemporaryDirectory(prefix="mutants-") as folder, _servers(Path(folder)) as environment:
         copies = SimpleQueue[Path]()
         for number in range(chosen.jobs):
             copies.put(Path(shutil.copytree(ROOT, Path(folder) / str(number), ignore=_NOT_COPIED)))
         tests = sorted({path for mutant in wanted for path in mutant.tests})
-        if failed := _test(Path(folder) / "0", environment, tests, seconds=3600):
+        if not chosen.trusted and (failed := _test(Path(folder) / "0", environment, tests, seconds=3600)):
             print(f"fails without any mistake: {failed}")
             return 2
 
@@ -51,7 +54,8 @@ def main() -> int:
             copy = copies.get()
             before = mutant.apply(copy)
             try:
-                return Ended(mutant, _test(copy, environment, mutant.tests))
+                likely = mutant.likely and _test(copy, environment, mutant.tests, "-k", mutant.likely)
+                return Ended(mutant, likely or _test(copy, environment, mutant.tests))
             finally:
                 write(copy / mutant.file, before)
                 copies.put(copy)
@@ -79,14 +83,28 @@ def _servers(folder: Path) -> Iterator[dict[str, str]]:
         yield {**os.environ, **addresses}
 
 
-def _test(copy: Path, environment: dict[str, str], tests: Sequence[str], seconds: int = SECONDS) -> str | None:
+def _test(
+    copy: Path, environment: dict[str, str], tests: Sequence[str], *options: str, seconds: int = SECONDS
+) -> str | None:
     """Run these tests in the copy. Returns the first that failed; None if none did."""
-    command = [sys.executable, "-m", "pytest", "-x", "-n0", "-p", "no:randomly", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        "-n0",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "mutants.quick",
+    ]
     try:
         done = subprocess.run(
-            [*command, "--hypothesis-seed=0", "--assert=plain", "--tb=no", *tests],
+            [*command, "--assert=plain", "--tb=no", *options, *tests],
             cwd=copy,
-            env=environment | {"PYTHONPATH": str(copy)},
+            env=environment | {"PYTHONPATH": f"{copy}:{copy / 'tests'}"},
             capture_output=True,
             text=True,
             timeout=seconds,

@@ -10,13 +10,17 @@ ROOT = Path(__file__).parents[2]
 
 
 class Mutant(NamedTuple):
-    """`mistake`: what would be wrong then. `old` is in the file exactly once. `tests`: some of them must fail."""
+    """`mistake`: what would be wrong then. `old` is in the file exactly once.
+
+    `tests`: files of tests, some of which must fail. `likely`: the name of one that does, which runs before all others.
+    """
 
     mistake: str
     file: str
     old: str
     new: str
     tests: tuple[str, ...]
+    likely: str = ""
 
     def apply(self, root: Path) -> str:
         """Make the mistake in the tree below `root`. Returns the text of the file before."""
@@ -38,10 +42,13 @@ def write(file: Path, text: str) -> None:
 _TIMES = count(10**9)
 
 
-def mutants(file: str, tests: str, *mistakes: tuple[str, str, str]) -> Iterable[Mutant]:
-    """Mutants of one file, as (mistake, old, new). `tests`: names of test files, without `test_` and `.py`."""
+def mutants(file: str, tests: str, *mistakes: tuple[str, ...]) -> Iterable[Mutant]:
+    """Mutants of one file, as (mistake, old, new) or (mistake, old, new, likely).
+
+    `tests`: names of test files, without `test_` and `.py`.
+    """
     paths = tuple(_path(name) for name in tests.split())
-    return [Mutant(*mistake[:1], file, *mistake[1:], paths) for mistake in mistakes]
+    return [Mutant(mistake, file, old, new, paths, *likely) for mistake, old, new, *likely in mistakes]
 
 
 def _path(name: str) -> str:

@@ -51,7 +51,7 @@ _FAST = mutants(
 )  # fmt: skip
 _ENVELOPE = mutants(
     "projector/contract/envelope.py",
-    "envelope",
+    "envelope translate fold",
     ("a column op hides a bare row", '    if "activity_type" in value:\n        return _open_bare_row(value)\n    if value.get("op") is not None:', '    if "activity_type" in value and "op" not in value:\n        return _open_bare_row(value)\n    if value.get("op") is not None:'),
     ("a deleted bare row is an event", 'if row.get("__deleted") == "true" or row.get("__deleted") is True:', 'if row.get("__deleted") == "true":'),
     ("a delete is an event", 'if op in ("d", "t", "m"):', 'if op in ("t", "m"):'),
