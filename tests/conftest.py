@@ -36,7 +36,7 @@ pytest_plugins = [
 
 
 _SERVERS = pytest.StashKey[ExitStack]()
-_LAST = ("integration", "unit")
+_LAST = ("unit", "integration")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
