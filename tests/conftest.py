@@ -5,6 +5,7 @@
 
 import os
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,12 +36,13 @@ pytest_plugins = [
 
 
 _SERVERS = pytest.StashKey[ExitStack]()
-_LAST = ("integration", "unit")
+_LAST = ("unit", "integration")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files, each folder still at random: long ones first, so that no process ends long after the others."""
-    items.sort(key=lambda item: [folder in item.path.parts for folder in _LAST])
+    """Order the files: slow folders and large files first, so that no process of the run ends long after the others."""
+    tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: ([folder in item.path.parts for folder in _LAST], -tests[item.path]))
 
 
 @pytest.hookimpl(optionalhook=True)
