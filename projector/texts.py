@@ -1,6 +1,5 @@
 """Numbers, sizes, lengths of time and ids in sentences."""
 
-import json
 import math
 import re
 
@@ -10,8 +9,8 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
 def named(delegation_id: str) -> str:
-    """An id in a sentence: in quotes and escaped if it has a space or another character that may not be seen."""
-    return delegation_id if _PLAIN_ID.fullmatch(delegation_id) else json.dumps(delegation_id)
+    """An id in a sentence: in quotes if it has a space or another character that may not be seen."""
+    return delegation_id if _PLAIN_ID.fullmatch(delegation_id) else f'"{delegation_id}"'
 
 
 def plural(number: int, noun: str, many: str | None = None) -> str:
