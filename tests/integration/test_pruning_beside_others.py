@@ -80,6 +80,20 @@ def prepared(conn: Connection) -> Connection:
     return conn
 
 
+def test_event_that_is_being_parked_is_waited_for(database_url: str, session: Connection) -> None:
+    """The batch has looked before its delegation, whose request repeats a key, was pruned."""
+    project(session, log(named("lost", idempotency_key="k")))
+    with psycopg.connect(database_url, options="-c search_path=projector,public") as batch:
+        write_batch.exclude_requests(batch)
+        batch.execute(
+            'INSERT INTO parked (topic, partition, "offset", delegation_id, kind, at) '
+            "VALUES ('activity-log', 0, 9, 'lost', 'heartbeat', now())"
+        )
+        prune = lambda conn: pruning.prune(prepared(conn), at(60))  # noqa: E731
+        assert race(database_url, prune, release=batch.commit) == [Pruned(1, 1, 1)]
+    assert query(session, "SELECT * FROM parked") == []
+
+
 def test_locked_row_is_left_for_the_next_pruning(database_url: str, session: Connection) -> None:
     with psycopg.connect(database_url) as other:
         other.execute("SELECT FROM delegations FOR UPDATE")

@@ -65,7 +65,7 @@ _PRUNING = mutants(
     ("young repetitions are pruned", "WHERE r.requested_at < %(before)s LIMIT", "WHERE r.requested_at < %(before)s::timestamptz + interval '1 year' LIMIT", "test_repeated_request_younger_than_the_horizon_stays"),
     ("the id of a repetition is free", "INSERT INTO projector.pruned (delegation_id) SELECT delegation_id FROM lost ON CONFLICT DO NOTHING", "SELECT 1", "test_prune_takes_what_ended_and_what_belongs_to_it"),
     ("parked events stay", "SELECT p.seq FROM parked p JOIN projector.pruned USING (delegation_id) LIMIT %(limit)s", "SELECT p.seq FROM parked p WHERE false LIMIT %(limit)s", "test_prune_takes_what_ended_and_what_belongs_to_it"),
-    ("the end of a batch that parks is not waited for", "        exclude_requests(conn)  # batches", "        pass  # batches"),
+    ("the end of a batch that parks is not waited for", "        exclude_requests(conn)  # batches", "        pass  # batches", "test_event_that_is_being_parked_is_waited_for"),
     ("a reply that became due meanwhile is pruned", "if state in (None, \"given_up\", \"expired\")}", "if state == \"\"}"),
 )  # fmt: skip
 _CLAIMS = mutants(
