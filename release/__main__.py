@@ -11,6 +11,7 @@ from release.distributions import distributions
 from release.first import first_release
 from release.pythons import VERSIONS, python
 from release.vulnerabilities import vulnerabilities
+from testbed.servers.start import ServerUnavailable
 
 PYTHONS = {f"python{version}": version for version in VERSIONS}
 CHECKS = ("distributions", *PYTHONS, "first-release", "vulnerabilities")
@@ -38,13 +39,13 @@ def main() -> int:
             started = time.monotonic()
             try:
                 state, found = ("skipped", "as asked") if name in skipped else ("ok", check(name, Path(folder)))
-            except CheckFailed as error:
+            except (CheckFailed, ServerUnavailable) as error:
                 state, found = "FAILED", str(error)
                 failed += 1
             print(f"{state:8}{name:16}{found} ({time.monotonic() - started:.0f} s)", flush=True)
             if failed and name == "distributions":
                 break  # there is nothing to install
-    print(f"{failed or 'no'} checks failed, {len(skipped)} skipped")
+    print(f"failed: {failed}, skipped: {len(skipped)}")
     return 1 if failed else 0
 
 

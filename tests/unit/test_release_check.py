@@ -56,7 +56,7 @@ def test_failed_check_makes_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsy
     assert release_check.main() == 1
     out = capsys.readouterr().out
     assert "FAILED  python3.12      no such thing" in out
-    assert "1 checks failed, 1 skipped" in out
+    assert "failed: 1, skipped: 1" in out
     monkeypatch.setattr(sys, "argv", ["release", "--skip", "python3.12"])
     assert release_check.main() == 0
 
