@@ -16,7 +16,7 @@ COMMANDS = [
     "run",
     "run --members 2",
     "migrate up",
-    "migrate down --yes",
+    "migrate down --to 0 --yes",
     "migrate status",
     "migrate recreate-shadow",
     "replay FILE",

@@ -109,7 +109,7 @@ COMMANDS = [
     "deleted restore d-1",
     "dead-letters list",
     "dead-letters retry --all",
-    "migrate down --yes",
+    "migrate down --to 0 --yes",
 ]
 
 

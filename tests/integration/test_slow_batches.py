@@ -70,14 +70,14 @@ def test_size_that_worked_is_used_for_the_rest_of_a_slow_batch(
 
 
 def test_batch_whose_reads_are_slow_is_halved(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = delegations.read_states
+    read = delegations.read_states_and_pruned
 
-    def slow_read(conn: Connection, ids: Sequence[str]) -> list[delegations.StoredState]:
+    def slow_read(conn: Connection, ids: Sequence[str]) -> tuple[list[delegations.StoredState], list[str]]:
         if len(ids) > WRITABLE:
             conn.execute("SELECT pg_sleep(30)")
         return read(conn, ids)
 
-    monkeypatch.setattr(delegations, "read_states", slow_read)
+    monkeypatch.setattr(delegations, "read_states_and_pruned", slow_read)
     token, limits = claim_partition(session), AdaptiveLimits()
     assert project(session, requests(), fence(token, (0, 0, RECORDS)), limits=limits) == {"inserted": RECORDS}
     assert view_rows(session) == expected_rows(requests())
