@@ -140,6 +140,16 @@ def test_each_transition_is_that_of_the_fold(conn: Connection, status: Status) -
         assert read(conn, f"d-{n}") == step.after
 
 
+@pytest.mark.parametrize("new", [Status.DISPATCHED, Status.COMPLETED, Status.FAILED])
+def test_text_of_another_writer_is_kept_as_by_the_fold(conn: Connection, new: Status) -> None:
+    row_at(conn, "d-1", Status.QUEUED)
+    conn.execute("UPDATE delegations SET result_preview = 'theirs', error_detail = 'theirs'")
+    counts = "ours" if new is Status.COMPLETED else None, "ours" if new in FAILED else None
+    step = evolve(read(conn, "d-1"), Reported("d-1", new, now(conn), *counts))
+    ledger.set_status(conn, "d-1", new, result="ours", error="ours")
+    assert read(conn, "d-1") == step.after
+
+
 @pytest.mark.parametrize("status", Status)
 def test_heartbeat_is_that_of_the_fold(conn: Connection, status: Status) -> None:
     step = evolve(row_at(conn, "d-1", status), Heartbeat("d-1", now(conn)))

@@ -132,6 +132,20 @@ def test_caller_that_is_its_own_callee_lives_by_its_delegation_only(it: Platform
     assert it.told() == {"d-1": "stuck"}
 
 
+def test_own_callee_is_judged_apart_from_what_others_asked_of_it(it: Platform) -> None:
+    others: Any = {"workspace_id": OTHER, "source_id": OTHER, "target_id": CALLER}
+    it.is_alive().both(it.request(target_id=CALLER), it.beat(), it.request("d-2", **others), it.beat("d-2"))
+    it.write(it.sign(2, CALLER))
+    assert counts(it.sweep()) == {"candidates": 2, "stuck": 1, "spared": 1}
+    assert it.told() == {"d-1": "stuck"}
+
+
+def test_sign_of_life_after_the_deadline_does_not_spare(it: Platform) -> None:
+    it.is_alive().both(it.request(due=20))
+    it.write(it.beat(minutes=2))
+    assert counts(it.sweep()) == {"candidates": 1, "failed": 1}
+
+
 def test_status_changed_in_place_spares_if_it_is_terminal(it: Platform) -> None:
     it.is_alive().both(it.request(), it.beat(), it.request("d-2", due=1))
     it.conn.execute("UPDATE activity_logs SET status = 'completed' WHERE method = 'delegate'")

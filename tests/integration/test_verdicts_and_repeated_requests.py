@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from builders import at, fold_batches, log, split
 from projecting import connected, query
-from rows import Columns, answer, delegate, heartbeat, verdict
+from rows import CALLEE, Columns, answer, delegate, heartbeat, verdict
 
 from projector.domain.outcomes import Outcome
 from projector.postgres import delegations
@@ -79,3 +79,8 @@ def test_holder_in_another_batch_is_remembered(session: Connection) -> None:
     assert query(session, "SELECT delegation_id, holder_id, requested_at FROM repeated_requests") == [
         ("d-2", "d-1", at(1))
     ]
+
+
+def test_keys_of_callers_are_apart(session: Connection) -> None:
+    project(session, log(request(0, "d-1")))
+    assert project(session, log(request(1, "d-2", source_id=CALLEE))) == {Outcome.INSERTED: 1}
