@@ -46,7 +46,7 @@ def test_silent_and_overdue_delegations_reach_the_view(feed: Feed) -> None:
     assert run_projector("verify", **feed.settings()).code == 0
     assert run_projector("verify", "--from", "activity-logs", **feed.settings()).code == 0
     explained = run_projector("explain", "silent", **feed.settings()).out
-    assert "; no sign of life for 20 min" in explained
+    assert "no sign of life for 20 min" in explained
     assert "(rule silence, threshold 10 min 0 s)" in explained
     report = run_projector("explain", "late", "--json", **feed.settings()).json()
     assert report["records"][-1]["rests_on"].startswith("no answer 1 min")
