@@ -15,7 +15,7 @@ NO_TEXT_DELAY = timedelta(seconds=30)
 MOST_ATTEMPTS = 20
 LONGEST_DELAY = timedelta(minutes=15)
 _NAMESPACE = UUID("9d1b4c0e-6a1f-4f0e-9d0c-3f0f5f2b7a55")
-"""Of the ids of replies. It never changes: whoever computes the id of a reply gets the same one."""
+"""Of the ids of replies. It never changes, so that every process computes the same id for a reply."""
 _DEFINITE = ("22", "23")
 """The SQLSTATE classes of errors that another try does not change: of data, and of integrity."""
 

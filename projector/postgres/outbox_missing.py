@@ -36,7 +36,7 @@ _NEVER_QUEUED = """
      AND d.updated_at >= coalesce(p.pruned_before + %(clocks_differ_by)s, '-infinity')
      AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = d.delegation_id)
 """
-"""Whoever ended before replies were pruned was told, as far as anybody knows."""
+"""A delegation that ended before replies were pruned counts as told."""
 
 
 def count_never_queued(conn: Connection, topic: str) -> int:
