@@ -31,8 +31,8 @@ HEALTH = Command(
     "health",
     "projector.cli.health:health",
     short_help="whether the running projector is well",
-    help="Exits with 0 where the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
-    "that Kafka and Postgres are there, else with 1 and the reason.",
+    help="Exits with 0 if the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
+    "that Kafka and Postgres answer, else with 1 and the reason.",
 )
 
 INIT = Command(
