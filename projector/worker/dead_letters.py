@@ -65,8 +65,7 @@ def _log_first(letter: DeadLetter) -> None:
         "field": letter.field,
         "reason": _ROW.sub("(…)", letter.reason),
     }
-    known = {name: value for name, value in fields.items() if value is not None}
-    log.warning("first dead letter of this reason", extra=known)
+    log.warning("first dead letter of this reason", extra=fields)
 
 
 def without_values(letter: Reasoned) -> str:
