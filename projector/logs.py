@@ -49,7 +49,7 @@ class _Human(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         when = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items())
+        fields = " ".join(f"{name}={value}" for name, value in _fields(record).items() if value is not None)
         level = f"{record.levelname.lower():7}"
         if self._coloured and record.levelno >= logging.WARNING:
             level = f"\033[{31 if record.levelno >= logging.ERROR else 33}m{level}\033[0m"

@@ -110,18 +110,18 @@ _RECORD = Command(
     "record",
     "projector.cli.record:record",
     short_help="write the topic, or a part of it, into a recording",
-    help="Reads the topic from its beginning to its end as it is now, and writes the records as they are, one a line, "
-    "for `projector replay`. Joins no group, moves no position, needs no database.",
+    help="Reads the topic from its beginning to its end as it is now, and writes the records as they are, one per "
+    "line, for `projector replay`. Joins no group, moves no position, needs no database.",
     params=[
         option("--out", "FILE", "ends in .jsonl, .gz or .zst; - is standard output", type=Path, required=True),
-        flag("--force", "replace FILE where it is there already"),
-        _offset("--from-offset", "begin at it; once for each partition, and then no other is read"),
+        flag("--force", "replace FILE if it exists"),
+        _offset("--from-offset", "begin at this offset; once for each partition: no other partition is read"),
         option("--from-time", "TIME", "begin at the first record of this time: ISO 8601, or -1h, -7d", type=TIME),
-        _offset("--to-offset", "end before it"),
+        _offset("--to-offset", "end before this offset"),
         option("--to-time", "TIME", "end before the first record of this time or later", type=TIME),
-        option("--caller", "UUID", "only what says something of this caller's delegations"),
-        option("--delegation", "ID", "only what is about it; or more", multiple=True),
-        flag("--redact", "put pseudonyms of the same length for all free texts"),
+        option("--caller", "UUID", "only records about delegations of this caller"),
+        option("--delegation", "ID", "only records about this delegation; may be repeated", multiple=True),
+        flag("--redact", "replace all free texts by pseudonyms of the same length"),
         json_flag("end with one line of JSON instead"),
     ],
 )

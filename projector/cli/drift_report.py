@@ -90,7 +90,7 @@ def print_report(report: DriftReport, file: TextIO | None = None) -> None:
 
 def _lines(report: DriftReport) -> list[str]:
     totals, drift = report.totals, Classification.DRIFT
-    others = ", the others by an interrupted run before" if totals.is_resumed else ""
+    others = ", the others by an earlier run that did not finish" if totals.is_resumed else ""
     lines = [f"compared with {report.source}: {counted(totals.records, 'record')} folded{others}"]
     for kind, text in _KIND_TEXTS.items():
         if report.kinds[kind]:

@@ -53,8 +53,17 @@ def _run(arguments: list[str]) -> int:
 
 def _usage_error(error: click.UsageError) -> int:
     command = error.ctx.command_path if error.ctx else "projector"
-    sys.stderr.write(f"{command}: error: {error.format_message().rstrip('.')} (see `{command} --help`)\n")
+    sys.stderr.write(f"{command}: error: {_message(error).rstrip('.')} (see `{command} --help`)\n")
     return MISCONFIGURED
+
+
+def _message(error: click.UsageError) -> str:
+    """As click says it; to the beginning of an option's name, of which click knows nothing near, the whole names."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        names = (name for param in error.ctx.command.get_params(error.ctx) for name in param.opts)
+        if longer := [repr(name) for name in names if name.startswith(error.option_name)]:
+            return f"{error.message} Did you mean {' or '.join(longer)}?"
+    return error.format_message()
 
 
 def _failed(error: ProjectorError) -> int:

@@ -12,6 +12,7 @@ from projector.cli.output import confirm
 from projector.errors import Misconfigured, ProjectorError
 from projector.postgres.migration_files import role_scripts
 from projector.settings import Settings, load
+from projector.settings.masking import masked_url
 from projector.settings.reference import Setting, as_text, catalog, given, source
 from projector.settings.wording import variable
 
@@ -57,7 +58,8 @@ def init(settings: Settings, into: Path, yes: bool) -> int:
     files[FILE] = "\n".join([_HEAD, *_lines(values)])
     for name, text in files.items():
         _write(into / name, text)
-    print("\n".join([*(f"wrote {into / name}" for name in files), "", _NEXT.format(folder=into)]))
+    folder = "this folder" if into == Path() else into
+    print("\n".join([*(f"wrote {into / name}" for name in files), "", _NEXT.format(folder=folder)]))
     return DONE
 
 
@@ -80,7 +82,8 @@ def _answer(name: str, in_force: tuple[str, str] | None) -> str:
 
     no_default = None if name == "database_url" else as_text(Settings.model_fields[name].default)
     default = in_force[1] if in_force else no_default
-    answer: str = click.prompt(_ASKED[name], default=default, value_proc=checked, err=True)
+    shown = masked_url(default) if name == "database_url" and default else True
+    answer: str = click.prompt(_ASKED[name], default=default, show_default=shown, value_proc=checked, err=True)
     return answer
 
 

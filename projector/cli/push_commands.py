@@ -12,7 +12,7 @@ def _state() -> click.Option:
     return option(
         "--state",
         "STATE",
-        f"only those in this state ({', '.join(_STATES)}); or more",
+        f"only those in this state ({', '.join(_STATES)}); may be repeated",
         type=click.Choice(_STATES),
         multiple=True,
     )

@@ -31,8 +31,8 @@ HEALTH = Command(
     "health",
     "projector.cli.health:health",
     short_help="whether the running projector is well",
-    help="Exits with 0 where the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
-    "that Kafka and Postgres are there, else with 1 and the reason.",
+    help="Exits with 0 if the `projector run` that writes PROJECTOR_HEALTH_FILE reported within the last 30 seconds "
+    "that Kafka and Postgres answer, else with 1 and the reason.",
 )
 
 INIT = Command(
@@ -41,8 +41,8 @@ INIT = Command(
     short_help="write a file of settings, and the scripts for the roles",
     help="Writes projector.env with every setting, its meaning and its default, and roles.sql, grants.sql and "
     "grants_activity_logs.sql, which create the roles and grant their rights. On a terminal it asks for the most "
-    "important settings. Those that are given as flags or variables are not asked for, and are written. It replaces no "
-    "file without a question.",
+    "important settings, and proposes the values of variables. What a flag or a file gives is not asked for. It "
+    "replaces no file without a question.",
     params=[
         option("--into", "FOLDER", "where the files are written", type=Path, default=Path()),
         flag("--yes", "ask nothing, and replace files that exist"),

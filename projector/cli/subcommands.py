@@ -17,7 +17,7 @@ def _older_than(since: str) -> click.Option:
 def _selection() -> list[click.Parameter]:
     return [
         option("--topic", "TOPIC", "the topic of the records (PROJECTOR_TOPIC)"),
-        flag("--every-topic", "of all topics, instead of PROJECTOR_TOPIC or --topic"),
+        flag("--every-topic", "those of all topics, instead of one topic"),
         option("--reason", "TEXT", "only those whose reason contains this text", type=TEXT),
         option("--field", "PATH", "only those with this field, as request_body.delegation_id", type=TEXT),
         _older_than("failed"),
@@ -27,26 +27,28 @@ def _selection() -> list[click.Parameter]:
 
 def _places() -> list[click.Parameter]:
     return [
-        flag("--all", "all of the topic", "select_all"),
+        flag("--all", "all dead letters of the topic", "select_all"),
         *_selection(),
         click.Argument(
-            ["partition"], metavar="[PARTITION]", type=int, required=False, help="or those of this partition …"
+            ["partition"], metavar="[PARTITION]", type=int, required=False, help="instead of an option: the partition …"
         ),
-        click.Argument(["offsets"], metavar="[OFFSET]...", type=int, nargs=-1, help="… that are at these offsets"),
+        click.Argument(
+            ["offsets"], metavar="[OFFSET]...", type=int, nargs=-1, help="… and the offsets of the dead letters"
+        ),
     ]
 
 
 MIGRATE = Group(
     "migrate",
-    short_help="bring the database's schema up to date, or take it back",
-    help="Applies the numbered files of schema/, one transaction a file, under a lock: several at once are safe. A "
-    "table `delegations` that is there already is adopted where it fits.",
+    short_help="bring the database's schema up to date, or revert it",
+    help="Applies the numbered files of schema/, one transaction per file, under a lock: several at once are "
+    "safe. A table `delegations` that already exists is adopted if it fits.",
     commands=[
         Command("up", "projector.cli.migrate:up", short_help="apply what is pending"),
         Command(
             "down",
             "projector.cli.migrate:down",
-            short_help="take back all that came after --to N",
+            short_help="revert the migrations after version N",
             params=[
                 option("--to", "N", "the version to go back to; 0 leaves nothing", type=NUMBER, required=True),
                 flag("--yes", "do not ask, even if rows would be destroyed"),
@@ -83,7 +85,7 @@ DEAD_LETTERS = Group(
             params=[
                 *_selection(),
                 _limit(),
-                option("--partition", "P", "of this partition alone", type=int),
+                option("--partition", "P", "only those of this partition", type=int),
                 json_flag(),
             ],
         ),
@@ -91,7 +93,7 @@ DEAD_LETTERS = Group(
             "show",
             "projector.cli.dead_letters:show",
             pages=True,
-            short_help="one of them: the reason, and the record with the field at fault marked",
+            short_help="one of them: the reason, and the record with the wrong field marked",
             params=[
                 click.Argument(["partition"], metavar="PARTITION", type=int),
                 click.Argument(["offset"], metavar="OFFSET", type=int),
@@ -134,7 +136,7 @@ PARKED = Group(
             help="Lists the parked events, the oldest first, and the age of the oldest. An event is never applied if "
             "the request of its delegation repeated the idempotency key of another one. Such events are marked and "
             "counted.",
-            params=[_limit(), option("--delegation", "ID", "of this delegation alone", type=TEXT), json_flag()],
+            params=[_limit(), option("--delegation", "ID", "only those of this delegation", type=TEXT), json_flag()],
         ),
         Command(
             "discard",

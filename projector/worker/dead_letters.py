@@ -13,8 +13,11 @@ log = logging.getLogger(__name__)
 OTHER = "other reasons"
 _MAX_REASONS = 50
 _MAX_CHARACTERS = 120
-_VALUES = re.compile(r': found .*|\(.*\)|"(?:\\.|[^"\\])*"?|\d+', re.DOTALL)
-"""What a reason quotes of the record: a value after `found`, values of a row, a quoted text, a number."""
+_FOUND = ": found "
+"""Between what was expected, whose numbers are the same for each record, and the value of the record."""
+_QUOTED = re.compile(r'\(.*\)|"(?:\\.|[^"\\])*"?', re.DOTALL)
+"""Values of a row, and quoted texts."""
+_NUMBER = re.compile(r"\d+")
 _ROW = re.compile(r"\(.*\)(?=[^()]* \(SQLSTATE)", re.DOTALL)
 """The values of a row, in an error of Postgres. Other reasons quote at most 60 characters of a record."""
 
@@ -67,5 +70,9 @@ def _log_first(letter: DeadLetter) -> None:
 
 def without_values(letter: Reasoned) -> str:
     """The reason without what it quotes of the record, with the field if the reason does not name it."""
-    reason = _VALUES.sub("…", letter.reason)[:_MAX_CHARACTERS]
+    expected, found, _ = letter.reason.partition(_FOUND)
+    reason = _QUOTED.sub("…", expected)
+    reason = f"{reason}…" if found else _NUMBER.sub("…", reason)
+    if len(reason) > _MAX_CHARACTERS:
+        reason = f"{reason[: _MAX_CHARACTERS - 1]}…"
     return reason if letter.field is None or letter.field in reason else f"{letter.field}: {reason}"

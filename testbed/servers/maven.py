@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ def _resolve(what: str, artifacts: Sequence[str], jars: Path) -> None:
         pom, downloaded = Path(aside) / "pom.xml", Path(aside) / "jars"
         pom.write_text(POM.format("\n".join(map(_dependency, [*artifacts, LOGGER_ARTIFACT]))))
         goal = ["dependency:copy-dependencies", f"-DoutputDirectory={downloaded}", "-DincludeScope=runtime"]
+        print(f"downloading {what} with Maven, only this time …", file=sys.stderr, flush=True)
         run_tool([maven, "-q", "-B", "-f", str(pom), *goal], "Maven", cwd=jars.parent)
         downloaded.rename(jars)
 

@@ -65,6 +65,7 @@ def test_help_describes_the_command(command: list[str]) -> None:
         (["projekt"], "projector: error: No such command 'projekt'"),
         (["replay"], "projector replay: error: Missing argument 'FILE...'"),
         (["run", "--top", "t"], "projector run: error: No such option '--top'. Did you mean '--topic'?"),
+        (["rebuild", "--drop"], "projector rebuild: error: No such option '--drop'. Did you mean '--drop-uncovered'?"),
         (["run", "--members", "0"], "projector run: error: Invalid value for '--members': must be a whole number"),
         (["record", "--out", "--force"], "projector record: error: Option '--out' requires an argument"),
     ],

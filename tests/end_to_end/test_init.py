@@ -79,6 +79,20 @@ def test_terminal_is_asked_and_a_wrong_answer_is_asked_again(tmp_path: Path) -> 
     }
 
 
+def test_password_is_not_shown_in_the_question(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "projector", "init"]
+    variables = environment({"database_url": "postgresql://me:secret-word@db/x"})
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables, cwd=tmp_path) as process:
+        os.close(theirs)
+        os.write(ours, b"\n\n\n\n")
+        shown = all_of(ours)
+    assert process.returncode == 0, shown
+    assert "postgresql://me:**********@db/x" in shown
+    assert "secret-word" not in shown
+    assert settings_of(tmp_path / "projector.env")["PROJECTOR_DATABASE_URL"] == "postgresql://me:secret-word@db/x"
+
+
 def test_value_of_a_file_stays_in_its_file(tmp_path: Path) -> None:
     secret = tmp_path / "url"
     secret.write_text("postgresql://me:secret-word@db/x")

@@ -69,7 +69,7 @@ def test_without_a_terminal_nothing_is_deleted(log: Log) -> None:
     done = log.run("rebuild", "--yes")
     assert done.code == 0
     assert done.out.startswith(
-        f"compared with topic {log.name}: 0 records folded, the others by an interrupted run before\n"
+        f"compared with topic {log.name}: 0 records folded, the others by an earlier run that did not finish\n"
     )
     assert "1 row inserted, 0 updated, 1 deleted (`projector deleted restore --run " in done.out
 

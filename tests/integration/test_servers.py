@@ -225,7 +225,9 @@ def test_version_of_postgres_is_chosen(tmp_path: Path, monkeypatch: pytest.Monke
         start_postgres(tmp_path, own=True)
 
 
-def test_failed_download_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_is_announced_and_leaves_nothing_behind_if_it_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     maven, cache = tmp_path / "mvn", tmp_path / "cache"
     maven.write_text('#!/bin/sh\nmkdir -p "${6#*=}"; touch "${6#*=}/half.jar"; echo no network; exit 1\n')
     maven.chmod(0o755)
@@ -234,6 +236,7 @@ def test_failed_download_leaves_nothing_behind(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(ServerUnavailable, match="no network"):
         kafka_jars()
     assert [each.name for each in (cache / "projector").iterdir()] == ["resolving"]  # the lock, which stays
+    assert capsys.readouterr().err == "downloading Kafka with Maven, only this time …\n"
 
 
 def test_server_ends_when_its_starter_is_killed(starter: Callable[[str], subprocess.Popen[str]]) -> None:

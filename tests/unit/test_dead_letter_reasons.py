@@ -37,6 +37,12 @@ def fields(line: logging.LogRecord) -> tuple[Any, ...]:
             "unknown status …: expected one of pending",
         ),
         ('unknown status "cut…', "status", "unknown status …"),
+        (
+            "created_at must be an ISO 8601 time of the years 1 to 9999: found 0000-01-01",
+            "created_at",
+            "created_at must be an ISO 8601 time of the years 1 to 9999…",
+        ),
+        (f"unknown method: {'expected ' * 20}", None, f"unknown method: {'expected ' * 20}"[:119] + "…"),
         ("source.id has 600 bytes: the maximum is 512", "source.id", "source.id has … bytes: the maximum is …"),
         (
             f'{ROW} Failing row contains (d-1, secret "x" (y)). (SQLSTATE 23514)',

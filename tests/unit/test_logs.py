@@ -26,9 +26,10 @@ def captured(form: str, level: str = "INFO") -> io.StringIO:
     return stream
 
 
-def test_human_line_ends_with_its_fields() -> None:
+def test_human_line_ends_with_its_known_fields() -> None:
     stream = captured("human")
-    logging.getLogger("projector.worker.loop").info("partition claimed", extra={"partition": 3, "offset": 7})
+    fields = {"partition": 3, "field": None, "offset": 7}
+    logging.getLogger("projector.worker.loop").info("partition claimed", extra=fields)
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ info    partition claimed  partition=3 offset=7\n", stream.getvalue()
     )
