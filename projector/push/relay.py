@@ -156,7 +156,7 @@ def once(settings: Settings) -> Pass:
 
 
 def run(settings: Settings) -> int:
-    """Send what is due, again and again, until a signal. Waits for servers that do not answer. Returns the exit code."""
+    """Send what is due until a signal. Waits for servers that do not answer. Returns the exit code."""
     return _Loop(settings).run()
 
 
