@@ -215,7 +215,7 @@ class Stage:
 
     def start_relay(self, **settings: str) -> Process:
         """Start a relay that looks every second."""
-        return self.start("push", **{**PUSH, "push_interval_seconds": "1", **settings})
+        return self.start("push", "run", **{**PUSH, "push_interval_seconds": "1", **settings})
 
     def wait_until_drained(self) -> None:
         """Block until every queued reply is sent or given up."""
