@@ -13,7 +13,7 @@ from rich.text import Text
 
 from projector import __version__
 from projector.cli.exit_codes import DONE, FAILED, LIMIT_EXCEEDED, MISCONFIGURED
-from projector.cli.output import as_json
+from projector.cli.output import as_json, note
 from projector.cli.status_output import shown
 from projector.cli.status_report import Database, StatusReport
 from projector.cli.status_verdict import State, pace, total_lag
@@ -51,12 +51,9 @@ def status(
     if report.verdict.state in (State.BEHIND, State.STANDS_STILL):
         time.sleep(_BETWEEN_LOOKS_SECONDS)
         report = _look(settings, limits, report)
-    if json_output:
-        print(json.dumps(_as_json(report)))
-        if report.kafka_error:
-            sys.stderr.write(f"projector: {report.kafka_error}\n")
-    else:
-        print(shown(report))
+    print(json.dumps(_as_json(report)) if json_output else shown(report))
+    if report.kafka_error and (json_output or not sys.stdout.isatty()):  # a terminal has the reason in the first line
+        note(report.kafka_error)
     if report.kafka_error:
         return MISCONFIGURED if report.is_typo else FAILED
     return LIMIT_EXCEEDED if report.exceeded else DONE

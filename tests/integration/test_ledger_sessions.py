@@ -75,6 +75,7 @@ def test_ledger_is_right_under_any_default(url: str, name: str, value: str, auto
             conn.execute("SET search_path = pg_catalog, public")
         else:
             conn.execute("SELECT set_config(%s, %s, false)", [name, value])
+        conn.execute("LOAD 'plpgsql'")  # a trigger loads it, and its settings are listed only then
         before = _settings(conn)
         conn.autocommit = autocommit
         play(conn)
