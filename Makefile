@@ -20,7 +20,7 @@ help: ## list the targets
 demo: $(DEMO_INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard for your browser; ARGS=--stop ends that
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
-sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/ten-minutes.md
+sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/tutorial.md and docs/ten-minutes.md
 	@$(BIN)/python -m testbed.demo.sandbox $(ARGS)
 
 test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process

@@ -24,7 +24,7 @@ STATUS = Command(
             type=click.FloatRange(0.1),
             is_flag=False,
             flag_value="2",
-            help="look again every 2 s, or every so many seconds, until Ctrl-C",
+            help="look again until Ctrl-C: every 2 seconds, or at the given interval",
         ),
         option("--max-lag", "N", "exit with 7 if more records than this are not projected", type=NUMBER),
         option("--max-dead-letters", "N", "exit with 7 if the topic has more dead letters than this", type=NUMBER),

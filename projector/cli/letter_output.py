@@ -15,7 +15,7 @@ from projector.worker.dead_letters import without_values
 MAX_COUNT = 100_000
 """Counts of a list end here: to count a million rows takes seconds."""
 LATEST = 10_000
-"""The summary is of so many, the latest."""
+"""The number of dead letters that the summary counts: the latest."""
 _REASONS = 10
 _SHOWN_CHARACTERS = 10_000
 _MAX_PRETTY_BYTES = 1_000_000

@@ -52,7 +52,8 @@ ERASE = Command(
     help="Replaces task, result and error of each delegation that has ended, with this workspace as caller or callee, "
     "by [erased]. Deletes dead letters that name the workspace, and copies that a rebuild kept. Members keep running. "
     "No event and no rebuild brings the texts back. The table activity_logs and the topic are not changed. Prints how "
-    "many, and asks. Exits with 1 if some are left, since they are in flight, and with 6 if nothing was found.",
+    "many, and asks. Without --dry-run it exits with 1 if some are left, since they are in flight. It "
+    "exits with 6 if nothing was found.",
     params=[
         option("--workspace", "UUID", "the workspace whose texts are erased", type=click.UUID, required=True),
         flag("--dry-run", "print how many would be erased, and erase nothing"),

@@ -43,7 +43,7 @@ class Limits(NamedTuple):
 def status(
     settings: Settings, watch: float | None, max_lag: int | None, max_dead_letters: int | None, json_output: bool
 ) -> int:
-    """Query Postgres, then Kafka, and print both; with `watch` again and again, every so many seconds."""
+    """Query Postgres, then Kafka, and print both. `watch`: the seconds between two looks, None for a single one."""
     limits = Limits(max_lag, max_dead_letters)
     if watch is not None:
         _watch(settings, limits, watch, json_output)

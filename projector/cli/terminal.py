@@ -50,7 +50,7 @@ def wrap(text: str, indent: str = "") -> str:
 
 
 def fit(text: str, columns: int) -> str:
-    """The start of a text in so many columns, with … if something is left out. Some characters take two columns."""
+    """The start of a text that fits these columns, with … if it is cut. Some characters take two columns."""
     return text if cell_len(text) <= columns else f"{set_cell_size(text, columns - 1)}…"
 
 

@@ -103,7 +103,7 @@ def by_reason(conn: Connection, wanted: Filter, *, limit: int) -> list[ReasonCou
 
 
 def latest_reasons(conn: Connection, wanted: Filter, *, limit: int) -> list[LatestReason]:
-    """The reasons of the latest selected dead letters, of so many at most."""
+    """The reasons of the latest `limit` selected dead letters, with their counts."""
     with mapped_errors(), conn.cursor(row_factory=class_row(LatestReason)) as cursor:
         return cursor.execute(
             """

@@ -24,7 +24,7 @@ class Snapshot(NamedTuple, Generic[ValueT]):
 
 _SOONEST_SECONDS = 5.0
 _SHARE = 200
-"""A value that takes long is computed in one part of so many of the time at most."""
+"""Computing a slow value takes at most one part in 200 of the time."""
 
 
 class Refreshed(Generic[ValueT]):
@@ -68,5 +68,5 @@ class Refreshed(Generic[ValueT]):
 
 
 def pause(took: float, at_most: float) -> float:
-    """Seconds until a value that took so many seconds is computed again."""
+    """Seconds until a value is computed again, which `took` this time, in seconds; `at_most` is the longest pause."""
     return min(at_most, max(_SOONEST_SECONDS, took * _SHARE))

@@ -1,4 +1,4 @@
-"""`python -m testbed.demo.sandbox`: the servers, the platform's table and its change feed, for docs/ten-minutes.md."""
+"""`python -m testbed.demo.sandbox`: the servers, the platform's table and its change feed, for docs/tutorial.md."""
 
 import argparse
 import logging

@@ -133,7 +133,7 @@ class Screen:
         self._plain(
             [
                 "make demo ARGS=--keep   leaves it running, with a dashboard for your browser",
-                "make sandbox            an empty platform, for docs/ten-minutes.md by hand",
+                "make sandbox            an empty platform, for docs/tutorial.md",
             ]
         )
 
