@@ -39,7 +39,7 @@ lint: $(INSTALLED) ## check style, types and layers
 docs: $(INSTALLED) ## build the documentation site into build/site; every warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --conf-dir docs/site . build/site
 
-reference: $(INSTALLED) ## make the parts of docs/ again that repeat code: settings, commands, tables, events
+reference: $(INSTALLED) ## make the parts of docs/ again that repeat code: settings, commands, metrics, tables, events
 	PYTHONPATH=.:tests $(BIN)/python -m reference.pages
 
 faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run

@@ -18,6 +18,8 @@ nitpicky = True
 html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
 html_static_path = ["static"]
+templates_path = ["templates"]
+html_additional_pages = {"index": "index.html"}  # it leads to the README: a server of files shows index.html
 html_css_files = ["tables.css"]
 html_copy_source = html_show_sourcelink = html_show_copyright = html_show_sphinx = html_use_index = False
 

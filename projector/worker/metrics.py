@@ -138,4 +138,4 @@ _TABLE = (
 )
 
 METRICS = {metric.name: metric for metric in _TABLE}
-"""Name → metric. docs/monitoring.md describes each."""
+"""Name → metric. docs/metrics.md describes each."""

@@ -37,6 +37,13 @@ def test_every_page_of_the_repository_is_in_the_site(site: Path) -> None:
     assert of_docs | {"README", "CONTRIBUTING", "SECURITY", "events/README"} <= there
 
 
+def test_folder_opens_at_the_readme(site: Path, browser: Browser) -> None:
+    page = browser.new_page()
+    page.goto((site / "index.html").as_uri())
+    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("delegations projector"))
+    page.close()
+
+
 def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     loaded = {"".join(found) for page in pages(site) for found in LOADED.findall(page.read_text())}
     assert len(loaded) > 10

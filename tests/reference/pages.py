@@ -8,7 +8,7 @@ import psycopg
 from psycopg import Connection
 
 from projector.postgres import migrations
-from reference import commands, events, licences, settings, tables
+from reference import commands, events, licences, metrics, settings, tables
 from reference.blocks import filled
 from testbed.servers.start import start_postgres
 
@@ -17,7 +17,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def pages(conn: Connection) -> dict[Path, str]:
     """Each page with its blocks made again. `conn`: a database with the finished schema."""
-    blocks = {**commands.blocks(), **settings.blocks(), **events.blocks(), **tables.blocks(conn), **licences.blocks()}
+    parts = [commands, settings, metrics, events, licences]
+    blocks = dict(block for part in parts for block in part.blocks().items()) | tables.blocks(conn)
     return {page: filled(page.read_text(), blocks) for page in sorted(DOCS.glob("*.md"))}
 
 
