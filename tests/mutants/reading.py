@@ -104,7 +104,7 @@ _STATUS = mutants(
 )  # fmt: skip
 _GLIMPSE = mutants(
     "projector/contract/glimpse.py",
-    "envelope fast_path two_paths",
+    "glimpse envelope fast_path two_paths",
     ("a deleted row is unrelated", 'seen.activity_type != _DELEGATION and seen.deleted != "true" and', "seen.activity_type != _DELEGATION and"),
     ("a delegation behind the first bytes is unrelated", "        return seen.activity_type != _DELEGATION and seen.deleted", "        return seen.deleted"),
     ("damaged text is unrelated", "return _is_other_activity(seen) and strict_json.is_sound(value)", "return _is_other_activity(seen)"),
