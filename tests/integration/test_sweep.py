@@ -189,6 +189,21 @@ def test_sign_between_check_and_write_spares(it: Platform, monkeypatch: pytest.M
     assert it.told() == {"d-2": "stuck"}
 
 
+def test_verdict_of_another_sweeper_before_the_write_stays(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    it.is_alive().both(it.request(), it.beat())
+    begun = it.begin_pass()
+    write, of_the_other = begun._sink.write, []
+
+    def late(verdicts: Any) -> Any:
+        it.sweep()
+        of_the_other.extend(it.verdicts())
+        return write(verdicts)
+
+    monkeypatch.setattr(begun._sink, "write", late)
+    assert counts(begun.run()) == {"candidates": 1, "repeated": 1}
+    assert it.verdicts() == of_the_other != []
+
+
 # --- S2, S3
 
 

@@ -17,7 +17,7 @@ _TRUTH = mutants(
     ("a sign of life spares from the deadline", "                    WHEN o.status <> 'stuck' THEN 'due'\n", "", "test_sign_of_life_after_the_deadline_does_not_spare"),
     ("a sign at the evidence spares", "bool_or(r.created_at > o.evidence AND", "bool_or(r.created_at >= o.evidence - interval '1 s' AND", "test_silent_delegation_is_stuck_with_the_time_of_its_last_event"),
     ("a timeout is no end", "('completed', 'failed', 'error', 'timeout')", "('completed', 'failed', 'error')", "test_status_changed_in_place_spares_if_it_is_terminal"),
-    ("a verdict is written twice", "          FROM judged WHERE found = 'due'\n        ON CONFLICT (id) DO NOTHING RETURNING id", "          FROM judged WHERE found = 'due'\n        ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at RETURNING id", "test_verdict_is_written_once_per_evidence"),
+    ("a verdict is written twice", "          FROM judged WHERE found = 'due'\n        ON CONFLICT (id) DO NOTHING RETURNING id", "          FROM judged WHERE found = 'due'\n        ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at RETURNING id", "test_verdict_of_another_sweeper_before_the_write_stays"),
     ("a spared delegation gets its verdict", "FROM judged WHERE found = 'due'\n        ON CONFLICT", "FROM judged\n        ON CONFLICT", "test_what_only_the_table_knows_spares"),
     ("a delegation without a request is judged", "CASE WHEN o.workspace_id IS NULL THEN 'unknown'", "CASE WHEN false THEN 'unknown'", "test_delegation_without_a_request_in_the_table_is_unknown"),
     ("reports in other workspaces count", "                      AND r.workspace_id IN (o.caller_id, o.callee_id, o.workspace_id)\n", "", "test_what_is_no_sign_of_life_of_it_spares_nobody"),
