@@ -124,6 +124,13 @@ def test_what_is_no_sign_of_life_of_it_spares_nobody(it: Platform, row: Any) -> 
     assert counts(it.sweep()) == {"candidates": 1, "stuck": 1}
 
 
+def test_report_in_the_workspace_of_another_candidate_spares_nobody(it: Platform) -> None:
+    other: Any = {"workspace_id": OTHER}
+    it.is_alive().both(it.request(), it.beat(), it.request("d-2", **other), it.beat("d-2", **other))
+    it.write(it.answer("d-1", **other))
+    assert counts(it.sweep()) == {"candidates": 2, "stuck": 2}
+
+
 def test_caller_that_is_its_own_callee_lives_by_its_delegation_only(it: Platform) -> None:
     own: Any = {"target_id": CALLER}
     it.is_alive().both(it.request(**own), it.beat(), it.request("d-2", **own), it.beat("d-2"))

@@ -20,7 +20,7 @@ _TRUTH = mutants(
     ("a verdict is written twice", "          FROM judged WHERE found = 'due'\n        ON CONFLICT (id) DO NOTHING RETURNING id", "          FROM judged WHERE found = 'due'\n        ON CONFLICT (id) DO UPDATE SET created_at = excluded.created_at RETURNING id", "test_verdict_of_another_sweeper_before_the_write_stays"),
     ("a spared delegation gets its verdict", "FROM judged WHERE found = 'due'\n        ON CONFLICT", "FROM judged\n        ON CONFLICT", "test_what_only_the_table_knows_spares"),
     ("a delegation without a request is judged", "CASE WHEN o.workspace_id IS NULL THEN 'unknown'", "CASE WHEN false THEN 'unknown'", "test_delegation_without_a_request_in_the_table_is_unknown"),
-    ("reports in other workspaces count", "                      AND r.workspace_id IN (o.caller_id, o.callee_id, o.workspace_id)\n", "", "test_what_is_no_sign_of_life_of_it_spares_nobody"),
+    ("reports in other workspaces count", "                      AND r.workspace_id IN (o.caller_id, o.callee_id, o.workspace_id)\n", "", "test_report_in_the_workspace_of_another_candidate_spares_nobody"),
     ("a time that was cut is taken as it is", "THEN evidence + interval '999 microseconds'", "THEN evidence", "test_feed_that_cuts_times_to_milliseconds_lets_the_sweeper_judge"),
 )  # fmt: skip
 _CANDIDATES = mutants(
