@@ -25,7 +25,7 @@ _TRUTH = mutants(
 )  # fmt: skip
 _CANDIDATES = mutants(
     "projector/postgres/sweep_candidates.py",
-    "integration/sweep integration/sweep_mass integration/sweep_and_model",
+    "integration/sweep integration/sweep_candidates integration/sweep_mass integration/sweep_and_model",
     ("an infinite deadline passes", "AND deadline < %(before)s::timestamptz AND isfinite(deadline)", "AND deadline < %(before)s::timestamptz", "test_infinite_deadline_is_no_deadline"),
     ("a page of deadlines begins at its last row", "(deadline, delegation_id) > (coalesce", "(deadline, delegation_id) >= (coalesce", "test_deadlines_are_limited_and_the_oldest_come_first"),
     ("rows with one deadline hide each other", "AND (deadline, delegation_id) > (coalesce(%(after)s::timestamptz, '-infinity'), %(after_id)s)", "AND deadline > coalesce(%(after)s::timestamptz, '-infinity') AND %(after_id)s IS NOT NULL", "test_deadlines_are_limited_and_the_oldest_come_first"),
@@ -35,7 +35,7 @@ _CANDIDATES = mutants(
     ("the ended are judged if silent", "     WHERE status IN ('queued', 'dispatched', 'in_progress')\n       AND last_heartbeat <", "     WHERE last_heartbeat <", "test_ended_delegation_is_no_candidate"),
     ("the ended are judged by their deadline", "     WHERE status IN ('queued', 'dispatched', 'in_progress')\n       AND deadline <", "     WHERE deadline <", "test_ended_delegation_is_no_candidate"),
     ("callees that are not asked for are judged", "       AND (%(callees)s::uuid[] IS NULL OR callee_id = ANY (%(callees)s::uuid[]))\n", "       AND (%(callees)s::uuid[] IS NULL OR true)\n", "test_never_heard_counts_by_the_setting"),
-    ("a heartbeat of the future speaks", "count(*) FILTER (WHERE last_heartbeat BETWEEN %(since)s AND %(now)s) > 0 AS speaks", "count(*) FILTER (WHERE last_heartbeat >= %(since)s) > 0 AS speaks", "test_callee_without_a_heartbeat_within_seven_days_does_not_speak"),
+    ("a heartbeat of the future speaks", "count(*) FILTER (WHERE last_heartbeat BETWEEN %(since)s AND %(now)s) > 0 AS speaks", "count(*) FILTER (WHERE last_heartbeat >= %(since)s) > 0 AS speaks", "test_callee_whose_only_heartbeat_is_of_the_future_does_not_speak"),
     ("only delegations in flight speak", "WHERE speaks OR (SELECT bool_or", "WHERE speaks OR (SELECT false AND bool_or", "test_callee_without_a_heartbeat_within_seven_days_does_not_speak"),
 )  # fmt: skip
 _WRITE_ENDS = mutants(
@@ -64,7 +64,7 @@ _OUTBOX = mutants(
     ("a text is not waited for", "WHEN d.status = 'completed' THEN e.at + %(text_delay)s::interval", "WHEN d.status = 'completed' THEN e.at + %(text_delay)s::interval * 0", "test_text_leaves_time_for_another_one"),
     ("a late answer is due at its time", "ELSE least(e.at, now())", "ELSE e.at + interval '1 day'", "test_real_answer_makes_the_reply_of_a_verdict_due"),
     ("any report makes a reply due", "WHEN 'completed' THEN e.status = 'completed' AND e.has_text", "WHEN 'completed' THEN true", "test_late_answer_without_a_text_waits_for_it"),
-    ("a reply that was due is due later", "AND o.due_at > a.due_at", "AND o.due_at <> a.due_at"),
+    ("a reply that was due is due later", "AND o.due_at > a.due_at", "AND o.due_at <> a.due_at", "test_later_text_does_not_delay_the_reply"),
     ("relays wait for each other", "         ORDER BY o.next_attempt_at LIMIT %(limit)s\n           FOR UPDATE OF o SKIP LOCKED", "         ORDER BY o.next_attempt_at LIMIT %(limit)s\n           FOR UPDATE OF o", "test_relay_passes_over_what_another_one_holds"),
     ("two relays take one reply", "         ORDER BY o.next_attempt_at LIMIT %(limit)s\n           FOR UPDATE OF o SKIP LOCKED", "         ORDER BY o.next_attempt_at LIMIT %(limit)s", "test_two_relays_share_the_replies"),
     ("replies that ended are claimed", "WHERE o.ended_as IS NULL AND o.next_attempt_at <= %(until)s::timestamptz", "WHERE o.next_attempt_at <= %(until)s::timestamptz", "test_second_pass_sends_nothing"),
@@ -95,8 +95,8 @@ _PRUNE = mutants(
     ("replies that were given up are deleted", "IN ('sent', 'told_by_platform', 'discarded')", "IN ('sent', 'told_by_platform', 'discarded', 'given_up')"),
     ("young replies are deleted", "AND coalesce(sent_at, given_up_at) < %(before)s\n", "AND coalesce(sent_at, given_up_at) < %(before)s::timestamptz + interval '1 year'\n", "test_old_replies_are_deleted_with_their_ends"),
     ("ends stay without their reply", "DELETE FROM ends e USING old WHERE e.delegation_id = old.delegation_id", "SELECT 1", "test_old_replies_are_deleted_with_their_ends"),
-    ("the horizon goes back", "greatest(pruned_before, %(before)s)", "%(before)s"),
-    ("ends with a reply are deleted", "                   AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = e.delegation_id)\n", ""),
+    ("the horizon goes back", "greatest(pruned_before, %(before)s)", "%(before)s", "test_longer_age_does_not_move_the_horizon_back"),
+    ("ends with a reply are deleted", "                   AND NOT EXISTS (SELECT FROM outbox o WHERE o.delegation_id = e.delegation_id)\n", "", "test_old_replies_are_deleted_with_their_ends"),
 )  # fmt: skip
 
 PLATFORM = [*_TRUTH, *_CANDIDATES, *_WRITE_ENDS, *_OUTBOX, *_INBOX, *_PRUNE]
