@@ -42,7 +42,7 @@ _WRITE_ENDS = mutants(
     "projector/postgres/write_ends.sql",
     "integration/pushing integration/pushing_beside_others integration/push_switch integration/batch_then_relay integration/push_missing integration/pruning_beside_others",
     ("history is pushed", "WHERE e.\"offset\" >= coalesce(f.next_offset, 0)", "WHERE e.\"offset\" >= 0", "test_end_before_the_stored_position_is_history"),
-    ("another topic's push counts", "JOIN push ON push.topic = e.topic", "JOIN push ON true", "test_push_of_another_topic_does_not_count"),
+    ("another topic's push counts", "JOIN push ON push.topic = e.topic", "JOIN push ON true", "test_each_topic_has_its_own_time_of_the_switch"),
     ("an end is stored twice", "                            WHERE known.delegation_id = e.delegation_id AND known.topic = e.topic\n                              AND known.partition = e.partition AND known.\"offset\" = e.\"offset\")", "                            WHERE false)", "test_projecting_again_writes_nothing"),
     ("an end of a pruned delegation is told", "           AND NOT EXISTS (SELECT FROM projector.pruned p WHERE p.delegation_id = e.delegation_id)\n", "", "test_late_end_of_a_pruned_delegation_is_not_told"),
     ("an end that is not the row's is told", "WHERE e.agrees AND e.at >=", "WHERE e.at >=", "test_ledger_that_says_otherwise_leads_to_no_reply"),
