@@ -144,10 +144,23 @@ def test_old_replies_are_deleted_with_their_ends(
     inbox_url: str, session: Connection, relaying: Relaying, kafka: str
 ) -> None:
     sent_long_ago(relaying, inbox_url)
+    relaying.conn.execute("UPDATE ends SET at = now() - interval '100 days' WHERE delegation_id = 'given-up'")
     assert prune.prune(session, with_retention(kafka, 7, inbox_url), timedelta(days=90)) == (1, 1)
     assert set(relaying.states()) == {"given-up", "new"}
     left = relaying.conn.execute("SELECT delegation_id FROM ends ORDER BY 1").fetchall()
     assert left == [("given-up",), ("new",)]
+
+
+def test_longer_age_does_not_move_the_horizon_back(
+    inbox_url: str, session: Connection, relaying: Relaying, kafka: str
+) -> None:
+    """What was deleted before by a shorter age may still be read again."""
+    assert push(inbox_url) == passed()  # switches it on
+    settings = with_retention(kafka, 7, inbox_url)
+    prune.prune(session, settings, timedelta(days=90))
+    horizon = relaying.conn.execute("SELECT pruned_before FROM push").fetchall()
+    prune.prune(session, settings, timedelta(days=120))
+    assert relaying.conn.execute("SELECT pruned_before FROM push").fetchall() == horizon != [(None,)]
 
 
 def test_pruned_reply_is_not_missing(inbox_url: str, session: Connection, relaying: Relaying, kafka: str) -> None:

@@ -212,3 +212,9 @@ def test_push_of_another_topic_does_not_count(session: Connection) -> None:
     session.execute("UPDATE push SET topic = 'another topic'")
     push(session, delegate(0), answer(1, "completed"))
     assert (ends(session), due(session)) == ([], {})
+
+
+def test_each_topic_has_its_own_time_of_the_switch(session: Connection) -> None:
+    session.execute("INSERT INTO push VALUES ('another topic', %s)", [at(-120)])
+    push(session, delegate(-60), answer(-30, "completed", text="done"))
+    assert (len(ends(session)), due(session)) == (1, {})

@@ -1,5 +1,7 @@
 """The relay with the target `inbox` on a real Postgres: what is sent, and when."""
 
+from datetime import timedelta
+
 import pytest
 from relaying import Relaying, ago, passed, push
 from rows import CALLEE, CALLER
@@ -72,12 +74,22 @@ def test_text_after_the_status_is_sent_in_one_row(inbox_url: str, relaying: Rela
 
 def test_text_leaves_time_for_another_one(inbox_url: str, relaying: Relaying) -> None:
     """A text makes the reply due two seconds after it, and not at once."""
+    at = ago(-60)
     relaying.delegation("d-1", "completed")
-    relaying.end("d-1", "completed", text="the text", at=ago(-60))
+    relaying.end("d-1", "completed", text="the text", at=at)
     relaying.queue("d-1", due=ago(-600))
     assert push(inbox_url) == passed(due_later=1)
     reply = relaying.reply("d-1")
-    assert reply["due_at"] == reply["next_attempt_at"] < ago(-70)
+    assert reply["due_at"] == reply["next_attempt_at"] == at + timedelta(seconds=2)
+
+
+def test_later_text_does_not_delay_the_reply(inbox_url: str, relaying: Relaying) -> None:
+    due = ago(-60)
+    relaying.delegation("d-1", "completed")
+    relaying.end("d-1", "completed", text="the text", at=ago(-600))
+    relaying.queue("d-1", due=due)
+    assert push(inbox_url) == passed(due_later=1)
+    assert relaying.reply("d-1")["due_at"] == due
 
 
 @pytest.mark.parametrize("status", ["stuck", "failed"])

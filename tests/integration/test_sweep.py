@@ -52,13 +52,6 @@ def test_never_heard_counts_by_the_setting(it: Platform, setting: str, stuck: li
     assert report.candidates == len(stuck)
 
 
-@pytest.mark.parametrize(("days", "speaks"), [(6.9, True), (7.1, False)])
-def test_callee_without_a_heartbeat_within_seven_days_does_not_speak(it: Platform, days: float, speaks: bool) -> None:
-    at = days * 24 * 60
-    it.is_alive().both(it.request(), it.request("ended", at), it.beat("ended", at), it.answer("ended", minutes=at))
-    assert counts(it.sweep()) == ({"candidates": 1, "stuck": 1} if speaks else {})
-
-
 def test_heartbeats_are_searched_in_the_newest_delegations(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sweep_candidates, "_NEWEST", 3)
     it.is_alive().both(it.request(), it.request("old", 60), it.beat("old", 59), it.answer("old", minutes=58))
@@ -124,6 +117,13 @@ def test_what_is_no_sign_of_life_of_it_spares_nobody(it: Platform, row: Any) -> 
     assert counts(it.sweep()) == {"candidates": 1, "stuck": 1}
 
 
+def test_report_in_the_workspace_of_another_candidate_spares_nobody(it: Platform) -> None:
+    other: Any = {"workspace_id": OTHER}
+    it.is_alive().both(it.request(), it.beat(), it.request("d-2", **other), it.beat("d-2", **other))
+    it.write(it.answer("d-1", **other))
+    assert counts(it.sweep()) == {"candidates": 2, "stuck": 2}
+
+
 def test_caller_that_is_its_own_callee_lives_by_its_delegation_only(it: Platform) -> None:
     own: Any = {"target_id": CALLER}
     it.is_alive().both(it.request(**own), it.beat(), it.request("d-2", **own), it.beat("d-2"))
@@ -187,6 +187,21 @@ def test_sign_between_check_and_write_spares(it: Platform, monkeypatch: pytest.M
     monkeypatch.setattr(begun._sink, "write", late)
     assert counts(begun.run()) == {"candidates": 2, "stuck": 1, "spared": 1}
     assert it.told() == {"d-2": "stuck"}
+
+
+def test_verdict_of_another_sweeper_before_the_write_stays(it: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    it.is_alive().both(it.request(), it.beat())
+    begun = it.begin_pass()
+    write, of_the_other = begun._sink.write, []
+
+    def late(verdicts: Any) -> Any:
+        it.sweep()
+        of_the_other.extend(it.verdicts())
+        return write(verdicts)
+
+    monkeypatch.setattr(begun._sink, "write", late)
+    assert counts(begun.run()) == {"candidates": 1, "repeated": 1}
+    assert it.verdicts() == of_the_other != []
 
 
 # --- S2, S3

@@ -21,7 +21,10 @@ from mutants.listed import MUTANTS
 from mutants.mutant import ROOT, Mutant, write
 from testbed.servers.start import start_kafka, start_postgres
 
-SECONDS = 240
+SECONDS = 900
+"""For all tests of a mistake. A slow machine must not look like a mistake that was found."""
+SECONDS_OF_LIKELY = 240
+"""For the likely test alone, since some mistakes make an endless loop."""
 _NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
 
 
@@ -54,7 +57,8 @@ def main() -> int:
             copy = copies.get()
             before = mutant.apply(copy)
             try:
-                likely = mutant.likely and _test(copy, environment, mutant.tests, "-k", mutant.likely)
+                only = ("-k", mutant.likely)
+                likely = mutant.likely and _test(copy, environment, mutant.tests, *only, seconds=SECONDS_OF_LIKELY)
                 return Ended(mutant, likely or _test(copy, environment, mutant.tests))
             finally:
                 write(copy / mutant.file, before)

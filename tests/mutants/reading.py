@@ -89,7 +89,9 @@ _FIELDS = mutants(
     ("uuids keep their case", "return value.lower() if len(value)", "return value if len(value)"),
     ("a time without an offset is local", "return instant.replace(tzinfo=UTC) if instant.tzinfo is None else", "return instant.astimezone(UTC) if instant.tzinfo is None else"),
     ("microseconds are milliseconds", "us = value * 1000 if value < 10**14 else", "us = value * 1000 if value < 10**17 else"),
-    ("true is a time", "if isinstance(value, int) and not isinstance(value, bool) and 10**11", "if isinstance(value, int) and 10**11"),
+    ("true is a time", "if not isinstance(value, int) or isinstance(value, bool):", "if not isinstance(value, int):"),
+    ("a number of seconds is a time", "10**11 <= value", "10**9 <= value"),
+    ("a number of any size is a time", "<= value < 10**20:", "<= value:"),
     ("a preview is cut inside a character", 'return encoded[:PREVIEW_BYTES].decode(errors="ignore")', 'return encoded[:PREVIEW_BYTES].decode(errors="replace")'),
     ("a preview has a byte more", "return encoded[:PREVIEW_BYTES].decode", "return encoded[: PREVIEW_BYTES + 1].decode"),
     ("NUL stays in a preview", '        encoded = encoded.replace(b"\\0", b"\\xef\\xbf\\xbd")', "        pass"),
@@ -104,7 +106,7 @@ _STATUS = mutants(
 )  # fmt: skip
 _GLIMPSE = mutants(
     "projector/contract/glimpse.py",
-    "envelope fast_path two_paths",
+    "glimpse envelope fast_path two_paths",
     ("a deleted row is unrelated", 'seen.activity_type != _DELEGATION and seen.deleted != "true" and', "seen.activity_type != _DELEGATION and"),
     ("a delegation behind the first bytes is unrelated", "        return seen.activity_type != _DELEGATION and seen.deleted", "        return seen.deleted"),
     ("damaged text is unrelated", "return _is_other_activity(seen) and strict_json.is_sound(value)", "return _is_other_activity(seen)"),

@@ -4,6 +4,8 @@ events/README.md, section 3, has the rules.
 """
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -42,6 +44,21 @@ def test_time_becomes_an_instant_in_utc(text: str, instant: datetime) -> None:
     assert read == instant
     assert read is not None
     assert read.tzinfo is UTC
+
+
+@pytest.fixture
+def _clock_of_tokyo(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "JST-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("_clock_of_tokyo")
+@pytest.mark.parametrize("text", ["2026-01-01T00:00:00", "2026-01-01 00:00", "2026-01-01"])
+def test_time_without_an_offset_is_utc_wherever_the_projector_runs(text: str) -> None:
+    assert fields.time(text, "created_at") == NEW_YEAR
 
 
 @pytest.mark.parametrize(

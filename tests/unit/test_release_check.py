@@ -1,5 +1,6 @@
 """`make release-check`: a check that learnt nothing fails."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -63,5 +64,5 @@ def test_failed_check_makes_the_exit_code(monkeypatch: pytest.MonkeyPatch, capsy
 
 def test_every_supported_python_is_checked() -> None:
     named = Path(release_check.__file__).parents[1].joinpath("pyproject.toml").read_text()
-    assert [version for version in VERSIONS if f"Python :: {version}" not in named] == []
+    assert tuple(re.findall(r"Python :: (3\.\d+)", named)) == VERSIONS
     assert 'requires-python = ">=3.11,<3.14"' in named

@@ -57,3 +57,11 @@ def test_number_of_any_size_ends_in_an_outcome(number: str) -> None:
     text = json.dumps(answer(0, "completed"))[:-1]
     assert outcome_of(f'{text}, "duration_ms": {number}}}'.encode()) is Outcome.PARKED
     assert outcome_of(f'{text}, "created_at": {number}}}'.encode()) is Outcome.DEAD_LETTER
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_constant_that_json_does_not_have_is_a_dead_letter(constant: str) -> None:
+    body = f'{{"delegation_id": "d-1", "task": "t", "cost": {constant}}}'
+    text = json.dumps(delegate(0, request_body=body))
+    assert outcome_of(text.encode()) is Outcome.DEAD_LETTER
+    assert outcome_of(f'{json.dumps(ROW)[:-1]}, "cost": {constant}}}'.encode()) is Outcome.DEAD_LETTER
