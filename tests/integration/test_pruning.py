@@ -153,7 +153,7 @@ def test_explain_says_when_it_was_pruned(log: Log) -> None:
 def test_copies_that_a_rebuild_kept_go_too(log: Log) -> None:
     log.conn.execute(
         "INSERT INTO deleted (run_id, source, kind, delegation_id, content) "
-        "SELECT gen_random_uuid(), 't', 'row', id, '{}' FROM unnest('{old,late}'::text[]) AS id"
+        "SELECT gen_random_uuid(), 't', 'row', id, '{}' FROM unnest('{old,late,lost}'::text[]) AS id"
     )
     prune(log)
     assert query(log.conn, "SELECT delegation_id FROM deleted") == ["late"]
