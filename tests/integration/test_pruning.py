@@ -174,3 +174,15 @@ def test_command_asks_counts_and_deletes(log: Log) -> None:
     assert done["deleted"] == {"delegations": 3, "repeated_requests": 1, "parked_events": 1}
     again = log.run("prune", "--ended-before", "1d")
     assert again.out.startswith("0 delegations deleted, ended before ")
+
+
+def test_command_reports_rows_that_a_trigger_kept(log: Log) -> None:
+    log.conn.execute(
+        """
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER keep BEFORE DELETE ON delegations FOR EACH ROW EXECUTE FUNCTION keep();
+        """
+    )
+    done = log.run("prune", "--ended-before", "1d", "--yes")
+    assert (done.code, pruned(log)) == (0, [])
+    assert "3 delegations of that age stayed: another session had locked them, or a trigger" in done.err
