@@ -4,7 +4,7 @@ import json
 from datetime import timedelta
 
 from projector.cli.exit_codes import DONE
-from projector.cli.output import confirm, when
+from projector.cli.output import confirm, note, when
 from projector.postgres import queries
 from projector.postgres.connection import open_view
 from projector.pruning import prune as pruning
@@ -33,6 +33,12 @@ def prune(settings: Settings, ended_before: timedelta, dry_run: bool, yes: bool,
         print(
             f"{counted(plan.owed, 'delegation')} of that age stayed, because the caller was not told: see `projector "
             "push list` and `projector push missing`"
+        )
+    stayed = 0 if done is None else plan.delegations - done.delegations
+    if stayed > 0:
+        note(
+            f"{counted(stayed, 'delegation')} of that age stayed: another session had locked them, or a trigger of the "
+            "table delegations kept them. Run this again"
         )
     return DONE
 

@@ -104,8 +104,9 @@ WITH locked AS (
       FROM locked
 ), written AS (
     UPDATE delegations d
-       SET status = %(status)s, result_preview = coalesce(%(result)s, d.result_preview),
-           error_detail = coalesce(%(error)s, d.error_detail), updated_at = greatest(d.updated_at, now())
+       SET status = %(status)s, updated_at = greatest(d.updated_at, now()),
+           result_preview = CASE WHEN %(status)s = 'completed' THEN %(result)s ELSE d.result_preview END,
+           error_detail = CASE WHEN %(status)s IN ('failed', 'stuck') THEN %(error)s ELSE d.error_detail END
       FROM decided e
      WHERE d.delegation_id = e.delegation_id AND d.status = e.status AND e.effect IN ('advanced', 'filled')
 )

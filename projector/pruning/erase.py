@@ -6,7 +6,7 @@ from uuid import UUID
 
 from projector.postgres import erasing
 from projector.postgres.connection import Connection, transaction
-from projector.postgres.erasing import Found
+from projector.postgres.erasing import Chunk, Found, Place
 from projector.projection.transaction import with_retries
 from projector.pruning.prune import delete_parked_of_pruned, hold_off_rebuilds
 from projector.rebuild import shadow
@@ -38,20 +38,22 @@ def erase(conn: Connection, workspace: UUID) -> Erased:
     hold_off_rebuilds(conn)
     with transaction(conn):
         shadow.truncate(conn)
-    rows = 0
-    while count := with_retries(partial(_erase_rows, conn, workspace)):
-        rows += count
+    rows, last = 0, erasing.FIRST
+    while chunk := with_retries(partial(_erase_rows, conn, workspace, last)):
+        rows, last = rows + chunk.erased, chunk.last
     letters, copies = with_retries(partial(_delete, conn, workspace))
     return Erased(rows, letters, copies, delete_parked_of_pruned(conn))
 
 
-def _erase_rows(conn: Connection, workspace: UUID) -> int:
+def _erase_rows(conn: Connection, workspace: UUID, after: Place) -> Chunk | None:
     with transaction(conn):
-        return erasing.erase_rows(conn, workspace, limit=_CHUNK)
+        return erasing.erase_rows(conn, workspace, after, limit=_CHUNK)
 
 
 def _delete(conn: Connection, workspace: UUID) -> tuple[int, int]:
     with transaction(conn):
         conn.execute("SET LOCAL statement_timeout = 0")  # every dead letter is read
-        erasing.close_repeated(conn, workspace)
-        return erasing.delete_dead_letters(conn, workspace), erasing.delete_copies(conn, workspace)
+        letters, copies = erasing.delete_dead_letters(conn, workspace), erasing.delete_copies(conn, workspace)
+        erasing.close_repeated(conn, workspace)  # after the copies, which are found by what is closed here
+        erasing.erase_parked(conn)
+        return letters, copies

@@ -86,8 +86,9 @@ def prune(conn: Connection, before: datetime) -> Pruned:
     last: _Place = ("-infinity", None)
     while chunk := with_retries(partial(_prune_chunk, conn, before, last)):
         done, last = done + chunk.pruned, chunk.last
-    while count := with_retries(partial(_prune_repeated, conn, before)):
-        repeated += count
+    last_id = ""
+    while found := with_retries(partial(_prune_repeated, conn, before, last_id)):
+        repeated, last_id = repeated + len(found), found[-1]
     return Pruned(done, repeated, delete_parked_of_pruned(conn))
 
 
@@ -95,9 +96,9 @@ def delete_parked_of_pruned(conn: Connection) -> int:
     """Delete the parked events of everything that is pruned. Returns how many."""
     with transaction(conn):
         exclude_requests(conn)  # batches that have parked events without having seen the list have committed now
-    total = 0
-    while count := with_retries(partial(_prune_parked, conn)):
-        total += count
+    total, last = 0, 0
+    while gone := with_retries(partial(_prune_parked, conn, last)):
+        total, last = total + len(gone), gone[-1]
     return total
 
 
@@ -164,35 +165,52 @@ def _delete(conn: Connection, ids: list[str]) -> int:
     return int(count)
 
 
-def _prune_repeated(conn: Connection, before: datetime) -> int:
-    """Prune repeated requests of before then whose holder was pruned. Their ids stay used too."""
+def _prune_repeated(conn: Connection, before: datetime, after: str) -> list[str]:
+    """Prune the next repeated requests of before then whose holder was pruned, in the order of their ids.
+
+    Their ids stay used too. Returns them.
+    """
     with transaction(conn):
-        [(count,)] = conn.execute(
+        rows = conn.execute(
             """
             WITH lost AS (
                 SELECT r.delegation_id FROM repeated_requests r
-                  JOIN projector.pruned p ON p.delegation_id = r.holder_id
-                 WHERE r.requested_at < %(before)s LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED
+                 WHERE r.delegation_id > %(after)s
+                   AND EXISTS (SELECT FROM projector.pruned p WHERE p.delegation_id = r.holder_id)
+                   AND r.requested_at < %(before)s ORDER BY r.delegation_id
+                 LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED
             ), noted AS (
                 INSERT INTO projector.pruned (delegation_id) SELECT delegation_id FROM lost ON CONFLICT DO NOTHING
+            ), copies AS (
+                DELETE FROM deleted WHERE id = ANY (ARRAY(
+                    SELECT d.id FROM deleted d JOIN lost USING (delegation_id) FOR UPDATE OF d SKIP LOCKED))
             ), gone AS (
                 DELETE FROM repeated_requests r USING lost WHERE r.delegation_id = lost.delegation_id
             )
-            SELECT count(*) FROM lost
+            SELECT delegation_id FROM lost ORDER BY 1
             """,
-            {"before": before, "limit": _CHUNK},
+            {"after": after, "before": before, "limit": _CHUNK},
         ).fetchall()
-    return int(count)
+    return [delegation_id for (delegation_id,) in rows]
 
 
-def _prune_parked(conn: Connection) -> int:
-    """Delete parked events of what was pruned. A request that comes again does not apply them."""
+def _prune_parked(conn: Connection, after: int) -> list[int]:
+    """Delete the next parked events of what was pruned. A request that comes again does not apply them.
+
+    Returns their numbers, in the order of parking.
+    """
     with transaction(conn):
         conn.execute("SELECT set_config('projector.reads_verdicts', 'on', true)")
-        return conn.execute(
+        rows = conn.execute(
             """
-            DELETE FROM parked WHERE seq = ANY (ARRAY(
-                SELECT p.seq FROM parked p JOIN projector.pruned USING (delegation_id) LIMIT %(limit)s))
+            WITH gone AS (
+                DELETE FROM parked WHERE seq = ANY (ARRAY(
+                    SELECT p.seq FROM parked p JOIN projector.pruned USING (delegation_id) WHERE p.seq > %(after)s
+                     ORDER BY p.seq LIMIT %(limit)s))
+                RETURNING seq
+            )
+            SELECT seq FROM gone ORDER BY 1
             """,
-            {"limit": _CHUNK},
-        ).rowcount
+            {"after": after, "limit": _CHUNK},
+        ).fetchall()
+    return [seq for (seq,) in rows]

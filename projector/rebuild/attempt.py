@@ -118,7 +118,9 @@ def _compare_at_one_position(job: Job, coverage: Coverage, task: Task) -> tuple[
             raise _TailTooLong
         coverage = source.coverage(view, coverage)
         projector.finish()
-        candidates.add(view, sorted(projector.touched or ()))
+        touched = sorted(projector.touched or ())
+        erasing.erase_shadow(projector.conn, touched)
+        candidates.add(view, touched)
         if is_repair:
             write_batch.exclude_requests(view)
             repair.lock_candidates(view)

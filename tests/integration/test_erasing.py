@@ -3,56 +3,29 @@
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 from builders import record
+from erasing_log import CANARY, FILL, erase, produce, texts
 from projecting import connected, query
 from psycopg import sql
-from reconciling import At, Log, change, request
-from rows import CALLEE, CALLER, answer, delegate, verdict
+from reconciling import At, Log, change
+from rows import CALLEE, answer, verdict
 
 from projector.domain.erasing import ERASED, erased
 from projector.postgres import delegations
-from projector.postgres.connection import Connection, connect
+from projector.postgres.connection import Connection
 from projector.projection.transaction import project
 from projector.pruning import erase as erasing
 from projector.pruning.erase import Erased
 from projector.rebuild.from_recordings import FromRecordings
-from projector.settings import PostgresSettings
-
-OTHER = "0ca00000-0000-4000-8000-000000000003"
-CANARY = "canary"
-
-
-def texts(of: str, minute: int, caller: str = CALLER, callee: str = CALLEE, **columns: Any) -> dict[str, Any]:
-    body = {"delegation_id": of, "task": f"{CANARY} task of {of}"}
-    return delegate(minute, request_body=body, workspace_id=caller, target_id=callee, **columns)
 
 
 @pytest.fixture
 def log(database_url: str, kafka: str, topic: str) -> Iterator[Log]:
-    """Delegations of CALLEE as callee and as caller that have ended, one in flight, and one of others."""
     with Log(database_url, kafka, topic) as log:
-        log.produce(texts("done", 0, idempotency_key="k"), answer(1, "completed", of="done", text=f"{CANARY} result"))
-        log.produce(texts("failed", 2, CALLEE, OTHER), answer(3, "failed", of="failed", error=f"{CANARY} error"))
-        log.produce(
-            texts("empty", 4),
-            answer(5, "completed", of="empty"),
-            texts("judged", 6),
-            verdict(40, of="judged", silent=6),
-        )
-        log.produce(texts("lost", 7, idempotency_key="k"), answer(8, "completed", of="lost", text=f"{CANARY} parked"))
-        log.produce({**texts("dead", 9), "status": CALLEE.upper()}, {**texts("other", 9, CALLER, OTHER), "status": "?"})
-        log.produce(request(10, "flying"), request(11, "others", target_id=OTHER))
-        log.produce(answer(12, "failed", of="others", error="theirs"))
-        yield log.project()
-
-
-def erase(log: Log) -> Erased:
-    with connect(PostgresSettings(database_url=log.url)) as conn:
-        return erasing.erase(conn, UUID(CALLEE))
+        yield produce(log)
 
 
 def everything(conn: Connection) -> list[str]:
@@ -67,16 +40,6 @@ def everything(conn: Connection) -> list[str]:
     conn.execute("SET bytea_output = 'escape'")
     rows = [row for table in tables for row in conn.execute(sql.SQL("SELECT t::text FROM {} t").format(sql.SQL(table)))]
     return [row[0] for row in rows]
-
-
-FILL = """
-    INSERT INTO deleted (run_id, source, kind, delegation_id, content)
-    SELECT gen_random_uuid(), 't', 'row', 'gone', to_jsonb(d) || '{"delegation_id": "gone"}' FROM delegations d
-     WHERE delegation_id = 'done'
-    UNION ALL SELECT gen_random_uuid(), 't', 'parked event', 'done', to_jsonb(p) FROM parked p;
-    INSERT INTO outbox (delegation_id, due_at, next_attempt_at, last_error, ended_as, given_up_at)
-    VALUES ('done', now(), now(), 'canary error of the relay', 'given_up', now())
-"""
 
 
 def test_no_text_of_the_workspace_is_left_anywhere(log: Log) -> None:

@@ -140,14 +140,20 @@ def test_each_transition_is_that_of_the_fold(conn: Connection, status: Status) -
         assert read(conn, f"d-{n}") == step.after
 
 
-@pytest.mark.parametrize("new", [Status.DISPATCHED, Status.COMPLETED, Status.FAILED])
-def test_text_of_another_writer_is_kept_as_by_the_fold(conn: Connection, new: Status) -> None:
-    row_at(conn, "d-1", Status.QUEUED)
+@pytest.mark.parametrize("text", ["ours", None])
+@pytest.mark.parametrize("new", [status for status in Status if status is not Status.QUEUED])
+def test_text_of_another_writer_is_treated_as_by_the_fold(conn: Connection, new: Status, text: str | None) -> None:
+    """An end replaces its own text, even by none: the text of the log stands. Every other text is kept."""
+    assert ledger.insert(conn, "d-1", CALLER, CALLEE, "count to three") == Inserted("d-1")
+    project(conn, request("d-2"))
     conn.execute("UPDATE delegations SET result_preview = 'theirs', error_detail = 'theirs'")
-    counts = "ours" if new is Status.COMPLETED else None, "ours" if new in FAILED else None
-    step = evolve(read(conn, "d-1"), Reported("d-1", new, now(conn), *counts))
-    ledger.set_status(conn, "d-1", new, result="ours", error="ours")
-    assert read(conn, "d-1") == step.after
+    call = Call(new, text, text)
+    outcome = project(conn, as_row("d-2", 1, call))
+    assert [str(by_ledger(conn, "d-1", call))] == outcome == ["advanced"]
+    direct, projected = read(conn, "d-1"), read(conn, "d-2")
+    assert timeless(direct) == timeless(projected)
+    assert direct.result_preview == (text if new is Status.COMPLETED else "theirs")
+    assert direct.error_detail == (text if new in FAILED else "theirs")
 
 
 @pytest.mark.parametrize("status", Status)

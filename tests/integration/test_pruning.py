@@ -153,7 +153,7 @@ def test_explain_says_when_it_was_pruned(log: Log) -> None:
 def test_copies_that_a_rebuild_kept_go_too(log: Log) -> None:
     log.conn.execute(
         "INSERT INTO deleted (run_id, source, kind, delegation_id, content) "
-        "SELECT gen_random_uuid(), 't', 'row', id, '{}' FROM unnest('{old,late}'::text[]) AS id"
+        "SELECT gen_random_uuid(), 't', 'row', id, '{}' FROM unnest('{old,late,lost}'::text[]) AS id"
     )
     prune(log)
     assert query(log.conn, "SELECT delegation_id FROM deleted") == ["late"]
@@ -174,3 +174,15 @@ def test_command_asks_counts_and_deletes(log: Log) -> None:
     assert done["deleted"] == {"delegations": 3, "repeated_requests": 1, "parked_events": 1}
     again = log.run("prune", "--ended-before", "1d")
     assert again.out.startswith("0 delegations deleted, ended before ")
+
+
+def test_command_reports_rows_that_a_trigger_kept(log: Log) -> None:
+    log.conn.execute(
+        """
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+        CREATE TRIGGER keep BEFORE DELETE ON delegations FOR EACH ROW EXECUTE FUNCTION keep();
+        """
+    )
+    done = log.run("prune", "--ended-before", "1d", "--yes")
+    assert (done.code, pruned(log)) == (0, [])
+    assert "3 delegations of that age stayed: another session had locked them, or a trigger" in done.err

@@ -101,19 +101,6 @@ def test_locked_row_is_left_for_the_next_pruning(database_url: str, session: Con
     assert pruning.prune(session, at(60)) == Pruned(1, 0, 0)
 
 
-def test_chunks_pass_every_row_once(session: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "_CHUNK", 3)
-    session.execute(
-        "INSERT INTO delegations (delegation_id, caller_id, callee_id, task_preview, status, created_at, "
-        "updated_at) SELECT n::text, gen_random_uuid(), gen_random_uuid(), 't', "
-        "CASE WHEN n % 3 = 0 THEN 'queued' ELSE 'failed' END, "
-        "CASE WHEN n < 5 THEN '-infinity' ELSE '2025-05-05'::timestamptz + n / 7 * '1 s'::interval END, "
-        "'2025-05-05' FROM generate_series(1, 30) AS n"
-    )
-    assert pruning.prune(session, at(60)).delegations == 21
-    assert set(ids(session)) == {str(n) for n in range(3, 31, 3)}
-
-
 # --- other writers, which do not know the list
 
 

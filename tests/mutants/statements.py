@@ -50,7 +50,7 @@ _PRUNED = mutants(
 )  # fmt: skip
 _PRUNING = mutants(
     "projector/pruning/prune.py",
-    "integration/pruning integration/pruning_beside_others",
+    "integration/pruning integration/pruning_beside_others integration/pruning_chunks",
     ("delegations in flight are pruned", "d.status IN ('completed', 'failed', 'stuck') AND d.updated_at", "d.updated_at", "test_prune_takes_what_ended_and_what_belongs_to_it"),
     ("delegations that ended later are pruned", "AND d.updated_at < %(before)s AND d.created_at", "AND d.created_at", "test_prune_takes_what_ended_and_what_belongs_to_it"),
     ("replies that are due are pruned", "AND (o.ended_as IS NULL OR o.ended_as IN ('given_up', 'expired')))", "AND o.ended_as IN ('given_up', 'expired'))", "test_delegation_stays_while_its_caller_was_not_told"),
@@ -62,11 +62,22 @@ _PRUNING = mutants(
     ("replies stay", "DELETE FROM outbox o USING gone WHERE o.delegation_id = gone.delegation_id", "SELECT 1"),
     ("ends stay", "DELETE FROM ends e USING gone WHERE e.delegation_id = gone.delegation_id", "SELECT 1"),
     ("copies stay", "SELECT d.id FROM deleted d JOIN gone USING (delegation_id) FOR UPDATE OF d SKIP LOCKED", "SELECT d.id FROM deleted d WHERE false", "test_copies_that_a_rebuild_kept_go_too"),
-    ("young repetitions are pruned", "WHERE r.requested_at < %(before)s LIMIT", "WHERE r.requested_at < %(before)s::timestamptz + interval '1 year' LIMIT", "test_repeated_request_younger_than_the_horizon_stays"),
+    ("young repetitions are pruned", "AND r.requested_at < %(before)s ORDER BY", "AND r.requested_at < %(before)s::timestamptz + interval '1 year' ORDER BY", "test_repeated_request_younger_than_the_horizon_stays"),
+    ("a chunk passes over repetitions", "LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED", "DESC LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED", "test_chunks_pass_every_repetition_and_every_event_once"),
+    ("copies of repetitions stay", "SELECT d.id FROM deleted d JOIN lost USING (delegation_id) FOR UPDATE OF d SKIP LOCKED", "SELECT d.id FROM deleted d WHERE false", "test_copies_that_a_rebuild_kept_go_too"),
     ("the id of a repetition is free", "INSERT INTO projector.pruned (delegation_id) SELECT delegation_id FROM lost ON CONFLICT DO NOTHING", "SELECT 1", "test_prune_takes_what_ended_and_what_belongs_to_it"),
-    ("parked events stay", "SELECT p.seq FROM parked p JOIN projector.pruned USING (delegation_id) LIMIT %(limit)s", "SELECT p.seq FROM parked p WHERE false LIMIT %(limit)s", "test_prune_takes_what_ended_and_what_belongs_to_it"),
+    ("parked events stay", "SELECT p.seq FROM parked p JOIN projector.pruned USING (delegation_id) WHERE", "SELECT p.seq FROM parked p WHERE false AND", "test_prune_takes_what_ended_and_what_belongs_to_it"),
     ("the end of a batch that parks is not waited for", "        exclude_requests(conn)  # batches", "        pass  # batches", "test_event_that_is_being_parked_is_waited_for"),
     ("a reply that became due meanwhile is pruned", "if state in (None, \"given_up\", \"expired\")}", "if state == \"\"}"),
+)  # fmt: skip
+_ERASING = mutants(
+    "projector/postgres/erasing.py",
+    "integration/erasing integration/erasing_beside_others",
+    ("a chunk passes over rows of one time to erase", "OR delegation_id > %(after_id)s::text)", "OR false)", "test_chunks_pass_every_row_once"),
+    ("what a callee has stays", "WHERE callee_id = %(workspace)s AND {_AFTER}", "WHERE false AND {_AFTER}", "test_chunks_pass_every_row_once"),
+    ("delegations in flight are erased", "d.status IN ('completed', 'failed', 'stuck')\n    AND NOT", "NOT", "test_delegation_in_flight_is_erased_after_its_end"),
+    ("copies of lost requests stay", "SELECT r.delegation_id FROM repeated_requests r WHERE {_LOST})", "SELECT r.delegation_id FROM repeated_requests r WHERE false)", "test_copies_of_events_of_a_lost_request_go_too"),
+    ("texts of parked events stay", "UPDATE parked d SET (result_preview, error_detail) = {_ERASED_EVENT}", "UPDATE parked d SET (result_preview, error_detail) = (d.result_preview, d.error_detail)", "test_events_that_are_parked_beside_a_row_lose_their_texts"),
 )  # fmt: skip
 _CLAIMS = mutants(
     "projector/postgres/positions.py",
@@ -102,11 +113,13 @@ _LEDGER = mutants(
     ("a status goes back", "RANK[earlier] < RANK.get(new, len(RANK))", "RANK[earlier] != RANK.get(new, len(RANK))", "test_twins_return_these_results_and_write_the_same_rows"),
     ("an end is no step", "RANK.get(new, len(RANK))", "RANK.get(new, 0)", "test_twins_return_these_results_and_write_the_same_rows"),
     ("a stale status is refused", "AND status = ANY (%(in_flight)s::text[]) THEN 'stale'", "AND false THEN 'stale'", "test_twins_return_these_results_and_write_the_same_rows"),
-    ("a stored result is replaced", "result_preview = coalesce(%(result)s, d.result_preview)", "result_preview = %(result)s", "test_text_of_another_writer_is_kept_as_by_the_fold"),
-    ("a stored error is replaced", "error_detail = coalesce(%(error)s, d.error_detail)", "error_detail = %(error)s", "test_text_of_another_writer_is_kept_as_by_the_fold"),
+    ("every status sets the result", "CASE WHEN %(status)s = 'completed' THEN %(result)s ELSE d.result_preview END", "%(result)s", "test_text_of_another_writer_is_treated_as_by_the_fold"),
+    ("an end without a result keeps that of another writer", "CASE WHEN %(status)s = 'completed' THEN %(result)s ELSE d.result_preview END", "coalesce(%(result)s, d.result_preview)", "test_text_of_another_writer_is_treated_as_by_the_fold"),
+    ("every status sets the error", "CASE WHEN %(status)s IN ('failed', 'stuck') THEN %(error)s ELSE d.error_detail END", "%(error)s", "test_text_of_another_writer_is_treated_as_by_the_fold"),
+    ("a stuck one keeps the error of another writer", "WHEN %(status)s IN ('failed', 'stuck') THEN %(error)s", "WHEN %(status)s = 'failed' THEN %(error)s", "test_text_of_another_writer_is_treated_as_by_the_fold"),
     ("a result fills a result", "WHEN %(result)s::text IS NOT NULL AND coalesce(result_preview, '') = '' THEN", "WHEN %(result)s::text IS NOT NULL THEN", "test_twins_return_these_results_and_write_the_same_rows"),
     ("an error fills an error", "WHEN %(error)s::text IS NOT NULL AND coalesce(error_detail, '') = '' THEN", "WHEN %(error)s::text IS NOT NULL THEN", "test_each_transition_is_that_of_the_fold"),
-    ("updated_at of a status goes back", "error_detail = coalesce(%(error)s, d.error_detail), updated_at = greatest(d.updated_at, now())", "error_detail = coalesce(%(error)s, d.error_detail), updated_at = now()", "test_updated_at_and_last_heartbeat_never_go_back"),
+    ("updated_at of a status goes back", "SET status = %(status)s, updated_at = greatest(d.updated_at, now())", "SET status = %(status)s, updated_at = now()", "test_updated_at_and_last_heartbeat_never_go_back"),
     ("a duplicate writes", "AND e.effect IN ('advanced', 'filled')", "AND e.effect IN ('advanced', 'filled', 'duplicate')", "test_call_without_effect_writes_nothing"),
     ("last_heartbeat goes back", "SET last_heartbeat = greatest(d.last_heartbeat, now())", "SET last_heartbeat = now()", "test_updated_at_and_last_heartbeat_never_go_back"),
     ("a heartbeat leaves updated_at", "last_heartbeat = greatest(d.last_heartbeat, now()), updated_at = greatest(d.updated_at, now())", "last_heartbeat = greatest(d.last_heartbeat, now())", "test_heartbeat_is_that_of_the_fold"),
@@ -130,4 +143,4 @@ _AUDIT = mutants(
     ("a failure is not logged", "    _log.error(", "    _log.debug(", "test_error_is_logged_with_its_row"),
 )  # fmt: skip
 
-STATEMENTS = [*_FENCE, *_ROWS, *_PARKING, *_PRUNED, *_PRUNING, *_CLAIMS, *_READS, *_LEDGER, *_AUDIT]
+STATEMENTS = [*_FENCE, *_ROWS, *_PARKING, *_PRUNED, *_PRUNING, *_ERASING, *_CLAIMS, *_READS, *_LEDGER, *_AUDIT]
