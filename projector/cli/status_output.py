@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 from projector.cli.output import ago
 from projector.cli.status_report import StatusReport
-from projector.cli.status_verdict import total_lag
 from projector.cli.terminal import paint, table, wrap
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition
 from projector.postgres.queries import Totals
 from projector.texts import counted, duration
+from projector.view_state import total_lag
 
 _LEFT = ("moved", "owner")
 
