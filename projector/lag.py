@@ -165,6 +165,11 @@ class Partition(NamedTuple):
     record_at: datetime | None
     gap: str | None = None
 
+    @property
+    def is_at_gap(self) -> bool:
+        """Whether records are lost between the position and what the topic holds."""
+        return bool(self.gap or self.lost_records)
+
 
 def partitions(
     positions: Iterable[PositionDetail],

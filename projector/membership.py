@@ -23,6 +23,12 @@ class Groups(NamedTuple):
     def ours(self) -> Group | None:
         return self.described.get(self.group_id)
 
+    def has_no_member(self, topic: str) -> bool:
+        """Whether no member reads the topic. A group that rebalances or is unknown may have members."""
+        if self.ours is None or not self.ours.is_settled:
+            return False
+        return not any(topic in member.topics for group in self.described.values() for member in group.members)
+
     def assigned(self, topic: str) -> dict[int, str] | None:
         """Partition → the member of our group to which it is assigned. None if the assignments are unknown."""
         if self.ours is None or not self.ours.is_settled:

@@ -1,7 +1,8 @@
-"""Numbers, sizes, lengths of time and ids in sentences."""
+"""Numbers, sizes, lengths of time, ids and commands in sentences."""
 
 import math
 import re
+import shlex
 
 _SIZES = ("bytes", "kB", "MB", "GB", "TB")
 _PLAIN_ID = re.compile(r"[\w.:/@#+=~-]+")
@@ -11,6 +12,11 @@ _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 def named(delegation_id: str) -> str:
     """An id in a sentence: in quotes if it has a space or another character that may not be seen."""
     return delegation_id if _PLAIN_ID.fullmatch(delegation_id) else f'"{delegation_id}"'
+
+
+def command(*words: object) -> str:
+    """A command of the projector in a sentence, as a shell takes it: an id may have blanks and quotes."""
+    return f"`{shlex.join(('projector', *map(str, words)))}`"
 
 
 def plural(number: int, noun: str, many: str | None = None) -> str:

@@ -3,6 +3,7 @@
 import json
 
 from projector.cli.exit_codes import DONE
+from projector.cli.terminal import width, wrap
 from projector.settings import Settings
 from projector.settings.reference import as_text, catalog, shown, source
 
@@ -20,7 +21,10 @@ def config(settings: Settings, json_output: bool) -> int:
         if origin != "default":
             place = "the environment" if origin == setting.variable else origin
             origin = f"from {place}; default {as_text(setting.default, 'none')}"
-        print(f"{setting.variable}={as_text(shown(settings, setting.name))}".ljust(_WIDTH) + f"  # {origin}")
+        assignment = f"{setting.variable}={as_text(shown(settings, setting.name))}"
+        line = f"{assignment:{_WIDTH}}  # {origin}"
+        fits = len(line) <= (width() or len(line))
+        print(line if fits else f"{assignment}\n{wrap(origin, '  # ')}")
     return DONE
 
 

@@ -10,7 +10,8 @@ import click
 
 from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
 from projector.cli.letter_output import LATEST, MAX_COUNT, print_detail, print_list
-from projector.cli.output import as_json, columns, confirm, cut, note, outcomes_as_json, print_outcomes
+from projector.cli.output import as_json, confirm, cut, note, outcomes_as_json, print_outcomes
+from projector.cli.terminal import table
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
 from projector.postgres import dead_letter_queries, queries
@@ -169,7 +170,7 @@ def _confirm_discard(conn: Connection, wanted: Filter) -> None:
     if not reasons:
         return
     rows = ((each.topic, f"{each.letters:,}", cut(each.reason)) for each in reasons)
-    sys.stderr.write(columns(("topic", "dead letters", "reason"), rows) + "\n")
+    sys.stderr.write(table(("topic", "dead letters", "reason"), rows) + "\n")
     total, others = reasons[0].all_letters, reasons[0].all_reasons - len(reasons)
     if others:
         shown = sum(each.letters for each in reasons)

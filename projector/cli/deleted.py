@@ -7,7 +7,8 @@ from uuid import UUID
 import click
 
 from projector.cli.exit_codes import DONE, FAILED, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, escape, note, when
+from projector.cli.output import as_json, confirm, escape, note, when
+from projector.cli.terminal import table
 from projector.errors import NothingFound
 from projector.postgres import deleted
 from projector.postgres.connection import Connection, mapped_errors, open_view
@@ -83,7 +84,7 @@ def _print(entries: list[Deleted], total: int) -> None:
     rows = (
         (when(each.deleted_at), *each[1:3], named(each.delegation_id), each.status, each.source) for each in entries
     )
-    print(columns(("deleted at (UTC)", "run", "kind", "delegation", "status", "not in"), rows))
+    print(table(("deleted at (UTC)", "run", "kind", "delegation", "status", "not in"), rows))
     if total > len(entries):
         print(f"\n{len(entries):,} of {total:,}: --limit shows more")
 

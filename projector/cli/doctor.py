@@ -1,19 +1,22 @@
 """`projector doctor`: what must be changed, one line per check."""
 
 import json
-import textwrap
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 
+from projector.cli import terminal
 from projector.cli.exit_codes import DONE, MISCONFIGURED
 from projector.cli.output import escape
+from projector.cli.terminal import wrap
 from projector.doctor.checks import Check, Level
 from projector.doctor.report import examine
 from projector.settings import Settings
 from projector.texts import counted
 
 _WIDTH = 80
+_NARROW_INDENT = 8
+"""Of the texts below a check, if half of a line is not enough for them."""
 
 
 def doctor(settings: Settings, json_output: bool) -> int:
@@ -44,20 +47,11 @@ def _as_text(checks: Sequence[Check]) -> str:
 
 def _lines(check: Check, width: int) -> list[str]:
     """What was found, and the remedy below it. A text is wrapped, a line of SQL stays whole."""
+    columns = min(terminal.width() or _WIDTH, _WIDTH)
     head = f"{check.level:6}  {check.name:{width}}  "
-    space = " " * len(head)
-    lines = _wrapped(check.found, head, space)
-    for line in (check.remedy or "").splitlines():
-        lines += [space + escape(line)] if line.endswith(";") else _wrapped(line, f"{space}-> ", f"{space}   ")
+    lines, space = ([], " " * len(head)) if len(head) <= columns // 2 else ([head.rstrip()], " " * _NARROW_INDENT)
+    lines.append(wrap(escape(check.found), space, first=space if lines else head, columns=columns))
+    for line in map(escape, (check.remedy or "").splitlines()):
+        is_sql = line.endswith(";")
+        lines.append(space + line if is_sql else wrap(line, f"{space}   ", first=f"{space}-> ", columns=columns))
     return lines
-
-
-def _wrapped(text: str, first: str, next_lines: str) -> list[str]:
-    return textwrap.wrap(
-        escape(text),
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=next_lines,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )

@@ -4,9 +4,10 @@ import sys
 from typing import Any, NamedTuple, TextIO
 
 from projector.cli.output import as_json, escape
+from projector.cli.terminal import wrap
 from projector.rebuild.drift import Classification, DriftKind
 from projector.rebuild.report import DriftReport, Example
-from projector.texts import counted, plural
+from projector.texts import counted, named, plural
 
 
 class ReportJson(NamedTuple):
@@ -91,14 +92,14 @@ def print_report(report: DriftReport, file: TextIO | None = None) -> None:
 def _lines(report: DriftReport) -> list[str]:
     totals, drift = report.totals, Classification.DRIFT
     others = ", the others by an earlier run that did not finish" if totals.is_resumed else ""
-    lines = [f"compared with {report.source}: {counted(totals.records, 'record')} folded{others}"]
+    lines = [wrap(f"compared with {report.source}: {counted(totals.records, 'record')} folded{others}")]
     for kind, text in _KIND_TEXTS.items():
         if report.kinds[kind]:
             lines.append(_count(report.kinds[kind], text))
             lines += _examples([each for each in report.examples if (each.kind, each.meaning) == (kind, drift)])
     if report.columns:
         counts = (f"{name} {count:,}" for name, count in report.columns.most_common())
-        lines.append("columns that differ: " + ", ".join(counts))
+        lines.append(wrap("columns that differ: " + ", ".join(counts)))
     for meaning, text in _OTHER_TEXTS.items():
         if report.classified[meaning]:
             lines.append(_count(report.classified[meaning], text))
@@ -132,11 +133,11 @@ def not_proved(report: DriftReport) -> str:
 
 
 def _count(count: int, text: str) -> str:
-    return f"{count:12,} {text}"
+    return wrap(text, " " * 13, first=f"{count:12,} ")
 
 
 def _examples(examples: list[Example]) -> list[str]:
-    return [f"{'':13}{escape(example.delegation_id)}: {_example_text(example)}" for example in examples]
+    return [wrap(f"{escape(named(example.delegation_id))}: {_example_text(example)}", " " * 13) for example in examples]
 
 
 def _example_text(example: Example) -> str:

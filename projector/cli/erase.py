@@ -5,6 +5,7 @@ from uuid import UUID
 
 from projector.cli.exit_codes import DONE, FAILED
 from projector.cli.output import confirm, note
+from projector.cli.terminal import wrap
 from projector.errors import NothingFound
 from projector.postgres.connection import open_view
 from projector.postgres.erasing import Found
@@ -29,7 +30,7 @@ def erase(settings: Settings, workspace: UUID, dry_run: bool, yes: bool, json_ou
     if json_output:
         print(json.dumps({"found": found._asdict(), "erased": None if done is None else done._asdict()}))
     else:
-        print(f"this would {_plan(found)}" if done is None else _erased(done))
+        print(wrap(f"this would {_plan(found)}" if done is None else _erased(done)))
     if found.open:
         note(
             f"{counted(found.open, 'delegation')} left with texts: in flight, or the reply is due. Run this again when "

@@ -170,8 +170,9 @@ def _print_row(report: Explanation, options: Options) -> None:
             print(paint(f"- {column:17}{one}".rstrip(), "bad"))
             print(paint(f"+ {column:17}{other}".rstrip(), "good"))
         else:
-            value = _text(getattr(row, column))
-            print(f"  {column:17}{fit(value, _room(options)) if column in _TEXTS else value}".rstrip())
+            value, label = _text(getattr(row, column)), f"  {column:17}"
+            shown = label + fit(value, _room(options)) if column in _TEXTS else wrap(value, " " * 19, first=label)
+            print(shown.rstrip())
 
 
 def _room(options: Options) -> int:

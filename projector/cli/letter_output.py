@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from projector.cli.output import columns, cut, escape, when
-from projector.cli.terminal import paint, wrap
+from projector.cli.output import cut, escape, when
+from projector.cli.terminal import paint, table, wrap
 from projector.postgres.dead_letter_queries import DeadLetterSummary, LatestReason
 from projector.postgres.queries import DeadLetterDetail
 from projector.recordings.file import text_or_base64
@@ -37,9 +37,9 @@ def print_list(
     number = counted(total, "dead letter") if total < MAX_COUNT else f"{MAX_COUNT:,} dead letters or more"
     where = "" if topic is None else f" of topic {escape(topic)}"
     by_reason = "" if total <= LATEST else f"; the latest {LATEST:,} by reason"
-    print(paint(f"{number}{where}{by_reason}", "strong"))
+    print(paint(wrap(f"{number}{where}{by_reason}"), "strong"))
     for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_REASONS]:
-        print(f"{count:8,}  {escape(reason)}")
+        print(wrap(escape(reason), " " * 10, first=f"{count:8,}  "))
     if len(counts) > _REASONS:
         others = sum(counts.values()) - sum(count for _, count in counts.most_common(_REASONS))
         print(f"{others:8,}  with {counted(len(counts) - _REASONS, 'other reason')}")
@@ -49,7 +49,7 @@ def print_list(
         for letter in letters
     ]
     shown = [n for n in range(len(headings)) if topic is None or headings[n] != "topic"]
-    print(f"\n{columns([headings[n] for n in shown], [[row[n] for n in shown] for row in rows])}")
+    print(f"\n{table([headings[n] for n in shown], [[row[n] for n in shown] for row in rows])}")
     if total > len(letters):
         print(f"\n{len(letters):,} of {number}: --limit shows more")
 
@@ -83,7 +83,7 @@ def print_detail(letter: DeadLetterDetail, full: bool) -> None:
 
 
 def _labelled(name: str, text: str) -> str:
-    return wrap(text, " " * 11).replace(" " * 11, f"{name:10} ", 1)
+    return wrap(text, " " * 11, first=f"{name:10} ")
 
 
 class _Object(list[tuple[str, object]]):

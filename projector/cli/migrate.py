@@ -4,6 +4,7 @@ import json
 
 from projector.cli.exit_codes import DONE
 from projector.cli.output import confirm
+from projector.cli.terminal import wrap
 from projector.postgres import migrations
 from projector.postgres.connection import connect, mapped_errors
 from projector.postgres.queries import triggers_and_rules
@@ -64,6 +65,8 @@ def status(settings: Settings, json_output: bool) -> int:
 def _print_triggers(names: list[str]) -> None:
     if names:
         print(
-            f"the table delegations has {', '.join(names)}: a trigger or rule that changes or refuses what the "
-            "projector writes makes the table differ from the topic (`projector verify` shows it)"
+            wrap(
+                f"the table delegations has {', '.join(names)}: a trigger or rule that changes or refuses what the "
+                "projector writes makes the table differ from the topic (`projector verify` shows it)"
+            )
         )

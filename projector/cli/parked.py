@@ -7,7 +7,8 @@ from datetime import timedelta
 import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, note, when
+from projector.cli.output import as_json, confirm, note, when
+from projector.cli.terminal import table, wrap
 from projector.postgres import queries
 from projector.postgres.connection import Connection, open_view
 from projector.postgres.parked import ParkedFilter
@@ -83,11 +84,11 @@ def _print(events: list[ParkedEvent], summary: ParkedSummary) -> None:
         )
         for event in events
     )
-    print(columns(("age", "parked at (UTC)", "event", "delegation", "request", "topic partition offset"), rows))
+    print(table(("age", "parked at (UTC)", "event", "delegation", "request", "topic partition offset"), rows))
     if summary.events >= _MAX_COUNT:
-        print(f"\nThe oldest {summary.events:,} of the parked events were counted:", end="")
+        print(wrap(f"\nThe oldest {summary.events:,} of the parked events were counted:"), end="")
     oldest = duration(summary.oldest_age_seconds or 0)
-    print(f"\n{_counts(summary)}; the age of the oldest is {oldest}")
+    print("\n" + wrap(f"{_counts(summary)}; the age of the oldest is {oldest}"))
 
 
 def _event(event: ParkedEvent) -> str:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from projector.cli.exit_codes import DONE
 from projector.cli.output import confirm, note, when
+from projector.cli.terminal import wrap
 from projector.postgres import queries
 from projector.postgres.connection import open_view
 from projector.pruning import prune as pruning
@@ -28,11 +29,13 @@ def prune(settings: Settings, ended_before: timedelta, dry_run: bool, yes: bool,
         deleted = None if done is None else done._asdict()
         print(json.dumps({"before": before.isoformat(), "plan": plan._asdict(), "deleted": deleted}))
         return DONE
-    print(_planned(plan) if done is None else _deleted(done), f"ended before {when(before)} UTC", sep=", ")
+    print(wrap(f"{_planned(plan) if done is None else _deleted(done)}, ended before {when(before)} UTC"))
     if plan.owed:
         print(
-            f"{counted(plan.owed, 'delegation')} of that age stayed, because the caller was not told: see `projector "
-            "push list` and `projector push missing`"
+            wrap(
+                f"{counted(plan.owed, 'delegation')} of that age stayed, because the caller was not told: see "
+                "`projector push list` and `projector push missing`"
+            )
         )
     stayed = 0 if done is None else plan.delegations - done.delegations
     if stayed > 0:

@@ -27,7 +27,7 @@ from projector.push import missing as reconcile
 from projector.push import prune as retention
 from projector.push import relay
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import counted, named
 
 _NOT_SENT = (State.DUE, State.GIVEN_UP, State.EXPIRED)
 
@@ -72,8 +72,8 @@ def show(settings: Settings, delegation: str, json_output: bool) -> int:
             ends = outbox.ends(conn, [delegation])[delegation]
     if not found:
         raise NothingFound(
-            f"there is no reply about delegation {escape(delegation)}. `projector push missing` lists the delegations "
-            "that ended without one"
+            f"there is no reply about delegation {escape(named(delegation))}. `projector push missing` lists the "
+            "delegations that ended without one"
         )
     if json_output:
         print(json.dumps(detail_as_json(found[0], row, ends)))

@@ -1,17 +1,17 @@
 """The output of `projector push`: replies as tables and sentences, and as JSON."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from projector.cli.output import as_json, columns, escape, when
+from projector.cli.output import as_json, escape, when
+from projector.cli.terminal import table, wrap
 from projector.domain.reply import End, Ended, State, event_id, reply_to
 from projector.postgres.outbox_missing import SentReply
 from projector.postgres.outbox_queries import Backlog, QueuedReply
 from projector.push.missing import Missing
 from projector.push.relay import Pass
-from projector.texts import counted, duration
+from projector.texts import command, counted, duration, named
 
 _REASONS = {
     **{state: f"its reply is {state.replace('_', ' ')}" for state in State},
@@ -57,18 +57,19 @@ def print_replies(replies: Sequence[QueuedReply], backlog: Backlog, states: Sequ
             when(each.ended_at or each.next_attempt_at),
             str(each.attempts),
             f"{each.caller_id or 'unknown'} → {each.callee_id or 'unknown'}",
-            each.delegation_id,
+            named(each.delegation_id),
             each.last_error or "",
         )
         for each in replies
     )
-    print(columns(headings, rows) if replies else f"no selected reply is {_any_of(states)}", end="\n\n")
-    print("all replies: " + ", ".join(f"{count:,} {_words(state)}" for state, count in backlog.counts.items()))
+    print(table(headings, rows) if replies else f"no selected reply is {_any_of(states)}", end="\n\n")
+    print(wrap("all replies: " + ", ".join(f"{count:,} {_words(state)}" for state, count in backlog.counts.items())))
     if backlog.counts[State.DUE]:
-        print(_about_due(backlog))
+        print(wrap(_about_due(backlog)))
     for state in (State.GIVEN_UP, State.EXPIRED):
         if backlog.counts[state]:
-            print(f"{_words(state)}: `projector push retry --state {state}` sends them, `push discard` does not")
+            again = command("push", "retry", "--state", state)
+            print(wrap(f"{_words(state)}: {again} sends them, `push discard` does not"))
 
 
 def _about_due(backlog: Backlog) -> str:
@@ -82,9 +83,9 @@ def _about_due(backlog: Backlog) -> str:
 
 def print_detail(reply: QueuedReply, row: Ended | None, ends: Sequence[End], now: datetime) -> None:
     """A sentence with what became of it and what to do, then the facts."""
-    print(escape(_sentence(reply, now)) + "\n")
+    print(wrap(escape(_sentence(reply, now))) + "\n")
     facts: dict[str, object] = {
-        "delegation": reply.delegation_id,
+        "delegation": named(reply.delegation_id),
         "reply": event_id(reply.delegation_id),
         "caller → callee": f"{reply.caller_id or 'unknown'} → {reply.callee_id or 'unknown'}",
         "view": reply.status or "has no row of this delegation",
@@ -98,14 +99,18 @@ def print_detail(reply: QueuedReply, row: Ended | None, ends: Sequence[End], now
         source = f"the text of activity row {said.row_id}" if said.row_id and said.has_text else "the text of the view"
         facts |= {"says": f"{said.status}, with {source}", "preview": said.preview or "none"}
     for name, value in facts.items():
-        print(f"{name:16} {escape(str(value))}")
+        _print_fact(name, escape(str(value)))
     for end in ends:
         text = "with" if end.has_text else "without"
-        print(f"{'end read':16} {end.kind} {end.status} of {when(end.at)} UTC, {text} a text")
+        _print_fact("end read", f"{end.kind} {end.status} of {when(end.at)} UTC, {text} a text")
+
+
+def _print_fact(name: str, value: str) -> None:
+    print(wrap(value, " " * 17, first=f"{name:16} "))
 
 
 def _sentence(reply: QueuedReply, now: datetime) -> str:
-    again = f"`projector push retry {shlex.quote(reply.delegation_id)}`"
+    again = command("push", "retry", reply.delegation_id)
     ended = when(reply.ended_at)
     match reply.state:
         case State.DUE if reply.next_attempt_at > now:
@@ -127,12 +132,13 @@ def _sentence(reply: QueuedReply, now: datetime) -> str:
 
 def print_missing(found: Missing, limit: int, queued: int | None) -> None:
     """The first `limit` of them, how many there are, and what to do. `queued`: None if nothing was to be queued."""
-    rows = [("no reply queued", each.delegation_id, each.status, when(each.updated_at)) for each in found.never_queued]
-    rows += [("not in the inbox", each.delegation_id, "", when(each.sent_at)) for each in found.not_in_inbox]
+    never, gone = "no reply queued", "not in the inbox"
+    rows = [(never, named(each.delegation_id), each.status, when(each.updated_at)) for each in found.never_queued]
+    rows += [(gone, named(each.delegation_id), "", when(each.sent_at)) for each in found.not_in_inbox]
     if not rows:
         print("no reply is missing")
         return
-    print(columns(("problem", "delegation", "status", "ended, or sent (UTC)"), rows[:limit]) + "\n")
+    print(table(("problem", "delegation", "status", "ended, or sent (UTC)"), rows[:limit]) + "\n")
     if len(rows) > limit:
         print(f"{limit:,} of {len(rows):,} are listed: --limit shows more")
     missing = f"{counted(found.total, 'reply', 'replies')} missing"
@@ -143,7 +149,7 @@ def not_done(delegations: Sequence[str], found: Mapping[str, State], done: str) 
     """Why nothing was `done` for these delegations, such as "retried"."""
     reasons = (_REASONS[found[each]] if each in found else "it has no reply" for each in delegations)
     pairs = zip(delegations, reasons, strict=True)
-    return escape(f"not {done}: " + ", ".join(f"{each} ({reason})" for each, reason in pairs))
+    return escape(f"not {done}: " + ", ".join(f"{named(each)} ({reason})" for each, reason in pairs))
 
 
 def _any_of(states: Sequence[State]) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import confirm, note
+from projector.cli.output import confirm, escape, note
 from projector.cli.passes import now, remember
 from projector.cli.reconcile import TOPIC, compare
+from projector.cli.terminal import wrap
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
 from projector.postgres.connection import open_view
@@ -20,7 +21,7 @@ from projector.rebuild.reconcile import Result
 from projector.rebuild.repair import Applied
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import command, counted, named
 
 
 def rebuild(
@@ -47,7 +48,7 @@ def rebuild(
     else:
         if dry_run or not result.report.drift:
             print_report(result.report)
-        print(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run))
+        print(wrap(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run)))
     if list(source) == [TOPIC]:
         note_open_transactions(settings, "not compared")
     if not dry_run:
@@ -135,12 +136,12 @@ def _written(applied: Applied) -> str:
     if applied.remembered:
         text += f", {counted(applied.remembered, 'repeated request')} remembered"
     if applied.kept:
-        text += f" (`projector deleted restore --run {applied.run_id}` puts back what was deleted)"
+        text += f" ({command('deleted', 'restore', '--run', applied.run_id)} puts back what was deleted)"
     return text
 
 
 def _still_differs(result: Result, remaining: DriftReport) -> str:
-    ids = ", ".join(example.delegation_id for example in remaining.examples)
+    ids = ", ".join(escape(named(example.delegation_id)) for example in remaining.examples)
     columns = f" in {', '.join(remaining.columns)}" if remaining.columns else ""
     cause = (
         f"perhaps because of {', '.join(result.triggers)} on the table" if result.triggers else "look for other writers"

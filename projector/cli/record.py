@@ -24,7 +24,7 @@ from projector.recordings.file import dumps
 from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import counted, named
 
 STDOUT = Path("-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,7 +67,8 @@ def record(
         (note if out == STDOUT else print)(_sentence(settings.topic, out, recorder))
     if written:
         if selection.missing:
-            note(f"no record of delegation {escape(', '.join(sorted(selection.missing)))} is in {_named(out)}")
+            missing = ", ".join(map(named, sorted(selection.missing)))
+            note(f"no record of delegation {escape(missing)} is in {_named(out)}")
         return NOTHING_FOUND if selection.missing else DONE
     read = counted(recorder.read, "record")
     reason = f"it has {read} in this range, and none is selected" if recorder.read else "it has no record in this range"

@@ -11,7 +11,8 @@ from typing import IO, BinaryIO, cast
 from rich.progress import Progress, TaskID
 
 from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
-from projector.cli.output import columns, note, outcomes_as_json, print_outcomes, progress_bar
+from projector.cli.output import note, outcomes_as_json, print_outcomes, progress_bar
+from projector.cli.terminal import table, wrap
 from projector.domain.outcomes import Outcome
 from projector.postgres.connection import open_view
 from projector.postgres.write_batch import prepare
@@ -76,7 +77,7 @@ def _print(outcomes: Outcomes, rows: int, started: float, json_output: bool) -> 
         )
     else:
         print_outcomes(outcomes)
-        print(f"{'records':14}{records:12,} in {seconds} s, {counted(rows, 'row')} written")
+        _print_count("records", records, f"in {seconds} s, {counted(rows, 'row')} written")
 
 
 def _as_json(found: Preview) -> dict[str, object]:
@@ -99,15 +100,19 @@ def _print_preview(found: Preview, started: float, json_output: bool) -> None:
         print(json.dumps({**_as_json(found), "seconds": round(time.monotonic() - started, 3)}))
         return
     if found.events:
-        print(f"{'events':14}{found.events:12,} whose outcomes depend on the view")
+        _print_count("events", found.events, "whose outcomes depend on the view")
     print_outcomes(found.outcomes)
-    print(f"{'records':14}{found.records:12,} read, nothing was written")
+    _print_count("records", found.records, "read, nothing was written")
     if not found.causes:
         return
     rows = ((f"{count:,}", found.first[cause], cause.reason) for cause, count in found.causes.most_common(_REASONS))
-    print("\n" + columns(("dead letters", "first", "reason"), rows))
+    print("\n" + table(("dead letters", "first", "reason"), rows))
     if len(found.causes) > _REASONS:
         print(f"and {counted(len(found.causes) - _REASONS, 'other reason')}: --json lists all")
+
+
+def _print_count(name: str, count: int, text: str) -> None:
+    print(wrap(text, " " * 27, first=f"{name:14}{count:12,} "))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from projector.cli.exit_codes import DONE, FAILED, LIMIT_EXCEEDED, MISCONFIGURED
 from projector.cli.output import as_json, note
 from projector.cli.status_output import shown
 from projector.cli.status_report import Database, StatusReport
-from projector.cli.status_verdict import State, pace, total_lag
+from projector.cli.status_verdict import pace
 from projector.cli.terminal import is_terminal
 from projector.errors import BrokerUnavailable, TopicMissing
 from projector.lag import Partition, TopicState, partitions, topic_state
@@ -27,6 +27,7 @@ from projector.postgres.positions import read
 from projector.postgres.queries import Totals
 from projector.settings import Settings
 from projector.texts import counted
+from projector.view_state import State, total_lag
 
 _BETWEEN_LOOKS_SECONDS = 1.0
 _COUNT_RARELY = 20

@@ -4,14 +4,14 @@ from collections.abc import Iterator
 
 from projector.cli.output import ago
 from projector.cli.status_report import StatusReport
-from projector.cli.status_verdict import total_lag
 from projector.cli.terminal import paint, table, wrap
 from projector.kafka.compaction import INCOMPLETE, is_compacted
 from projector.lag import Partition
 from projector.postgres.queries import Totals
 from projector.texts import counted, duration
+from projector.view_state import total_lag
 
-_LEFT = ("moved", "owner")
+_NUMBERS = ("partition", "position", "end", "lag", "behind")
 
 
 def shown(report: StatusReport) -> str:
@@ -39,7 +39,7 @@ def _table(report: StatusReport) -> str:
     rows = [_row(partition, report) for partition in report.partitions]
     if len(rows) > 1 and (lag := total_lag(report.partitions)) is not None:
         rows.append(["all", "", "", f"{lag:,}", "", "", ""])
-    return table(["partition", "position", "end", "lag", "behind", "moved", "owner"], rows, left=_LEFT)
+    return table(["partition", "position", "end", "lag", "behind", "moved", "owner"], rows, right=_NUMBERS)
 
 
 def _row(partition: Partition, report: StatusReport) -> list[str]:

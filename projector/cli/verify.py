@@ -1,7 +1,6 @@
 """`projector verify`: whether the view equals its source."""
 
 import json
-import shlex
 from collections.abc import Sequence
 
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
@@ -9,10 +8,11 @@ from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
 from projector.cli.passes import now, remember
 from projector.cli.reconcile import TOPIC, compare
+from projector.cli.terminal import wrap
 from projector.rebuild.comparison import Options
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import command, counted
 
 
 def verify(settings: Settings, source: Sequence[str], sample: int | None, json_output: bool) -> int:
@@ -25,7 +25,7 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
         print(json.dumps(report_json(report)))
     else:
         print_report(report)
-        print(_conclusion(report, source))
+        print(wrap(_conclusion(report, source)))
     if list(source) == [TOPIC]:
         note_open_transactions(settings, "not compared")
     if report.drift:
@@ -35,8 +35,8 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
 
 def _conclusion(report: DriftReport, source: Sequence[str]) -> str:
     if report.drift:
-        command = shlex.join(["projector", "rebuild", *(() if list(source) == [TOPIC] else ("--from", *source))])
-        return f"the view has drifted in {counted(report.drift, 'delegation')}: `{command}` repairs it"
+        repair = command("rebuild", *(() if list(source) == [TOPIC] else ("--from", *source)))
+        return f"the view has drifted in {counted(report.drift, 'delegation')}: {repair} repairs it"
     if not report.totals.compared:
         return why_nothing_was_compared(report)
     return f"the view equals the source{not_proved(report)}"

@@ -32,7 +32,8 @@ def _own(settings: Settings, groups: Groups, positions: Iterable[PositionDetail]
     if group.state == _NOT_LISTED:
         return note(_GROUP, f"{name} has no member, or this user may not describe it", "start `projector run`")
     if not group.members:
-        return note(_GROUP, f"{name} has no member: nothing is projected", "start `projector run`")
+        effect = ": nothing is projected" if groups.has_no_member(settings.topic) else ""
+        return note(_GROUP, f"{name} has no member{effect}", "start `projector run`")
     if group.protocol not in ("", Assignor.name):
         sentence = others_sentence(name, f"its strategy is {group.protocol}")
         return change(_GROUP, *sentence.split(". ", 1))

@@ -13,6 +13,7 @@ from projector.explain.search import Match
 from projector.postgres.dead_letters import Coordinates
 from projector.postgres.queries import DeadLetterDetail
 from projector.recordings.file import RecordedRecord
+from projector.texts import command
 
 _OTHER_METHODS = ("delegate_result", "heartbeat", "verdict")
 
@@ -74,11 +75,11 @@ def refused(letters: Iterable[RelatedLetter]) -> RelatedLetter | None:
 
 def remedy(letter: RelatedLetter, topic: str) -> str:
     """What to do about a dead letter, if `topic` is the one in force."""
-    other = "" if letter.place.topic == topic else f"--topic {letter.place.topic} "
-    place = f"{other}{letter.place.partition} {letter.place.offset}`"
+    other = () if letter.place.topic == topic else ("--topic", letter.place.topic)
+    place = (*other, letter.place.partition, letter.place.offset)
     if letter.is_readable:
-        return f"Fix the cause, then `projector dead-letters retry {place}."
-    discard = f" Then `projector dead-letters discard {place}." if letter.is_stored else ""
+        return f"Fix the cause, then {command('dead-letters', 'retry', *place)}."
+    discard = f" Then {command('dead-letters', 'discard', *place)}." if letter.is_stored else ""
     return f"A retry cannot help, because the record is wrong: the producer must send it again, corrected.{discard}"
 
 

@@ -1,6 +1,5 @@
 """The verdict: whether the view has the row that the records make, and if not, why; with what to do about it."""
 
-import shlex
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -8,7 +7,7 @@ from projector.contract.unreadable import quoted
 from projector.domain.lifecycle import Delegation, changed_columns
 from projector.explain.dead_letters import RelatedLetter, likely_request, place_of, refused, remedy
 from projector.explain.findings import Findings, PartitionLag, Repeated
-from projector.texts import counted, named
+from projector.texts import command, counted, named
 
 
 class Agreement(StrEnum):
@@ -140,9 +139,9 @@ def _died(findings: Findings, letter: RelatedLetter, what: str) -> _Found:
 def _repeated(findings: Findings, repeated: Repeated) -> _Found:
     waiting = _parked(findings, "will never be applied")
     reason = f"is not in the view, in agreement with {findings.source.name}: {_repeats(findings, repeated)}{waiting}"
-    advice = f"`projector explain {shlex.quote(repeated.holder_id)}` shows the delegation that it repeats."
+    advice = f"{command('explain', repeated.holder_id)} shows the delegation that it repeats."
     if findings.parked:
-        advice += f" `projector parked discard {shlex.quote(findings.delegation_id)}` deletes its parked events."
+        advice += f" {command('parked', 'discard', findings.delegation_id)} deletes its parked events."
     return Agreement.REPEATED_REQUEST, reason, advice
 
 
@@ -167,11 +166,11 @@ _ELSEWHERE_OR_LATE = "The request may be older than the log"
 
 
 def _everywhere(findings: Findings) -> str:
-    return f"`projector explain {shlex.quote(findings.delegation_id)} --everywhere` searches the whole topic."
+    return f"{command('explain', findings.delegation_id, '--everywhere')} searches the whole topic."
 
 
 def _rebuild(findings: Findings, effect: str) -> str:
-    return f"`projector rebuild --only {shlex.quote(findings.delegation_id)}` {effect}."
+    return f"{command('rebuild', '--only', findings.delegation_id)} {effect}."
 
 
 def _letters(findings: Findings) -> str:

@@ -1,18 +1,17 @@
 """Whether the screen is true, in sentences: how far the view is behind, and what needs a person."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from projector.lag import Partition
 from projector.postgres.passes import FinishedPass
 from projector.postgres.views_overview import Leftovers
-from projector.texts import counted, duration
+from projector.texts import counted, duration, plural
+from projector.view_state import Finding, State, oldest_seconds, total_lag
 from projector.web.reader import TopicView
 from projector.web.refreshed import Snapshot
 
-_BEHIND_SECONDS = 60.0
 _FEED_IDLE_SECONDS = 600.0
 _OLD_SECONDS = 30.0
 _SWEEPER_LATE = 5
@@ -63,29 +62,32 @@ def _view(facts: Facts) -> Iterator[Sentence]:
         yield Sentence(
             Level.BAD, f"The state of the topic is {duration(max(age, 0.0))} old.", "projector status", error
         )
-    if topic.kafka_error:
-        what = "Kafka does not answer" if topic.is_kafka_silent else "The topic cannot be read"
-        yield Sentence(Level.BAD, f"{what}, so the lag is unknown.", "projector status", topic.kafka_error)
-        return
-    if topic.members == 0:
-        yield Sentence(Level.BAD, "No member runs: nothing is projected.", "projector run")
-    for partition in topic.partitions:
-        if partition.gap or partition.lost_records:
-            yield Sentence(
-                Level.BAD, f"Partition {partition.partition} stands at a gap of the log.", "projector status"
-            )
-    yield _lag(topic.partitions)
+    yield from (_follows(topic, found) for found in topic.findings)
 
 
-def _lag(partitions: list[Partition]) -> Sentence:
-    records = sum(partition.lag_records or 0 for partition in partitions)
-    seconds = max((partition.lag_seconds or 0.0 for partition in partitions if partition.lag_records), default=0.0)
-    if any(partition.lag_records is None for partition in partitions) or not partitions:
-        return Sentence(Level.WARNING, "The lag of some partitions is unknown.", "projector status")
-    if not records:
-        return Sentence(Level.GOOD, "The view has every record of the log.")
-    level = Level.BAD if seconds > _BEHIND_SECONDS else Level.GOOD
-    return Sentence(level, f"The view is {duration(seconds)} behind the log ({counted(records, 'record')}).")
+def _follows(topic: TopicView, found: Finding) -> Sentence:
+    command: str | None = "projector status"
+    match found.state:
+        case State.UNKNOWN if topic.kafka_error:
+            what = "Kafka does not answer" if topic.is_kafka_silent else "The topic cannot be read"
+            text = f"{what}, so the lag is unknown."
+        case State.UNKNOWN:
+            text = "The lag of some partitions is unknown."
+        case State.GAP | State.STANDS_STILL:
+            text = _stands(found.partitions, "at a gap of the log" if found.state is State.GAP else "still")
+        case State.NO_MEMBER:
+            text, command = "No member runs: nothing is projected.", "projector run"
+        case State.UP_TO_DATE:
+            text, command = "The view has every record of the log.", None
+        case State.BEHIND:
+            lag, seconds = total_lag(topic.partitions) or 0, oldest_seconds(topic.partitions)
+            text, command = f"The view is {duration(seconds)} behind the log ({counted(lag, 'record')}).", None
+    return Sentence(Level.GOOD if found.is_good else Level.BAD, text, command, topic.kafka_error)
+
+
+def _stands(partitions: Sequence[int], how: str) -> str:
+    number = len(partitions)
+    return f"{plural(number, 'Partition')} {', '.join(map(str, partitions))} {plural(number, 'stands', 'stand')} {how}."
 
 
 def _feed(facts: Facts) -> Iterator[Sentence]:

@@ -52,8 +52,7 @@ class ViewMetrics(Collector):
         if progress is not None:
             numbers["rebuild_progress_ratio", ()] = [progress]
         if topic is not None:
-            gap = any(partition.gap or partition.lost_records for partition in topic.partitions)
-            numbers["log_gap", ()] = [float(gap)]
+            numbers["log_gap", ()] = [float(any(partition.is_at_gap for partition in topic.partitions))]
         return numbers
 
 

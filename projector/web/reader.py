@@ -14,6 +14,7 @@ from projector.postgres.read_pool import ReadPool
 from projector.postgres.views_overview import Hour
 from projector.process.patience import within
 from projector.settings import PostgresSettings, Settings
+from projector.view_state import Finding, findings
 from projector.web.refreshed import Refreshed
 
 _TOPIC_SECONDS = 5.0
@@ -26,7 +27,8 @@ _STATS_TIMEOUT = timedelta(seconds=50)
 class TopicView(NamedTuple):
     """The partitions as `projector status` has them. `kafka_error`: why Kafka's part is missing, if it is.
 
-    `is_kafka_silent`: no broker answers. Else the topic does not exist, or Kafka refuses access.
+    `is_kafka_silent`: no broker answers. Else the topic does not exist, or Kafka refuses access. `findings`: what
+    `projector status` finds too, what matters most first.
     """
 
     partitions: list[Partition]
@@ -35,6 +37,7 @@ class TopicView(NamedTuple):
     kafka_error: str | None
     is_kafka_silent: bool
     cleanup_policy: str | None
+    findings: list[Finding]
 
 
 class Reader:
@@ -104,17 +107,17 @@ class Reader:
             kafka_error, is_silent = str(error), not isinstance(error, TopicMissing | Misconfigured)
         except TimeoutError:
             kafka_error, is_silent = f"Kafka did not answer within {_KAFKA_SECONDS:.0f} s", True
-        groups = state.groups
-        found = partitions(
-            details,
-            state.backlog,
-            at=datetime.now(UTC),
-            gaps=state.gaps,
-            assigned=groups.assigned(self.settings.topic),
+        topic, groups, now = self.settings.topic, state.groups, datetime.now(UTC)
+        found = partitions(details, state.backlog, at=now, gaps=state.gaps, assigned=groups.assigned(topic))
+        return TopicView(
+            found,
+            notes(topic, details, groups),
+            None if groups.ours is None else len(groups.ours.members),
+            kafka_error,
+            is_silent,
+            state.cleanup_policy,
+            findings(topic, kafka_error, found, groups, now),
         )
-        members = None if groups.ours is None else len(groups.ours.members)
-        said = notes(self.settings.topic, details, groups)
-        return TopicView(found, said, members, kafka_error, is_silent, state.cleanup_policy)
 
 
 def _open_activity(settings: PostgresSettings) -> Connection:

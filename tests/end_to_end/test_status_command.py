@@ -150,7 +150,7 @@ def test_narrow_terminal_loses_no_value(replayed: str) -> None:
     assert process.wait(TIMEOUT_SECONDS) == 1
     assert shown.startswith("\x1b[31mthe lag is unknown:\r\nPROJECTOR_BOOTSTRAP_SERVERS: ")
     assert "  position  123,456,789\r\n" in shown
-    assert "  owner     a-rather-long-host-name/12345\r\n" in shown
+    assert "  owner\r\n    a-rather-long-host-name/12345\r\n" in shown
 
 
 def test_status_without_kafka_shows_the_positions(replayed: str) -> None:

@@ -17,14 +17,14 @@ def columns(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
 @pytest.mark.parametrize("columns", [40, 49, 50, 80, None], indirect=True)
 @pytest.mark.usefixtures("columns")
 def test_table_keeps_every_value_at_any_width() -> None:
-    shown = terminal.table(HEADINGS, ROWS, left=["owner"])
+    shown = terminal.table(HEADINGS, ROWS, right=["partition", "position"])
     assert all(cell in shown for row in ROWS for cell in row)
 
 
 @pytest.mark.parametrize("columns", [49], indirect=True)
 @pytest.mark.usefixtures("columns")
 def test_narrow_table_is_a_list() -> None:
-    assert terminal.table(HEADINGS, ROWS, left=["owner"]).splitlines() == [
+    assert terminal.table(HEADINGS, ROWS, right=["partition", "position"]).splitlines() == [
         "partition 0",
         "  position  10,923,111",
         "  owner     a-long-name-of-a-host/13587",
@@ -36,9 +36,38 @@ def test_narrow_table_is_a_list() -> None:
 @pytest.mark.parametrize("columns", [50], indirect=True)
 @pytest.mark.usefixtures("columns")
 def test_table_that_fits_has_one_line_per_row() -> None:
-    lines = terminal.table(HEADINGS, ROWS, left=["owner"]).splitlines()
+    lines = terminal.table(HEADINGS, ROWS, right=["partition", "position"]).splitlines()
     assert lines[1] == "        0  10,923,111  a-long-name-of-a-host/13587"
     assert (len(lines), max(map(len, lines))) == (3, 50)
+
+
+@pytest.mark.parametrize("columns", [50], indirect=True)
+@pytest.mark.usefixtures("columns")
+def test_text_in_the_last_column_is_wrapped() -> None:
+    lines = terminal.table(["offset", "reason"], [["1,041", "no word of this text is ever lost " * 3], ["7", ""]])
+    assert lines.splitlines() == [
+        "offset  reason",
+        "1,041   no word of this text is ever lost no word",
+        "        of this text is ever lost no word of this",
+        "        text is ever lost",
+        "7",
+    ]
+
+
+@pytest.mark.parametrize("columns", [40], indirect=True)
+@pytest.mark.usefixtures("columns")
+def test_long_label_leaves_room_for_its_value() -> None:
+    lines = terminal.table(
+        ["offset", "a rather long name of a column", "id"],
+        [["1,041", "one two three four five six", "c1c1c1c1-0000-4000-8000-000000000001"]],
+    )
+    assert lines.splitlines() == [
+        "offset 1,041",
+        "  a rather long name of a column  one",
+        "    two three four five six",
+        "  id",
+        "    c1c1c1c1-0000-4000-8000-000000000001",
+    ]
 
 
 @pytest.mark.parametrize("columns", [40], indirect=True)

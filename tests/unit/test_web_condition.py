@@ -1,18 +1,20 @@
 """The sentences of the first page: which are said, how they are meant, and what an operator may type."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from lagging import MEMBER, NOW, TOPIC, group, partition
 
 from projector.lag import Partition
+from projector.membership import Groups
 from projector.postgres.passes import FinishedPass
 from projector.postgres.views_overview import Leftovers
+from projector.view_state import findings
 from projector.web.condition import Facts, Level, Sentence, condition
 from projector.web.reader import TopicView
 from projector.web.refreshed import Snapshot
 
-NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
 CALM = Leftovers(dead_letters=0, parked=0, unsent=None, given_up=0)
 
 
@@ -20,20 +22,17 @@ def ago(seconds: float) -> datetime:
     return NOW - timedelta(seconds=seconds)
 
 
-def partition(number: int = 0, **fields: Any) -> Partition:
-    usual: dict[str, Any] = dict.fromkeys(Partition._fields) | {"lag_records": 0, "lag_seconds": 0.0, "lost_records": 0}
-    return Partition(**usual | {"partition": number, "record_at": ago(4)} | fields)
-
-
-def topic(*partitions: Partition, age: float = 2, error: str | None = None, **fields: Any) -> Snapshot[TopicView]:
-    usual: dict[str, Any] = {
-        "notes": [],
-        "members": 1,
-        "kafka_error": None,
-        "is_kafka_silent": False,
-        "cleanup_policy": "delete",
-    }
-    return Snapshot(TopicView(list(partitions or [partition()]), **usual | fields), ago(age), error)
+def topic(
+    *partitions: Partition,
+    groups: Groups | None = None,
+    kafka_error: str | None = None,
+    is_kafka_silent: bool = False,
+    age: float = 2,
+    error: str | None = None,
+) -> Snapshot[TopicView]:
+    held = list(partitions or [partition()])
+    found = findings(TOPIC, kafka_error, held, groups or group(MEMBER), NOW)
+    return Snapshot(TopicView(held, [], None, kafka_error, is_kafka_silent, "delete", found), ago(age), error)
 
 
 def finished(kind: str, age: float, **result: Any) -> dict[str, FinishedPass]:
@@ -82,9 +81,9 @@ def test_calm_view_has_no_warning() -> None:
             Level.BAD,
             "projector status",
         ),
-        ({"topic": topic(members=0)}, "No member runs: nothing is projected.", Level.BAD, "projector run"),
+        ({"topic": topic(groups=group())}, "No member runs: nothing is projected.", Level.BAD, "projector run"),
         (
-            {"topic": topic(partition(3, gap="a gap", lag_records=None))},
+            {"topic": topic(partition(3, gap="a gap", lag=None))},
             "Partition 3 stands at a gap of the log.",
             Level.BAD,
             "projector status",
@@ -96,19 +95,25 @@ def test_calm_view_has_no_warning() -> None:
             "projector status",
         ),
         (
-            {"topic": topic(partition(lag_records=None))},
-            "The lag of some partitions is unknown.",
-            Level.WARNING,
+            {"topic": topic(*(partition(number, lag=1, seconds=11, moved_at=None) for number in (1, 2)))},
+            "Partitions 1, 2 stand still.",
+            Level.BAD,
             "projector status",
         ),
         (
-            {"topic": topic(partition(lag_records=1, lag_seconds=2.0), partition(1, lag_records=4, lag_seconds=60.0))},
+            {"topic": topic(partition(lag=None))},
+            "The lag of some partitions is unknown.",
+            Level.BAD,
+            "projector status",
+        ),
+        (
+            {"topic": topic(partition(lag=1, seconds=2.0), partition(1, lag=4, seconds=60.0))},
             "The view is 1 min 0 s behind the log (5 records).",
             Level.GOOD,
             None,
         ),
         (
-            {"topic": topic(partition(lag_records=1, lag_seconds=61.0))},
+            {"topic": topic(partition(lag=1, seconds=61.0))},
             "The view is 1 min 1 s behind the log (1 record).",
             Level.BAD,
             None,
@@ -194,9 +199,9 @@ def test_cause_is_beside_its_sentence() -> None:
 
 def test_what_matters_most_is_said_first() -> None:
     """The first sentence is the heading of the page."""
-    gap = partition(2, gap="a gap", lag_records=None)
+    gap = partition(2, gap="a gap", lag=None)
     assert next(iter(said(topic=topic(gap)))) == "Partition 2 stands at a gap of the log."
-    assert next(iter(said(topic=topic(members=0)))) == "No member runs: nothing is projected."
+    assert next(iter(said(topic=topic(groups=group())))) == "No member runs: nothing is projected."
 
 
 @pytest.mark.parametrize("seconds", [-5, 0])
