@@ -10,7 +10,8 @@ import click
 
 from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
 from projector.cli.letter_output import LATEST, MAX_COUNT, print_detail, print_list
-from projector.cli.output import as_json, columns, confirm, cut, note, outcomes_as_json, print_outcomes
+from projector.cli.output import as_json, confirm, cut, note, outcomes_as_json, print_outcomes
+from projector.cli.terminal import columns
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
 from projector.postgres import dead_letter_queries, queries

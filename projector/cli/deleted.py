@@ -7,7 +7,8 @@ from uuid import UUID
 import click
 
 from projector.cli.exit_codes import DONE, FAILED, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, escape, note, when
+from projector.cli.output import as_json, confirm, escape, note, when
+from projector.cli.terminal import columns
 from projector.errors import NothingFound
 from projector.postgres import deleted
 from projector.postgres.connection import Connection, mapped_errors, open_view

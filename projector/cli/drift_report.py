@@ -4,6 +4,7 @@ import sys
 from typing import Any, NamedTuple, TextIO
 
 from projector.cli.output import as_json, escape
+from projector.cli.terminal import labelled, wrap
 from projector.rebuild.drift import Classification, DriftKind
 from projector.rebuild.report import DriftReport, Example
 from projector.texts import counted, plural
@@ -132,11 +133,11 @@ def not_proved(report: DriftReport) -> str:
 
 
 def _count(count: int, text: str) -> str:
-    return f"{count:12,} {text}"
+    return labelled(f"{count:12,} ", text)
 
 
 def _examples(examples: list[Example]) -> list[str]:
-    return [f"{'':13}{escape(example.delegation_id)}: {_example_text(example)}" for example in examples]
+    return [wrap(f"{escape(example.delegation_id)}: {_example_text(example)}", " " * 13) for example in examples]
 
 
 def _example_text(example: Example) -> str:

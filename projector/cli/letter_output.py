@@ -4,8 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from projector.cli.output import columns, cut, escape, when
-from projector.cli.terminal import paint, wrap
+from projector.cli.output import cut, escape, when
+from projector.cli.terminal import columns, labelled, paint
 from projector.postgres.dead_letter_queries import DeadLetterSummary, LatestReason
 from projector.postgres.queries import DeadLetterDetail
 from projector.recordings.file import text_or_base64
@@ -39,7 +39,7 @@ def print_list(
     by_reason = "" if total <= LATEST else f"; the latest {LATEST:,} by reason"
     print(paint(f"{number}{where}{by_reason}", "strong"))
     for reason, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_REASONS]:
-        print(f"{count:8,}  {escape(reason)}")
+        print(labelled(f"{count:8,}  ", escape(reason)))
     if len(counts) > _REASONS:
         others = sum(counts.values()) - sum(count for _, count in counts.most_common(_REASONS))
         print(f"{others:8,}  with {counted(len(counts) - _REASONS, 'other reason')}")
@@ -66,7 +66,8 @@ def print_detail(letter: DeadLetterDetail, full: bool) -> None:
         ("reason", letter.reason),
         ("field", letter.field or "none in particular"),
     ):
-        print(paint(_labelled(name, escape(text)), "bad") if name == "reason" else _labelled(name, escape(text)))
+        line = labelled(f"{name:10} ", escape(text))
+        print(paint(line, "bad") if name == "reason" else line)
     lines = None if full or len(letter.value) > _MAX_PRETTY_BYTES else marked(letter.value, letter.field)
     for name, content in (("key", letter.key), ("value", None if lines else letter.value)):
         if content is not None or name == "key":
@@ -80,10 +81,6 @@ def print_detail(letter: DeadLetterDetail, full: bool) -> None:
             print(paint(line, "bad") if line.startswith(">") else line)
     if not full:
         print(paint("--full prints the value as it came", "dim"))
-
-
-def _labelled(name: str, text: str) -> str:
-    return wrap(text, " " * 11).replace(" " * 11, f"{name:10} ", 1)
 
 
 class _Object(list[tuple[str, object]]):

@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -39,13 +39,6 @@ def escape(text: str, *, keep: str = "") -> str:
 def cut(text: str, characters: int = 100) -> str:
     """The start of a text, and how many characters were left out."""
     return text if len(text) <= characters else f"{text[:characters]}… ({len(text) - characters:,} characters more)"
-
-
-def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table with one line per row, however long its last column is, so that grep finds whole rows."""
-    lines = [tuple(headings), *([escape(cell) for cell in row] for row in rows)]
-    widths = [max(len(line[n]) for line in lines) for n in range(len(headings) - 1)]
-    return "\n".join("  ".join((*map(str.ljust, line, widths), line[-1])).rstrip() for line in lines)
 
 
 class _Captured(io.StringIO):

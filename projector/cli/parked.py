@@ -7,7 +7,8 @@ from datetime import timedelta
 import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
-from projector.cli.output import as_json, columns, confirm, note, when
+from projector.cli.output import as_json, confirm, note, when
+from projector.cli.terminal import columns
 from projector.postgres import queries
 from projector.postgres.connection import Connection, open_view
 from projector.postgres.parked import ParkedFilter

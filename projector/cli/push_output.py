@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from projector.cli.output import as_json, columns, escape, when
+from projector.cli.output import as_json, escape, when
+from projector.cli.terminal import columns, labelled, wrap
 from projector.domain.reply import End, Ended, State, event_id, reply_to
 from projector.postgres.outbox_missing import SentReply
 from projector.postgres.outbox_queries import Backlog, QueuedReply
@@ -24,11 +25,12 @@ _LATE_SECONDS = 60
 
 
 def print_pass(done: Pass) -> None:
-    """One line with the counts of a pass."""
-    print(
+    """A sentence with the counts of a pass."""
+    counts = (
         f"{done.sent:,} sent, {done.told_by_platform:,} told by the platform, {done.given_up:,} given up, "
         f"{done.expired:,} expired, {done.retried_later:,} tried again later, {done.due_later:,} due later"
     )
+    print(wrap(counts))
 
 
 def with_id(reply: QueuedReply | SentReply) -> dict[str, object]:
@@ -63,12 +65,12 @@ def print_replies(replies: Sequence[QueuedReply], backlog: Backlog, states: Sequ
         for each in replies
     )
     print(columns(headings, rows) if replies else f"no selected reply is {_any_of(states)}", end="\n\n")
-    print("all replies: " + ", ".join(f"{count:,} {_words(state)}" for state, count in backlog.counts.items()))
+    print(wrap("all replies: " + ", ".join(f"{count:,} {_words(state)}" for state, count in backlog.counts.items())))
     if backlog.counts[State.DUE]:
-        print(_about_due(backlog))
+        print(wrap(_about_due(backlog)))
     for state in (State.GIVEN_UP, State.EXPIRED):
         if backlog.counts[state]:
-            print(f"{_words(state)}: `projector push retry --state {state}` sends them, `push discard` does not")
+            print(wrap(f"{_words(state)}: `projector push retry --state {state}` sends them, `push discard` does not"))
 
 
 def _about_due(backlog: Backlog) -> str:
@@ -82,7 +84,7 @@ def _about_due(backlog: Backlog) -> str:
 
 def print_detail(reply: QueuedReply, row: Ended | None, ends: Sequence[End], now: datetime) -> None:
     """A sentence with what became of it and what to do, then the facts."""
-    print(escape(_sentence(reply, now)) + "\n")
+    print(wrap(escape(_sentence(reply, now))) + "\n")
     facts: dict[str, object] = {
         "delegation": reply.delegation_id,
         "reply": event_id(reply.delegation_id),
@@ -98,10 +100,10 @@ def print_detail(reply: QueuedReply, row: Ended | None, ends: Sequence[End], now
         source = f"the text of activity row {said.row_id}" if said.row_id and said.has_text else "the text of the view"
         facts |= {"says": f"{said.status}, with {source}", "preview": said.preview or "none"}
     for name, value in facts.items():
-        print(f"{name:16} {escape(str(value))}")
+        print(labelled(f"{name:16} ", escape(str(value))))
     for end in ends:
         text = "with" if end.has_text else "without"
-        print(f"{'end read':16} {end.kind} {end.status} of {when(end.at)} UTC, {text} a text")
+        print(labelled(f"{'end read':16} ", f"{end.kind} {end.status} of {when(end.at)} UTC, {text} a text"))
 
 
 def _sentence(reply: QueuedReply, now: datetime) -> str:

@@ -10,6 +10,7 @@ from projector.cli.open_transactions import note_open_transactions
 from projector.cli.output import confirm, note
 from projector.cli.passes import now, remember
 from projector.cli.reconcile import TOPIC, compare
+from projector.cli.terminal import wrap
 from projector.errors import Misconfigured
 from projector.ledger.validation import identifier
 from projector.postgres.connection import open_view
@@ -47,7 +48,7 @@ def rebuild(
     else:
         if dry_run or not result.report.drift:
             print_report(result.report)
-        print(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run))
+        print(wrap(_conclusion(result, "the selection" if only else "the view", dry_run=dry_run)))
     if list(source) == [TOPIC]:
         note_open_transactions(settings, "not compared")
     if not dry_run:
@@ -80,7 +81,7 @@ def _checked_id(text: str) -> str:
 def _print_plan(plan: DriftReport, json_output: bool) -> None:
     file = sys.stderr if json_output else sys.stdout
     print_report(plan, file)
-    print(f"the plan: {_plan(plan)}", file=file, flush=True)
+    print(wrap(f"the plan: {_plan(plan)}"), file=file, flush=True)
 
 
 def _plan(plan: DriftReport) -> str:

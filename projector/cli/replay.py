@@ -11,7 +11,8 @@ from typing import IO, BinaryIO, cast
 from rich.progress import Progress, TaskID
 
 from projector.cli.exit_codes import DEAD_LETTERS, DONE, NOTHING_FOUND
-from projector.cli.output import columns, note, outcomes_as_json, print_outcomes, progress_bar
+from projector.cli.output import note, outcomes_as_json, print_outcomes, progress_bar
+from projector.cli.terminal import columns
 from projector.domain.outcomes import Outcome
 from projector.postgres.connection import open_view
 from projector.postgres.write_batch import prepare

@@ -1,14 +1,10 @@
 """`projector sweep`: one pass, or a pass per interval; and what the next pass would write."""
 
 import json
-import sys
-
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from projector.cli.exit_codes import DONE, FAILED
 from projector.cli.output import escape, note, when
+from projector.cli.terminal import columns, wrap
 from projector.domain.overdue import Rule, Verdict
 from projector.errors import Misconfigured, TruthAway
 from projector.settings import Settings
@@ -17,9 +13,6 @@ from projector.sweep.one_pass import Mode
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sweeper import Sweeper
 from projector.texts import counted, duration
-
-_WIDTH = 240
-"""Of a table that is no terminal's: wide enough to leave each row on one line."""
 
 
 def sweep(
@@ -62,14 +55,14 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
     if dry_run:
         _print_unwritten(report)
     elif report.judged_at:
-        print(report)
+        print(wrap(str(report)))
     for row in report.future_rows:
         place = f"{escape(row.delegation_id)} ({row.caller_id} → {row.callee_id})"
         print(f"dated in the future, so only its deadline ends it: {place}, {when(row.updated_at)}")
     if report.is_capped:
         print("more deadlines may have passed than a pass writes (PROJECTOR_SWEEP_MAX_FAILED): the next one continues")
     for sentence in report.sentences:
-        print(escape(sentence))
+        print(wrap(escape(sentence)))
 
 
 def _print_unwritten(report: Report) -> None:
@@ -77,10 +70,8 @@ def _print_unwritten(report: Report) -> None:
         if report.judged_at:
             print(f"the next pass writes nothing ({counted(report.candidates, 'candidate')})")
         return
-    table = Table("delegation", "caller → callee", "silent for", "last sign (UTC)", "deadline (UTC)", "rule", box=None)
-    for each in report.unwritten:
-        table.add_row(*(Text(cell, overflow="fold") for cell in _cells(each, report)))
-    Console(width=None if sys.stdout.isatty() else _WIDTH).print(table)
+    headings = ("delegation", "caller → callee", "silent for", "last sign (UTC)", "deadline (UTC)", "rule")
+    print(columns(headings, [_cells(each, report) for each in report.unwritten]))
     print(
         f"the next pass writes {counted(len(report.unwritten), 'verdict')}; nothing was written, because of --dry-run"
     )
@@ -91,7 +82,7 @@ def _cells(verdict: Verdict, report: Report) -> tuple[str, ...]:
     silent = (report.judged_at - row.updated_at).total_seconds() if report.judged_at else 0.0
     rule = f"{verdict.rule}, failed" if verdict.rule is Rule.DEADLINE else f"{verdict.rule}, stuck"
     return (
-        escape(row.delegation_id),
+        row.delegation_id,
         f"{row.caller_id} → {row.callee_id}",
         duration(max(silent, 0.0)),
         when(row.updated_at),

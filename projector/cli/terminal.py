@@ -3,12 +3,12 @@
 import shutil
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from projector.cli.output import styled
+from projector.cli.output import escape, styled
 
 _STYLES: dict[str, dict[str, Any]] = {
     "good": {"fg": "green"},
@@ -49,6 +49,12 @@ def wrap(text: str, indent: str = "") -> str:
     return "\n".join(lines)
 
 
+def labelled(label: str, text: str) -> str:
+    """A label and a text. On a terminal, further lines of the text begin below its first."""
+    indent = " " * len(label)
+    return label + wrap(text, indent).removeprefix(indent)
+
+
 def fit(text: str, columns: int) -> str:
     """The start of a text that fits these columns, with … if it is cut. Some characters take two columns."""
     return text if cell_len(text) <= columns else f"{set_cell_size(text, columns - 1)}…"
@@ -73,8 +79,15 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, left: Seque
     return "\n".join([paint(shown[0], "strong"), *shown[1:]])
 
 
+def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table of texts that may be long or have control characters, all of them left-aligned."""
+    return table(headings, [[escape(cell) for cell in row] for row in rows], left=headings)
+
+
 def _listed(headings: Sequence[str], row: Sequence[str]) -> str:
     """`partition 3`, and below it each other value with its heading."""
     size = max(map(len, headings[1:]))
-    values = [f"  {heading:{size}}  {cell}" for heading, cell in zip(headings[1:], row[1:], strict=True) if cell]
+    values = [
+        labelled(f"  {heading:{size}}  ", cell) for heading, cell in zip(headings[1:], row[1:], strict=True) if cell
+    ]
     return "\n".join([paint(f"{headings[0]} {row[0]}", "strong"), *values])

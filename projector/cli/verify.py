@@ -9,6 +9,7 @@ from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
 from projector.cli.passes import now, remember
 from projector.cli.reconcile import TOPIC, compare
+from projector.cli.terminal import wrap
 from projector.rebuild.comparison import Options
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
@@ -25,7 +26,7 @@ def verify(settings: Settings, source: Sequence[str], sample: int | None, json_o
         print(json.dumps(report_json(report)))
     else:
         print_report(report)
-        print(_conclusion(report, source))
+        print(wrap(_conclusion(report, source)))
     if list(source) == [TOPIC]:
         note_open_transactions(settings, "not compared")
     if report.drift:

@@ -43,6 +43,14 @@ def test_table_that_fits_has_one_line_per_row() -> None:
 
 @pytest.mark.parametrize("columns", [40], indirect=True)
 @pytest.mark.usefixtures("columns")
+def test_long_value_of_a_list_wraps_below_its_start() -> None:
+    assert terminal.columns(["offset", "reason"], [["7", "expected one of pending, queued, dispatched\x1b"]]) == (
+        "offset 7\n  reason  expected one of pending,\n          queued, dispatched\\x1b"
+    )
+
+
+@pytest.mark.parametrize("columns", [40], indirect=True)
+@pytest.mark.usefixtures("columns")
 def test_sentence_wraps_between_words() -> None:
     sentence = "a b " * 12 + "x" * 50
     lines = terminal.wrap(sentence, "  ").splitlines()
