@@ -15,12 +15,12 @@ NEEDS_COMPOSE = @$(COMPOSE) ps >/dev/null 2>&1 || \
 .PHONY: help demo sandbox test lint docs reference faults bench profile release-check up down test-images mutants
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | awk '{gsub(/; /, "\n\t")} 1' | expand -t 20
 
-demo: $(DEMO_INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard for your browser; ARGS=--stop ends that
+demo: $(DEMO_INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a dashboard; ARGS=--stop ends what --keep left running
 	@$(BIN)/python -m testbed.demo $(ARGS)
 
-sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka, the platform's table and its change feed, for docs/tutorial.md and docs/ten-minutes.md
+sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka and an empty platform; for docs/tutorial.md and docs/ten-minutes.md
 	@$(BIN)/python -m testbed.demo.sandbox $(ARGS)
 
 test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process
@@ -39,13 +39,13 @@ lint: $(INSTALLED) ## check style, types and layers
 docs: $(INSTALLED) ## build the documentation site into build/site; every warning is an error
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --fresh-env --quiet --conf-dir docs/site . build/site
 
-reference: $(INSTALLED) ## make the parts of docs/ again that repeat code: settings, commands, metrics, tables, events
+reference: $(INSTALLED) ## make the parts of docs/ again that repeat code
 	PYTHONPATH=.:tests $(BIN)/python -m reference.pages
 
-faults: $(INSTALLED) ## run the faults of docs/reliability.md in long rounds; ARGS='--seed 7 --rounds 100' repeats a run
+faults: $(INSTALLED) ## run the faults of docs/reliability.md; ARGS='--seed 7 --rounds 100' repeats a run
 	$(BIN)/python -m pytest tests/faults tests/unit/test_two_readings.py --long -v $(ARGS)
 
-mutants: $(INSTALLED) ## make known mistakes, one at a time, which the tests must find; ARGS='--only ledger' chooses
+mutants: $(INSTALLED) ## make known mistakes which the tests must find; ARGS='--only ledger' chooses
 	PYTHONPATH=.:tests $(BIN)/python -m mutants $(ARGS)
 
 bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lists all parts
@@ -54,10 +54,10 @@ bench: $(INSTALLED) ## measure rates; ARGS=quick takes a minute, ARGS=--help lis
 profile: $(INSTALLED) ## measure where the time per record goes
 	$(BIN)/python -m benchmarks profile $(ARGS)
 
-release-check: $(INSTALLED) ## check what would be published, on each Python; ARGS='--skip python3.12' leaves a check out
+release-check: $(INSTALLED) ## check what would be published; ARGS='--skip python3.12' leaves a check out
 	$(BIN)/python -m release $(ARGS)
 
-up: ## start compose.yaml: Kafka, Postgres, Debezium, the projector, its dashboard; ARGS='projector dashboard': only these
+up: ## start all of compose.yaml in containers; ARGS='projector dashboard' starts only these
 	$(NEEDS_COMPOSE)
 	$(COMPOSE) up --build --detach $(ARGS)
 	@echo "The dashboard: http://127.0.0.1:$${DASHBOARD_PORT:-8080}, with the token demo-dashboard-token"
@@ -73,8 +73,8 @@ test-images: ## build the image and test compose.yaml; needs a Docker engine
 define install
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) or sys.exit("Python 3.11, 3.12 or 3.13, please: make PYTHON=python3.12 …")'
 	@echo 'Installing packages into .venv: about a minute, only the first time'
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable '.[$(1)]'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv .venv
+	@PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip install --quiet --editable '.[$(1)]'
 endef
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from testbed.servers.server import CleanupProcess, tail
 
-EXIT_TIMEOUT_SECONDS = 30.0
+EXIT_TIMEOUT_SECONDS = 120.0
 
 
 class ProcessFailed(Exception):
@@ -70,7 +70,8 @@ class ManagedProcess:
         try:
             self._process.wait(EXIT_TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise ProcessFailed(f"{self._name} does not end:\n{tail(self.log)}") from error
+            seconds = f"{EXIT_TIMEOUT_SECONDS:.0f} seconds"
+            raise ProcessFailed(f"{self._name} has not ended after {seconds}:\n{tail(self.log)}") from error
         if self._cleanup is not None:
             self._cleanup.cancel()
             self._cleanup = None

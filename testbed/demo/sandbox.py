@@ -31,6 +31,7 @@ def main() -> int:
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, signal.default_int_handler)
     try:
+        sys.stderr.write("starting Postgres and Kafka\n")
         with create(keep=False) as environment, _feed(environment):
             settings_file.write_text("".join(f"export {line}\n" for line in _settings(environment)))
             print(f"ready: type `. {os.path.join('.', settings_file)}` in another terminal; Ctrl-C removes everything")

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from testbed.demo.observer import InFlight, Offsets
 from testbed.servers.processes import postgres_binaries
 from testbed.servers.server import ServerUnavailable
 
+INDENT = 10
 PLAIN_LINE_EVERY_SECONDS = 1.0
 SHOWN_DIFFERENCES = 20
 
@@ -42,8 +44,17 @@ class Screen:
         self._console = console
 
     def step(self, label: str, text: str) -> None:
-        """Print one line about the current step."""
-        self._console.print(Text(f"{label:10}", style="bold") + Text(text, style="default"), soft_wrap=True)
+        """Print a sentence about the current step. A line is broken only between words, and only on a terminal."""
+        for number, line in enumerate(self._lines(text)):
+            self._console.print(
+                Text(f"{'' if number else label:{INDENT}}", style="bold") + Text(line, style="default"), soft_wrap=True
+            )
+
+    def _lines(self, text: str) -> list[str]:
+        if not self._console.is_terminal:
+            return [text]
+        columns = self._console.width - INDENT
+        return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False) or [""]
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:

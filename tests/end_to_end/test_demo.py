@@ -33,7 +33,7 @@ PRINTED = (
     r"rebuild   .*1 rows? inserted, 2 updated, 1 deleted",
     r"verify    .*equals",
     r"silence   6 of 24 callees are silent, 2 are overdue",
-    r"sweep      silent-1 +[0-9a-f]{8} → [0-9a-f]{8}  .*  silence, stuck",
+    r"sweep     a pass would make silent-1 stuck \(rule silence\)",
     r"sweep     28 candidates: 2 verdicts written \(0 stuck, 2 failed\), .* 26 held",
     r"sweep     braked: 26 delegations would be stuck, more than 22 of the 44 in flight",
     r"sweep     6 candidates: 6 verdicts written \(6 stuck, 0 failed\)",

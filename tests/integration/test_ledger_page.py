@@ -23,6 +23,16 @@ def test_example_prints_what_the_page_says(
         assert len(activities(conn)) == (3 if "audit" in EXAMPLES[name].code else 0)
 
 
+def test_examples_run_one_after_the_other_in_one_database(
+    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_activity_table(database_url)
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    for name, example in EXAMPLES.items():
+        exec(compile(example.code, name, "exec"), {"__name__": "__main__"})
+        assert capsys.readouterr().out == example.printed
+
+
 def test_each_kind_of_connection_has_an_example() -> None:
     for word in ("ledger", "aio", "ledger import audit", "aio import audit", "ConnectionPool", "create_async_engine"):
         assert any(word in example.code for example in EXAMPLES.values())

@@ -8,7 +8,6 @@ from rich.console import Console
 
 from projector.domain.outcomes import Outcome
 from testbed.demo.comparison import OUTCOMES, ProjectorLog, read_log
-from testbed.demo.ends import shortened
 from testbed.demo.observer import Offsets
 from testbed.demo.screen import SHOWN_DIFFERENCES, Screen
 
@@ -18,6 +17,26 @@ def test_terminal_shows_progress_bar() -> None:
     with Screen(Console(file=shown, force_terminal=True, color_system=None, width=100)).progress() as show:
         show(Offsets(end=4000, position=3000))
     assert "3000/4000 records" in shown.getvalue()
+
+
+def test_step_is_broken_between_words_on_a_terminal() -> None:
+    shown = io.StringIO()
+    text = "another process claimed record 15,020 and the following; its log counted 16,185 until SIGTERM"
+    link = f"http://127.0.0.1:34155/login/{'x' * 60}"
+    screen = Screen(Console(file=shown, force_terminal=True, color_system=None, width=80))
+    screen.step("then", text)
+    screen.step("dashboard", link)
+    first, second, third = shown.getvalue().splitlines()
+    assert (first[:10], second[:10]) == ("then      ", " " * 10)
+    assert f"{first[10:]} {second[10:]}" == text
+    assert max(len(first), len(second)) <= 80
+    assert third == f"dashboard {link}"
+
+
+def test_step_in_a_file_is_one_line() -> None:
+    shown = io.StringIO()
+    Screen(Console(file=shown, width=80)).step("then", "word " * 40)
+    assert shown.getvalue().count("\n") == 1
 
 
 def test_only_first_differences_are_printed() -> None:
@@ -41,13 +60,6 @@ def test_log_of_killed_projector_is_read(tmp_path: Path) -> None:
     )
     assert read_log(log) == ProjectorLog({0: 40}, Counter(inserted=9, parked=3))
     assert set(Outcome) == OUTCOMES
-
-
-def test_uuids_of_a_dry_run_are_shortened() -> None:
-    caller, callee = "c1c1c1c1-0000-4000-8000-000000000001", "c2c2c2c2-0000-4000-8000-000000000002"
-    heading, row = " delegation  caller → callee" + " " * 60 + "  rule", f" silent      {caller} → {callee}  silence"
-    assert shortened(heading).index("rule") == shortened(row).index("silence")
-    assert shortened(row) == " silent      c1c1c1c1 → c2c2c2c2  silence"
 
 
 def test_differences_of_replies_are_named_so() -> None:
