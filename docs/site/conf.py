@@ -35,7 +35,6 @@ NAVIGATION = {
 }
 """The pages of `docs/` by what a reader wants. A page without a group is in `Project`."""
 
-DRAWING = "A drawing. The text beside it describes it."
 CHROME = {"#__navigation": "Menu of pages", "#__toc": "Contents of this page"}
 """The switches of the theme that open its menus on a narrow screen."""
 
@@ -67,8 +66,6 @@ def finish(app: Any, error: Exception | None) -> None:
         finish_tables(html)
         for block in html.find_all("pre"):
             block["tabindex"] = "0"
-            if "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * 2 in block.get_text():
-                block.attrs |= {"role": "img", "aria-label": DRAWING}
         for link in html.select("article a.internal"):
             if link.get_text().endswith(".md"):  # a page, by its title
                 link.string = titles[(page.parent / str(link["href"]).partition("#")[0]).resolve()].partition(":")[0]
