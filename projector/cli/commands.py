@@ -31,9 +31,9 @@ def _offset(name: str, text: str) -> click.Option:
 _RUN = Command(
     "run",
     "projector.cli.run:run",
-    short_help="project the topic into the view until told to stop",
+    short_help="project the topic into the view until it is stopped",
     help="Joins the consumer group and projects what arrives, each record exactly once. Run as many as the topic has "
-    "partitions. SIGTERM finishes the batch in hand, leaves the group and exits with 0.",
+    "partitions. SIGTERM finishes the current batch, leaves the group and exits with 0.",
     params=[
         option(
             "--members",

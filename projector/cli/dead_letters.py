@@ -175,7 +175,7 @@ def _confirm_discard(conn: Connection, wanted: Filter) -> None:
     if others:
         shown = sum(each.letters for each in reasons)
         sys.stderr.write(f"and {total - shown:,} more with {counted(others, 'other reason')}\n")
-    confirm(f"delete {counted(total, 'dead letter')} for good")
+    confirm(f"delete {counted(total, 'dead letter')} permanently")
 
 
 def _connect(settings: Settings) -> Connection:

@@ -52,7 +52,7 @@ def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, se
 
 
 def discard(settings: Settings, delegations: Sequence[str], run: UUID | None, select_all: bool, yes: bool) -> int:
-    """Delete the selected entries for good. Ask first."""
+    """Delete the selected entries permanently. Ask first."""
     selected = _selected(delegations, run, select_all)
     with open_view(settings) as conn, mapped_errors():
         missing = _missing(conn, selected)
@@ -61,7 +61,7 @@ def discard(settings: Settings, delegations: Sequence[str], run: UUID | None, se
         if not found:
             raise NothingFound("nothing that a rebuild deleted is kept for this selection")
         if not yes:
-            confirm(f"delete {counted(found, 'entry', 'entries')} of projector.deleted for good")
+            confirm(f"delete {counted(found, 'entry', 'entries')} of projector.deleted permanently")
         print(f"{counted(deleted.discard(conn, known), 'entry', 'entries')} discarded")
     return NOTHING_FOUND if missing else DONE
 

@@ -12,11 +12,12 @@ STATUS = Command(
     "status",
     "projector.cli.status:status",
     short_help="whether the view follows the topic, and what is behind",
-    help="Shows first whether the view follows the topic, how fast, and how long it takes to catch up. Then for each "
-    "partition its position, the end of its log, the lag in records and in seconds (the age of the first record that "
-    "is not projected yet), when its position last moved, and the member that claimed it last; then the rows of "
-    "`delegations` by status, parked events and dead letters. If the view is behind, it looks twice, one second apart. "
-    "Exits with 1 if Kafka does not answer, and then shows what Postgres knows; with 7 if a limit is exceeded.",
+    help="Shows first whether the view follows the topic, how fast, and how long it takes to catch up. Then it shows "
+    "each partition: its position, when that last moved, the end of its log, the lag, and the member that claimed it "
+    "last. The lag is in records and in seconds: the age of the first record that is not projected yet. At the end "
+    "are the rows of `delegations` by status, parked events and dead letters. If the view is behind, it looks twice, "
+    "one second apart. If Kafka does not answer, it shows what Postgres has, and exits with 1. It exits with 7 if a "
+    "limit is exceeded.",
     params=[
         click.Option(
             ["--watch"],
@@ -37,13 +38,13 @@ EXPLAIN = Command(
     "projector.cli.explain:explain",
     pages=True,
     short_help="the records of one delegation, and whether its row agrees",
-    help="Prints first whether the row of one delegation agrees with the log, and if not, why and what to do. Then it "
-    "prints one line per record about the delegation with its effect on the row, the parked events, the dead letters, "
-    "and the row. It changes nothing and joins no group. The start of an id is enough, in upper or lower case, if only "
-    "one id begins with it. If the caller is known, from the row or from --caller, it reads one partition first, and "
-    "the others only if that is not enough. If Postgres knows nothing of the id, it reads the newest 100,000 records. "
-    "Exits with 3 if the row does not agree with the log or its request is a dead letter, and with 6 if nothing was "
-    "found.",
+    help="Prints first whether the row of one delegation agrees with the log, and if not, why and what to do. Then "
+    "it prints one line per record about the delegation, with its effect on the row. The parked events, the dead "
+    "letters and the row follow. It changes nothing and joins no group. The start of an id is enough, in upper or "
+    "lower case, if only one id begins with it. If the caller is known, from the row or from --caller, it reads one "
+    "partition first, and the others only if that is not enough. If Postgres has nothing about the id, it reads the "
+    "newest 100,000 records. Exits with 3 if the row does not agree with the log or its request is a dead letter, "
+    "and with 6 if nothing was found.",
     params=[
         click.Argument(["delegation"], metavar="ID", help="the delegation's id, or the start of it"),
         option("--caller", "UUID", "the caller, if there is no row that has it"),

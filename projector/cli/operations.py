@@ -66,9 +66,9 @@ DASHBOARD = Command(
     "dashboard",
     "projector.cli.dashboard:dashboard",
     short_help="serve pages and JSON over the view, for reading only",
-    help="Serves the view on PROJECTOR_DASHBOARD_ADDRESS to those who have a token of PROJECTOR_DASHBOARD_TOKENS. It "
-    "only reads: each page shows the command to type where an operator would act. SIGTERM ends it after the requests "
-    "in hand.",
+    help="Serves the view on PROJECTOR_DASHBOARD_ADDRESS to browsers with a token of PROJECTOR_DASHBOARD_TOKENS. It "
+    "only reads: each page shows the command to type where an operator can act. SIGTERM ends it after the current "
+    "requests.",
     params=[
         flag(
             "--login-link",

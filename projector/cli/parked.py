@@ -48,7 +48,7 @@ def discard_selected(
             note(f"nothing is parked for delegation {', '.join(map(named, missing))}")
         wanted, summary = _selected(conn, delegations, older_than, repeated)
         if summary.events and not yes:
-            confirm(f"delete {_counts(summary)} for good")
+            confirm(f"delete {_counts(summary)} permanently")
         count = discard(conn, wanted, settings)
     print(f"{counted(count, 'parked event')} discarded")
     return DONE if count and not missing else NOTHING_FOUND

@@ -48,7 +48,7 @@ def prune(settings: Settings, ended_before: timedelta, dry_run: bool, yes: bool,
 
 def _destruction(plan: Plan) -> str:
     rows = counted(plan.view_rows, "row")
-    return f"delete {plan.delegations:,} of the {rows} of the view for good, with their replies and deleted copies"
+    return f"delete {plan.delegations:,} of the {rows} of the view permanently, with their replies and deleted copies"
 
 
 def _planned(plan: Plan) -> str:

@@ -42,9 +42,9 @@ PUSH = Group(
         Command(
             "run",
             "projector.cli.push:run",
-            short_help="send what is due, until told to stop",
+            short_help="send what is due, until it is stopped",
             help="Sends what is due, and looks again after PROJECTOR_PUSH_INTERVAL_SECONDS. Run as many as you like: "
-            "each reply is sent by one of them. SIGTERM finishes the batch in hand and exits with 0.",
+            "each reply is sent by one of them. SIGTERM finishes the current batch and exits with 0.",
             params=[
                 flag("--once", "send what is due now, print the counts and exit"),
                 json_flag("with --once: end with one line of JSON"),
@@ -62,7 +62,7 @@ PUSH = Group(
         Command(
             "show",
             "projector.cli.push:show",
-            short_help="one reply: its state, its last error, and what it says",
+            short_help="one reply: its state, its last error, and what is sent",
             params=[click.Argument(["delegation"], metavar="ID", type=TEXT), json_flag()],
         ),
         Command(
@@ -101,7 +101,7 @@ PUSH = Group(
             short_help="delete replies that were sent or discarded long ago",
             help="Deletes replies that were sent or discarded longer ago than PROJECTOR_PUSH_RETENTION_DAYS, or "
             "--older-than. Refuses (exit code 2) if a record or an activity row may be that old: it could be read "
-            "again, and its reply be sent twice.",
+            "again, and its reply could be sent twice.",
             params=[
                 option("--older-than", "DURATION", "instead of PROJECTOR_PUSH_RETENTION_DAYS, as 90d", type=AGE),
                 json_flag(),

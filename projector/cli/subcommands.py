@@ -50,8 +50,8 @@ MIGRATE = Group(
             "projector.cli.migrate:down",
             short_help="revert the migrations after version N",
             params=[
-                option("--to", "N", "the version to go back to; 0 leaves nothing", type=NUMBER, required=True),
-                flag("--yes", "do not ask, even if rows would be destroyed"),
+                option("--to", "N", "the version to go back to; 0 removes everything", type=NUMBER, required=True),
+                flag("--yes", "do not ask, even if rows would be deleted"),
             ],
         ),
         Command(
@@ -113,8 +113,8 @@ DEAD_LETTERS = Group(
         Command(
             "discard",
             "projector.cli.dead_letters:discard_selected",
-            short_help="delete them for good",
-            help="Deletes dead letters for good. Prints how many are selected, by topic and reason, and asks. "
+            short_help="delete them permanently",
+            help="Deletes dead letters permanently. Prints how many are selected, by topic and reason, and asks. "
             "Exits with 6 if a named one does not exist, or if an option selects none.",
             params=[*_places(), flag("--yes", "do not ask")],
         ),
@@ -125,8 +125,8 @@ PARKED = Group(
     "parked",
     default="list",
     short_help="events that wait for the request of their delegation",
-    help="An event that comes before the request of its delegation is parked, and applied when the request comes. One "
-    "that waits for hours means that its request was lost, or lost to another with the same idempotency key.",
+    help="An event that comes before the request of its delegation is parked, and applied when the request comes. If "
+    "one waits for hours, its request is missing, or repeated the idempotency key of another one.",
     commands=[
         Command(
             "list",
@@ -141,8 +141,8 @@ PARKED = Group(
         Command(
             "discard",
             "projector.cli.parked:discard_selected",
-            short_help="delete parked events for good",
-            help="Deletes the parked events that all of the given options select, for good. Prints how many, and asks. "
+            short_help="delete parked events permanently",
+            help="Deletes permanently the parked events that all given options select. Prints how many, and asks. "
             "Exits with 6 if one of the ids has none, or if none is selected.",
             params=[
                 click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT, help="of these delegations"),
@@ -191,7 +191,7 @@ DELETED = Group(
         Command(
             "discard",
             "projector.cli.deleted:discard",
-            short_help="delete what is kept, for good",
+            short_help="delete permanently what is kept",
             params=[*_deleted_entries(), flag("--yes", "do not ask")],
         ),
     ],

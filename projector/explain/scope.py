@@ -20,7 +20,7 @@ MARGIN = timedelta(days=1)
 """How much older than its event a record's timestamp may be. It covers clocks that differ, but not backfills."""
 
 NEWEST = 100_000
-"""How many of the newest records are searched for an id of which Postgres knows nothing: it is probably a typo."""
+"""How many of the newest records are searched for an id about which Postgres has nothing: it is probably a typo."""
 
 Ranges: TypeAlias = Mapping[int, LogRange]
 """Partition → the offsets in it."""
@@ -48,7 +48,7 @@ class KnownFacts(NamedTuple):
 def initial_ranges(topic: TopicReader, log_ranges: Ranges, options: ScopeOptions, known: KnownFacts) -> Ranges:
     """The partitions to which the caller's key leads, from the row's time on; the whole topic without a caller.
 
-    If Postgres knows nothing of the delegation, it is the end of each partition.
+    If Postgres has nothing about the delegation, it is the end of each partition.
     """
     callers = {each for each in (options.caller, known.row and known.row.caller_id) if each}
     if options.everywhere or not callers:

@@ -1,4 +1,4 @@
-"""A producer that waits until each of its records is acknowledged, or refused for good."""
+"""A producer that waits until each of its records is acknowledged, or refused permanently."""
 
 import time
 from collections.abc import Sequence

@@ -87,7 +87,7 @@ def unknown(conn: Connection, selected: Selection) -> list[str]:
 
 
 def discard(conn: Connection, selected: Selection) -> int:
-    """Delete the entries for good; return how many."""
+    """Delete the entries permanently; return how many."""
     return conn.execute(
         """
         DELETE FROM deleted

@@ -42,7 +42,7 @@ class Refreshed(Generic[ValueT]):
         self._thread.start()
 
     def stop(self, within_seconds: float = 2.0) -> None:
-        """End after the computation in hand. One that takes longer ends with the process."""
+        """End after the current computation. One that takes longer ends with the process."""
         self._stopped.set()
         if self._thread.ident is not None:
             self._thread.join(within_seconds)

@@ -34,7 +34,7 @@ class Server(Protocol):
         """Continue after `pause`."""
 
     def end(self) -> None:
-        """Stop it for good, as fast as possible."""
+        """Stop it permanently, as fast as possible."""
 
     def is_up(self) -> bool:
         """Whether it runs; it may not answer yet."""

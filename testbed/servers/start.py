@@ -94,7 +94,7 @@ class Handle:
         self._server.resume()
 
     def end(self) -> None:
-        """Stop it for good; an external server keeps running."""
+        """Stop it permanently; an external server keeps running."""
         self._server.end()
 
     def __enter__(self) -> Self:

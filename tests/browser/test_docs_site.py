@@ -3,12 +3,15 @@
 import re
 import shlex
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from bs4 import BeautifulSoup, Tag
 from playwright.sync_api import Browser, BrowserContext, expect
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +53,47 @@ def test_no_page_loads_anything_from_another_host(site: Path) -> None:
     assert {each for each in loaded if urlsplit(each).netloc} == set()
     styles = [style.read_text() for style in site.rglob("*.css")]
     assert [style for style in styles if re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style)] == []
+
+
+NOT_ALONE = {"", "here", "this", "this page", "it", "link", "below", "above", "see", "page", "more"}
+"""Texts of links that mean nothing in a list of links, which a screen reader can show."""
+PATTERNS = {
+    "html:not([lang])": "no language",
+    "article img:is(:not([alt]), [alt=''])": "no text instead of a picture",
+    "table:not(:has(th))": "no header cells",
+    "pre:not([tabindex]), .table-wrapper:not([tabindex])": "keys cannot scroll",
+    "nav:not([aria-label]), aside": "a menu without a name",
+}
+
+
+def troubles(html: BeautifulSoup) -> Iterator[str]:
+    """What makes a page hard to follow by a screen reader."""
+    levels = [int(heading.name[1]) for heading in html.select("article :is(h1, h2, h3, h4, h5, h6)")]
+    if levels.count(1) != 1 or any(after > before + 1 for before, after in pairwise([0, *levels])):
+        yield f"headings: {levels}"
+    for selector, trouble in PATTERNS.items():
+        yield from (f"{trouble}: {found}" for found in html.select(selector))
+    yield from (f"an empty header cell in {head.parent}" for head in html.select("th") if not text_of(head))
+    yield from (f"the text of a link alone: {link}" for link in html.select("a") if text_of(link) in NOT_ALONE)
+    yield from (
+        f"the name of a file: {link}" for link in html.select("article a.internal") if text_of(link).endswith(".md")
+    )
+    yield from (f"a drawing of characters: {block}" for block in html.select("pre") if "──" in text_of(block))
+
+
+def text_of(tag: Tag) -> str:
+    return tag.get_text(strip=True).lower()
+
+
+def test_every_page_can_be_followed_by_a_screen_reader(site: Path) -> None:
+    found = {page.name: [*troubles(BeautifulSoup(page.read_text(), "html.parser"))] for page in pages(site)}
+    assert {name: each for name, each in found.items() if each} == {}
+
+
+def test_pages_of_the_menu_have_different_names(site: Path) -> None:
+    menu = BeautifulSoup((site / "README.html").read_text(), "html.parser").select(".sidebar-tree a")
+    assert [name for name, times in Counter(map(text_of, menu)).items() if times > 1] == []
+    assert len(menu) > 60
 
 
 @pytest.fixture
@@ -97,3 +141,23 @@ def test_table_on_a_phone_names_its_columns(site: Path, phone: BrowserContext) -
     cell = page.locator("td", has_text="localhost:9092").first
     assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"default: "'
     assert page.locator("td:not([data-column])").first.is_hidden()
+
+
+def test_keys_open_the_menus_of_a_phone(site: Path, phone: BrowserContext) -> None:
+    page = phone.new_page()
+    page.goto((site / "docs" / "running.html").as_uri())
+    for name, inside in ("Menu of pages", "Runbooks, by symptom"), ("Contents of this page", "Position rows"):
+        link = page.get_by_role("navigation", name=name).get_by_role("link", name=inside)
+        expect(link).to_have_count(0)
+        page.get_by_role("checkbox", name=name).press("Space")
+        expect(link).to_be_in_viewport()
+        page.get_by_role("checkbox", name=name).press("Space")
+
+
+def test_first_key_skips_to_the_text(site: Path, phone: BrowserContext) -> None:
+    page = phone.new_page()
+    page.goto((site / "docs" / "running.html").as_uri())
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('article') !== null")

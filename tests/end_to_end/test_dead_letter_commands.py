@@ -207,7 +207,7 @@ def test_invalid_selection_of_a_retry_is_refused(replayed: str) -> None:
 def test_discard_needs_a_confirmation(replayed: str) -> None:
     refused = run_projector("dead-letters", "discard", "--all", database_url=replayed)
     assert (refused.code, refused.out) == (1, "")
-    assert "this would delete 3 dead letters for good: add --yes to do it" in refused.err
+    assert "this would delete 3 dead letters permanently: add --yes to do it" in refused.err
     one = run_projector("dead-letters", "discard", "0", "2", "--yes", database_url=replayed)
     assert (one.code, one.out) == (0, "1 dead letter discarded\n")
     assert run_projector("dead-letters", "discard", "--all", "--yes", database_url=replayed).out.startswith("2 dead")
@@ -252,7 +252,7 @@ def test_selection_is_shown_before_the_question(two_topics: str) -> None:
     assert len(first) < 200
     assert len(lines) == 11
     assert lines[-2] == "and 22 more with 22 other reasons"
-    assert lines[-1] == "projector: this would delete 35 dead letters for good: add --yes to do it"
+    assert lines[-1] == "projector: this would delete 35 dead letters permanently: add --yes to do it"
     one = letters(two_topics, "discard", "0", "2")
     assert "activity-log  1             not JSON" in one.err
     assert "this would delete 1 dead letter" in one.err

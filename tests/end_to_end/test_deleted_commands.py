@@ -64,7 +64,7 @@ def test_discard_asks_and_deletes(log: Log) -> None:
     refused = log.run("deleted", "discard", "one", "two")
     assert (refused.code, refused.err) == (
         1,
-        "projector: this would delete 2 entries of projector.deleted for good: add --yes to do it\n",
+        "projector: this would delete 2 entries of projector.deleted permanently: add --yes to do it\n",
     )
     assert log.run("deleted", "discard", "one", "two", "--yes").out == "2 entries discarded\n"
     assert list(runs(log)) == ["three"]

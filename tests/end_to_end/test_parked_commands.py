@@ -90,7 +90,7 @@ def test_discard_needs_a_confirmation(waiting: str) -> None:
     assert (done.code, done.out) == (1, "")
     assert (
         "this would delete 2 parked events of 1 delegation (0 whose request may still arrive, 2 whose request "
-        "repeated an idempotency key) for good: add --yes to do it" in done.err
+        "repeated an idempotency key) permanently: add --yes to do it" in done.err
     )
     assert len(left(waiting)) == 4
 

@@ -165,7 +165,7 @@ def test_copies_that_a_rebuild_kept_go_too(log: Log) -> None:
 def test_command_asks_counts_and_deletes(log: Log) -> None:
     asked = log.run("prune", "--ended-before", "1d")
     assert (asked.code, asked.out) == (1, "")
-    assert "delete 3 of the 6 rows of the view for good" in asked.err
+    assert "delete 3 of the 6 rows of the view permanently" in asked.err
     dry = log.run("prune", "--ended-before", "1d", "--dry-run")
     assert dry.out.startswith("3 delegations of 6 would be deleted, ended before 20")
     assert pruned(log) == []
