@@ -60,8 +60,11 @@ def _print_report(report: Report, *, dry_run: bool) -> None:
         place = f"{escape(named(row.delegation_id))} ({row.caller_id} → {row.callee_id})"
         print(wrap(f"dated in the future, so only its deadline ends it: {place}, {when(row.updated_at)}"))
     if report.is_capped:
-        sentence = "more deadlines may have passed than a pass writes (PROJECTOR_SWEEP_MAX_FAILED)"
-        print(wrap(f"{sentence}: the next one continues"))
+        print(
+            wrap(
+                "more deadlines may have passed than a pass writes (PROJECTOR_SWEEP_MAX_FAILED): the next one continues"
+            )
+        )
     for sentence in report.sentences:
         print(wrap(escape(sentence)))
 
