@@ -103,7 +103,14 @@ def test_status_has_all_partitions_and_totals(replayed: str, kafka: str, topic: 
     [
         (["--max-lag", "0", "--max-dead-letters", "3"], 0, []),
         (["--max-dead-letters", "2"], LIMIT_EXCEEDED, ["the topic has 3 dead letters, and --max-dead-letters is 2"]),
-        (["--max-lag", "1"], LIMIT_EXCEEDED, ["the lag is 2 records, and --max-lag is 1"]),
+        (
+            ["--max-lag", "0", "--max-dead-letters", "0"],
+            LIMIT_EXCEEDED,
+            [
+                "the lag is 2 records, and --max-lag is 0",
+                "the topic has 3 dead letters, and --max-dead-letters is 0",
+            ],
+        ),
     ],
     ids=str,
 )
@@ -120,6 +127,11 @@ def test_limits_decide_the_exit_code(
     done = run_projector("status", "--json", *flags, **settings)
     assert (done.code, done.json()["exceeded"]) == (code, exceeded)
     assert all(sentence in run_projector("status", *flags, **settings).out for sentence in exceeded)
+
+
+def test_unknown_lag_exceeds_each_limit(replayed: str) -> None:
+    done = run_projector("status", "--json", "--max-lag", "1000", database_url=replayed, bootstrap_servers=NOWHERE)
+    assert (done.code, done.json()["exceeded"]) == (1, ["the lag is unknown, and --max-lag is 1,000"])
 
 
 def test_watch_prints_one_object_per_look(replayed: str) -> None:

@@ -1,8 +1,9 @@
 """All mistakes."""
 
+from mutants.guards import GUARDS
 from mutants.platform import PLATFORM
 from mutants.reading import READING
 from mutants.rules import RULES
 from mutants.statements import STATEMENTS
 
-MUTANTS = [*RULES, *READING, *STATEMENTS, *PLATFORM]
+MUTANTS = [*RULES, *READING, *STATEMENTS, *PLATFORM, *GUARDS]
