@@ -1,5 +1,7 @@
 """`projector dashboard`: pages and JSON over the view."""
 
+from functools import partial
+
 from projector.cli.exit_codes import DONE
 from projector.errors import Misconfigured
 from projector.settings import Settings
@@ -13,9 +15,5 @@ def dashboard(settings: Settings, login_link: bool) -> int:
         raise Misconfigured(
             f"the dashboard needs the package {error.name}: install delegations-projector[dashboard]"
         ) from None
-    serve(settings, _print if login_link else None)
+    serve(settings, partial(print, flush=True) if login_link else None)
     return DONE
-
-
-def _print(link: str) -> None:
-    print(link, flush=True)

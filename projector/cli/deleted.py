@@ -12,7 +12,7 @@ from projector.cli.terminal import table
 from projector.errors import NothingFound
 from projector.postgres import deleted
 from projector.postgres.connection import Connection, mapped_errors, open_view
-from projector.postgres.deleted import Deleted, Restored, Selection
+from projector.postgres.deleted import Deleted, Selection
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
 from projector.texts import counted, named
@@ -42,7 +42,8 @@ def restore(settings: Settings, delegations: Sequence[str], run: UUID | None, se
         for entry in deleted.restore(conn, selected):
             restored += entry.problem is None
             refused += entry.problem is not None
-            _print_problem(entry)
+            if entry.problem is not None:
+                print(f"not put back: {entry.kind} of {escape(named(entry.delegation_id))}: {escape(entry.problem)}")
     if not restored + refused:
         raise NothingFound("nothing that a rebuild deleted is kept for this selection")
     print(f"{restored:,} put back, {refused:,} still kept")
@@ -87,8 +88,3 @@ def _print(entries: list[Deleted], total: int) -> None:
     print(table(("deleted at (UTC)", "run", "kind", "delegation", "status", "not in"), rows))
     if total > len(entries):
         print(f"\n{len(entries):,} of {total:,}: --limit shows more")
-
-
-def _print_problem(entry: Restored) -> None:
-    if entry.problem is not None:
-        print(f"not put back: {entry.kind} of {escape(named(entry.delegation_id))}: {escape(entry.problem)}")

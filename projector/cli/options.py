@@ -14,7 +14,7 @@ import click
 from projector import logs
 from projector.cli.arguments import arrange, leading_options
 from projector.cli.examples import EXAMPLES
-from projector.cli.values import is_value
+from projector.cli.values import AGE, COUNT, is_value
 from projector.process.interruption import interruptible
 
 if TYPE_CHECKING:
@@ -217,3 +217,13 @@ def flag(name: str, text: str, *parameter: str) -> click.Option:
 def json_flag(text: str = "print one object of JSON instead") -> click.Option:
     """The option --json."""
     return flag("--json", text, "json_output")
+
+
+def limit() -> click.Option:
+    """The option --limit."""
+    return option("--limit", "N", "maximum number of rows", type=COUNT, default=50)
+
+
+def older_than(since: str) -> click.Option:
+    """The option --older-than. `since`: what happened longer ago, such as "failed"."""
+    return option("--older-than", "DURATION", f"only those that {since} longer ago, as 90s, 15m, 12h or 7d", type=AGE)

@@ -17,7 +17,6 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
-from projector.logs import has_colours
 from projector.texts import duration
 
 
@@ -68,11 +67,6 @@ def _print_long(text: str) -> None:
         click.echo_via_pager(text.removesuffix("\n"))
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def styled(text: str, **style: Any) -> str:
-    """The text in a style of `click.style`, such as fg="red"; plain without a terminal, and with NO_COLOR."""
-    return click.style(text, **style) if has_colours(sys.stdout) else text
 
 
 def as_json(model: NamedTuple) -> dict[str, Any]:

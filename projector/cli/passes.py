@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
 from projector.errors import ProjectorError
 from projector.postgres import passes
@@ -20,8 +20,3 @@ def remember(settings: Settings, kind: Kind, started_at: datetime, result: Mappi
             passes.write(conn, kind, started_at=started_at, result=result)
     except ProjectorError as error:
         log.warning("the dashboard will not show this pass", extra={"kind": kind, "reason": str(error)})
-
-
-def now() -> datetime:
-    """The time at which a pass starts."""
-    return datetime.now(UTC)

@@ -2,8 +2,8 @@
 
 import click
 
-from projector.cli.options import Command, Group, flag, json_flag, option
-from projector.cli.values import AGE, COUNT, TEXT
+from projector.cli.options import Command, Group, flag, json_flag, limit, older_than, option
+from projector.cli.values import AGE, TEXT
 
 _STATES = ("due", "sent", "told_by_platform", "given_up", "expired", "discarded")
 
@@ -19,17 +19,11 @@ def _state() -> click.Option:
 
 
 def _older_than() -> click.Option:
-    return option(
-        "--older-than", "DURATION", "only those that ended, or were due, longer ago, as 90s, 15m, 12h or 7d", type=AGE
-    )
+    return older_than("ended, or were due,")
 
 
 def _ids() -> click.Argument:
     return click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT, help="of these delegations")
-
-
-def _limit() -> click.Option:
-    return option("--limit", "N", "maximum number of rows", type=COUNT, default=50)
 
 
 PUSH = Group(
@@ -57,7 +51,7 @@ PUSH = Group(
             short_help="replies that were not sent, the longest due first",
             help="Lists replies, the longest due first, and counts all by state. Without --state it lists those that "
             "are due, given up or expired.",
-            params=[_state(), _older_than(), _limit(), json_flag()],
+            params=[_state(), _older_than(), limit(), json_flag()],
         ),
         Command(
             "show",
@@ -89,7 +83,7 @@ PUSH = Group(
             "in no inbox. With --send it queues them. Exits with 6 if the push was never switched on.",
             params=[
                 _ids(),
-                _limit(),
+                limit(),
                 flag("--send", "queue them, due now; prints how many, and asks"),
                 flag("--yes", "do not ask"),
                 json_flag(),

@@ -3,12 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
 from projector.cli.output import confirm, escape, note
-from projector.cli.passes import now, remember
+from projector.cli.passes import remember
 from projector.cli.reconcile import TOPIC, compare
 from projector.cli.terminal import wrap
 from projector.errors import Misconfigured
@@ -41,7 +42,7 @@ def rebuild(
         if not yes and (plan.deletes or drop_uncovered):
             confirm(_destruction(plan))
 
-    started_at = now()
+    started_at = datetime.now(UTC)
     result = compare(settings, source, options, approve)
     if json_output:
         print(json.dumps({**report_json(result.report), **_written_json(result)}))

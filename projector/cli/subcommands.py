@@ -2,16 +2,8 @@
 
 import click
 
-from projector.cli.options import Command, Group, flag, json_flag, option
-from projector.cli.values import AGE, COUNT, NUMBER, TEXT
-
-
-def _limit() -> click.Option:
-    return option("--limit", "N", "maximum number of rows", type=COUNT, default=50)
-
-
-def _older_than(since: str) -> click.Option:
-    return option("--older-than", "DURATION", f"only those that {since} longer ago, as 90s, 15m, 12h or 7d", type=AGE)
+from projector.cli.options import Command, Group, flag, json_flag, limit, older_than, option
+from projector.cli.values import AGE, NUMBER, TEXT
 
 
 def _selection() -> list[click.Parameter]:
@@ -20,7 +12,7 @@ def _selection() -> list[click.Parameter]:
         flag("--every-topic", "those of all topics, instead of one topic"),
         option("--reason", "TEXT", "only those whose reason contains this text", type=TEXT),
         option("--field", "PATH", "only those with this field, as request_body.delegation_id", type=TEXT),
-        _older_than("failed"),
+        older_than("failed"),
         option("--newer-than", "DURATION", "only those that failed since then", type=AGE),
     ]
 
@@ -84,7 +76,7 @@ DEAD_LETTERS = Group(
             short_help="the latest, newest first",
             params=[
                 *_selection(),
-                _limit(),
+                limit(),
                 option("--partition", "P", "only those of this partition", type=int),
                 json_flag(),
             ],
@@ -136,7 +128,7 @@ PARKED = Group(
             help="Lists the parked events, the oldest first, and the age of the oldest. An event is never applied if "
             "the request of its delegation repeated the idempotency key of another one. Such events are marked and "
             "counted.",
-            params=[_limit(), option("--delegation", "ID", "only those of this delegation", type=TEXT), json_flag()],
+            params=[limit(), option("--delegation", "ID", "only those of this delegation", type=TEXT), json_flag()],
         ),
         Command(
             "discard",
@@ -146,7 +138,7 @@ PARKED = Group(
             "Exits with 6 if one of the ids has none, or if none is selected.",
             params=[
                 click.Argument(["delegations"], metavar="[ID]...", nargs=-1, type=TEXT, help="of these delegations"),
-                _older_than("were parked"),
+                older_than("were parked"),
                 flag("--repeated", "only those whose request repeated an idempotency key: they are never applied"),
                 flag("--yes", "do not ask"),
             ],
@@ -178,7 +170,7 @@ DELETED = Group(
             "projector.cli.deleted:list_latest",
             pages=True,
             short_help="what is kept, the latest first",
-            params=[_run(), _limit(), json_flag()],
+            params=[_run(), limit(), json_flag()],
         ),
         Command(
             "restore",

@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import click
 from rich.cells import cell_len, set_cell_size
 
-from projector.cli.output import escape, styled
+from projector.cli.output import escape
+from projector.logs import has_colours
 
 _GAP = 2
 """Blanks between two columns."""
@@ -35,8 +37,8 @@ def width() -> int | None:
 
 
 def paint(text: str, level: str) -> str:
-    """The text in the style of a level: good, note, bad, strong or dim."""
-    return styled(text, **_STYLES[level]) if text else ""
+    """The text in the style of a level: good, note, bad, strong or dim. Plain without a terminal, and with NO_COLOR."""
+    return click.style(text, **_STYLES[level]) if text and has_colours(sys.stdout) else text
 
 
 def wrap(text: str, indent: str = "", *, first: str | None = None, columns: int | None = None) -> str:

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.passes import now, remember
+from projector.cli.passes import remember
 from projector.cli.reconcile import TOPIC, compare
 from projector.cli.terminal import wrap
 from projector.rebuild.comparison import Options
@@ -17,7 +18,7 @@ from projector.texts import command, counted
 
 def verify(settings: Settings, source: Sequence[str], sample: int | None, json_output: bool) -> int:
     """Compare, print the report, and return the exit code."""
-    started_at = now()
+    started_at = datetime.now(UTC)
     report = compare(settings, source, Options(sample=sample)).report
     result = {"source": source[0], "compared": report.totals.compared, "drift": report.drift, "sample": sample}
     remember(settings, "verify", started_at, result)

@@ -18,7 +18,7 @@ from projector.kafka.reader import TopicReader
 from projector.recordings.file import RecordedRecord, write_recording
 from projector.recordings.redaction import Redaction
 
-SUFFIXES = (".jsonl", ".gz", ".zst")
+_SUFFIXES = (".jsonl", ".gz", ".zst")
 
 
 class Boundary(NamedTuple):
@@ -167,12 +167,15 @@ class Recorder:
 
 def require_writable(out: Path, *, replace: bool) -> None:
     """Raises Misconfigured if a recording cannot be written under this name."""
-    if out.suffix not in SUFFIXES:
-        raise Misconfigured(f"{out} is no name of a recording: use one of the suffixes {', '.join(SUFFIXES)}")
+    wanted = "name a file that ends in .jsonl, .gz or .zst, or - for standard output"
+    if out.is_dir():
+        raise Misconfigured(f"--out {out} is a folder: {wanted}")
+    if out.exists() and not out.is_file():
+        raise Misconfigured(f"--out {out} is a device or a pipe: {wanted}")
+    if out.suffix not in _SUFFIXES:
+        raise Misconfigured(f"--out {out} has another suffix than a recording: {wanted}")
     if not out.parent.is_dir():
         raise Misconfigured(f"{out} cannot be written: there is no folder {out.parent}")
-    if out.is_dir():
-        raise Misconfigured(f"{out} is a folder: name a file")
     if out.exists() and not replace:
         raise Misconfigured(f"{out} already exists: name another file, or add --force to replace it")
 

@@ -23,7 +23,6 @@ class Setting(NamedTuple):
     kind: str
     default: str | int | None
     description: str
-    is_secret: bool
 
     @property
     def variable(self) -> str:
@@ -51,7 +50,6 @@ def catalog() -> list[Setting]:
             _kind(name, schema),
             None if schema.get("default") == "" else schema.get("default"),
             schema["description"],
-            _typed(schema).get("format") == "password",
         )
         for name, schema in properties.items()
     ]

@@ -8,6 +8,7 @@ import termios
 from contextlib import closing
 from typing import NamedTuple
 
+import command_tree
 import psycopg
 import pytest
 from activity_table import SEARCH_PATH
@@ -46,6 +47,11 @@ COMMANDS = [
     ["sweep", "--dry-run"],
     ["migrate", "status"],
 ]
+OTHERS = """
+    run migrate-up migrate-down migrate-recreate-shadow record dead-letters-retry dead-letters-discard parked-discard
+    deleted-restore deleted-discard push-run push-retry push-discard push-prune dashboard init health completion
+"""
+"""These print lines of a log, short sentences or nothing."""
 
 
 class Scene(NamedTuple):
@@ -107,6 +113,12 @@ def _replies(replies: Relaying) -> None:
         " WHERE delegation_id = %s",
         [ODD],
     )
+
+
+def test_every_command_is_listed() -> None:
+    listed = {" ".join(each[:2]) for each in COMMANDS} | {each[0] for each in COMMANDS}
+    names = [each for each in command_tree.COMMANDS if " ".join(each) not in listed]
+    assert {"-".join(each) for each in names} == {*OTHERS.split()}
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)

@@ -41,7 +41,7 @@ def test_report_for_a_person(drifted: Log) -> None:
     assert found.out.splitlines() == [
         f"compared with topic {drifted.name}: 5 records folded",
         "           2 missing from the view",
-        f"             \\x1b[2J\\nnot a line of its own: {missing.format(3)}",
+        f'             "\\x1b[2J\\nnot a line of its own": {missing.format(3)}',
         f"             b: {missing.format(1)}",
         "           1 in the view, and not in the source",
         f"             planted: {unexpected}",

@@ -201,7 +201,8 @@ def test_existing_recording_is_replaced_only_with_force(kafka: str, topic: str, 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("all.txt", "use one of the suffixes .jsonl, .gz, .zst"),
+        ("all.txt", "has another suffix than a recording: name a file that ends in .jsonl, .gz or .zst"),
+        ("/dev/full", "--out /dev/full is a device or a pipe: name a file .* or - for standard output"),
         ("no/all.gz", "there is no folder"),
         ("f.gz", "is a folder"),
     ],
