@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 
 from projector.cli.exit_codes import DONE, MISCONFIGURED
-from projector.cli.output import escape
 from projector.doctor.checks import Check, Level
 from projector.doctor.report import examine
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import counted, escape
 
 _WIDTH = 80
 

@@ -3,10 +3,10 @@
 import sys
 from typing import Any, NamedTuple, TextIO
 
-from projector.cli.output import as_json, escape
+from projector.cli.output import as_json
 from projector.rebuild.drift import Classification, DriftKind
 from projector.rebuild.report import DriftReport, Example
-from projector.texts import counted, plural
+from projector.texts import counted, escape, plural
 
 
 class ReportJson(NamedTuple):

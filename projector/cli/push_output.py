@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from projector.cli.output import as_json, columns, escape, when
+from projector.cli.output import as_json, columns, when
 from projector.domain.reply import End, Ended, State, event_id, reply_to
 from projector.postgres.outbox_missing import SentReply
 from projector.postgres.outbox_queries import Backlog, QueuedReply
 from projector.push.missing import Missing
 from projector.push.relay import Pass
-from projector.texts import counted, duration
+from projector.texts import counted, duration, escape
 
 _REASONS = {
     **{state: f"its reply is {state.replace('_', ' ')}" for state in State},

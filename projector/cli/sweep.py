@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from projector.cli.exit_codes import DONE, FAILED
-from projector.cli.output import escape, note, when
+from projector.cli.output import note, when
 from projector.domain.overdue import Rule, Verdict
 from projector.errors import Misconfigured, TruthAway
 from projector.settings import Settings
@@ -16,7 +16,7 @@ from projector.sweep import loop
 from projector.sweep.one_pass import Mode
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sweeper import Sweeper
-from projector.texts import counted, duration
+from projector.texts import counted, duration, escape
 
 _WIDTH = 240
 """Of a table that is no terminal's: wide enough to leave each row on one line."""
