@@ -8,7 +8,10 @@ import time
 from datetime import UTC, datetime
 from typing import TextIO
 
+from projector.texts import escape
+
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+_LAYOUT = "\n\t"
 _KAFKA_INTERVAL_SECONDS = 60.0
 _KAFKA_LINES = (
     "throttled by broker",
@@ -53,8 +56,8 @@ class _Human(logging.Formatter):
         level = f"{record.levelname.lower():7}"
         if self._coloured and record.levelno >= logging.WARNING:
             level = f"\033[{31 if record.levelno >= logging.ERROR else 33}m{level}\033[0m"
-        line = f"{when} {level} {record.getMessage()}" + (f"  {fields}" if fields else "")
-        return line + (f"\n{self.formatException(record.exc_info)}" if record.exc_info else "")
+        line = f"{when} {level} {escape(record.getMessage())}" + (f"  {escape(fields)}" if fields else "")
+        return line + (f"\n{escape(self.formatException(record.exc_info), keep=_LAYOUT)}" if record.exc_info else "")
 
 
 class _Json(logging.Formatter):

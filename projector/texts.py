@@ -9,6 +9,11 @@ _PLAIN_ID = re.compile(r"[\w.:/@#+=~-]+")
 _UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
 
 
+def escape(text: str, *, keep: str = "") -> str:
+    """A text with escaped control characters, except `keep`: a record must not control the terminal."""
+    return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)
+
+
 def named(delegation_id: str) -> str:
     """An id in a sentence: in quotes if it has a space or another character that may not be seen."""
     return delegation_id if _PLAIN_ID.fullmatch(delegation_id) else f'"{delegation_id}"'

@@ -7,7 +7,7 @@ from uuid import UUID
 import click
 
 from projector.cli.exit_codes import DONE, FAILED, NOTHING_FOUND
-from projector.cli.output import as_json, confirm, escape, note, when
+from projector.cli.output import as_json, confirm, note, when
 from projector.cli.terminal import table
 from projector.errors import NothingFound
 from projector.postgres import deleted
@@ -15,7 +15,7 @@ from projector.postgres.connection import Connection, mapped_errors, open_view
 from projector.postgres.deleted import Deleted, Selection
 from projector.postgres.write_batch import prepare
 from projector.settings import Settings
-from projector.texts import counted, named
+from projector.texts import counted, escape, named
 
 
 def list_latest(settings: Settings, run: UUID | None, limit: int, json_output: bool) -> int:

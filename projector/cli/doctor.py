@@ -7,12 +7,11 @@ from importlib.metadata import version
 
 from projector.cli import terminal
 from projector.cli.exit_codes import DONE, MISCONFIGURED
-from projector.cli.output import escape
 from projector.cli.terminal import wrap
 from projector.doctor.checks import Check, Level
 from projector.doctor.report import examine
 from projector.settings import Settings
-from projector.texts import counted
+from projector.texts import counted, escape
 
 _WIDTH = 80
 _NARROW_INDENT = 8

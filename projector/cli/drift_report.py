@@ -3,11 +3,11 @@
 import sys
 from typing import Any, NamedTuple, TextIO
 
-from projector.cli.output import as_json, escape
+from projector.cli.output import as_json
 from projector.cli.terminal import wrap
 from projector.rebuild.drift import Classification, DriftKind
 from projector.rebuild.report import DriftReport, Example
-from projector.texts import counted, named, plural
+from projector.texts import counted, escape, named, plural
 
 
 class ReportJson(NamedTuple):

@@ -11,6 +11,7 @@ from projector.cli.exit_codes import FAILED, LOG_GAP, MISCONFIGURED, NOTHING_FOU
 from projector.errors import LogGap, LoginRefused, Misconfigured, NothingFound, ProjectorError, TopicMissing
 from projector.process import streams
 from projector.process.interruption import Interrupted
+from projector.texts import escape
 
 
 def run(arguments: list[str] | None) -> int:
@@ -53,7 +54,8 @@ def _run(arguments: list[str]) -> int:
 
 def _usage_error(error: click.UsageError) -> int:
     command = error.ctx.command_path if error.ctx else "projector"
-    sys.stderr.write(f"{command}: error: {_message(error).rstrip('.')} (see `{command} --help`)\n")
+    sentence = escape(_message(error).rstrip("."), keep="\n")
+    sys.stderr.write(f"{command}: error: {sentence} (see `{command} --help`)\n")
     return MISCONFIGURED
 
 
@@ -76,4 +78,5 @@ def _failed(error: ProjectorError) -> int:
 
 
 def _print_error(sentence: str) -> None:
-    sys.stderr.write(f"projector: {sentence}\n")
+    shown = escape(sentence, keep="\n")
+    sys.stderr.write(f"projector: {shown}\n")

@@ -13,7 +13,7 @@ from rich.progress import Progress, TextColumn
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.explain_output import Options, print_report
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import as_json, escape, note
+from projector.cli.output import as_json, note
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
 from projector.domain.lifecycle import Delegation
@@ -27,7 +27,7 @@ from projector.explain.verdict import Agreement
 from projector.kafka.reader import open_topic
 from projector.postgres.connection import Connection, open_view
 from projector.settings import Settings
-from projector.texts import named
+from projector.texts import escape, named
 
 _EXIT_CODES = {
     Agreement.DIFFERS: DRIFT,

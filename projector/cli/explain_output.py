@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import NamedTuple
 
-from projector.cli.output import escape, when
+from projector.cli.output import when
 from projector.cli.terminal import fit, paint, width, wrap
 from projector.domain.lifecycle import Delegation
 from projector.domain.outcomes import MEANING, Outcome
@@ -12,7 +12,7 @@ from projector.explain.report import Explanation, SearchedScope
 from projector.explain.similar import Similar
 from projector.explain.timeline import Change, Entry
 from projector.explain.verdict import Agreement
-from projector.texts import counted, named
+from projector.texts import counted, escape, named
 
 _GOOD = (Agreement.EQUAL,)
 _BAD = (Agreement.DIFFERS, Agreement.MISSING, Agreement.DEAD_LETTER, Agreement.NOT_IN_LOG)

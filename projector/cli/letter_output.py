@@ -4,12 +4,12 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from projector.cli.output import cut, escape, when
+from projector.cli.output import cut, when
 from projector.cli.terminal import paint, table, wrap
 from projector.postgres.dead_letter_queries import DeadLetterSummary, LatestReason
 from projector.postgres.queries import DeadLetterDetail
 from projector.recordings.file import text_or_base64
-from projector.texts import counted
+from projector.texts import counted, escape
 from projector.worker.dead_letters import without_values
 
 MAX_COUNT = 100_000

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from projector.domain.outcomes import Outcome
 from projector.errors import ProjectorError
-from projector.texts import duration
+from projector.texts import duration, escape
 
 
 def ago(at: datetime | None, now: datetime) -> str:
@@ -28,11 +28,6 @@ def ago(at: datetime | None, now: datetime) -> str:
 def when(at: datetime | None) -> str:
     """An instant in UTC, to the second; empty for None."""
     return "" if at is None else at.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def escape(text: str, *, keep: str = "") -> str:
-    """A text with escaped control characters, except `keep`: a record must not control the terminal."""
-    return "".join(char if char.isprintable() or char in keep else ascii(char)[1:-1] for char in text)
 
 
 def cut(text: str, characters: int = 100) -> str:
@@ -94,7 +89,7 @@ def print_outcomes(outcomes: Mapping[Outcome, int]) -> None:
 
 def note(sentence: str) -> None:
     """Print a sentence on standard error, as errors are printed."""
-    sys.stderr.write(f"projector: {sentence}\n")
+    sys.stderr.write(f"projector: {escape(sentence)}\n")
 
 
 def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> None:
@@ -102,7 +97,7 @@ def confirm(action: str, *, refusal: type[ProjectorError] = ProjectorError) -> N
     if not sys.stdin.isatty():
         raise refusal(f"this would {action}: add --yes to do it")
     # Standard output is only for results.
-    sys.stderr.write(f"This would {action}. Type yes to continue: ")
+    sys.stderr.write(f"This would {escape(action)}. Type yes to continue: ")
     sys.stderr.flush()
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):

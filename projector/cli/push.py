@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
-from projector.cli.output import as_json, confirm, escape, note
+from projector.cli.output import as_json, confirm, note
 from projector.cli.push_output import (
     backlog_as_json,
     detail_as_json,
@@ -27,7 +27,7 @@ from projector.push import missing as reconcile
 from projector.push import prune as retention
 from projector.push import relay
 from projector.settings import Settings
-from projector.texts import counted, named
+from projector.texts import counted, escape, named
 
 _NOT_SENT = (State.DUE, State.GIVEN_UP, State.EXPIRED)
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from projector.cli.output import as_json, escape, when
+from projector.cli.output import as_json, when
 from projector.cli.terminal import table, wrap
 from projector.domain.reply import End, Ended, State, event_id, reply_to
 from projector.postgres.outbox_missing import SentReply
 from projector.postgres.outbox_queries import Backlog, QueuedReply
 from projector.push.missing import Missing
 from projector.push.relay import Pass
-from projector.texts import command, counted, duration, named
+from projector.texts import command, counted, duration, escape, named
 
 _REASONS = {
     **{state: f"its reply is {state.replace('_', ' ')}" for state in State},

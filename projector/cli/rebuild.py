@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from projector.cli.drift_report import not_proved, print_report, report_json, why_nothing_was_compared
 from projector.cli.exit_codes import DONE, DRIFT, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import confirm, escape, note
+from projector.cli.output import confirm, note
 from projector.cli.passes import remember
 from projector.cli.reconcile import TOPIC, compare
 from projector.cli.terminal import wrap
@@ -22,7 +22,7 @@ from projector.rebuild.reconcile import Result
 from projector.rebuild.repair import Applied
 from projector.rebuild.report import DriftReport
 from projector.settings import Settings
-from projector.texts import command, counted, named
+from projector.texts import command, counted, escape, named
 
 
 def rebuild(

@@ -12,7 +12,7 @@ import click
 
 from projector.cli.exit_codes import DONE, NOTHING_FOUND
 from projector.cli.open_transactions import note_open_transactions
-from projector.cli.output import escape, note, progress_bar
+from projector.cli.output import note, progress_bar
 from projector.cli.values import whole_number
 from projector.contract import fields
 from projector.contract.unreadable import Unreadable
@@ -24,7 +24,7 @@ from projector.recordings.file import dumps
 from projector.recordings.record import Boundary, Recorder, Selection, ranges, require_writable
 from projector.recordings.redaction import Redaction
 from projector.settings import Settings
-from projector.texts import counted, named
+from projector.texts import counted, escape, named
 
 STDOUT = Path("-")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -3,7 +3,7 @@
 import json
 
 from projector.cli.exit_codes import DONE, FAILED
-from projector.cli.output import escape, note, when
+from projector.cli.output import note, when
 from projector.cli.terminal import table, wrap
 from projector.domain.overdue import Rule, Verdict
 from projector.errors import Misconfigured, TruthAway
@@ -12,7 +12,7 @@ from projector.sweep import loop
 from projector.sweep.one_pass import Mode
 from projector.sweep.report import Report, Skipped
 from projector.sweep.sweeper import Sweeper
-from projector.texts import counted, duration, named
+from projector.texts import counted, duration, escape, named
 
 
 def sweep(

@@ -9,8 +9,8 @@ from typing import Any
 import click
 from rich.cells import cell_len, set_cell_size
 
-from projector.cli.output import escape
 from projector.logs import has_colours
+from projector.texts import escape
 
 _GAP = 2
 """Blanks between two columns."""

@@ -1,5 +1,6 @@
 """The settings of the dashboard (docs/dashboard.md)."""
 
+import os
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -32,6 +33,10 @@ class DashboardSettings(Group):
     def _long_tokens(cls, value: SecretStr) -> SecretStr:
         if not are_long(tokens(value)):
             raise ValueError(f"a token has at least {_MIN_TOKEN} characters, so that it cannot be guessed")
+        if any(map(os.path.isfile, tokens(value))):
+            raise ValueError(
+                "a token is the path of a file, which can be guessed: set PROJECTOR_DASHBOARD_TOKENS_FILE to it"
+            )
         return value
 
 

@@ -175,6 +175,10 @@ def test_control_characters_are_escaped(platform: Platform) -> None:
     assert done.code == 0
     assert "\x1b" not in done.out
     assert r"\x1b[31mred" in done.out
+    by_prefix = platform.explain("\x1b[31")
+    assert by_prefix.code == 0
+    assert "\x1b" not in by_prefix.err
+    assert r'no delegation has the id "\x1b[31": this is "\x1b[31mred"' in by_prefix.err
 
 
 # --- other sources

@@ -161,6 +161,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     ("error", "code", "printed"),
     [
         (ProjectorError("failed"), exit_codes.FAILED, "projector: failed\n"),
+        (ProjectorError("id \x1b[2J\x9b"), exit_codes.FAILED, "projector: id \\x1b[2J\\x9b\n"),
         (Misconfigured("wrong"), exit_codes.MISCONFIGURED, "projector: wrong\n"),
         (LogGap("a gap", "repair it"), exit_codes.LOG_GAP, "projector: a gap. repair it\n"),
         (

@@ -54,6 +54,19 @@ def test_warnings_have_colours_on_a_terminal_only(
         assert ("\033[33mwarning" in stream.getvalue()) == (coloured and is_terminal)
 
 
+def test_text_of_a_record_controls_neither_terminal_nor_lines() -> None:
+    stream = captured("human")
+    hostile = "\x1b]0;title\x07\n2026-01-01 00:00:00Z error   forged\x9b31m\u202e"
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        logging.getLogger("projector").exception("failed: %s", hostile, extra={"reason": hostile})
+    assert not set("\x1b\x07\x9b\u202e") & set(stream.getvalue())
+    first, second, *_ = stream.getvalue().splitlines()
+    assert first.count(r"\x1b]0;title\x07\n2026-01-01 00:00:00Z error   forged\x9b31m\u202e") == 2
+    assert second == "Traceback (most recent call last):"
+
+
 def test_json_line_is_one_object() -> None:
     stream = captured("json")
     logging.getLogger("projector.worker.loop").warning("waiting for %s", "Kafka", extra={"reason": "two\nlines"})

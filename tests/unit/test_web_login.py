@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from projector.errors import Misconfigured
 from projector.settings import Settings, load
 from projector.web.guard import LOOPBACK_COOKIE, SESSION_COOKIE, Guard
 from projector.web.login import Login
@@ -193,3 +194,12 @@ def test_file_with_a_token_that_can_be_guessed_changes_nothing(tmp_path: Path, c
     assert login.tokens() == [TOKEN]
     file.write_text(f"{TOKEN} of tomorrow\n{TOKEN}\n")
     assert login.tokens() == [f"{TOKEN} of tomorrow", TOKEN]
+
+
+@pytest.mark.parametrize("form", ["{}", "{}\n", " {}\nanother-token-that-is-long\n"])
+def test_path_of_the_file_is_no_token(tmp_path: Path, form: str) -> None:
+    """Who gives the path in place of the tokens would let in everybody who guesses it."""
+    file = tmp_path / "dashboard-tokens"
+    file.write_text(f"{TOKEN}\n")
+    with pytest.raises(Misconfigured, match=r"a token is the path of a file, .*: set PROJECTOR_DASHBOARD_TOKENS_FILE"):
+        load({}, {"PROJECTOR_DASHBOARD_TOKENS": form.format(file)})
