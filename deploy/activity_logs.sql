@@ -1,4 +1,4 @@
--- The platform's table, for compose.yaml only: the change feed of profile `cdc` reads it. In production the table exists
+-- The platform's table, for compose.yaml only: its change feed reads it. In production the table exists
 -- already, and `projector run` never touches it. It has the default replica identity, as on the platform: an update then
 -- leaves large unchanged bodies out of the feed, and the projector looks up which delegation the row belongs to.
 CREATE TABLE activity_logs (

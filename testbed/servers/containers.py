@@ -139,7 +139,7 @@ def docker_kafka(
     # The image's default for this variable names another garbage collector, and Java refuses two of them.
     container.with_env("KAFKA_JVM_PERFORMANCE_OPTS", " ".join(option for option in jvm if option not in heap))
     for name, value in {**properties, **listener_properties}.items():
-        container.with_env(_variable(name), value)
+        container.with_env(broker_variable(name), value)
     _publish(container, 9092, host, port)
     for name, address in additional.items():
         _publish(container, container_ports[name], host, int(address.rpartition(":")[2]))
@@ -182,6 +182,6 @@ def _publish(container: Any, port_inside: int, host: str, port: int) -> None:
     container.ports[f"{port_inside}/tcp"] = (host, port) if host == "127.0.0.1" else port
 
 
-def _variable(name: str) -> str:
+def broker_variable(name: str) -> str:
     """Return the environment variable of the image apache/kafka for a broker property."""
-    return "KAFKA_" + name.replace("-", "___").replace("_", "__").replace(".", "_").upper()
+    return "KAFKA_" + name.replace("_", "__").replace("-", "___").replace(".", "_").upper()

@@ -14,7 +14,7 @@ from cluster import wait_until
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 300.0
-"""The timeout of every command: long enough for a build on a slow machine, not for pulling images."""
+"""The timeout of every command, and of a start: long enough for a build on a slow machine, not for pulling images."""
 
 
 class CommandResult(NamedTuple):
@@ -90,7 +90,7 @@ class Stack:
         """Bring it up, and wait until the health check of the projector passes."""
         checked(self("up", "--detach", *arguments, *self._services))
         for name in self.containers("projector"):
-            wait_until(partial(is_healthy, name), f"{name} healthy")
+            wait_until(partial(is_healthy, name), f"{name} healthy", TIMEOUT_SECONDS)
 
     def down(self) -> None:
         """Remove it with its data."""
@@ -112,6 +112,11 @@ class Stack:
     def logs(self, service: str = "", *, lines: int = 60) -> str:
         result = self("logs", "--no-color", "--tail", str(lines), *([service] if service else []))
         return result.out + result.err
+
+    def health_checks(self) -> str:
+        """Return the last health checks of each projector, with their output."""
+        states = [inspect(name)["State"] for name in self.containers("projector")]
+        return "".join(f"{check}\n" for state in states for check in state["Health"]["Log"])
 
     def leftovers(self) -> list[str]:
         """Return the ids of containers, volumes and networks that are left of this project."""

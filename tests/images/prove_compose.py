@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from cluster import Cluster, wait_until
-from engine import ROOT, Stack, checked, docker, exit_code, inspect, is_healthy, stop
+from engine import ROOT, TIMEOUT_SECONDS, Stack, checked, docker, exit_code, inspect, is_healthy, stop
 from feed import HUGE, LARGE, Platform, read_topic
 
 from testbed.recording import AcknowledgedRecord
@@ -33,7 +33,7 @@ def brought_up(*services: str) -> Iterator[Stack]:
         stack.up()
         yield stack
     finally:
-        sys.stdout.write(stack.logs())  # pytest shows it if a test fails
+        sys.stdout.write(stack.logs() + stack.health_checks())  # pytest shows it if a test fails
         stack.down()
     assert stack.leftovers() == []
 
@@ -52,7 +52,14 @@ def cluster(plain: Stack, tmp_path_factory: pytest.TempPathFactory) -> Cluster:
 @pytest.fixture(scope="module")
 def whole(built: None) -> Iterator[Stack]:
     with brought_up() as stack:
+        wait_until(lambda: _feed_streams(stack), "a change feed that streams", TIMEOUT_SECONDS)
         yield stack
+
+
+def _feed_streams(stack: Stack) -> bool:
+    """Rows that are written before are part of the snapshot, which has no earlier states of a row."""
+    with psycopg.connect(stack.database_url) as conn:
+        return conn.execute("SELECT state FROM pg_stat_replication").fetchall() == [("streaming",)]
 
 
 def cluster_on(stack: Stack, folder: Path) -> Cluster:
@@ -162,7 +169,7 @@ def test_what_a_platform_writes_to_its_table_becomes_rows(whole: Stack, tmp_path
     with psycopg.connect(whole.database_url, autocommit=True) as conn:
         platform = Platform(conn)
         expected = platform.write_all()
-        wait_until(lambda: _statuses(conn) == expected, f"{expected} instead of:\n{whole.logs()}")
+        wait_until(lambda: _statuses(conn) == expected, f"{expected} instead of:\n{whole.logs()}", TIMEOUT_SECONDS)
         told = {*expected} - {"in-flight"}
         wait_until(lambda: _inbox(conn).keys() == told, f"replies about {told}:\n{whole.logs()}")
         # The feed keeps the order, so no change follows this row.
@@ -183,7 +190,7 @@ def test_overdue_delegation_fails(whole: Stack) -> None:
     """The first pass of the sweeper may be a minute away."""
     with psycopg.connect(whole.database_url, autocommit=True) as conn:
         Platform(conn).write_overdue("overdue")
-        wait_until(lambda: _statuses(conn)["overdue"] == "failed", f"a verdict in:\n{whole.logs()}", seconds=120)
+        wait_until(lambda: _statuses(conn)["overdue"] == "failed", f"a verdict in:\n{whole.logs()}", TIMEOUT_SECONDS)
 
 
 def test_callers_are_told_whole_texts(whole: Stack) -> None:

@@ -14,6 +14,11 @@ from projector.settings import Settings, load, unknown_variables, variable
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "changelog.md"})]
+DEPLOYED = [
+    *(ROOT / name for name in ("Dockerfile", "compose.yaml")),
+    *sorted(file for file in (ROOT / "deploy").rglob("*") if file.is_file()),
+]
+"""Their comments name commands and settings too."""
 COMMANDS_PAGE = (ROOT / "docs" / "commands.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 
@@ -56,7 +61,7 @@ def exists(command: str) -> bool:
     return options <= known
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, *DEPLOYED], ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_of_every_page_exist_with_their_options(page: Path) -> None:
     unknown = {command for command in shown_commands(page.read_text()) if not exists(command)}
     assert unknown <= {"projector first"}  # a search_path
@@ -73,7 +78,8 @@ def test_every_setting_is_documented() -> None:
 
 
 def test_every_documented_setting_exists() -> None:
-    documented = {name for page in PAGES for name in re.findall(r"PROJECTOR_[A-Z_]+[A-Z](?![\w…])", page.read_text())}
+    texts = [page.read_text() for page in [*PAGES, *DEPLOYED]]
+    documented = {name for text in texts for name in re.findall(r"PROJECTOR_[A-Z_]+[A-Z](?![\w…])", text)}
     existing = {variable(name) for name in Settings.model_fields}
     assert {name if name in existing else name.removesuffix("_FILE") for name in documented} <= existing
 
