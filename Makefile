@@ -1,6 +1,6 @@
 # `make demo` and `make test` set up everything they need. They require Python, and Java 17 or later with Maven. For the
-# demo, a Docker engine is enough instead of Java and Maven. `make test` also requires PgBouncer, faketime, promtool and
-# Chromium.
+# demo, a Docker engine is enough instead of Java and Maven. `make test` also requires PgBouncer, faketime, promtool, zsh,
+# fish and Chromium.
 
 PYTHON ?= python3
 ARGS ?=

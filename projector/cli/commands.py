@@ -1,7 +1,5 @@
 """The commands: their help, their parameters, and the functions that run them. Imports only click, so help is fast."""
 
-from pathlib import Path
-
 import click
 
 from projector.cli.arguments import Several
@@ -12,7 +10,7 @@ from projector.cli.options import Command, Group, flag, json_flag, option
 from projector.cli.push_commands import PUSH
 from projector.cli.setup_commands import COMPLETION, CONFIG, DOCTOR, HEALTH, INIT
 from projector.cli.subcommands import DEAD_LETTERS, DELETED, MIGRATE, PARKED
-from projector.cli.values import COUNT, NUMBER, TIME
+from projector.cli.values import COUNT, FILE, NUMBER, TIME
 
 
 def _source() -> click.Option:
@@ -94,7 +92,7 @@ _REPLAY = Command(
     "record, or itself an activity row. No position moves. A second replay changes no row. A file without a record in "
     "its first 100 lines is refused, and then nothing is written. Exits with 5 if records ended as dead letters.",
     params=[
-        click.Argument(["files"], metavar="FILE...", type=Path, nargs=-1, required=True),
+        click.Argument(["files"], metavar="FILE...", type=FILE, nargs=-1, required=True),
         flag("--dry-run", "read the files, print the number of records and dead letters, and write nothing"),
         option(
             "--max-dead-letters",
@@ -113,7 +111,7 @@ _RECORD = Command(
     help="Reads the topic from its beginning to its end as it is now, and writes the records as they are, one per "
     "line, for `projector replay`. Joins no group, moves no position, needs no database.",
     params=[
-        option("--out", "FILE", "ends in .jsonl, .gz or .zst; - is standard output", type=Path, required=True),
+        option("--out", "FILE", "ends in .jsonl, .gz or .zst; - is standard output", type=FILE, required=True),
         flag("--force", "replace FILE if it exists"),
         _offset("--from-offset", "begin at this offset; once for each partition: no other partition is read"),
         option("--from-time", "TIME", "begin at the first record of this time: ISO 8601, or -1h, -7d", type=TIME),

@@ -102,9 +102,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "config": ("projector config", "projector config --json", "projector --topic orders config"),
     "health": ("projector health", "projector health --health-file /tmp/projector/health"),
     "completion": (
-        'eval "$(projector completion bash)"  # this shell; in ~/.bashrc: every one',
-        "projector completion zsh > ~/.zfunc/_projector  # with ~/.zfunc in fpath",
-        "projector completion fish > ~/.config/fish/completions/projector.fish",
+        'eval "$(projector completion bash)"  # in ~/.bashrc',
+        'eval "$(projector completion zsh)"  # in ~/.zshrc, after compinit',
+        "projector completion fish | source  # in ~/.config/fish/config.fish",
     ),
     "init": (
         "projector init",

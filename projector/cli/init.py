@@ -18,26 +18,29 @@ from projector.settings.wording import variable
 
 FILE = "projector.env"
 _ASKED = {
-    "database_url": "Postgres, as postgresql://USER@HOST:PORT/DATABASE (the role of scripts is projector_run)",
+    "database_url": "Postgres, as postgresql://projector_run@HOST:PORT/DATABASE",
     "bootstrap_servers": "Kafka brokers, as host:port,host:port",
     "topic": "the topic of activity events",
     "group_id": "the consumer group of all replicas",
 }
 _HEAD = """\
-# Settings of the delegations projector, as `projector init` wrote them. Lines with # in front show a default.
-#   docker run --env-file projector.env …, or EnvironmentFile= of a systemd unit, or in a shell:
-#   export $(grep -v '^#' projector.env)
-# A value stands as it is, without quotes. Keep passwords in files: PROJECTOR_DATABASE_URL_FILE=/run/secrets/url.
-# `projector config` shows the settings in force, and `projector doctor` tries them.
+# Settings of the delegations projector, as `projector init` wrote them.
+# Lines with # in front show a default.
+#   with Docker:   docker run --env-file projector.env …
+#   with systemd:  EnvironmentFile= of the unit
+#   in a shell:    export $(grep -v '^#' projector.env)
+# A value stands as it is, without quotes.
+# Keep passwords in files: PROJECTOR_DATABASE_URL_FILE=/run/secrets/url.
+# `projector config` shows the settings in force. `projector doctor` tries them.
 """
 _NEXT = """\
 Next, with psql as an administrator of the database and a shell in {folder}:
-  psql -f roles.sql                          creates the roles projector_migrate, _run and _dashboard
-  projector migrate up                       as projector_migrate: creates the tables
-  psql -f grants.sql                         grants the rights on them
-  psql -f grants_activity_logs.sql           only for sweep, push, and --from activity-logs
-  export $(grep -v '^#' projector.env)       the settings, as projector_run
-  projector doctor                           what must still be changed
+  psql -f roles.sql                     creates projector_run and two other roles
+  projector migrate up                  creates the tables, as projector_migrate
+  psql -f grants.sql                    grants the rights on them
+  psql -f grants_activity_logs.sql      for sweep, push, --from activity-logs
+  export $(grep -v '^#' projector.env)  the settings, as projector_run
+  projector doctor                      what must still be changed
   projector run"""
 
 

@@ -1,12 +1,10 @@
 """The commands that show how far the view is, and one delegation; declared as in commands.py."""
 
-from pathlib import Path
-
 import click
 
 from projector.cli.arguments import Several
 from projector.cli.options import Command, flag, json_flag, option
-from projector.cli.values import NUMBER
+from projector.cli.values import FILE, NUMBER
 
 STATUS = Command(
     "status",
@@ -48,7 +46,7 @@ EXPLAIN = Command(
     params=[
         click.Argument(["delegation"], metavar="ID", help="the delegation's id, or the start of it"),
         option("--caller", "UUID", "the caller, if there is no row that has it"),
-        Several(["--recording"], metavar="FILE...", type=Path, help="read these recordings instead of the topic"),
+        Several(["--recording"], metavar="FILE...", type=FILE, help="read these recordings instead of the topic"),
         flag("--everywhere", "read the whole topic at once"),
         flag("--full", "do not cut long texts"),
         click.Option(["--verbose", "-v"], is_flag=True, help="more about each record"),

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from projector.cli.options import Command, flag, json_flag, option
+from projector.cli.values import FOLDER
 
 DOCTOR = Command(
     "doctor",
@@ -44,7 +45,7 @@ INIT = Command(
     "important settings, and proposes the values of variables. What a flag or a file gives is not asked for. It "
     "replaces no file without a question.",
     params=[
-        option("--into", "FOLDER", "where the files are written", type=Path, default=Path()),
+        option("--into", "FOLDER", "where the files are written", type=FOLDER, default=Path()),
         flag("--yes", "ask nothing, and replace files that exist"),
     ],
 )
@@ -54,7 +55,8 @@ COMPLETION = Command(
     "projector.cli.completion:script",
     takes_settings=False,
     short_help="print a script that completes commands and options in a shell",
-    help="Prints a script for the shell. With it, the tab key completes commands, options and file names.",
+    help="Prints a script for the shell. With it, the tab key completes commands, options and file names. Zsh needs "
+    "`autoload -Uz compinit && compinit` before it.",
     params=[
         click.Argument(["shell"], metavar="SHELL", type=click.Choice(["bash", "zsh", "fish"]), help="bash, zsh or fish")
     ],

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import click
@@ -104,3 +105,6 @@ class _Time(click.ParamType[datetime]):
 
 TIME = _Time()
 """A time of ISO 8601, or one in the past as -15m, -12h or -7d."""
+FILE = click.Path(path_type=Path, readable=False)
+"""A path, which the tab key completes. The command itself reads or writes it, and reports an error."""
+FOLDER = click.Path(path_type=Path, readable=False, file_okay=False)

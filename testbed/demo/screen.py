@@ -128,9 +128,9 @@ class Screen:
         projector = os.path.relpath(Path(sys.executable).parent / "projector")
         self._console.print("\nStill running. Type this once in a shell:", style="bold")
         self._plain([f". {environment.folder}/settings"])
-        self._console.print("Then try:", style="bold")
+        self._console.print("Then try (q leaves a long output):", style="bold")
         commands = ["status", f"explain {example}", "dead-letters list --limit 5", "verify", "doctor"]
-        query = "SELECT status, count(*) FROM delegations GROUP BY status"
+        query = "SELECT count(*) FROM delegations"
         self._plain([f"{projector} {command}" for command in commands])
         self._plain([f'{_psql()} "$PROJECTOR_DATABASE_URL" -c "{query}"'])
         self._console.print("The records that the platform wrote, and all log files:", style="bold")

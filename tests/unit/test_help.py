@@ -5,7 +5,6 @@ import re
 import shlex
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 import pytest
@@ -144,21 +143,6 @@ def test_script_of_every_shell_is_printed(shell: str) -> None:
     done = subprocess.run([sys.executable, "-m", "projector", "completion", shell], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"_PROJECTOR_COMPLETE={shell}_complete" in done.stdout
-
-
-def test_bash_completes_with_the_script() -> None:
-    script = """
-        PATH="$1:$PATH"
-        eval "$(projector completion bash)"
-        complete -p projector
-        COMP_WORDS=(projector dead-letters dis) COMP_CWORD=2
-        _projector_completion projector
-        echo "${COMPREPLY[@]}"
-    """
-    command = ["bash", "-c", script, "bash", str(Path(sys.executable).parent)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "complete -o nosort -F _projector_completion projector\ndiscard\n"
 
 
 def test_every_command_is_one_line_of_the_help(capsys: pytest.CaptureFixture[str]) -> None:
