@@ -6,7 +6,7 @@ import click
 
 from projector.cli.arguments import Several
 from projector.cli.options import Command, flag, json_flag, option
-from projector.cli.values import NUMBER
+from projector.cli.values import INTERVAL, NUMBER
 
 STATUS = Command(
     "status",
@@ -21,7 +21,7 @@ STATUS = Command(
         click.Option(
             ["--watch"],
             metavar="[SECONDS]",
-            type=click.FloatRange(0.1),
+            type=INTERVAL,
             is_flag=False,
             flag_value="2",
             help="look again until Ctrl-C: every 2 seconds, or at the given interval",
