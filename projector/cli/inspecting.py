@@ -4,7 +4,7 @@ import click
 
 from projector.cli.arguments import Several
 from projector.cli.options import Command, flag, json_flag, option
-from projector.cli.values import FILE, NUMBER
+from projector.cli.values import FILE, INTERVAL, NUMBER
 
 STATUS = Command(
     "status",
@@ -20,7 +20,7 @@ STATUS = Command(
         click.Option(
             ["--watch"],
             metavar="[SECONDS]",
-            type=click.FloatRange(0.1),
+            type=INTERVAL,
             is_flag=False,
             flag_value="2",
             help="look again until Ctrl-C: every 2 seconds, or at the given interval",

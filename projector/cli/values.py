@@ -18,6 +18,8 @@ _UNITS = {
     "d": timedelta(days=1),
 }
 _MAX_AGE = timedelta(days=36_500)
+_SECONDS = re.compile(r"\d{1,9}(\.\d{1,9})?", re.ASCII)
+_MIN_INTERVAL, _MAX_INTERVAL = 0.1, 86_400
 _MINUS = re.compile(r"-\d+[smhd]?|-\d*\.\d+")
 
 
@@ -57,6 +59,22 @@ COUNT = _Count(1)
 """A whole number from 1 on."""
 NUMBER = _Count(0)
 """A whole number from 0 on."""
+
+
+class _Interval(click.ParamType[float]):
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number; a usage error if it is none."""
+        text = str(value)
+        if not _SECONDS.fullmatch(text) or not _MIN_INTERVAL <= float(text) <= _MAX_INTERVAL:
+            limits = f"{_MIN_INTERVAL} to {_MAX_INTERVAL:,}"
+            self.fail(f"must be a number of seconds, {limits}, without a unit: found {value!r}", param, ctx)
+        return float(text)
+
+
+INTERVAL = _Interval()
+"""Seconds between two looks."""
 
 
 class _Text(click.ParamType[str]):

@@ -119,7 +119,8 @@ def _compare_at_one_position(job: Job, coverage: Coverage, task: Task) -> tuple[
         coverage = source.coverage(view, coverage)
         projector.finish()
         touched = sorted(projector.touched or ())
-        erasing.erase_shadow(projector.conn, touched)
+        if touched:
+            erasing.erase_shadow(projector.conn, touched)
         candidates.add(view, touched)
         if is_repair:
             write_batch.exclude_requests(view)

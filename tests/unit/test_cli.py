@@ -134,6 +134,14 @@ def test_arguments_that_do_not_fit_are_refused(names: str, arguments: list[str])
         parse(names, *arguments)
 
 
+@pytest.mark.parametrize("given", ["nan", "inf", "1e300", "0", "0.05", "86401", "1_0", "٣", "2s", "abc"])
+def test_interval_is_a_number_of_seconds(given: str) -> None:
+    with pytest.raises(click.UsageError, match=r"must be a number of seconds, 0\.1 to 86,400, without a unit: found"):
+        parse("status", f"--watch={given}")
+    assert parse("status", "--watch", "0.5")["watch"] == 0.5
+    assert parse("status", "--watch")["watch"] == 2
+
+
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("041", 41), ("9" * 18, 10**18 - 1)])
 def test_decimal_digits_are_a_whole_number(text: str, number: int) -> None:
     assert whole_number(text) == number
