@@ -67,8 +67,9 @@ def test_run_names_the_advertised_address(broker: Broker, database_url: str, tmp
         cluster.end()
 
 
-def test_one_of_two_brokers_is_named(tmp_path: Path, database_url: str) -> None:
+def test_one_of_two_brokers_is_named(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one answers, and has a partition too."""
+    monkeypatch.setenv("TESTBED_SERVERS", "local")  # the second broker reads the files of the first
     with (
         start_kafka(tmp_path, own=True) as first,
         second_broker(first, tmp_path, advertised="kafka-1.kafka.invalid:9092"),

@@ -16,7 +16,6 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from psycopg import OperationalError
 from topics import create_topic
 
-from testbed.servers.containers import broker_variable
 from testbed.servers.processes import kafka_jars
 from testbed.servers.start import Kafka, Postgres, ServerUnavailable, start_kafka, start_postgres
 
@@ -265,15 +264,3 @@ def test_kept_server_outlives_its_starter(starter: Callable[[str], subprocess.Po
     assert select_1(url) == (1,)
     subprocess.run(shlex.split(stop_command), check=True, capture_output=True)
     wait_until_stopped(url)
-
-
-@pytest.mark.parametrize(
-    ("option", "variable"),
-    [
-        ("log.retention.ms", "KAFKA_LOG_RETENTION_MS"),
-        ("listener.name.sasl.scram-sha-512.sasl", "KAFKA_LISTENER_NAME_SASL_SCRAM___SHA___512_SASL"),
-        ("listener.name.with_underscore", "KAFKA_LISTENER_NAME_WITH__UNDERSCORE"),
-    ],
-)
-def test_image_of_kafka_reads_the_property_from_its_variable(option: str, variable: str) -> None:
-    assert broker_variable(option) == variable
