@@ -4,14 +4,13 @@ from mutants.mutant import mutants
 
 _REFUSED = mutants(
     "schema/057_pruning.up.sql",
-    "integration/pruning_beside_others integration/pruning",
+    "integration/pruning_beside_others integration/pruning_rights integration/pruning",
     ("a pruned id is free for other writers", "WHERE p.delegation_id = NEW.delegation_id\n        OR (", "WHERE (", "test_other_writers_cannot_insert_what_was_pruned"),
     ("a pruned key is free for other writers", "        OR (p.caller_id = NEW.caller_id AND p.idempotency_key = NEW.idempotency_key) LIMIT 1", " LIMIT 1", "test_other_writers_cannot_insert_what_was_pruned"),
     ("a pruned key is used for all callers", "(p.caller_id = NEW.caller_id AND p.idempotency_key", "(p.idempotency_key", "test_other_writers_cannot_insert_what_was_pruned"),
     ("an insert that waited for a pruning is let in", "AFTER INSERT ON delegations", "BEFORE INSERT ON delegations", "test_insert_that_waited_for_a_pruning_is_refused"),
     ("the projector itself is refused", "    WHEN (current_setting('projector.knows_pruned', true) IS DISTINCT FROM 'on')\n", "", "test_batch_that_was_read_before_is_read_again"),
-    ("other writers need rights on the list", "LANGUAGE plpgsql SECURITY DEFINER SET", "LANGUAGE plpgsql SET"),
-    ("two pruned delegations have one key", "CREATE UNIQUE INDEX pruned_key", "CREATE INDEX pruned_key"),
+    ("other writers need rights on the list", "LANGUAGE plpgsql SECURITY DEFINER SET", "LANGUAGE plpgsql SET", "test_service_needs_no_rights_on_the_list_of_pruned"),
 )  # fmt: skip
 _INSERTED = mutants(
     "projector/ledger/steps.py",

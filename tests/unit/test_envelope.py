@@ -71,6 +71,12 @@ def test_column_named_payload_does_not_hide_a_large_row() -> None:
     )
 
 
+@pytest.mark.parametrize(("letter", "row_id"), [("e", None), ("é", CALLER)])
+def test_size_of_a_row_counts_bytes(letter: str, row_id: str | None) -> None:
+    body = json.dumps({"delegation_id": "d-1", "task": letter * 800}, ensure_ascii=False)
+    assert translation_of(delegate(0, id=CALLER, request_body=body)).large_row_id == row_id
+
+
 @pytest.mark.parametrize("note", NOTES)
 def test_first_marker_wins(note: str) -> None:
     change = {"op": "c", "after": ROW}
