@@ -27,7 +27,7 @@ _CANDIDATES = mutants(
     "projector/postgres/sweep_candidates.py",
     "integration/sweep integration/sweep_candidates integration/sweep_mass integration/sweep_and_model",
     ("an infinite deadline passes", "AND deadline < %(before)s::timestamptz AND isfinite(deadline)", "AND deadline < %(before)s::timestamptz", "test_infinite_deadline_is_no_deadline"),
-    ("a page of deadlines begins at its last row", "(deadline, delegation_id) > (coalesce", "(deadline, delegation_id) >= (coalesce", "test_deadlines_are_limited_and_the_oldest_come_first"),
+    ("a page of deadlines begins at its last row", "(deadline, delegation_id) > (coalesce", "(deadline, delegation_id) >= (coalesce", "test_passed_deadline_fails_and_silence_does_not_count_then"),
     ("rows with one deadline hide each other", "AND (deadline, delegation_id) > (coalesce(%(after)s::timestamptz, '-infinity'), %(after_id)s)", "AND deadline > coalesce(%(after)s::timestamptz, '-infinity') AND %(after_id)s IS NOT NULL", "test_deadlines_are_limited_and_the_oldest_come_first"),
     ("a passed deadline is silence too", "       AND last_heartbeat < %(before)s::timestamptz AND updated_at < %(before)s::timestamptz\n       AND (deadline >= %(now)s::timestamptz OR NOT isfinite(deadline))", "       AND last_heartbeat < %(before)s::timestamptz AND updated_at < %(before)s::timestamptz", "test_passed_deadline_fails_and_silence_does_not_count_then"),
     ("a later event is not seen", "       AND last_heartbeat < %(before)s::timestamptz AND updated_at < %(before)s::timestamptz\n", "       AND last_heartbeat < %(before)s::timestamptz\n", "test_delegation_with_a_report_after_its_heartbeats_is_no_candidate"),
