@@ -73,8 +73,12 @@ def start(
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a command with these settings only."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PROJECTOR_")}
+    """Return the environment of a command with these settings only.
+
+    A terminal has its own size, so the one that pytest-xdist sets is left out.
+    """
+    others = {name for name in os.environ if name.startswith("PROJECTOR_")} | {"COLUMNS", "LINES"}
+    inherited = {name: value for name, value in os.environ.items() if name not in others}
     return inherited | {f"PROJECTOR_{name.upper()}": value for name, value in settings.items()}
 
 
