@@ -20,7 +20,7 @@ from rows import CALLER
 from sweeping import platform
 
 LINES = 1_000
-"""So many that no pager is started."""
+"""The lines of the terminal: no output is longer, so no pager starts."""
 EMPTY_COLUMNS = {"behind"}
 """A list leaves out values that are empty, with their headings."""
 ODD = 'it\'s "the 1st" of 2'

@@ -135,7 +135,7 @@ _AUDIT = mutants(
     ("the key is not in the activity row", "            idempotency_key=new.idempotency_key,\n", "", "test_request_writes_an_activity_row_and_a_view_row"),
     ("the deadline is not in the activity row", '"deadline": deadline_text}', '"deadline": None}', "test_request_writes_an_activity_row_and_a_view_row"),
     ("the error is not in the activity row", "response_body=body, error_detail=detail)", "response_body=body)", "test_events_of_the_activity_rows_make_the_same_rows"),
-    ("a call waits for ever for a lock", "WHERE current_setting('lock_timeout') = '0'", "WHERE false", "test_lock_wait_ends_without_a_lock_timeout"),
+    ("a call waits for a lock without a limit", "WHERE current_setting('lock_timeout') = '0'", "WHERE false", "test_lock_wait_ends_without_a_lock_timeout"),
     ("a lock timeout of the service is replaced", "'2s', true) WHERE current_setting('lock_timeout') = '0'", "'2s', true)", "test_lock_timeout_of_the_service_is_used"),
     ("a lock timeout stays in the session", "set_config('lock_timeout', '2s', true)", "set_config('lock_timeout', '2s', false)", "test_lock_wait_ends_without_a_lock_timeout"),
     ("pipeline mode is accepted", "if conn.pgconn.pipeline_status != PipelineStatus.OFF:", "if False:", "test_audit_refuses_pipeline_mode"),
