@@ -8,11 +8,12 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 DEMO_INSTALLED := .venv/installed-demo
 COMPOSE = $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
+PYTEST := -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 NEEDS_COMPOSE = @$(COMPOSE) ps >/dev/null 2>&1 || \
 	{ echo 'This needs a Docker engine with compose: `$(COMPOSE) ps` fails. Without Docker: make sandbox' >&2; exit 2; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test lint docs reference faults bench profile release-check up down test-images mutants
+.PHONY: help demo sandbox test coverage lint docs reference faults bench profile release-check up down test-images mutants
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | awk '{gsub(/; /, "\n\t")} 1' | expand -t 20
@@ -23,9 +24,12 @@ demo: $(DEMO_INSTALLED) ## run the demo; ARGS=--keep leaves it running, with a d
 sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka and an empty platform; for docs/tutorial.md and docs/ten-minutes.md
 	@$(BIN)/python -m testbed.demo.sandbox $(ARGS)
 
-test: lint ## lint, then all tests with branch coverage; ARGS=-n0 runs them in one process
+test: lint ## lint, then all tests; ARGS=-n0 runs them in one process
+	$(BIN)/python $(PYTEST) $(ARGS)
+
+coverage: $(INSTALLED) ## all tests with branch coverage, which takes a third longer
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/coverage run $(PYTEST) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	@rm -f .coverage.*  # incomplete files of processes that a test killed
 	$(BIN)/coverage report

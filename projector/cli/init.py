@@ -28,7 +28,7 @@ _HEAD = """\
 # Lines with # in front show a default.
 #   with Docker:   docker run --env-file projector.env …
 #   with systemd:  EnvironmentFile= of the unit
-#   in a shell:    export $(grep -v '^#' projector.env)
+#   in a shell:    while read -r line; do case $line in [!#]*) export "$line";; esac; done < projector.env
 # A value stands as it is, without quotes.
 # Keep passwords in files: PROJECTOR_DATABASE_URL_FILE=/run/secrets/url.
 # `projector config` shows the settings in force. `projector doctor` tries them.
@@ -39,7 +39,8 @@ Next, with psql as an administrator of the database and a shell in {folder}:
   projector migrate up                  creates the tables, as projector_migrate
   psql -f grants.sql                    grants the rights on them
   psql -f grants_activity_logs.sql      for sweep, push, --from activity-logs
-  export $(grep -v '^#' projector.env)  the settings, as projector_run
+  while read -r line; do case $line in [!#]*) export "$line";; esac; done < projector.env
+                                        the settings, as projector_run
   projector doctor                      what must still be changed
   projector run"""
 
@@ -72,6 +73,7 @@ def _answers(settings: Settings) -> dict[str, tuple[str, str]]:
     try:
         return {name: (variable(name), _answer(name, given(settings, name))) for name in asked}
     except click.Abort:
+        sys.stderr.write("\n")  # Ctrl-D and Ctrl-C leave the cursor behind the question
         raise ProjectorError("nothing was written") from None
 
 

@@ -99,7 +99,7 @@ class _Age(click.ParamType[timedelta]):
         """The length of time; a usage error if it is none."""
         age = length_of_time(str(value))
         if age is None:
-            self.fail(f"must be a number of s, m, h or d, as 90s, 15m, 12h or 7d: found {value!r}", param, ctx)
+            self.fail(f"must be a number of s, m, h or d, as 90s or 7d, up to 36500d: found {value!r}", param, ctx)
         return age
 
 

@@ -105,7 +105,7 @@ def time(value: object, field: str) -> datetime | None:
 
 def _time_of_number(value: object, field: str) -> datetime:
     """Milliseconds, microseconds or nanoseconds since 1970. The size of the number decides."""
-    if isinstance(value, int) and not isinstance(value, bool) and 10**11 <= value < 10**20:
+    if isinstance(value, int) and 10**11 <= value < 10**20:
         us = value * 1000 if value < 10**14 else value if value < 10**17 else value // 1000
         return _EPOCH + timedelta(microseconds=us)
     raise Unreadable(

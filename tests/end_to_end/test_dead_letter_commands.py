@@ -85,8 +85,8 @@ def test_empty_list_names_the_dead_letters_that_exist(two_topics: str, database_
     ("arguments", "sentence"),
     [
         (["list", "--limit", "0"], "must be a whole number from 1 on: found '0'"),
-        (["list", "--older-than", "7"], "must be a number of s, m, h or d, as 90s, 15m, 12h or 7d: found '7'"),
-        (["list", "--newer-than", "99999d"], "must be a number of s, m, h or d"),
+        (["list", "--older-than", "7"], "must be a number of s, m, h or d, as 90s or 7d, up to 36500d: found '7'"),
+        (["list", "--newer-than", "99999d"], "up to 36500d: found '99999d'"),
         (["list", "--topic", "other", "--every-topic"], "--topic is not allowed with --every-topic"),
         (["discard", "--topic", "other", "--every-topic", "--yes"], "--topic is not allowed with --every-topic"),
         (["list", "--field", "\udcff"], "must be a text in UTF-8 that is not empty"),

@@ -79,6 +79,29 @@ def test_terminal_is_asked_and_a_wrong_answer_is_asked_again(tmp_path: Path) -> 
     }
 
 
+def test_end_of_the_input_writes_nothing_and_ends_the_line(tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command, variables = [sys.executable, "-m", "projector", "init"], environment({})
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables, cwd=tmp_path) as init:
+        os.close(theirs)
+        os.write(ours, b"\x04")
+        shown = all_of(ours)
+    assert init.returncode == 1, shown
+    assert "nothing was written" in shown.splitlines()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
+def test_printed_line_gives_a_shell_every_value_as_it_is(shell: str, tmp_path: Path) -> None:
+    value = "host=db password='it''s $HOME & `id`' dbname=x\\y"
+    done = run_projector("init", "--into", str(tmp_path), "--database-url", value, "--topic", "*")
+    (line,) = [line for line in done.out.splitlines() if line.endswith("< projector.env")]
+    assert line.strip() in (tmp_path / "projector.env").read_text()
+    script = f'{line}\nprintf "%s\\n" "$PROJECTOR_DATABASE_URL" "$PROJECTOR_TOPIC"'
+    printed = subprocess.run([shell, "-c", script], cwd=tmp_path, capture_output=True, text=True, env={})
+    assert (printed.stdout, printed.stderr) == (f"{value}\n*\n", "")
+
+
 def test_password_is_not_shown_in_the_question(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "projector", "init"]

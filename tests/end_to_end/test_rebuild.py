@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from cluster import Cluster, wait_until
 from commands import CommandResult, environment, run_projector
+from under_load import under_load
 
 from testbed.workload import Mix
 
@@ -133,12 +134,12 @@ def test_drift_is_found_reported_and_repaired(projected: Cluster, damaged: str) 
 
 
 def test_rebuild_under_traffic_resumes_after_two_kills(projected: Cluster) -> None:
-    projected.publish(Mix(delegations=800, seed=7))
+    projected.publish(Mix(delegations=300, seed=7))
     projected.wait_until_caught_up()
     for statement, _, _ in DAMAGES.values():
         damage(projected, statement)
     before = 0
-    with projected.publishing(Mix(delegations=800, seed=8), per_second=600):
+    with under_load(projected, Mix(seed=8), per_second=300):
         for _ in range(2):
             with rebuilding(projected) as killed:
                 wait_until_folded(projected, before + 1000)

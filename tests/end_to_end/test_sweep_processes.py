@@ -110,8 +110,8 @@ def test_killed_sweepers_leave_no_verdict_out_and_write_none_twice(it: Platform,
     assert_each_once(it, expected)
     for process in running:
         process.send_signal(signal.SIGTERM)
-    # The last one may have started so late that its loop does not handle signals yet.
-    assert {process.wait(30) for process in running} <= {0, 143}
+    # The last one may have started so late that its loop, or Python, does not handle signals yet.
+    assert {process.wait(30) for process in running} <= {0, 143, -signal.SIGTERM}
 
 
 def test_frozen_sweeper_does_not_keep_the_others(it: Platform, sweepers: Sweepers) -> None:
