@@ -87,7 +87,7 @@ def test_end_of_the_input_writes_nothing_and_ends_the_line(tmp_path: Path) -> No
         os.write(ours, b"\x04")
         shown = all_of(ours)
     assert init.returncode == 1, shown
-    assert "nothing was written" in shown.splitlines()
+    assert "projector: nothing was written" in shown.splitlines()
     assert list(tmp_path.iterdir()) == []
 
 
