@@ -140,7 +140,9 @@ def test_table_on_a_phone_names_its_columns(site: Path, phone: BrowserContext) -
     page.goto((site / "docs" / "configuration.html").as_uri())
     cell = page.locator("td", has_text="localhost:9092").first
     assert cell.evaluate("cell => getComputedStyle(cell, '::before').content") == '"default: "'
-    assert page.locator("td:not([data-column])").first.is_hidden()
+    empty = page.locator("td:not([data-column])").first
+    expect(empty).to_be_attached()
+    expect(empty).to_be_hidden()
 
 
 def test_keys_open_the_menus_of_a_phone(site: Path, phone: BrowserContext) -> None:
