@@ -27,7 +27,7 @@ sandbox: $(DEMO_INSTALLED) ## start Postgres, Kafka and an empty platform; for d
 test: lint ## lint, then all tests; ARGS=-n0 runs them in one process
 	$(BIN)/python $(PYTEST) $(ARGS)
 
-coverage: $(INSTALLED) ## all tests with branch coverage, which takes a third longer
+coverage: $(INSTALLED) ## all tests with branch coverage, which takes longer
 	$(BIN)/coverage erase
 	$(BIN)/coverage run $(PYTEST) $(ARGS)
 	$(BIN)/coverage combine --quiet
