@@ -28,7 +28,9 @@ _HEAD = """\
 # Lines with # in front show a default.
 #   with Docker:   docker run --env-file projector.env …
 #   with systemd:  EnvironmentFile= of the unit
-#   in a shell:    while read -r line; do case $line in [!#]*) export "$line";; esac; done < projector.env
+#   in a shell, without the # in front:
+#     while IFS= read -r line; do case $line in [!#]*) export "$line";; esac
+#     done < projector.env
 # A value stands as it is, without quotes.
 # Keep passwords in files: PROJECTOR_DATABASE_URL_FILE=/run/secrets/url.
 # `projector config` shows the settings in force. `projector doctor` tries them.
@@ -39,7 +41,8 @@ Next, with psql as an administrator of the database and a shell in {folder}:
   projector migrate up                  creates the tables, as projector_migrate
   psql -f grants.sql                    grants the rights on them
   psql -f grants_activity_logs.sql      for sweep, push, --from activity-logs
-  while read -r line; do case $line in [!#]*) export "$line";; esac; done < projector.env
+  while IFS= read -r line; do case $line in [!#]*) export "$line";; esac
+  done < projector.env
                                         the settings, as projector_run
   projector doctor                      what must still be changed
   projector run"""

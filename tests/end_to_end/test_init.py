@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,12 +93,13 @@ def test_end_of_the_input_writes_nothing_and_ends_the_line(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "zsh"])
-def test_printed_line_gives_a_shell_every_value_as_it_is(shell: str, tmp_path: Path) -> None:
-    value = "host=db password='it''s $HOME & `id`' dbname=x\\y"
+def test_printed_lines_give_a_shell_every_value_as_it_is(shell: str, tmp_path: Path) -> None:
+    value = "host=db password='it''s $HOME & `id`' dbname=x\\y "
     done = run_projector("init", "--into", str(tmp_path), "--database-url", value, "--topic", "*")
-    (line,) = [line for line in done.out.splitlines() if line.endswith("< projector.env")]
-    assert line.strip() in (tmp_path / "projector.env").read_text()
-    script = f'{line}\nprintf "%s\\n" "$PROJECTOR_DATABASE_URL" "$PROJECTOR_TOPIC"'
+    (loop,) = re.findall(r"^  while .*\n  done < .*$", done.out, re.MULTILINE)
+    text = (tmp_path / "projector.env").read_text()
+    assert loop.replace("  ", "#     ") in text
+    script = f'{loop}\nprintf "%s\\n" "$PROJECTOR_DATABASE_URL" "$PROJECTOR_TOPIC"'
     printed = subprocess.run([shell, "-c", script], cwd=tmp_path, capture_output=True, text=True, env={})
     assert (printed.stdout, printed.stderr) == (f"{value}\n*\n", "")
 
