@@ -75,10 +75,10 @@ def start(
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a command with these settings only.
 
-    A terminal has its own size and colours: what pytest-xdist and the user say about terminals is left out.
+    A terminal has its own size, so the one that pytest-xdist sets is left out.
     """
-    others = {name for name in os.environ if name.startswith("PROJECTOR_")} | {"COLUMNS", "LINES", "NO_COLOR"}
-    inherited = {name: value for name, value in os.environ.items() if name not in others} | {"TERM": "xterm"}
+    others = {name for name in os.environ if name.startswith("PROJECTOR_")} | {"COLUMNS", "LINES"}
+    inherited = {name: value for name, value in os.environ.items() if name not in others}
     return inherited | {f"PROJECTOR_{name.upper()}": value for name, value in settings.items()}
 
 

@@ -81,6 +81,16 @@ def _start_postgres(folder: Path) -> Postgres:
     return start_postgres(folder, options=["fsync=off", "max_connections=300"])
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _usual_terminal() -> Iterator[None]:
+    """What the user prefers for a terminal changes no test."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TERM", "xterm")
+        for name in ("NO_COLOR", "FORCE_COLOR"):
+            patched.delenv(name, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """The shared server."""
