@@ -56,7 +56,7 @@ def counted(scrape: Scrape) -> dict[str, int]:
 
 def test_numbers_are_those_of_the_log(cluster: Cluster) -> None:
     cluster.publish(Mix(delegations=400))
-    _, address = start(cluster, batch_records="20")
+    _, address = start(cluster, batch_records="20", session_timeout_ms="45000")  # a busy machine ends no session
     scrape = scrape_at_the_end(cluster, address)
     records = len(cluster.acknowledged)
     assert counted(scrape) == projected(cluster)
